@@ -1,0 +1,232 @@
+"""Tokens: one a scope, shared by every client of the process, renewed before they expire.
+
+The client credentials flow of OAuth 2.0, with a secret or a certificate:
+https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/Use-AvePoint-Graph-API.md
+
+One token a scope, although the request could name several: the vendor withdrew a note that
+``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse long scope strings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from airflow_provider_avepoint.core.errors import (
+    AvePointAuthError,
+    AvePointError,
+    AvePointPayloadError,
+    AvePointPermissionError,
+)
+from airflow_provider_avepoint.core.exchange import explain_refusal, send_patiently
+from airflow_provider_avepoint.core.wire import Flow, Join, Protect, Request
+
+#: Seconds before its expiry at which a token is renewed; a tenth of its life if that is less.
+RENEWAL_LEAD = 300.0
+_DEFAULT_LIFETIME = 3600.0
+
+
+class Credential(Protocol):
+    """Proves who we are: a client secret, or a certificate's private key."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that tells credentials apart without revealing them."""
+
+    def form_fields(self, token_url: str) -> Mapping[str, str]:
+        """Return the form fields that prove who we are to *token_url*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and the moment (monotonic clock, seconds) from which it is renewed."""
+
+    value: str = field(repr=False)
+    renew_at: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the token need not be renewed yet."""
+        return time.monotonic() < self.renew_at
+
+
+_Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A token on its way: its future, and whether the claimant is the one to fetch it."""
+
+    future: Future[Token]
+    is_ours: bool
+
+
+class TokenCache:
+    """The tokens of a process, safe for threads and event loops together.
+
+    The first flow that needs a token fetches it; the others join its future, in whichever thread or loop.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tokens: dict[_Key, Token] = {}
+        self._pending: dict[_Key, Future[Token]] = {}
+        # A forked child must not wait for a flow that only its parent runs, nor for a lock it holds.
+        os.register_at_fork(after_in_child=self._forget_pending)
+
+    def _forget_pending(self) -> None:
+        self._lock = threading.Lock()
+        self._pending = {}
+
+    def claim(self, key: _Key) -> Token | Claim:
+        """Return a fresh token, or a claim on the one that is (or is now to be) fetched."""
+        with self._lock:
+            token = self._tokens.get(key)
+            if token is not None and token.is_fresh:
+                return token
+            pending = self._pending.get(key)
+            if pending is not None:
+                return Claim(pending, is_ours=False)
+            future: Future[Token] = Future()
+            self._pending[key] = future
+            return Claim(future, is_ours=True)
+
+    def settle(self, key: _Key, future: Future[Token], outcome: Token | AvePointError | None) -> None:
+        """Fulfil *future*: with a token, an error, or None where its flow was abandoned."""
+        with self._lock:
+            if self._pending.get(key) is future:
+                del self._pending[key]
+            if isinstance(outcome, Token):
+                self._tokens[key] = outcome
+        if isinstance(outcome, Token):
+            future.set_result(outcome)
+        elif outcome is not None:
+            future.set_exception(outcome)
+        else:
+            future.cancel()
+
+    def discard(self, key: _Key, token: Token) -> None:
+        """Forget *token*, unless it has been replaced already."""
+        with self._lock:
+            if self._tokens.get(key) is token:
+                del self._tokens[key]
+
+    def clear(self) -> None:
+        """Forget every token."""
+        with self._lock:
+            self._tokens.clear()
+
+
+#: The process's tokens.
+TOKENS = TokenCache()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSource:
+    """Where the tokens of one connection come from."""
+
+    token_url: str
+    client_id: str
+    credential: Credential
+    cache: TokenCache = TOKENS
+
+    def _key(self, scope: str) -> _Key:
+        return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, scope)
+
+    def discard(self, scope: str, token: Token) -> None:
+        """Forget a token that the API has refused."""
+        self.cache.discard(self._key(scope), token)
+
+    def get(self, scope: str) -> Flow[Token]:
+        """Return a fresh token for *scope*.
+
+        :raises AvePointAuthError: the credentials are refused.
+        :raises AvePointPermissionError: the app registration may not ask for *scope*.
+        """
+        key = self._key(scope)
+        while True:
+            claim = self.cache.claim(key)
+            if isinstance(claim, Token):
+                return claim
+            if claim.is_ours:
+                return (yield from self._fetch(key, claim.future, scope))
+            yield Join(claim.future)
+            if not claim.future.cancelled():
+                return claim.future.result()
+
+    def _fetch(self, key: _Key, future: Future[Token], scope: str) -> Flow[Token]:
+        outcome: Token | AvePointError | None = None
+        try:
+            outcome = token = yield from self._request(scope)
+        except AvePointError as e:
+            outcome = e
+            raise
+        else:
+            return token
+        finally:
+            self.cache.settle(key, future, outcome)
+
+    def _request(self, scope: str) -> Flow[Token]:
+        def build() -> Request:  # anew for each try: a client assertion must not be replayed
+            return Request(
+                method="POST",
+                url=self.token_url,
+                form={
+                    "grant_type": "client_credentials",
+                    "scope": scope,
+                    **self.credential.form_fields(self.token_url),
+                },
+            )
+
+        asked_at = time.monotonic()
+        request, response = yield from send_patiently(build)
+        if response.status in (400, 401, 403):
+            raise self._explain(response.body, response.status, scope)
+        if response.status != 200:
+            raise explain_refusal(request, response)
+        answer = response.parse_json(request)
+        value = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(value, str) or not value:
+            raise AvePointPayloadError(
+                f"{request} answered without an access_token; check the connection's identity_endpoint."
+            )
+        yield Protect(value)
+        lifetime = _parse_lifetime(answer.get("expires_in"))
+        return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
+
+    def _explain(self, body: bytes, status: int, scope: str) -> AvePointError:
+        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into ours, by its code; its text may be anything."""
+        code = _parse_oauth_error(body)
+        if code in ("invalid_scope", "unauthorized_client"):
+            return AvePointPermissionError(
+                f"The app registration {self.client_id} may not request the permission {scope} "
+                f"({code}); add it in AvePoint Online Services > App registrations.",
+                permission=scope,
+            )
+        return AvePointAuthError(
+            f"The identity service {self.token_url} refused the credentials of client {self.client_id} "
+            f"({code or f'HTTP {status}'}); check the connection's login, and its password or certificate."
+        )
+
+
+def _parse_oauth_error(body: bytes) -> str | None:
+    try:
+        answer: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    code = answer.get("error") if isinstance(answer, dict) else None
+    return code if isinstance(code, str) and code.isascii() and len(code) <= 40 else None
+
+
+def _parse_lifetime(value: object) -> float:
+    try:
+        seconds = float(value)  # type: ignore[arg-type]  # whatever a server sends
+    except (TypeError, ValueError):
+        return _DEFAULT_LIFETIME
+    return seconds if 0 < seconds < 30 * 86400 else _DEFAULT_LIFETIME

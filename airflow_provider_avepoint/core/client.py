@@ -1,0 +1,327 @@
+"""The API's calls as flows: what is sent, in which order, and what the answers mean. Drivers run them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_avepoint.core.auth import Credential, Token, TokenSource
+from airflow_provider_avepoint.core.errors import (
+    AvePointAuthError,
+    AvePointConfigError,
+    AvePointJobNotFound,
+    AvePointPayloadError,
+    AvePointPermissionError,
+    AvePointRequestError,
+)
+from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
+from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
+from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
+from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.rows import RowReader, read_license
+from airflow_provider_avepoint.core.settings import Settings
+from airflow_provider_avepoint.core.wire import Flow, Request
+
+#: How far back a job is searched for unless the caller says.
+SEARCH_SPAN = timedelta(days=30)
+
+
+@dataclass(slots=True)
+class Client:
+    """One connection's view of the API, without I/O."""
+
+    settings: Settings
+    tokens: TokenSource
+    _habits: defaultdict[str, Habits] = field(default_factory=lambda: defaultdict(Habits))
+
+    @classmethod
+    def build(cls, settings: Settings, credential: Credential) -> Client:
+        """Return a client that proves itself with *credential*."""
+        return cls(
+            settings,
+            TokenSource(
+                token_url=settings.identity_endpoint,
+                client_id=settings.client_id,
+                credential=credential,
+            ),
+        )
+
+    def call(self, path: str, query: Iterable[tuple[str, str]], permission: str) -> Flow[Any]:
+        """Return the JSON that *path* answers, renewing the token once where it is refused.
+
+        :raises AvePointAuthError: a fresh token is refused too.
+        :raises AvePointPermissionError: the app registration lacks *permission*.
+        """
+        token = yield from self.tokens.get(permission)
+        try:
+            return (yield from self._call_with(token, path, query))
+        except AvePointRequestError as e:
+            if e.status != 401:
+                raise self._explain(e, permission) from None
+        self.tokens.discard(permission, token)
+        token = yield from self.tokens.get(permission)
+        try:
+            return (yield from self._call_with(token, path, query))
+        except AvePointRequestError as e:
+            raise self._explain(e, permission) from None
+
+    def _call_with(self, token: Token, path: str, query: Iterable[tuple[str, str]]) -> Flow[Any]:
+        wanted = Request(
+            method="GET",
+            url=self.settings.base_url + path,
+            query=tuple(query),
+            headers={"Authorization": f"Bearer {token.value}", "Accept": "application/json"},
+        )
+        request, response = yield from send_patiently(lambda: wanted)
+        return parse_answer(request, response)
+
+    def _explain(self, error: AvePointRequestError, permission: str) -> Exception:
+        if error.status == 401:
+            return AvePointAuthError(
+                f"{self.settings.base_url} refuses a fresh token for {permission}; check that the "
+                "connection's host and environment belong to the tenant of the app registration. "
+                f"({error})"
+            )
+        if error.status == 403:
+            return AvePointPermissionError(
+                f"The app registration {self.settings.client_id} lacks the permission {permission}; "
+                f"add it in AvePoint Online Services > App registrations. ({error})",
+                permission=permission,
+            )
+        return error
+
+    def list_jobs(self, question: Question, now: datetime) -> Listing:
+        """Return the listing that answers *question*; its window's end is fixed to *now*."""
+        return Listing(self, question, now)
+
+    def check_access(self, product: Product, now: datetime) -> Flow[None]:
+        """Make one small authorised call to *product*: a page of one job of the last day."""
+        question = Question(product=product, started_after=now - timedelta(days=1))
+        query = [*question.parameters(now), (product.paging.size, "1")]
+        document = yield from self.call(product.path, query, product.permission)
+        read_rows(product, document)
+
+    def get_job(self, product: Product, job_id: str, location: str | None) -> Flow[BackupJob]:
+        """Return one job from the product's endpoint for one job.
+
+        :raises AvePointJobNotFound: it knows none of this id.
+        """
+        endpoint = product.job
+        if endpoint is None:
+            raise AvePointConfigError(f"{product.label} has no endpoint for a single job.")
+        path = endpoint.path.format(job_id=quote(job_id, safe=""))
+        name = product.filters.location
+        query = [(name, location)] if name and location else []
+        try:
+            document = yield from self.call(path, query, product.permission)
+        except AvePointRequestError as e:
+            if e.status != 404:
+                raise
+            raise job_not_found(product, job_id) from None
+        row = get_path(document, endpoint.row)
+        if row is None:
+            raise job_not_found(product, job_id)
+        job = RowReader(product).read(row, location=location)
+        if job.job_id != job_id:
+            raise AvePointPayloadError(
+                f"{product.label} was asked for job {job_id} and answered with job {job.job_id}."
+            )
+        return job
+
+    def find_job(
+        self,
+        product: Product,
+        job_id: str,
+        *,
+        location: str | None,
+        organization_id: str | None,
+        started_after: datetime | None,
+        now: datetime,
+    ) -> Flow[BackupJob]:
+        """Return one job: from the endpoint for one job, else by a search from *started_after* on.
+
+        Microsoft 365's endpoint knows the central location only, where its listing knows all: a job that it
+        does not know is searched for, unless the location is given.
+
+        :raises AvePointJobNotFound: no job has this id.
+        """
+        if product.job is not None:
+            try:
+                return (yield from self.get_job(product, job_id, location))
+            except AvePointJobNotFound:
+                if location is not None or not product.tells_locations:
+                    raise
+        question = Question(
+            product=product,
+            started_after=started_after or now - SEARCH_SPAN,
+            organization_id=organization_id,
+            location=location,
+        )
+        listing = self.list_jobs(question, now)
+        while wanted := listing.wanted(0, limit=1):
+            for job in listing.receive((yield from listing.fetch(wanted[0]))):
+                if job.job_id == job_id:
+                    return job
+        raise job_not_found(product, job_id)
+
+    def get_license(self, product: Product, location: str | None, now: datetime) -> Flow[LicenseConsumption]:
+        """Return what is purchased and used.
+
+        :raises AvePointConfigError: the product has no licence endpoint.
+        """
+        endpoint = product.license
+        if endpoint is None:
+            raise AvePointConfigError(f"product: {product.label} has no API for licence consumption.")
+        query = [(endpoint.location, location)] if endpoint.location and location else []
+        document = yield from self.call(endpoint.path, query, endpoint.permission)
+        figures = read_license(product, document)
+        since = figures["out_of_policy_at"]
+        return LicenseConsumption(**figures, is_out_of_policy=since is not None and since <= now)
+
+    def habits(self, product: Product) -> Habits:
+        """Return what *product*'s server has shown of its paging."""
+        return self._habits[product.name]
+
+
+class Listing:
+    """One listing under way: say what to fetch, fetch it, receive it, in this order; jobs come out once.
+
+    The loop of both drivers is: fetch all that :meth:`wanted` names, :meth:`receive` the results in the
+    same order, until nothing is wanted and nothing is on its way.
+    """
+
+    def __init__(self, client: Client, question: Question, now: datetime) -> None:
+        self._client = client
+        self._question = question
+        self._product = question.product
+        self._parameters = question.parameters(now)
+        self._reader = RowReader(question.product)
+        # A digest of 64 bits tells rows apart: a million jobs collide with a chance of 1 in 37 million.
+        self._seen: set[int] = set()
+        self._pager = Pager(
+            paging=question.product.paging,
+            base_url=client.settings.base_url,
+            label=f"jobs of {question.product.label}",
+            habits=client.habits(question.product),
+        )
+        self._page_size = 0
+
+    def wanted(self, in_flight: int, limit: int | None = None) -> list[Fetch]:
+        """Return the pages to fetch now, given how many are on their way, and how many may be at most."""
+        return self._pager.wanted(in_flight, limit or self._client.settings.max_concurrency)
+
+    def fetch(self, page: Fetch) -> Flow[tuple[Page, list[BackupJob]]]:
+        """Fetch one page and read its rows."""
+        if page is None:
+            document = yield from self._fetch_first()
+        else:
+            paging = merge_parameters(page, ((self._product.paging.size, str(self._page_size)),))
+            document = yield from self._call(paging)
+        jobs = [
+            self._reader.read(
+                row,
+                job_type=self._question.job_type,
+                workload=self._question.object_type,
+                organization_id=self._question.organization_id,
+                location=self._question.location,
+            )
+            for row in read_rows(self._product, document)
+        ]
+        return self._read_page(document, jobs), jobs
+
+    def receive(self, fetched: tuple[Page, list[BackupJob]]) -> list[BackupJob]:
+        """Return the page's jobs that were asked for and have not come before."""
+        page, jobs = fetched
+        seen, admits = self._seen, self._question.admits
+        fresh: list[BackupJob] = []
+        new_rows = 0
+        for key, job in zip(page.keys, jobs, strict=True):
+            if key not in seen:
+                seen.add(key)
+                new_rows += 1
+                if admits(job):
+                    fresh.append(job)
+        self._pager.receive(page, new_rows)
+        return fresh
+
+    def _fetch_first(self) -> Flow[Any]:
+        """Fetch the first page in the largest size that the server takes."""
+        habits, paging = self._client.habits(self._product), self._product.paging
+        most = habits.page_size or self._client.settings.page_size or paging.sizes[0]
+        sizes = [most, *(size for size in paging.sizes if size < most)]
+        for size in sizes:
+            self._page_size = size
+            try:
+                document = yield from self._call(((paging.size, str(size)),))
+            except AvePointRequestError as e:
+                if size == sizes[-1] or not self._is_about_size(e):
+                    raise
+            else:
+                habits.page_size = size
+                return document
+        raise AssertionError("unreachable: the last size returns or raises")
+
+    def _is_about_size(self, error: AvePointRequestError) -> bool:
+        """Tell whether a refusal may be about the page size: it names it, or names no parameter at all."""
+        if error.status not in (400, 413, 414, 416, 422):
+            return False
+        name = self._product.paging.size.casefold()
+        return name in str(error).casefold() or (error.field is None and error.code is None)
+
+    def _call(self, paging: Pairs) -> Flow[Any]:
+        return self._client.call(
+            self._product.path,
+            merge_parameters(self._parameters, paging),
+            self._product.permission,
+        )
+
+    def _read_page(self, document: Any, jobs: list[BackupJob]) -> Page:
+        envelope = self._product.envelope
+        total: int | None = None
+        for path in envelope.total:
+            try:
+                total = parse_integer(get_path(document, path))
+            except ValueError:  # the total is a hint; one that cannot be read is none
+                total = None
+            if total is not None:
+                break
+        link = get_path(document, envelope.link)
+        return Page(
+            keys=tuple(hash((job.organization_id, job.job_id)) for job in jobs),
+            link=None if is_absent(link) else link,
+            total=total,
+            asked_size=self._page_size,
+        )
+
+
+def read_rows(product: Product, document: Any) -> list[Any]:
+    """Return an answer's rows.
+
+    :raises AvePointPayloadError: it has none where they should be: that is not an empty list.
+    """
+    *where, key = product.envelope.rows
+    holder = get_path(document, tuple(where))
+    rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
+    if rows is None:  # the vendor's own description marks its lists as nullable
+        return []
+    if not isinstance(rows, list):
+        raise AvePointPayloadError(
+            f"{product.label} answered without the list {'.'.join(product.envelope.rows)}; its documentation "
+            f"is {product.documentation_url}."
+        )
+    return rows
+
+
+def job_not_found(product: Product, job_id: str) -> AvePointJobNotFound:
+    """Return the error for an id that no job has."""
+    return AvePointJobNotFound(
+        f"{product.label} knows no job {job_id}; check the id, the location, and how far back to look "
+        "(started_after).",
+        status=404,
+    )

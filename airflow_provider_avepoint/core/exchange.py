@@ -1,0 +1,141 @@
+"""One request and its answer: retries, and what a refusal means."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.errors import (
+    AvePointError,
+    AvePointPayloadError,
+    AvePointRequestError,
+    AvePointUnavailable,
+)
+from airflow_provider_avepoint.core.fields import get_key
+from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, Response, Send
+
+log = logging.getLogger(__name__)
+
+
+def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
+    """Send what *build* returns until the answer is not a passing fault; build anew for each try.
+
+    Safe only for requests that change nothing on the server: all of ours.
+
+    :raises AvePointUnavailable: no answer, or a transient status, on every try.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        request = build()
+        response: Response | None = None
+        retry_after: float | None = None
+        try:
+            response = yield Send(request)
+        except NoAnswer as e:
+            problem = f"gave no answer ({e})"
+        else:
+            if not retry.is_transient(response.status):
+                return request, response
+            retry_after = retry.parse_retry_after(response.headers)
+            problem = f"answered {response.status}"
+            if retry_after is not None:
+                problem += f" and asked us to wait {retry_after:.0f} s"
+        delay = retry.next_delay(attempt, retry_after, random.random())  # noqa: S311  # spreads load, guards nothing
+        if delay is None:
+            raise AvePointUnavailable(
+                f"{request} {problem}; given up after {attempt} of {retry.MAX_ATTEMPTS} tries. "
+                "Nothing is known about the backup; trying again later may help.",
+                status=response.status if response else None,
+                retry_after=retry_after,
+            )
+        log.warning("%s %s; trying again in %.1f s.", request, problem, delay)
+        yield Pause(delay)
+
+
+def parse_answer(request: Request, response: Response) -> Any:
+    """Return the JSON of a good answer.
+
+    :raises AvePointRequestError: a refusal, whichever of the vendor's envelopes says so, with 200 or not.
+    :raises AvePointUnavailable: the envelope of a 200 says that the service is at fault.
+    :raises AvePointPayloadError: not JSON, or a status that nobody documented.
+    """
+    if response.status != 200:
+        raise explain_refusal(request, response)
+    document = response.parse_json(request)
+    if isinstance(document, Mapping):
+        status = _embedded_status(document)
+        if status is not None and status >= 400:
+            raise _explain(request, status, document)
+        if get_key(document, "error"):
+            raise _explain(request, None, document)
+    return document
+
+
+def explain_refusal(request: Request, response: Response) -> AvePointError:
+    """Turn an answer that is not 200 into the error that says whose fault it is."""
+    if 300 <= response.status < 400:
+        return AvePointPayloadError(
+            f"{request} answered {response.status}, a redirect, which is not followed: "
+            "a token goes to the connection's own host only. Check the connection's host."
+        )
+    try:
+        document = response.parse_json(request)
+    except AvePointPayloadError:
+        document = None
+    return _explain(request, response.status, document if isinstance(document, Mapping) else {})
+
+
+def _explain(request: Request, status: int | None, document: Mapping[str, Any]) -> AvePointError:
+    """Read any of the vendor's error envelopes (avepoint's pages show four) into one error."""
+    first = get_key(document, "errors")
+    if isinstance(first, list):
+        first = first[0] if first else None
+    detail: Mapping[str, Any] = first if isinstance(first, Mapping) else {}
+    error = get_key(document, "error")
+    if isinstance(error, Mapping):
+        detail = detail or error
+    text = next(
+        (
+            value
+            for value in (get_key(detail, "message"), get_key(document, "message"), error)
+            if isinstance(value, str) and value
+        ),
+        "no message",
+    )
+    request_id = _word(get_key(document, "requestId")) or _word(get_key(document, "traceId"))
+    field = _word(get_key(detail, "field"))
+    code = _word(get_key(detail, "code"))
+    facts = ", ".join(
+        f"{name} {value}"
+        for name, value in (("code", code), ("field", field), ("request id", request_id))
+        if value
+    )
+    message = f"{request} was refused with {status or 'an error'}: {_shorten(text)}"
+    message += f" ({facts})." if facts else "."
+    if status is None or retry.is_transient(status) or status >= 500:
+        return AvePointUnavailable(message, status=status)
+    return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
+
+
+def _embedded_status(document: Mapping[str, Any]) -> int | None:
+    """Return the status that a body carries: ``statusCode``, or Google's ``status``."""
+    for name in ("statusCode", "status"):
+        value = get_key(document, name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _word(value: object) -> str | None:
+    return _shorten(str(value)) if isinstance(value, (str, int)) and value != "" else None
+
+
+def _shorten(text: str) -> str:
+    """Fold a server's text to one line of at most 300 characters, so that it cannot flood or forge a log."""
+    line = re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text).strip()
+    return line if len(line) <= 300 else line[:300] + "…"

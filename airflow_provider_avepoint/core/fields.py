@@ -1,0 +1,149 @@
+"""Parsers for single wire values: one function a form, literals in, Python values out.
+
+The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks, so every
+parser takes any of these and returns None. Anything else that is not of a documented form raises
+ValueError with the value in its message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# .NET counts 100 ns ticks from 0001-01-01T00:00:00Z.
+_TICKS_A_SECOND = 10_000_000
+_EPOCH_TICKS = 621_355_968_000_000_000
+# Today's instants are near 6.4e17 ticks, 1.8e12 ms and 1.8e9 s: the magnitude tells the unit.
+_LEAST_TICKS = 10**17
+_LEAST_MILLISECONDS = 10**11
+
+
+def is_absent(value: object) -> bool:
+    """Tell whether *value* is one of the vendor's ways to write "no value"."""
+    return value is None or value in ("", "N/A")
+
+
+def parse_time(value: object) -> datetime | None:
+    """Read an instant: ISO 8601 with an offset and 0 to 7 fraction digits, .NET ticks, or Unix time.
+
+    Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds. A time
+    without an offset is refused: nobody documented whose wall clock it would be.
+    """
+    if type(value) is str and len(value) > 10 and value[4] == "-":
+        parsed = datetime.fromisoformat(value)
+        if parsed.year == 1:
+            return None
+        if parsed.tzinfo is UTC:  # what fromisoformat gives for both Z and +00:00
+            return parsed
+        if parsed.tzinfo is None:
+            raise ValueError(f"{value!r} is a time without an offset")
+        try:
+            return parsed.astimezone(UTC)
+        except OverflowError as e:
+            raise ValueError(f"{value!r} is not a time") from e
+    if is_absent(value):
+        return None
+    number = _integer(value)
+    try:
+        if number >= _LEAST_TICKS:
+            return _EPOCH + timedelta(microseconds=(number - _EPOCH_TICKS) // 10)
+        if number >= _LEAST_MILLISECONDS:
+            return _EPOCH + timedelta(milliseconds=number)
+        return _EPOCH + timedelta(seconds=number) if number > 0 else None
+    except OverflowError as e:
+        raise ValueError(f"{value!r} is not a time") from e
+
+
+def to_ticks(moment: datetime) -> int:
+    """Write an aware instant as .NET ticks, UTC."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 10 + _EPOCH_TICKS
+
+
+def to_iso(moment: datetime) -> str:
+    """Write an aware instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_integer(value: object) -> int | None:
+    """Read a whole number, also one written as a string; negative ones are refused."""
+    if type(value) is int and value >= 0:
+        return value
+    if is_absent(value):
+        return None
+    number = _integer(value)
+    if number < 0:
+        raise ValueError(f"{value!r} is negative")
+    return number
+
+
+def parse_hours(value: object) -> timedelta | None:
+    """Read decimal hours, as a number or a string."""
+    if is_absent(value):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is not a number of hours")  # noqa: TRY004  # a wire value, not a type
+    hours = float(value)
+    try:
+        return timedelta(hours=hours)
+    except (OverflowError, ValueError) as e:
+        raise ValueError(f"{value!r} is not a number of hours") from e
+
+
+def parse_ticks_or_hours(value: object) -> timedelta | None:
+    """Read a duration that is documented as ticks (whole numbers) and shown as hours (decimals)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return timedelta(microseconds=value // 10)
+        except OverflowError as e:
+            raise ValueError(f"{value!r} is not a number of ticks") from e
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return parse_ticks_or_hours(int(value))
+    return parse_hours(value)
+
+
+def get_path(document: object, path: tuple[str, ...]) -> Any:
+    """Return what stands at *path* in nested JSON objects, whatever the case of the keys, or None."""
+    for key in path:
+        if not isinstance(document, Mapping):
+            return None
+        document = get_key(document, key)
+    return document
+
+
+def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
+    """Return ``document[key]``, else the value of the key that differs only in case, else *default*.
+
+    The vendor's tables write ``TotalCount`` where its samples write ``totalCount``.
+    """
+    if key in document:
+        return document[key]
+    folded = key.casefold()
+    return next((value for name, value in document.items() if name.casefold() == folded), default)
+
+
+def normalize_label(label: str) -> str:
+    """Fold a vendor's label for comparison: ``"Finished with Exception"`` → ``"finishedwithexception"``."""
+    return re.sub(r"[\s_-]+", "", label).casefold()
+
+
+def to_word(label: str) -> str:
+    """Write a vendor's label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``."""
+    return re.sub(r"[^0-9a-z]+", "_", label.strip().casefold()).strip("_")
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004  # a wire value, not a type
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    raise ValueError(f"{value!r} is not a whole number")

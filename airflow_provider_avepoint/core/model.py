@@ -1,0 +1,194 @@
+"""What callers get: jobs, counts, errors and licence figures, frozen, in our words and in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+
+__all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
+
+
+class JobState(StrEnum):
+    """How a job stands, whichever product's number or label said so.
+
+    ``unknown`` is a state that the vendor does not document: never a success and never terminal.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether a job in this state will not change any more."""
+        return self in _TERMINAL
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether a job in this state is on its way: waiting or running."""
+        return self in _OPEN
+
+    @classmethod
+    def parse(cls, word: object) -> JobState:
+        """Return the state called *word*.
+
+        :raises AvePointConfigError: no state has this name.
+        """
+        try:
+            return cls(str(word))
+        except ValueError:
+            known = ", ".join(cls)
+            raise AvePointConfigError(f"state: {word!r} is not a job state; known are {known}.") from None
+
+
+_OPEN = frozenset({JobState.WAITING, JobState.RUNNING})
+_TERMINAL = frozenset(
+    {JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED, JobState.SKIPPED, JobState.STOPPED}
+)
+
+
+def _to_json(value: object) -> Any:
+    """Turn a field of one of our values into what JSON knows: ISO times, durations in seconds."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, _Value):
+        return value.as_dict()
+    return value
+
+
+class _Value:
+    """A frozen value that can be written as JSON."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every field, ready for JSON: times in ISO 8601, durations in seconds."""
+        return {each.name: _to_json(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]  # each subclass is a dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts(_Value):
+    """How many objects (or entities, or records) a job handled; None where the row does not say."""
+
+    total: int | None = None
+    successful: int | None = None
+    failed: int | None = None
+    skipped: int | None = None
+    warning: int | None = None
+
+
+NO_COUNTS = Counts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobError(_Value):
+    """One kind of error that a job reports.
+
+    :param is_error_code: whether the vendor has an error code, hence a page, for it.
+    :param message: the vendor's text.
+    :param url: the page of the error code.
+    :param count: how often it occurred in the job.
+    """
+
+    is_error_code: bool | None = None
+    message: str | None = None
+    url: str | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupJob(_Value):
+    """One job of one product.
+
+    :param job_type: the job type in our words; for a product whose rows carry none, the one asked for.
+    :param workload: the Microsoft 365 object type that was asked for, or the Dynamics module.
+    :param raw_state: the state as the vendor wrote it.
+    :param duration: finish minus start; the vendor's own figure only where one of them is missing.
+    :param counts: objects, or Dynamics entities.
+    :param record_counts: Dynamics records.
+    :param location: the Multi-Geo location that was asked for.
+    :param raw: the row as received, read-only.
+    """
+
+    product: str
+    job_id: str
+    job_type: str | None = None
+    workload: str | None = None
+    state: JobState
+    raw_state: str | int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration: timedelta | None = None
+    counts: Counts = NO_COUNTS
+    record_counts: Counts = NO_COUNTS
+    size_bytes: int | None = None
+    organization_id: str | None = None
+    organization_name: str | None = None
+    location: str | None = None
+    errors: tuple[JobError, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    @property
+    def effective_start(self) -> datetime | None:
+        """When the job started; for one that ended and does not say, when it ended."""
+        if self.started_at is None and self.state.is_terminal:
+            return self.finished_at
+        return self.started_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseConsumption(_Value):
+    """What is bought and what is used.
+
+    :param out_of_policy_at: when the subscription went (or, in the vendor's sample, goes) out of policy.
+    :param is_out_of_policy: whether that moment is set and has passed at the time of reading.
+    """
+
+    product: str
+    out_of_policy_at: datetime | None = None
+    purchased_user_seats: int | None = None
+    assigned_user_seats: int | None = None
+    purchased_storage_gb: int | None = None
+    protected_gb: int | None = None
+    is_out_of_policy: bool = False
+
+    @property
+    def seat_ratio(self) -> float | None:
+        """Assigned over purchased seats; None where nothing is purchased: another licence model."""
+        return _ratio(self.assigned_user_seats, self.purchased_user_seats)
+
+    @property
+    def storage_ratio(self) -> float | None:
+        """Protected over purchased storage; None where nothing is purchased: another licence model."""
+        return _ratio(self.protected_gb, self.purchased_storage_gb)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every field and ratio, ready for JSON."""
+        return {
+            **_Value.as_dict(self),
+            "seat_ratio": self.seat_ratio,
+            "storage_ratio": self.storage_ratio,
+        }
+
+
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None

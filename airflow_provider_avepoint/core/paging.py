@@ -1,0 +1,309 @@
+"""Which pages to ask for, and when a listing is complete: every row, however the server pages.
+
+The documents leave open from which number a server counts its pages, what its total counts, how large a
+page it takes, and they show five forms of a next link. So:
+
+* The first request names no page and gets the server's own first one.
+* A link is believed, but only its query: it is sent to the connection's own address.
+* Where a link shows the next page's number and pages are full, the pages after it are asked for
+  concurrently by number. Where it does not, links are followed one after the other.
+* Without a link, further pages are asked for until one is empty or short; the page numbered 1 tells by its
+  first row whether the server counts from 0 or from 1. The total only says how far to read ahead.
+* A row that arrives meanwhile pushes the others down. Page by page that can only repeat rows, but pages
+  fetched at the same time may miss one. So the first page is read again at the end, and if it has changed,
+  the pages are read once more, one by one.
+
+Whatever does not add up raises: a listing is never silently short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.product import Paging
+
+Pairs = tuple[tuple[str, str], ...]
+#: One page to ask for: its paging parameters; None for the first page, whatever its number.
+Fetch = Pairs | None
+
+#: A listing longer than this is a server that never ends it.
+MAX_PAGES = 200_000
+#: Pages in a row that may bring nothing new: arrivals explain a few.
+MAX_BARREN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page received: the identity of each row in order, the next link and the total, as received.
+
+    :param asked_size: the page size that was asked for, None where none was.
+    """
+
+    keys: tuple[int, ...]
+    link: object = None
+    total: int | None = None
+    asked_size: int | None = None
+
+
+@dataclass(slots=True)
+class Habits:
+    """What one server has shown of its paging; later listings need not ask again.
+
+    :param page_size: the largest page it took.
+    :param first_number: the number of its first page.
+    :param sends_links: it has sent a next link, so no link means no further page.
+    """
+
+    page_size: int | None = None
+    first_number: int | None = None
+    sends_links: bool = False
+
+
+class Mode(Enum):
+    """How the next page is found."""
+
+    FIRST = auto()  #: nothing has come yet
+    LINKS = auto()  #: by the last page's link, one after the other
+    PROBE = auto()  #: by the number 1, to learn from what number the server counts
+    NUMBERS = auto()  #: by number, several at a time
+    CHECK = auto()  #: by reading the first page again
+    DONE = auto()
+
+
+@dataclass(slots=True)
+class Pager:
+    """The state of one listing: :meth:`wanted` says what to fetch, :meth:`receive` takes it in order.
+
+    :param base_url: the connection's address: a link elsewhere raises.
+    :param label: what is listed, for messages.
+    :param habits: what the server has shown before; what this listing learns is added.
+    """
+
+    paging: Paging
+    base_url: str
+    label: str
+    habits: Habits
+    mode: Mode = Mode.FIRST
+    _first: Page | None = None
+    _is_rereading: bool = False
+    _was_concurrent: bool = False
+    #: The next page by number, and the rows of a full page.
+    _next_number: int = 1
+    _page_rows: int = 0
+    #: Whether the last page by number looked like the end.
+    _seems_over: bool = False
+    #: The next page by link.
+    _next_link: Pairs = ()
+    _links_seen: set[Pairs] = field(default_factory=set)
+    _pages_seen: set[int] = field(default_factory=set)
+    _received: int = 0
+    #: Pages that brought rows which had not come before.
+    _useful: int = 0
+    _barren: int = 0
+
+    def wanted(self, in_flight: int, limit: int) -> list[Fetch]:
+        """Return the pages to ask for now, given how many are on their way and how many may be.
+
+        Empty while pages are on their way and their content must be awaited; empty with none on their way
+        once the listing is complete.
+        """
+        match self.mode:
+            case Mode.FIRST | Mode.CHECK if not in_flight:
+                return [None]
+            case Mode.LINKS if not in_flight:
+                return [self._next_link]
+            case Mode.PROBE if not in_flight:
+                return [self._take_number()]
+            case Mode.NUMBERS if not self._seems_over:
+                room = min(limit, self._read_ahead()) - in_flight
+                fetches: list[Fetch] = [self._take_number() for _ in range(room)]
+                self._was_concurrent |= in_flight + len(fetches) > 1
+                return fetches
+            case Mode.NUMBERS if not in_flight:
+                self.mode = Mode.CHECK if self._was_concurrent and not self._is_rereading else Mode.DONE
+                return self.wanted(0, limit)
+        return []
+
+    def receive(self, page: Page, new_rows: int) -> None:
+        """Take the next *page*, of whose rows *new_rows* had not been seen before.
+
+        :raises AvePointPayloadError: the pages do not add up.
+        """
+        self._received += 1
+        if self._received > MAX_PAGES:
+            raise self._error(f"did not end within {MAX_PAGES} pages")
+        if self.mode is Mode.CHECK:
+            self._receive_check(page)
+        elif self._first is None:
+            self._receive_first(page)
+        else:
+            self._receive_next(self._first, page, new_rows)
+
+    def _receive_first(self, page: Page) -> None:
+        self._first = page
+        self._note(page)
+        self._useful = 1
+        link = self._read_link(page.link)
+        if link is None:
+            self._go_on_without_link(page)
+            return
+        self.habits.sends_links = True
+        number = _find_number(link, self.paging.index)
+        is_full = len(page.keys) in (page.asked_size, _find_number(link, self.paging.size))
+        if number is None or not is_full:
+            self._follow(link)
+            return
+        self.habits.first_number = number - 1
+        self._next_number = number
+        self.mode = Mode.NUMBERS
+
+    def _go_on_without_link(self, first: Page) -> None:
+        is_short = first.asked_size is None or len(first.keys) < first.asked_size
+        if not first.keys or (self.habits.sends_links and is_short):
+            self.mode = Mode.DONE
+        elif self.habits.first_number is not None:
+            self._next_number = self.habits.first_number + 1
+            self.mode = Mode.NUMBERS
+        else:
+            self.mode = Mode.PROBE
+
+    def _receive_next(self, first: Page, page: Page, new_rows: int) -> None:
+        if self.mode is Mode.PROBE:
+            self.mode = Mode.NUMBERS
+            if page.keys:
+                counts_from_one = first.keys[0] in page.keys  # the first page again
+                self.habits.first_number = int(counts_from_one)
+                if counts_from_one:
+                    self._pages_seen.clear()
+        self._check_progress(page, new_rows)
+        self._note(page)
+        self._useful += new_rows > 0
+        link = self._read_link(page.link)
+        if self.mode is Mode.NUMBERS:
+            is_short = len(page.keys) < self._page_rows and link is None
+            self._seems_over = (is_short or not page.keys) and self._received >= self._promised_pages()
+        elif link is None:
+            self.mode = Mode.DONE
+        else:
+            self._follow(link)
+
+    def _receive_check(self, page: Page) -> None:
+        """Compare the first page with what it was: unchanged, no row can have slipped between two pages."""
+        first = self._first
+        if first is not None and page.keys == first.keys and page.total == first.total:
+            self.mode = Mode.DONE
+            return
+        self._is_rereading = True
+        self._seems_over = False
+        self._pages_seen.clear()
+        self._links_seen.clear()
+        self._received = 1
+        self._next_number = 1
+        self._receive_first(page)
+
+    def _note(self, page: Page) -> None:
+        self._page_rows = max(self._page_rows, len(page.keys))
+        if page.keys:
+            self._pages_seen.add(hash(page.keys))
+
+    def _check_progress(self, page: Page, new_rows: int) -> None:
+        """Raise where the server repeats itself instead of going on."""
+        if not page.keys:
+            return
+        if hash(page.keys) in self._pages_seen:
+            raise self._error("sent the same page twice")
+        self._barren = 0 if new_rows or self._is_rereading else self._barren + 1
+        if self._barren > MAX_BARREN:
+            raise self._error(f"sent {self._barren} pages in a row without a new row")
+
+    def _follow(self, link: Pairs) -> None:
+        if link in self._links_seen:
+            raise self._error("sent the same next link twice")
+        self._links_seen.add(link)
+        self._next_link = link
+        self.mode = Mode.LINKS
+
+    def _take_number(self) -> Pairs:
+        number, self._next_number = self._next_number, self._next_number + 1
+        # As many rows as the server gave the first time: so a limit of its own shifts no page.
+        return ((self.paging.index, str(number)), (self.paging.size, str(self._page_rows)))
+
+    def _read_ahead(self) -> int:
+        """Return how many pages may be on their way: as the total promises, else fewer than have come."""
+        if self._is_rereading:
+            return 1
+        promised = self._promised_pages()
+        return promised - self._received if promised > self._received else max(1, self._useful - 1)
+
+    def _promised_pages(self) -> int:
+        """Return how many pages the first total promises, an empty or short last one included."""
+        total = self._first.total if self._first else None
+        if total is None or not self._page_rows or total <= self._page_rows:
+            return 0
+        return total // self._page_rows + 1
+
+    def _read_link(self, link: object) -> Pairs | None:
+        """Return the query of a next link, in whichever form it comes; None where there is none.
+
+        :raises AvePointPayloadError: it leads to another scheme, host or port.
+        """
+        if link is None or link == "":
+            return None
+        if not isinstance(link, str):
+            raise self._error(f"sent a next link that is a {type(link).__name__}")
+        try:
+            parts = urlsplit(link)
+            address = (parts.hostname, parts.port)
+        except ValueError:
+            raise self._error("sent a next link that cannot be read") from None
+        if parts.netloc or "://" in link:
+            own = urlsplit(self.base_url)
+            scheme = parts.scheme or own.scheme
+            if not _is_same_address((scheme, *address), (own.scheme, own.hostname, own.port)):
+                raise self._error(
+                    "sent a next link to another address than the connection's "
+                    f"({scheme}://{parts.hostname}); it is not followed, "
+                    "because the token goes to the connection's own host only"
+                )
+        elif "?" not in link and not link.startswith("/"):
+            return ((self.paging.token, unquote(link)),)
+        pairs = tuple(parse_qsl(parts.query, keep_blank_values=True))
+        if not pairs:
+            raise self._error("sent a next link without a query")
+        return pairs
+
+    def _error(self, problem: str) -> AvePointPayloadError:
+        return AvePointPayloadError(
+            f"Listing {self.label}: the server {problem}. The listing is given up rather than cut short."
+        )
+
+
+def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
+    """Add a page's parameters to the question's own, which win: a link does not change what is asked."""
+    kept = tuple(own)
+    names = {name.casefold() for name, _ in kept}
+    return (*kept, *((name, value) for name, value in paging if name.casefold() not in names))
+
+
+def _find_number(pairs: Pairs, name: str) -> int | None:
+    folded = name.casefold()
+    for key, value in pairs:
+        if key.casefold() == folded and value.isascii() and value.isdigit():
+            return int(value)
+    return None
+
+
+_Address = tuple[str, str | None, int | None]
+
+
+def _is_same_address(one: _Address, other: _Address) -> bool:
+    default = {"https": 443, "http": 80}
+    return (one[0], one[1], one[2] or default.get(one[0])) == (
+        other[0],
+        other[1],
+        other[2] or default.get(other[0]),
+    )

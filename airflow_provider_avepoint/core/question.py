@@ -1,0 +1,227 @@
+"""What a caller asks of a listing: checked, in our words, and put into the product's parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.product import Product, get_product
+
+#: Every job type, whatever the rows say.
+ALL = "all"
+
+# No document says whether the server's window is about a job's start, its finish or both, so the end is
+# asked for later than wanted by the longest that a job may run, and the rows are filtered here.
+_LONGEST_JOB = timedelta(days=30)
+#: How far a server's clock may be ahead of ours.
+CLOCK_SKEW = timedelta(minutes=5)
+# Where a product insists on a window and the caller does not: before anything it can have backed up.
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One listing to ask for: a single value in each dimension; None where any will do.
+
+    :param job_type: one job type word; None for all of them.
+    :param states: the states wanted; None for all.
+    :param started_after: inclusive.
+    :param started_before: exclusive.
+    """
+
+    product: Product
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    job_type: str | None = None
+    states: frozenset[JobState] | None = None
+    object_type: str | None = None
+    organization_id: str | None = None
+    location: str | None = None
+
+    def parameters(self, now: datetime) -> list[tuple[str, str]]:
+        """Return the query parameters, without those of paging. *now* fixes the window's end."""
+        filters = self.product.filters
+        sent = dict(filters.always)
+        latest = now + CLOCK_SKEW
+        before = latest if self.started_before is None else min(latest, self.started_before + _LONGEST_JOB)
+        after = self.started_after
+        if after is None and filters.window_required:
+            after = _BEGINNING
+        if after is not None:
+            # A whole second wider: servers may round, and may or may not include the end.
+            sent[filters.started_after] = filters.write_time(after - timedelta(seconds=1))
+            sent[filters.started_before] = filters.write_time(max(before, after) + timedelta(seconds=1))
+        if self.job_type is not None:
+            sent[filters.job_type] = str(self.product.job_types[self.job_type])
+        numbers = self.product.state_numbers(self.states) if self.states else []
+        if len(numbers) == 1 and len(self.states or ()) == 1:
+            sent[filters.state] = str(numbers[0])
+        if self.object_type is not None and filters.object_type:
+            sent[filters.object_type] = str(self.product.object_types[self.object_type])
+        if self.organization_id is not None and filters.organization_id:
+            sent[filters.organization_id] = self.organization_id
+        if self.location is not None and filters.location:
+            sent[filters.location] = self.location
+        return list(sent.items())
+
+    def admits(self, job: BackupJob) -> bool:
+        """Tell whether *job* is one that was asked for, whatever the server thought."""
+        if self.job_type is not None and job.job_type != self.job_type:
+            return False
+        if self.states is not None and job.state not in self.states:
+            return False
+        if self.organization_id is not None and not is_same_id(job.organization_id, self.organization_id):
+            return False
+        if self.object_type is not None and job.workload != self.object_type:
+            return False
+        start = job.effective_start
+        if start is None:
+            return True
+        if self.started_after is not None and start < self.started_after:
+            return False
+        return self.started_before is None or start < self.started_before
+
+
+def build_questions(
+    product: str,
+    *,
+    started_after: object = None,
+    started_before: object = None,
+    job_type: object = "backup",
+    state: object = None,
+    object_type: object = None,
+    organization_id: object = None,
+    location: object = None,
+) -> list[Question]:
+    """Check a caller's words and return the listings that answer them, one for each combination.
+
+    :raises AvePointConfigError: an argument cannot be used; the message names it and what would do.
+    """
+    known = get_product(product)
+    base = Question(
+        product=known,
+        started_after=parse_moment("started_after", started_after),
+        started_before=parse_moment("started_before", started_before),
+        states=parse_states(state),
+        organization_id=_parse_id(
+            "organization_id", organization_id, known, is_told=known.tells_organizations
+        ),
+        location=_parse_id("location", location, known, is_told=known.tells_locations),
+    )
+    after, before = base.started_after, base.started_before
+    if after is not None and before is not None and after >= before:
+        raise AvePointConfigError(
+            f"started_before ({before.isoformat()}) is not later than started_after ({after.isoformat()})."
+        )
+    object_types = parse_words("object_type", object_type, known.known_workloads, known)
+    return [
+        replace(base, job_type=kind, object_type=workload)
+        for kind in parse_job_types(job_type, known) or (None,)
+        for workload in object_types or (None,)
+    ]
+
+
+def parse_moment(name: str, value: object) -> datetime | None:
+    """Read an argument that is an instant: an aware datetime or an ISO 8601 string with an offset.
+
+    :raises AvePointConfigError: it is neither, or has no offset.
+    """
+    if value is None:
+        return None
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise AvePointConfigError(
+                f"{name}: {value!r} is not an ISO 8601 time; write for example 2026-11-22T05:00:00Z."
+            ) from None
+    if not isinstance(moment, datetime):
+        raise AvePointConfigError(f"{name}: {value!r} is neither a datetime nor an ISO 8601 string.")
+    if moment.utcoffset() is None:
+        raise AvePointConfigError(
+            f"{name}: {value!s} has no time zone; write for example {moment.isoformat()}Z for UTC."
+        )
+    return moment.astimezone(UTC)
+
+
+def parse_list(name: str, value: object) -> tuple[str, ...] | None:
+    """Read an argument that is one text, a JSON array in a string (from a template), or a list of texts.
+
+    :raises AvePointConfigError: it is something else, or empty.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = value.strip()
+        if value.startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise AvePointConfigError(f"{name}: {value!r} is not a JSON array.") from None
+        else:
+            value = [value]
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise AvePointConfigError(f"{name}: {value!r} is neither text nor a list of texts.")
+    items = tuple(dict.fromkeys(value))
+    if not items:
+        raise AvePointConfigError(f"{name} is an empty list; leave it out to mean any.")
+    for item in items:
+        if not isinstance(item, str) or not item.strip():
+            raise AvePointConfigError(f"{name}: {item!r} is not a text.")
+    return items
+
+
+def parse_words(name: str, value: object, known: Iterable[str], product: Product) -> tuple[str, ...] | None:
+    """Read an argument that is one of the product's words, or several.
+
+    :raises AvePointConfigError: a word is not known; the message lists those that are.
+    """
+    words = parse_list(name, value)
+    for word in words or ():
+        if word not in known:
+            raise AvePointConfigError(
+                f"{name}: {word!r} is not known for {product.name}; known are {', '.join(known)}."
+            )
+    return words
+
+
+def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
+    """Read the argument ``job_type``: a word, a list of words, or ``"all"``, which gives None."""
+    if value in (ALL, [ALL]):
+        return None
+    words = parse_words("job_type", value, product.job_types, product)
+    if words is None:
+        raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
+    # Two words may stand for one number: ask once, by the word that rows get.
+    return tuple(dict.fromkeys(product.job_type_words[product.job_types[word]] for word in words))
+
+
+def parse_states(value: object) -> frozenset[JobState] | None:
+    """Read the argument ``state``: a ``JobState`` word or several."""
+    words = parse_list("state", value)
+    return None if words is None else frozenset(map(JobState.parse, words))
+
+
+def is_same_id(one: str | None, other: str | None) -> bool:
+    """Compare two ids of the vendor's: GUIDs are written in either case, with or without braces."""
+    return fold_id(one) == fold_id(other)
+
+
+def fold_id(value: str | None) -> str | None:
+    """Return *value* as it compares."""
+    return None if value is None else value.strip("{} ").casefold()
+
+
+def _parse_id(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise AvePointConfigError(f"{name}: {value!r} is not a text.")
+    if not is_told:
+        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+    return value

@@ -1,0 +1,93 @@
+"""Requests, responses and what a flow asks its driver to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from airflow_provider_avepoint.core.errors import AvePointPayloadError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request. The query and the form are lists of pairs, decoded; the driver encodes them.
+
+    Headers, form and JSON body stay out of the repr: they hold tokens and secrets.
+    """
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Any = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One HTTP answer; header names in lower case, the body undecoded and out of the repr."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def parse_json(self, request: Request) -> Any:
+        """Return the body as JSON.
+
+        :raises AvePointPayloadError: the body is something else; the message says what.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+            kind = self.headers.get("content-type", "no content type").split(";")[0].strip()
+            what = "an empty body" if not self.body.strip() else f"{len(self.body)} bytes of {kind}"
+            raise AvePointPayloadError(
+                f"{request} answered {self.status} with {what} where JSON was expected; "
+                "check that the connection's host is an AvePoint Graph API address."
+            ) from None
+
+
+class NoAnswer(Exception):
+    """A driver's report that a request got no answer: refused, cut off, timed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send *request* and answer with its :class:`Response`, or throw :class:`NoAnswer` in."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait *seconds*, leaving other work on the same thread or loop alone where the driver can."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Wait until *future*, which another flow fulfils, is done."""
+
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Tell whoever redacts this process's logs that *secret* must never be shown."""
+
+    secret: str = field(repr=False)
+
+
+#: What a flow may ask of its driver.
+Effect = Send | Pause | Join | Protect
+#: A protocol written once: yields what it needs, is sent the outcome, returns its result.
+Flow = Generator[Effect, Any, T]

@@ -1,0 +1,174 @@
+"""How a connection proves who it is: a client secret, or a certificate that signs an assertion.
+
+https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/register-app.md shows both token requests. PyJWT
+and cryptography are loaded when a certificate is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_avepoint.core.auth import Credential
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from airflow_provider_avepoint.core.settings import Settings
+
+#: Seconds for which a client assertion is valid; the vendor's samples take 5 to 60 minutes.
+ASSERTION_LIFETIME = 300
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END \1-----", re.DOTALL)
+
+
+def build_credential(settings: Settings) -> Credential:
+    """Return the credential that *settings* describes, reading its certificate.
+
+    :raises AvePointConfigError: the certificate, its key or its file cannot be used.
+    """
+    if settings.pfx_path:
+        return _load_pfx(settings.client_id, settings.pfx_path, settings.client_secret)
+    if settings.certificate and settings.private_key:
+        return _load_pem(
+            settings.client_id, settings.certificate, settings.private_key, settings.client_secret
+        )
+    return ClientSecret(client_id=settings.client_id, secret=settings.client_secret or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSecret:
+    """A client id and its secret."""
+
+    client_id: str
+    secret: str = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the secret."""
+        return hashlib.sha256(self.secret.encode()).hexdigest()
+
+    def form_fields(self, token_url: str) -> Mapping[str, str]:  # noqa: ARG002  # a secret is the same everywhere
+        """Return the id and the secret."""
+        return {"client_id": self.client_id, "client_secret": self.secret}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """A client id and the certificate that is registered for it."""
+
+    client_id: str
+    private_key: Any = field(repr=False)
+    thumbprint: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """The certificate's thumbprint."""
+        return self.thumbprint.hex()
+
+    def form_fields(self, token_url: str) -> Mapping[str, str]:
+        """Return an assertion for *token_url*, signed anew: its ``jti`` must not come twice."""
+        import jwt
+
+        now = int(time.time())
+        assertion = jwt.encode(
+            {
+                "iss": self.client_id,
+                "sub": self.client_id,
+                "aud": token_url,
+                "jti": str(uuid.uuid4()),
+                "iat": now,
+                "nbf": now - 60,  # the identity service's clock may be behind ours
+                "exp": now + ASSERTION_LIFETIME,
+            },
+            self.private_key,
+            algorithm="RS256",
+            headers={
+                "kid": self.thumbprint.hex().upper(),
+                "x5t": base64.urlsafe_b64encode(self.thumbprint).rstrip(b"=").decode(),
+            },
+        )
+        return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": assertion}
+
+
+def _load_pem(client_id: str, certificate: str, private_key: str, passphrase: str | None) -> Credential:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        public = x509.load_pem_x509_certificate(_restore_pem("certificate", certificate))
+    except ValueError:
+        raise AvePointConfigError("certificate: this is not an X.509 certificate in PEM form.") from None
+    pem = _restore_pem("private_key", private_key)
+    is_encrypted = b"ENCRYPTED" in pem
+    try:
+        key = load_pem_private_key(pem, passphrase.encode() if is_encrypted and passphrase else None)
+    except (ValueError, TypeError):
+        hint = ""
+        if is_encrypted:
+            hint = "; it is encrypted, so the connection's password must be its passphrase"
+        raise AvePointConfigError(f"private_key: this key cannot be read{hint}.") from None
+    return _check_pair(client_id, public, key)
+
+
+def _load_pfx(client_id: str, path: str, passphrase: str | None) -> Credential:
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
+    try:
+        content = Path(path).read_bytes()
+    except OSError as e:
+        raise AvePointConfigError(
+            f"pfx_path: {path} cannot be read here ({e.strerror}); every worker and triggerer needs it."
+        ) from None
+    try:
+        key, certificate, _ = load_key_and_certificates(content, passphrase.encode() if passphrase else None)
+    except ValueError:
+        raise AvePointConfigError(
+            f"pfx_path: {path} cannot be opened; check the file, and that the connection's password is its "
+            "passphrase."
+        ) from None
+    if certificate is None or key is None:
+        missing = "certificate" if certificate is None else "private key"
+        raise AvePointConfigError(f"pfx_path: {path} holds no {missing}.")
+    return _check_pair(client_id, certificate, key)
+
+
+def _check_pair(client_id: str, certificate: Certificate, key: Any) -> ClientCertificate:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    if not isinstance(key, RSAPrivateKey):
+        raise AvePointConfigError("private_key: RS256 needs an RSA key, and this is another kind.")
+    if key.public_key() != certificate.public_key():
+        raise AvePointConfigError("private_key: this key does not belong to the certificate.")
+    return ClientCertificate(
+        client_id=client_id,
+        private_key=key,
+        # SHA-1 is what the header x5t is defined over (RFC 7515, 4.1.7); it names the certificate, no more.
+        thumbprint=certificate.fingerprint(hashes.SHA1()),  # noqa: S303
+    )
+
+
+def _restore_pem(name: str, text: str) -> bytes:
+    r"""Return the first PEM block of *text* with its line breaks, which a form may have lost.
+
+    They come as they were, as ``\n`` in two characters, as spaces, or not at all.
+    """
+    match = _PEM.search(text.replace("\\r", "").replace("\\n", "\n"))
+    if match is None:
+        raise AvePointConfigError(f"{name}: no -----BEGIN …----- block is in it; paste the PEM text.")
+    label, inner = match.groups()
+    # An encrypted traditional key carries headers ("Proc-Type: 4,ENCRYPTED"), which end at an empty line.
+    if ":" in inner:
+        return match.group().encode()
+    body = re.sub(r"\s+", "", inner)
+    lines = [body[i : i + 64] for i in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()

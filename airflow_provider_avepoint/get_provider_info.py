@@ -1,0 +1,128 @@
+"""What Airflow asks of a provider package. Imports nothing: Airflow loads it at every start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ROOT = "airflow_provider_avepoint"
+_NAME = "AvePoint"
+
+
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    """Describe one field of the connection form; every one of ours may be left empty."""
+    return {
+        "label": label,
+        "description": description,
+        "schema": {"type": [kind, "null"], **schema},
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as ``provider_info.schema.json`` of Airflow describes it."""
+
+    def modules(kind: str) -> list[dict[str, Any]]:
+        return [{"integration-name": _NAME, "python-modules": [f"{_ROOT}.{kind}.avepoint"]}]
+
+    return {
+        "package-name": "airflow-provider-avepoint",
+        "name": _NAME,
+        "description": "Verify AvePoint cloud backups before data tasks run, and audit backup licences.",
+        "integrations": [
+            {
+                "integration-name": _NAME,
+                "external-doc-url": "https://learn.avepoint.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": modules("hooks"),
+        "operators": modules("operators"),
+        "sensors": modules("sensors"),
+        "triggers": modules("triggers"),
+        "connection-types": [
+            {
+                "connection-type": "avepoint",
+                "hook-class-name": f"{_ROOT}.hooks.avepoint.AvePointHook",
+                "hook-name": _NAME,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {
+                        "host": "API address",
+                        "login": "Client ID",
+                        "password": "Client secret",
+                    },
+                    "placeholders": {
+                        "host": "https://graph-us.avepointonlineservices.com, or empty with a region below",
+                        "login": "client id of the app registration",
+                        "password": "client secret; with a .pfx file or an encrypted key, its passphrase",
+                    },
+                },
+                "conn-fields": {
+                    "region": _field(
+                        "Region",
+                        "The data centre of your tenant, such as us, we or au; fills an empty API address.",
+                    ),
+                    "environment": _field(
+                        "Environment",
+                        "Which AvePoint cloud: decides where tokens come from. Empty means commercial.",
+                        enum=["commercial", "us_government", "aos2", "fedramp", None],
+                    ),
+                    "identity_endpoint": _field(
+                        "Identity endpoint",
+                        "The full token URL, where it is not the environment's own.",
+                        format="url",
+                    ),
+                    "certificate": _field(
+                        "Certificate",
+                        "PEM text of the certificate registered for the app, instead of a client secret.",
+                        format="multiline",
+                    ),
+                    "private_key": _field(
+                        "Private key", "PEM text of the certificate's private key.", format="password"
+                    ),
+                    "pfx_path": _field(
+                        "PFX file",
+                        "Path of a .pfx file on every worker and triggerer; its passphrase is the password.",
+                    ),
+                    "location": _field(
+                        "Location", "Multi-Geo location for Microsoft 365, such as NAM; empty means all."
+                    ),
+                    "page_size": _field(
+                        "Page size",
+                        "Rows a page to start with; fewer are tried where the server refuses. Empty: 1000.",
+                        "integer",
+                        minimum=1,
+                        maximum=10000,
+                    ),
+                    "max_concurrency": _field(
+                        "Concurrency",
+                        "Pages of one listing fetched at a time. Empty means 8.",
+                        "integer",
+                        minimum=1,
+                        maximum=32,
+                    ),
+                    "timeout": _field(
+                        "Timeout",
+                        "Seconds to connect, and seconds without a byte of an answer. Empty means 60.",
+                        "number",
+                    ),
+                    "verify": _field(
+                        "Verify TLS", "true, false, or the path of a CA bundle. Empty means true."
+                    ),
+                    "proxies": _field(
+                        "Proxies",
+                        'A proxy URL, or an object such as {"https": "http://proxy.example:3128"}.',
+                    ),
+                    "trust_env": _field(
+                        "Trust environment",
+                        "Take proxies and CA bundles from environment variables. Empty means yes.",
+                        "boolean",
+                    ),
+                    "insecure_http": _field(
+                        "Allow plain http",
+                        "For test servers only: lets credentials travel unencrypted to another machine.",
+                        "boolean",
+                    ),
+                },
+            }
+        ],
+    }

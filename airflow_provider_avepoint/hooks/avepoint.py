@@ -1,0 +1,448 @@
+"""The AvePoint Graph API from Airflow: one hook for workers, one for the triggerer, the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    BaseHook,
+    Connection,
+    mask_secret,
+)
+from airflow.providers.http.hooks.http import HttpHook
+
+from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.errors import (
+    AvePointConfigError,
+    AvePointError,
+    AvePointPermissionError,
+)
+from airflow_provider_avepoint.core.product import Product, all_products, get_product
+from airflow_provider_avepoint.core.question import Question, build_questions, parse_moment
+from airflow_provider_avepoint.core.settings import Settings
+from airflow_provider_avepoint.core.verdict import Policy, Verdict, judge
+from airflow_provider_avepoint.credentials import build_credential
+from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
+from airflow_provider_avepoint.transports.requests import RequestsTransport
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Session
+
+    from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+
+DEFAULT_CONN_ID = "avepoint_default"
+
+
+class AvePointHook(HttpHook):
+    """Read jobs and licences from the AvePoint Graph API, blocking.
+
+    Every error is an :class:`~airflow_provider_avepoint.core.errors.AvePointError` and an
+    ``AirflowException``: see :mod:`airflow_provider_avepoint.exceptions`.
+
+    :param avepoint_conn_id: the connection, of type ``avepoint``.
+    """
+
+    conn_name_attr = "avepoint_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "avepoint"
+    hook_name = "AvePoint"
+
+    def __init__(self, avepoint_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(method="GET", http_conn_id=avepoint_conn_id, **kwargs)
+        self.avepoint_conn_id = avepoint_conn_id
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the connection says, checked. The connection is looked up once a hook."""
+        with _for_airflow():
+            try:
+                connection = self.get_connection(self.avepoint_conn_id)
+            except AirflowNotFoundException:
+                raise _connection_not_found(self.avepoint_conn_id) from None
+            return _read_settings(connection, connection.extra_dejson)
+
+    @cached_property
+    def client(self) -> Client:
+        """The calls of the API for this connection."""
+        with _for_airflow():
+            return _build_client(self.settings)
+
+    @cached_property
+    def transport(self) -> RequestsTransport:
+        """What runs the calls."""
+        return RequestsTransport(self.settings, self.get_conn, mask_secret)
+
+    def get_conn(
+        self,
+        headers: dict[Any, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,
+    ) -> Session:
+        """Return a session with the connection's proxies, TLS and keep-alive, and without its credentials.
+
+        ``HttpHook`` would sign with Basic login and password (or what .netrc holds), which would hand the
+        client secret to the API host, and would send each extra that it does not know as a header.
+        """
+        from requests import Session
+
+        self.base_url = self.settings.base_url
+        self._base_url_initialized = True
+        session = Session()
+        session.auth = _leave_unsigned
+        session.proxies = dict(self.settings.proxies)
+        session.verify = self.settings.verify
+        session.trust_env = self.settings.trust_env
+        session.headers.update(headers or {})
+        # What HttpHook.run() reads.
+        self.merged_extra = {"timeout": self.settings.timeout, "allow_redirects": False}
+        self.merged_extra.update(extra_options or {})
+        return self._configure_session_from_mount_adapters(session)
+
+    def iter_jobs(
+        self,
+        product: str,
+        *,
+        started_after: datetime | str | None = None,
+        started_before: datetime | str | None = None,
+        job_type: str | list[str] = "backup",
+        state: str | list[str] | None = None,
+        object_type: str | list[str] | None = None,
+        organization_id: str | None = None,
+        location: str | None = None,
+    ) -> Iterator[BackupJob]:
+        """Yield every matching job exactly once, as pages come in.
+
+        The window is ``[started_after, started_before)`` on the job's start; a job that does not say when it
+        started is in every window. For Microsoft 365 several *object_type* ask several times, and a job
+        that two of them claim comes once for each.
+
+        :param product: such as ``m365``, ``m365_legacy`` or ``dynamics365``.
+        :param started_after: an aware datetime, or an ISO 8601 string with an offset.
+        :param started_before: likewise; exclusive.
+        :param job_type: a word such as ``backup`` or ``restore``, a list of them, or ``"all"``.
+        :param state: a ``JobState`` word, or several.
+        :param object_type: the workload: a Microsoft 365 object type or Dynamics module, or several.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        :raises AvePointConfigError: an argument cannot be used; nothing was sent.
+        :raises AvePointPayloadError: the listing does not add up; it is never cut short silently.
+        """
+        with _for_airflow():
+            questions = build_questions(
+                product,
+                started_after=started_after,
+                started_before=started_before,
+                job_type=job_type,
+                state=state,
+                object_type=object_type,
+                organization_id=organization_id,
+                location=_default_location(product, location, self.settings),
+            )
+        return self.ask(questions)
+
+    def ask(self, questions: list[Question]) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *questions*, one after the other."""
+        now = datetime.now(UTC)
+        with _for_airflow():
+            for question in questions:
+                yield from self.transport.iter_jobs(self.client.list_jobs(question, now))
+
+    def judge(self, policy: Policy) -> Verdict:
+        """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""
+        questions = policy.questions(datetime.now(UTC), location=self.settings.location)
+        jobs = list(self.ask(questions))
+        return judge(jobs, policy, datetime.now(UTC))
+
+    def get_job(
+        self,
+        product: str,
+        job_id: str,
+        *,
+        location: str | None = None,
+        organization_id: str | None = None,
+        started_after: datetime | str | None = None,
+    ) -> BackupJob:
+        """Return one job, of whatever type.
+
+        A product without an endpoint for one job is searched, from *started_after* on or the last 30 days.
+        So is Microsoft 365 where its endpoint, which looks in the central location only, knows no such job.
+
+        :raises AvePointJobNotFound: no job has this id.
+        """
+        with _for_airflow():
+            return self.transport.run(
+                self.client.find_job(
+                    *_check_job_arguments(product, job_id),
+                    location=_default_location(product, location, self.settings),
+                    organization_id=organization_id,
+                    started_after=parse_moment("started_after", started_after),
+                    now=datetime.now(UTC),
+                )
+            )
+
+    def get_license_consumption(
+        self, product: str = "m365", *, location: str | None = None
+    ) -> LicenseConsumption:
+        """Return what is bought and what is used: seats, and storage in GB.
+
+        :param product: ``m365`` or ``m365_legacy``.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        """
+        with _for_airflow():
+            known = get_product(product)
+            place = _default_location(product, location, self.settings)
+            return self.transport.run(self.client.get_license(known, place, datetime.now(UTC)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and make one small call for each product.
+
+        :return: whether at least one product can be read, and a sentence that says which can, and what is
+            missing for the others.
+        """
+        readable: list[str] = []
+        missing: list[str] = []
+        try:
+            client = self.client
+            for product in all_products().values():
+                try:
+                    self.transport.run(client.check_access(product, datetime.now(UTC)))
+                except AvePointPermissionError as e:
+                    missing.append(f"{product.name} lacks {e.permission}")
+                except AvePointError as e:
+                    missing.append(f"{product.name}: {e}")
+                else:
+                    readable.append(product.name)
+        except AvePointError as e:
+            return False, str(e)
+        return bool(readable), _describe_access(readable, missing)
+
+    def close(self) -> None:
+        """Close the hook's connections to the API."""
+        if "transport" in self.__dict__:
+            self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AvePointAsyncHook(BaseHook):
+    """Read jobs and licences from the AvePoint Graph API on an event loop. Use it as a context manager.
+
+    :param avepoint_conn_id: the connection, of type ``avepoint``.
+    """
+
+    conn_name_attr = "avepoint_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "avepoint"
+    hook_name = "AvePoint"
+
+    def __init__(self, avepoint_conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()
+        self.avepoint_conn_id = avepoint_conn_id
+        self._client: Client | None = None
+        self._transport: AiohttpTransport | None = None
+
+    async def aget_client(self) -> Client:
+        """Return the calls of the API for this connection, which is looked up once a hook."""
+        if self._client is None:
+            with _for_airflow():
+                connection = await _find_connection(self.avepoint_conn_id)
+                settings = _read_settings(connection, await get_async_extra_dejson(connection))
+                self._client = _build_client(settings)
+                self._transport = AiohttpTransport(settings, _amask_secret)
+        return self._client
+
+    async def aiter_jobs(
+        self,
+        product: str,
+        *,
+        started_after: datetime | str | None = None,
+        started_before: datetime | str | None = None,
+        job_type: str | list[str] = "backup",
+        state: str | list[str] | None = None,
+        object_type: str | list[str] | None = None,
+        organization_id: str | None = None,
+        location: str | None = None,
+    ) -> AsyncIterator[BackupJob]:
+        """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`."""
+        client = await self.aget_client()
+        with _for_airflow():
+            questions = build_questions(
+                product,
+                started_after=started_after,
+                started_before=started_before,
+                job_type=job_type,
+                state=state,
+                object_type=object_type,
+                organization_id=organization_id,
+                location=_default_location(product, location, client.settings),
+            )
+        async for job in self.aask(questions):
+            yield job
+
+    async def aask(self, questions: list[Question]) -> AsyncIterator[BackupJob]:
+        """Yield the jobs that answer *questions*, one after the other."""
+        client = await self.aget_client()
+        now = datetime.now(UTC)
+        with _for_airflow():
+            for question in questions:
+                async for job in self._run.aiter_jobs(client.list_jobs(question, now)):
+                    yield job
+
+    async def ajudge(self, policy: Policy) -> Verdict:
+        """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""
+        client = await self.aget_client()
+        questions = policy.questions(datetime.now(UTC), location=client.settings.location)
+        jobs = [job async for job in self.aask(questions)]
+        return judge(jobs, policy, datetime.now(UTC))
+
+    async def aget_job(
+        self,
+        product: str,
+        job_id: str,
+        *,
+        location: str | None = None,
+        organization_id: str | None = None,
+        started_after: datetime | str | None = None,
+    ) -> BackupJob:
+        """Return one job, of whatever type; see :meth:`AvePointHook.get_job`."""
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(
+                client.find_job(
+                    *_check_job_arguments(product, job_id),
+                    location=_default_location(product, location, client.settings),
+                    organization_id=organization_id,
+                    started_after=parse_moment("started_after", started_after),
+                    now=datetime.now(UTC),
+                )
+            )
+
+    async def aget_license_consumption(
+        self, product: str = "m365", *, location: str | None = None
+    ) -> LicenseConsumption:
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumption`."""
+        client = await self.aget_client()
+        with _for_airflow():
+            place = _default_location(product, location, client.settings)
+            return await self._run.run(client.get_license(get_product(product), place, datetime.now(UTC)))
+
+    async def close(self) -> None:
+        """Close the hook's connections to the API."""
+        if self._transport is not None:
+            await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    @property
+    def _run(self) -> AiohttpTransport:
+        assert self._transport is not None  # noqa: S101  # aget_client() has been awaited
+        return self._transport
+
+
+@contextmanager
+def _for_airflow() -> Iterator[None]:
+    """Raise our errors as Airflow's too, so that a task knows whether a retry can help."""
+    try:
+        yield
+    except AvePointError as e:
+        counterpart = to_airflow(e)
+        if counterpart is e:
+            raise
+        raise counterpart from None
+
+
+def _read_settings(connection: Connection, extra: Mapping[str, Any]) -> Settings:
+    settings = Settings.from_fields(
+        conn_id=connection.conn_id,
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        extra=extra,
+    )
+    if isinstance(settings.verify, str) and not Path(settings.verify).exists():
+        raise AvePointConfigError(
+            f"Connection {connection.conn_id!r}: verify: there is no file {settings.verify} here; it must "
+            "exist on every worker and triggerer."
+        )
+    return settings
+
+
+def _build_client(settings: Settings) -> Client:
+    return Client.build(settings, build_credential(settings))
+
+
+async def _find_connection(conn_id: str) -> Connection:
+    """Look a connection up without holding up the event loop.
+
+    ``dag.test()`` finds connections of the database by the blocking call only.
+    """
+    try:
+        return await get_async_connection(conn_id)
+    except AirflowNotFoundException:
+        from asgiref.sync import sync_to_async
+
+        try:
+            return await sync_to_async(BaseHook.get_connection)(conn_id)
+        except AirflowNotFoundException:
+            raise _connection_not_found(conn_id) from None
+
+
+def _connection_not_found(conn_id: str) -> AvePointConfigError:
+    return AvePointConfigError(
+        f"avepoint_conn_id: there is no connection {conn_id!r}; add one of type avepoint, or set the "
+        f"environment variable AIRFLOW_CONN_{conn_id.upper()}."
+    )
+
+
+async def _amask_secret(secret: str) -> None:
+    try:
+        from airflow.sdk.log import amask_secret
+    except ImportError:  # before Airflow 3.3.2: the blocking call, off the loop
+        from asgiref.sync import sync_to_async
+
+        await sync_to_async(mask_secret)(secret)
+    else:
+        await amask_secret(secret)
+
+
+def _leave_unsigned(request: PreparedRequest) -> PreparedRequest:
+    """Sign nothing: an auth of its own keeps requests from reading .netrc."""
+    return request
+
+
+def _default_location(product: str, location: str | None, settings: Settings) -> str | None:
+    """Return the location to ask for: the caller's, else the connection's where the product has locations."""
+    if location is None and get_product(product).tells_locations:
+        return settings.location
+    return location
+
+
+def _check_job_arguments(product: str, job_id: object) -> tuple[Product, str]:
+    if not isinstance(job_id, str) or not job_id.strip():
+        raise AvePointConfigError(f"job_id: {job_id!r} is not the id of a job.")
+    return get_product(product), job_id.strip()
+
+
+def _describe_access(readable: list[str], missing: list[str]) -> str:
+    can = (
+        f"This app registration may read {', '.join(readable)}"
+        if readable
+        else ("This app registration may read no product")
+    )
+    return f"{can}; {'; '.join(missing)}." if missing else f"{can}."

@@ -1,0 +1,18 @@
+"""The products: a file each, and a row each in this table."""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.product import register
+from airflow_provider_avepoint.products.dynamics365 import DYNAMICS365
+from airflow_provider_avepoint.products.m365 import M365
+from airflow_provider_avepoint.products.m365_legacy import M365_LEGACY
+
+#: Every product by name.
+PRODUCTS = {
+    product.name: register(product)
+    for product in (
+        M365,
+        M365_LEGACY,
+        DYNAMICS365,
+    )
+}

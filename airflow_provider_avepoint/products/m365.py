@@ -1,0 +1,112 @@
+"""Cloud Backup for Microsoft 365: jobs, one job, licence consumption.
+
+Jobs: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html
+One job: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/retrieve-job-details.html
+Licence: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/subscription.html
+"""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.fields import parse_hours
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import (
+    Columns,
+    CountKeys,
+    Envelope,
+    ErrorKeys,
+    Filters,
+    JobEndpoint,
+    LicenseEndpoint,
+    Paging,
+    Product,
+    State,
+)
+
+# Rows show the label, the jobState filter takes the number. Only "Finished" is ever shown in a sample; the
+# table writes words, the API's own description CamelCase ("FinishedException").
+STATES = (
+    State(1, ("In Progress",), JobState.RUNNING),
+    State(2, ("Finished",), JobState.SUCCESS),
+    State(3, ("Failed",), JobState.FAILED),
+    State(4, ("Finished with Exception", "FinishedException"), JobState.PARTIAL),
+    State(5, ("Partially Finished",), JobState.PARTIAL, needs_finish=True),
+)
+
+# The current page calls type 4 Deletion, the older one Delete.
+JOB_TYPES = {"backup": 1, "restore": 2, "export": 3, "delete": 4, "deletion": 4, "retention": 5}
+
+# The numbers of the objectType filter; the serviceType of other endpoints counts differently.
+OBJECT_TYPES = {
+    "exchange_online": 1,
+    "sharepoint_online": 2,
+    "onedrive": 3,
+    "microsoft_365_groups": 4,
+    "project_online": 5,
+    "public_folder": 6,
+    "teams": 7,
+    "viva_engage": 8,
+    "teams_chat": 9,
+    "power_bi": 10,
+    "power_automate": 11,
+    "power_apps": 12,
+}
+
+ERRORS = ErrorKeys(at="jobErrors", is_error_code="isErrorCode", message="value", url="url", count="number")
+
+# The tables name the counts *Number, the list's sample and the older API *Count: either is read.
+COUNTS = CountKeys(
+    total=("totalNumber", "totalCount"),
+    successful=("successfulNumber", "successfulCount"),
+    failed=("failedNumber", "failedCount"),
+    skipped=("skippedNumber", "skippedCount"),
+)
+
+JOBS_PERMISSION = "microsoft365backup.jobInfo.read.all"
+LICENSE_PERMISSION = "microsoft365backup.subscriptionInfo.read.all"
+
+M365 = Product(
+    name="m365",
+    label="Cloud Backup for Microsoft 365",
+    documentation_url="https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html",
+    permission=JOBS_PERMISSION,
+    path="/backup/m365/cloudbackupjobs",
+    # A row carries neither service nor job type nor location: it gets those that were asked for.
+    columns=Columns(
+        job_id="id",
+        state="state",
+        started_at="startTime",
+        finished_at="finishTime",
+        duration="duration",
+        parse_duration=parse_hours,
+        counts_at="backupDetails",
+        counts=COUNTS,
+        errors=ERRORS,
+    ),
+    filters=Filters(
+        started_after="startTime",
+        started_before="finishTime",
+        job_type="jobType",
+        state="jobState",
+        object_type="objectType",
+        location="location",
+    ),
+    # Page base: the table says 0, the sample asks for page 1 and gets everything. The first request
+    # therefore names no page.
+    paging=Paging(index="pageIndex", size="pageSize"),
+    # The table says totalNumber, the sample totalCount.
+    envelope=Envelope(
+        rows=("data",),
+        link=("metadata", "nextLink"),
+        total=(("metadata", "totalNumber"), ("metadata", "totalCount")),
+    ),
+    states=STATES,
+    job_types=JOB_TYPES,
+    object_types=OBJECT_TYPES,
+    job=JobEndpoint(path="/backup/m365/cloudbackupjobs/{job_id}", row=("data",)),
+    license=LicenseEndpoint(
+        path="/backup/m365/cloudbackuplicenseconsumption",
+        permission=LICENSE_PERMISSION,
+        figures=("data",),
+        location="location",
+    ),
+)

@@ -1,0 +1,313 @@
+"""Wait for a backup that is good, or for one job to end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
+from airflow_provider_avepoint.core.waiting import Event, Status, Watch
+from airflow_provider_avepoint.sensors.gate import DEFAULT_CONN_ID, PolicyOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+    from airflow_provider_avepoint.triggers.avepoint import _WaitTrigger
+
+__all__ = ["AvePointBackupSensor", "AvePointJobSensor"]
+
+# Airflow 3.3.2 can fail a correct task whose trigger fires within seconds of the deferral, so the first
+# event comes no sooner than this after it.
+_FIRST_POLL_AFTER = timedelta(seconds=10)
+# The trigger ends the wait by itself; Airflow's own timeout stands behind it in case it cannot.
+_BACKSTOP = timedelta(minutes=5)
+#: The XCom that holds a job that did not end well; one that did is the return value.
+JOB_KEY = "job"
+_FAILED_POLLS_KEY = "avepoint_failed_polls"
+
+
+class _AvePointSensor(BaseSensorOperator):
+    """A wait that ends the same way in every mode.
+
+    A look at the API yields an event or nothing; whichever mode it was made in, :meth:`_conclude` turns the
+    event into the task's end.
+    """
+
+    def __init__(
+        self,
+        *,
+        poke_interval: timedelta | float = 300,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if deferrable and self.mode == "reschedule":
+            raise ValueError("deferrable=True and mode='reschedule' are two ways to wait; choose one.")
+        self.deferrable = self.mode != "reschedule" if deferrable is None else deferrable
+        self._watch = Watch()
+
+    @abstractmethod
+    def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
+        """Ask once and return the event that ends the wait, if it does."""
+
+    @abstractmethod
+    def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
+        """Return the trigger that goes on waiting; *waiting* are the arguments that all triggers take."""
+
+    @abstractmethod
+    def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
+        """Leave what a wait that ends badly has seen where it can be read."""
+
+    @abstractmethod
+    def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
+        """End the task for what was waited for having come out badly."""
+
+    def execute(self, context: Context) -> Any:
+        """Wait; return the evidence."""
+        if self.deferrable:
+            return self._execute_deferrable(context)
+        started_at = datetime.now(UTC)
+        try:
+            event = super().execute(context)
+        except AirflowSensorTimeout:
+            waited = max((datetime.now(UTC) - started_at).total_seconds(), self.timeout)
+            event = self._watch.time_out(waited)
+        return self._conclude(context, event)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; the value is the event that ends the wait, in Airflow's poke and reschedule modes."""
+        event = self._poll(context)
+        return PokeReturnValue(is_done=event is not None, xcom_value=event)
+
+    def execute_complete(self, context: Context, event: Event | None = None) -> Any:
+        """End the task as the trigger's event says."""
+        return self._conclude(context, event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral.
+
+        The base sensor would let ``soft_fail`` turn any failure of a resumed task into a skip, a refused
+        password too, and not so in the other modes; here each outcome is decided in one place.
+        """
+        try:
+            from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+        except ImportError:  # Airflow 2
+            from airflow.exceptions import (  # type: ignore[no-redef]  # the same, where it was
+                TaskDeferralError,
+                TaskDeferralTimeout,
+            )
+        try:
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            return self._conclude(context, self._watch.time_out(self.timeout))
+        except TaskDeferralError as e:
+            return self._fail(AirflowException(f"The trigger of this wait failed: {e}"))
+
+    def _execute_deferrable(self, context: Context) -> Any:
+        started_at = datetime.now(UTC)
+        event = self._poll(context)
+        if event is not None:
+            return self._conclude(context, event)
+        deadline = started_at + timedelta(seconds=self.timeout)
+        execution_deadline = started_at + self.execution_timeout if self.execution_timeout else None
+        interval = timedelta(seconds=self.poke_interval)
+        now = datetime.now(UTC)
+        if now >= deadline:
+            return self._conclude(context, self._watch.time_out(self.timeout))
+        self.log.info(
+            "%s Waiting on the triggerer, a look every %.0f s until %s UTC.",
+            self._watch.news,
+            self.poke_interval,
+            f"{deadline:%Y-%m-%d %H:%M:%S}",
+        )
+        return self.defer(
+            trigger=self._build_trigger(
+                avepoint_conn_id=self.avepoint_conn_id,  # type: ignore[attr-defined]  # both sensors have one
+                poll_interval=self.poke_interval,
+                started_at=started_at.isoformat(),
+                deadline=deadline.isoformat(),
+                execution_deadline=execution_deadline.isoformat() if execution_deadline else None,
+                first_poll_at=(now + min(_FIRST_POLL_AFTER, interval)).isoformat(),
+                failed_polls=self._watch.failed_polls,
+            ),
+            method_name="execute_complete",
+            timeout=deadline - now + 2 * interval + _BACKSTOP,
+        )
+
+    def _poll(self, context: Context) -> Event | None:
+        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+        store = context.get("task_state_store") if self.reschedule else None
+        if store is not None:  # each look of mode="reschedule" is a new process
+            self._watch.failed_polls = int(str(store.get(_FAILED_POLLS_KEY, 0)))
+        try:
+            with AvePointHook(self.avepoint_conn_id) as hook:  # type: ignore[attr-defined]  # both have one
+                event = self._look(hook, self._watch)
+        except AvePointError as e:
+            event = self._watch.note_error(e)
+            self.log.warning("The poll failed (%s in a row): %s", self._watch.failed_polls, e)
+        else:
+            self.log.info("%s", self._watch.news)
+        if store is not None:
+            store.set(_FAILED_POLLS_KEY, self._watch.failed_polls)
+        return event
+
+    def _conclude(self, context: Context, event: Event | None) -> Any:
+        """Return the evidence, or raise what the event stands for."""
+        status = event.get("status") if isinstance(event, dict) else None
+        if event is None or status not in list(Status):
+            self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
+        message = str(event.get("message"))
+        evidence = event.get("evidence")
+        if status == Status.PASSED and isinstance(evidence, dict):
+            self.log.info("%s", message)
+            return evidence
+        self.log.error("%s", message)
+        self._keep_evidence(context, evidence)
+        if status == Status.TIMEOUT:
+            self._skip_if(self.soft_fail or self._skips_when_bad, message)
+            self._fail(AirflowSensorTimeout(message))
+        if status == Status.OVERDUE:
+            self._skip_if(self.never_fail, message)
+            raise AirflowTaskTimeout(message)
+        if status == Status.FAILED:
+            self._skip_if(self.soft_fail or self.never_fail, message)
+            return self._reject(message, evidence)
+        error = getattr(exceptions, str(event.get("error")), None)
+        if isinstance(error, type) and issubclass(error, AvePointError):
+            self._fail(error(message, **(event.get("facts") or {})))
+        return self._fail(AirflowException(message))
+
+    @property
+    def _skips_when_bad(self) -> bool:
+        return False
+
+    def _fail(self, error: Exception) -> NoReturn:
+        self._skip_if(self.never_fail, str(error))
+        raise error
+
+    @staticmethod
+    def _skip_if(condition: bool, message: str) -> None:  # noqa: FBT001  # reads as a sentence
+        if condition:
+            raise AirflowSkipException(message)
+
+
+class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
+    """Wait until the backup is good; see :class:`~airflow_provider_avepoint.core.verdict.Policy`.
+
+    Returns the verdict with its evidence. Defers by default: one look on the worker, the others on the
+    triggerer. The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is
+    measured anew at each look.
+
+    :param deferrable: None defers unless ``mode="reschedule"``.
+    :param poke_interval: seconds between two looks.
+    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry.
+    :raises AvePointBackupNotVerified: the verdict is bad, with ``fail_fast``. With ``on_failed="skip"`` or
+        ``soft_fail`` the task is skipped instead; downstream tasks whose trigger rule admits skipped ones
+        (``none_failed``, ``all_done``) then still run.
+    """
+
+    def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
+        return watch.note_verdict(hook.judge(self.build_policy()))
+
+    def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
+        from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger
+
+        return AvePointBackupTrigger(policy=self.build_policy().as_dict(), **waiting)
+
+    def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
+        self.keep_evidence(context, evidence)
+
+    def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
+        self.reject(message, evidence)
+
+    @property
+    def _skips_when_bad(self) -> bool:
+        return self.on_failed == "skip"
+
+
+class AvePointJobSensor(_AvePointSensor):
+    """Wait until one job has ended well: ``success``, or ``partial`` with *accept_partial*.
+
+    Returns the job. An id that is not listed yet is waited for.
+
+    :param product: such as ``dynamics365``.
+    :param job_id: the job's id.
+    :param accept_partial: a job that finished with exceptions ended well.
+    :param location: the Multi-Geo location to look in (Microsoft 365).
+    :param organization_id: the organisation to look in, where the product has organisations.
+    :param deferrable: None defers unless ``mode="reschedule"``.
+    :raises AvePointJobFailed: the job ended otherwise; with ``soft_fail`` the task is skipped instead.
+    """
+
+    template_fields: Sequence[str] = (
+        "avepoint_conn_id",
+        "product",
+        "job_id",
+        "accept_partial",
+        "location",
+        "organization_id",
+    )
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        product: str,
+        job_id: str,
+        accept_partial: bool = False,
+        location: str | None = None,
+        organization_id: str | None = None,
+        avepoint_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.avepoint_conn_id = avepoint_conn_id
+        self.product = product
+        self.job_id = job_id
+        self.accept_partial = accept_partial
+        self.location = location
+        self.organization_id = organization_id
+
+    def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
+        try:
+            job = hook.get_job(
+                self.product, self.job_id, location=self.location, organization_id=self.organization_id
+            )
+        except AvePointJobNotFound:
+            watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
+            return None
+        return watch.note_job(job, accept_partial=self.accept_partial)
+
+    def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
+        from airflow_provider_avepoint.triggers.avepoint import AvePointJobTrigger
+
+        return AvePointJobTrigger(
+            product=self.product,
+            job_id=self.job_id,
+            accept_partial=self.accept_partial,
+            location=self.location,
+            organization_id=self.organization_id,
+            **waiting,
+        )
+
+    def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
+        if evidence is not None and (ti := context.get("ti")) is not None:
+            ti.xcom_push(JOB_KEY, evidence)
+
+    def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
+        raise exceptions.AvePointJobFailed(message, job=evidence)

@@ -1,0 +1,112 @@
+"""What the check and the sensor for a verdict share: the policy's arguments, and what a bad verdict does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.verdict import Policy
+from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+DEFAULT_CONN_ID = "avepoint_default"
+#: The XCom that holds the evidence of a verdict that does not pass; one that passes is the return value.
+VERDICT_KEY = "verdict"
+
+_POLICY_FIELDS = (
+    "product",
+    "started_after",
+    "max_age",
+    "organization_ids",
+    "object_types",
+    "locations",
+    "expect_seen_within",
+    "exclude",
+    "job_type",
+    "decide_by",
+    "accept_partial",
+    "max_failed",
+    "max_failed_ratio",
+    "on_failed",
+    "fail_fast",
+)
+
+
+class PolicyOperator(BaseOperator):
+    """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.verdict.Policy`.
+
+    All of them are template fields; what they mean and how they may be written stands there.
+    """
+
+    template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS)
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        product: str,
+        started_after: datetime | str | None = None,
+        max_age: timedelta | float | str | None = None,
+        organization_ids: Sequence[str] | str | None = None,
+        object_types: Sequence[str] | str | None = None,
+        locations: Sequence[str] | str | None = None,
+        expect_seen_within: timedelta | float | str | None = timedelta(days=7),
+        exclude: list[dict[str, Any]] | str | None = None,
+        job_type: str | Sequence[str] = "backup",
+        decide_by: str | None = None,
+        accept_partial: bool | str = False,
+        max_failed: int | str | None = None,
+        max_failed_ratio: float | str | None = None,
+        on_failed: str = "fail",
+        fail_fast: bool | str = True,
+        avepoint_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.avepoint_conn_id = avepoint_conn_id
+        self.product = product
+        self.started_after = started_after
+        self.max_age = max_age
+        self.organization_ids = organization_ids
+        self.object_types = object_types
+        self.locations = locations
+        self.expect_seen_within = expect_seen_within
+        self.exclude = exclude
+        self.job_type = job_type
+        self.decide_by = decide_by
+        self.accept_partial = accept_partial
+        self.max_failed = max_failed
+        self.max_failed_ratio = max_failed_ratio
+        self.on_failed = on_failed
+        self.fail_fast = fail_fast
+
+    def build_policy(self) -> Policy:
+        """Return the policy, after templates have been rendered.
+
+        :raises AvePointConfigError: an argument cannot be used; the task fails without a retry.
+        """
+        try:
+            return Policy(**{name: getattr(self, name) for name in _POLICY_FIELDS})
+        except AvePointConfigError as e:
+            raise to_airflow(e) from None
+
+    def keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
+        """Leave the evidence of a verdict that does not pass in an XCom, where there is a task to hold it."""
+        if evidence is not None and (ti := context.get("ti")) is not None:
+            ti.xcom_push(VERDICT_KEY, evidence)
+
+    def reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
+        """End the task for a verdict that does not pass.
+
+        :raises AirflowSkipException: with ``on_failed="skip"``.
+        :raises AvePointBackupNotVerified: otherwise.
+        """
+        if self.on_failed == "skip":
+            raise AirflowSkipException(message)
+        raise AvePointBackupNotVerified(message, verdict=evidence)

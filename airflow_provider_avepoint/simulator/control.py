@@ -1,0 +1,122 @@
+"""The control API under ``/control``: the simulator's jobs, faults and settings, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from pydantic import BeforeValidator
+
+from .faults import AnyFault
+from .messages import ClientSpec, GenerateSpec, JobFields, JobSpec, LicenseChange, TokenSettings
+from .state import State
+
+JsonObject = dict[str, Any]
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+OneOrMoreJobs = Annotated[
+    Sequence[JobSpec], BeforeValidator(_as_list, json_schema_input_type=JobSpec | list[JobSpec])
+]
+
+
+def control_router(state: State) -> APIRouter:
+    """Return the routes of the control API."""
+    router = APIRouter(prefix="/control")
+    _add_job_routes(router, state)
+    _add_setting_routes(router, state)
+    _add_fault_routes(router, state)
+
+    @router.post("/reset")
+    def reset() -> JsonObject:
+        """Put everything back to the start: the demo client, no jobs, no faults, default quirks."""
+        state.reset()
+        return {"reset": True}
+
+    return router
+
+
+def _add_job_routes(router: APIRouter, state: State) -> None:
+    @router.get("/jobs")
+    def list_jobs(product: str, limit: Annotated[int, Query(ge=1)] = 1000) -> JsonObject:
+        """Return a product's newest jobs as they are now, and how many there are in all."""
+        return state.jobs(product, limit=limit)
+
+    @router.post("/jobs", status_code=201)
+    def add_jobs(jobs: Annotated[OneOrMoreJobs, Body()]) -> list[JsonObject]:
+        """Add one job, or a list of them; return them with their ids."""
+        return state.add_jobs(jobs)
+
+    @router.post("/jobs/generate", status_code=201)
+    def generate(spec: GenerateSpec) -> JsonObject:
+        """Add finished history in bulk."""
+        return state.generate(spec)
+
+    @router.patch("/jobs/{product}/{job_id}")
+    def patch_job(product: str, job_id: str, changes: JobFields) -> JsonObject:
+        """Change the given fields of a job."""
+        return state.patch_job(product, job_id, changes)
+
+    @router.delete("/jobs/{product}/{job_id}")
+    def delete_job(product: str, job_id: str) -> JsonObject:
+        """Remove a job."""
+        return state.delete_job(product, job_id)
+
+
+def _add_setting_routes(router: APIRouter, state: State) -> None:
+    @router.put("/license/{product}")
+    def set_license(product: str, change: LicenseChange) -> JsonObject:
+        """Set licence figures; those not named stay."""
+        return state.set_license(product, change)
+
+    @router.put("/quirks/{product}")
+    def set_quirks(product: str, changes: Annotated[JsonObject, Body()]) -> JsonObject:
+        """Set quirks of a product, those not named stay; product ``all`` takes ``latency_ms``."""
+        return state.set_quirks(product, changes)
+
+    @router.put("/clients/{client_id}")
+    def set_client(client_id: str, spec: ClientSpec) -> JsonObject:
+        """Register a client, or change what is given of one."""
+        return state.set_client(client_id, spec)
+
+    @router.put("/tokens")
+    def set_tokens(settings: TokenSettings) -> JsonObject:
+        """Set how long the tokens issued from now on live."""
+        return state.set_tokens(settings)
+
+    @router.post("/tokens/expire")
+    def expire_tokens() -> JsonObject:
+        """Make every issued token invalid now."""
+        return state.expire_tokens()
+
+
+def _add_fault_routes(router: APIRouter, state: State) -> None:
+    @router.get("/faults")
+    def list_faults() -> list[JsonObject]:
+        """Return the armed faults in their order, with what is left of skip and count."""
+        return state.faults()
+
+    @router.post("/faults", status_code=201)
+    def add_fault(fault: Annotated[AnyFault, Body()]) -> list[JsonObject]:
+        """Arm a fault behind the others; return all."""
+        return state.add_fault(fault)
+
+    @router.delete("/faults")
+    def clear_faults() -> list[JsonObject]:
+        """Disarm all faults."""
+        state.clear_faults()
+        return []
+
+    @router.get("/requests")
+    def list_requests(path: str | None = None, since: Annotated[int, Query(ge=0)] = 0) -> list[JsonObject]:
+        """Return the requests from index ``since`` on whose path begins with ``path``."""
+        return state.requests(path=path, since=since)
+
+    @router.get("/stats")
+    def stats() -> JsonObject:
+        """Return requests by path and status, and tokens issued by scope."""
+        return state.stats()

@@ -1,0 +1,93 @@
+"""The demo's history: three weeks of a tenant whose backups are mostly good, and some stories among them.
+
+Fixed by the day it is asked for, not random, so that two runs on one day show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+DAYS = 21
+
+_NIGHTLY_SERVICES = {  # object type: minutes after 01:00 UTC, minutes it takes, objects
+    "exchange_online": (0, 42, 1_840),
+    "sharepoint_online": (10, 95, 5_210),
+    "onedrive": (20, 71, 2_960),
+    "microsoft_365_groups": (35, 28, 410),
+    "teams": (40, 33, 385),
+    "viva_engage": (55, 6, 24),
+}
+_ORGANIZATIONS = {  # id: name, minutes after 02:00 UTC, entities, records
+    "69cb1ecc-f8e8-439b-8077-a4b7fd45e87f": ("contoso-sales", 0, 412, 1_930_400),
+    "0b1f7d3a-5a57-4c0e-9d4b-0f6f3c7f6a11": ("contoso-service", 25, 388, 842_150),
+    "c7a4f0de-1c2b-4f7e-8a55-92f1b6f0d3e9": ("contoso-sandbox", 50, 96, 12_870),
+}
+_TEAMS_ERROR = {
+    "is_code": False,
+    "message": "The team is archived and its site is read-only.",
+    "url": "",
+    "count": 3,
+}
+
+
+def demo_jobs(now: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the jobs of the last 21 nights, each as the control API takes it, oldest night first.
+
+    :param now: where the history ends; nothing in it is later. Default: the current time.
+    """
+    end = now or datetime.now(UTC)
+    for ago in range(DAYS, -1, -1):
+        night = (end - timedelta(days=ago)).replace(hour=0, minute=0, second=0, microsecond=0)
+        for job in (*_m365_night(night, ago), *_dynamics_night(night, ago)):
+            if job["finished_at"] <= end:
+                yield job
+
+
+def _m365_night(night: datetime, ago: int) -> Iterator[dict[str, Any]]:
+    for product in ("m365", "m365_legacy"):
+        for workload, (delay, minutes, objects) in _NIGHTLY_SERVICES.items():
+            start = night + timedelta(hours=1, minutes=delay, seconds=7 * (ago % 5))
+            job = _job(product, start, minutes + ago % 4) | {"workload": workload}
+            grown = objects - ago
+            if workload == "teams" and ago % 7 == 3:
+                yield job | {"state": "partial", "counts": _counts(grown, failed=3), "errors": [_TEAMS_ERROR]}
+            elif workload == "onedrive" and ago == 9:
+                yield job | {"state": "failed", "counts": _counts(grown, failed=grown)}
+            else:
+                yield job | {"counts": _counts(grown, skipped=ago % 3)}
+        if ago % 7 == 0:
+            yield _job(product, night + timedelta(hours=4), 11) | {"job_type": "retention"}
+
+
+def _dynamics_night(night: datetime, ago: int) -> Iterator[dict[str, Any]]:
+    for organization_id, (name, delay, entities, records) in _ORGANIZATIONS.items():
+        start = night + timedelta(hours=2, minutes=delay, milliseconds=137 * (ago + 1))
+        job = _job("dynamics365", start, 18 + ago % 6) | {
+            "organization_id": organization_id,
+            "organization_name": name,
+            "record_counts": _counts(records - 350 * ago),
+            "size_bytes": (records - 350 * ago) * 1_120,
+        }
+        if name == "contoso-sandbox" and ago <= 2:
+            yield job | {"state": "failed", "counts": _counts(entities, failed=entities), "size_bytes": 0}
+        elif name == "contoso-service" and ago % 8 == 5:
+            yield job | {"state": "partial", "counts": _counts(entities, failed=2, warning=1)}
+        else:
+            yield job | {"counts": _counts(entities)}
+
+
+def _job(product: str, start: datetime, minutes: int) -> dict[str, Any]:
+    return {"product": product, "started_at": start, "finished_at": start + timedelta(minutes=minutes)}
+
+
+def _counts(total: int, *, failed: int = 0, skipped: int = 0, warning: int = 0) -> dict[str, int]:
+    successful = total - failed - skipped
+    return {
+        "total": total,
+        "successful": successful,
+        "failed": failed,
+        "skipped": skipped,
+        "warning": warning,
+    }

@@ -1,0 +1,319 @@
+"""Faults that the control API arms: what a server, or the network before it, does instead of answering well.
+
+A kind is one class: its fields are what may be sent for it, its ``reply`` is what happens.
+Faults are played in the order they were armed: of those not yet spent, the first whose path fits is the one
+that counts a request; it lets *skip* of them pass, then hits *count* (null: until the faults are cleared).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from .messages import Message
+from .wire import VendorError, encode, envelope, error_envelope
+
+CLOSE_CONNECTION = "avepoint_simulator.close_connection"
+"""The key under which the server puts the connection's ``close`` into each request's ASGI scope."""
+
+DROPPED = 0
+"""The status code of a response that never gets onto the wire."""
+
+_LOGIN_PAGE = (
+    "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to continue.</body></html>"
+)
+
+
+class Answer(Response):
+    """A JSON answer of the vendor.
+
+    *payload_keys* is the path to the part that was asked for: empty is all of it, None that there is none.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self, body: bytes, *, status: int = 200, payload_keys: tuple[str, ...] | None = None
+    ) -> None:
+        super().__init__(body, status)
+        self.payload_keys = payload_keys
+
+    @classmethod
+    def of(cls, content: Any, *, status: int = 200) -> Answer:
+        """Return *content* as an answer that is no payload."""
+        return cls(encode(content).encode(), status=status)
+
+
+class Dropped(Response):
+    """No answer: the connection is closed, after the first half of *cut_off* if there is such a response."""
+
+    def __init__(self, cut_off: Response | None = None) -> None:
+        super().__init__(status_code=DROPPED)
+        self._cut_off = cut_off
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what is to be sent, close, and wait until the server has noticed."""
+        if self._cut_off is not None:
+            body = bytes(self._cut_off.body)
+            start = {"status": self._cut_off.status_code, "headers": self._cut_off.raw_headers}
+            await send({"type": "http.response.start", **start})
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        scope[CLOSE_CONNECTION]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request in the hands of a fault: *proceed* answers it well, *expire_token* ends its token first."""
+
+    proceed: Callable[[], Awaitable[Response]]
+    expire_token: Callable[[], None]
+
+
+class Fault(Message):
+    """What all kinds take."""
+
+    path: str = Field(default="/", description="Requests whose path begins so.")
+    skip: int = Field(default=0, ge=0)
+    count: int | None = Field(default=1, ge=1)
+
+    @abstractmethod
+    async def reply(self, exchange: Exchange) -> Response:
+        """Return what the caller gets."""
+
+
+class Status(Fault):
+    """An HTTP status with a body: text or JSON as given, by default the vendor's error envelope."""
+
+    kind: Literal["status"]
+    status: int = Field(ge=200, le=599)
+    body: JsonValue = None
+    headers: dict[str, str] = Field(default_factory=dict)
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        if isinstance(self.body, str):
+            return Response(self.body, self.status, self.headers)
+        body = self.body
+        if "body" not in self.model_fields_set:
+            body = error_envelope(VendorError(self.status, _phrase(self.status)))
+        response = Answer.of(body, status=self.status)
+        response.headers.update(self.headers)
+        return response
+
+
+class RetryAfter(Fault):
+    """A 429 (or *status*) that says how long to wait, in seconds or as an HTTP date."""
+
+    kind: Literal["retry_after"]
+    status: int = Field(default=429, ge=400, le=599)
+    seconds: int = Field(default=1, ge=0)
+    form: Literal["seconds", "date"] = "seconds"
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        response = Answer.of(
+            error_envelope(VendorError(self.status, _phrase(self.status))), status=self.status
+        )
+        is_date = self.form == "date"
+        response.headers["Retry-After"] = (
+            formatdate(time.time() + self.seconds, usegmt=True) if is_date else str(self.seconds)
+        )
+        return response
+
+
+class Drop(Fault):
+    """The connection closes before any answer, or in the middle of the body."""
+
+    kind: Literal["drop"]
+    where: Literal["before", "middle"] = "before"
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Dropped() if self.where == "before" else Dropped(await exchange.proceed())
+
+
+class BrokenJson(Fault):
+    """The first half of the body, as if it were all of it."""
+
+    kind: Literal["broken_json"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        whole = await exchange.proceed()
+        body = bytes(whole.body)
+        return Answer(body[: len(body) // 2], status=whole.status_code)
+
+
+class Html(Fault):
+    """A sign-in page, with status 200."""
+
+    kind: Literal["html"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Response(_LOGIN_PAGE, media_type="text/html")
+
+
+class ErrorBody(Fault):
+    """A 200 with an error in it: the older ``{"error", "traceId"}``, or an envelope of ``statusCode`` 500."""
+
+    kind: Literal["error_body"]
+    form: Literal["error", "status_code"] = "error"
+    message: str = "Internal Server Error"
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        full = envelope(status=HTTPStatus.INTERNAL_SERVER_ERROR, message=self.message)
+        return Answer.of(
+            full if self.form == "status_code" else {"error": self.message, "traceId": full["traceId"]}
+        )
+
+
+class MissingRows(Fault):
+    """A good answer without the key that holds what was asked for."""
+
+    kind: Literal["missing_rows"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        whole = await exchange.proceed()
+        if not isinstance(whole, Answer) or whole.payload_keys is None:
+            return whole
+        return Answer.of(
+            _without(json.loads(bytes(whole.body)), whole.payload_keys), status=whole.status_code
+        )
+
+
+class ExpireToken(Fault):
+    """The request's token is no longer valid, neither now nor later: 401."""
+
+    kind: Literal["expire_token"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        exchange.expire_token()
+        return await exchange.proceed()
+
+
+class Redirect(Fault):
+    """A 302 (or *status*) to *location*."""
+
+    kind: Literal["redirect"]
+    location: str
+    status: int = Field(default=302, ge=300, le=399)
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Response(status_code=self.status, headers={"Location": self.location})
+
+
+class Slow(Fault):
+    """A good answer, *seconds* late."""
+
+    kind: Literal["slow"]
+    seconds: float = Field(ge=0)
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        await asyncio.sleep(self.seconds)
+        return await exchange.proceed()
+
+
+class EmptyBody(Fault):
+    """A 200 with nothing in it."""
+
+    kind: Literal["empty_body"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Answer(b"")
+
+
+AnyFault = Annotated[
+    Status
+    | RetryAfter
+    | Drop
+    | BrokenJson
+    | Html
+    | ErrorBody
+    | MissingRows
+    | ExpireToken
+    | Redirect
+    | Slow
+    | EmptyBody,
+    Field(discriminator="kind"),
+]
+parse_fault = TypeAdapter[AnyFault](AnyFault).validate_python
+
+
+@dataclass(slots=True)
+class _Armed:
+    fault: AnyFault
+    skip_left: int
+    count_left: int | None
+
+
+class FaultQueue:
+    """The faults that are armed and not yet spent."""
+
+    def __init__(self) -> None:
+        self._armed: list[_Armed] = []
+
+    def arm(self, fault: AnyFault) -> None:
+        """Add a fault behind the others."""
+        self._armed.append(_Armed(fault, fault.skip, fault.count))
+
+    def clear(self) -> None:
+        """Disarm all faults."""
+        self._armed.clear()
+
+    def take(self, path: str) -> AnyFault | None:
+        """Return the fault that a request to *path* meets, None if it passes."""
+        armed = next((armed for armed in self._armed if path.startswith(armed.fault.path)), None)
+        if armed is None:
+            return None
+        if armed.skip_left:
+            armed.skip_left -= 1
+            return None
+        if armed.count_left is not None:
+            armed.count_left -= 1
+            if armed.count_left == 0:
+                self._armed.remove(armed)
+        return armed.fault
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the armed faults in their order, with what is left of skip and count."""
+        return [
+            armed.fault.model_dump(exclude_unset=True)
+            | {"path": armed.fault.path, "skip": armed.skip_left, "count": armed.count_left}
+            for armed in self._armed
+        ]
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in {known.value for known in HTTPStatus} else "Error"
+
+
+def _without(body: Any, keys: tuple[str, ...]) -> Any:
+    """Return *body* without what is at the end of *keys*, in any case; no keys leave an empty object."""
+    if not keys or not isinstance(body, Mapping):
+        return {}
+    rest = {name: value for name, value in body.items() if name.casefold() != keys[0].casefold()}
+    if len(keys) == 1:
+        return rest
+    inner = {name: _without(value, keys[1:]) for name, value in body.items() if name not in rest}
+    return {**rest, **inner}

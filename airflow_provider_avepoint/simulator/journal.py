@@ -1,0 +1,80 @@
+"""What was asked of the vendor's endpoints: the newest requests, and counts of all. Never a secret."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_KEPT_ENTRIES = 100_000
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One request. *status* is None until it is answered, and for ever where the connection was dropped.
+
+    *note* tells what the status does not: the fault that was played, or why a token was refused.
+    """
+
+    index: int
+    method: str
+    path: str
+    query: dict[str, str]
+    header_names: list[str]
+    user_agent: str
+    status: int | None = None
+    scope: str | None = None
+    client_id: str | None = None
+    note: str = ""
+
+
+class Journal:
+    """The requests since the last reset, and how many tokens each scope got."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=_KEPT_ENTRIES)
+        self._count = 0
+        self._answers: dict[str, Counter[str]] = {}
+        self._tokens: Counter[str] = Counter()
+
+    def open(
+        self, *, method: str, path: str, query: dict[str, str], header_names: list[str], user_agent: str
+    ) -> Entry:
+        """Write down a request that has come in."""
+        entry = Entry(
+            index=self._count,
+            method=method,
+            path=path,
+            query=query,
+            header_names=header_names,
+            user_agent=user_agent,
+        )
+        self._entries.append(entry)
+        self._count += 1
+        return entry
+
+    def close(self, entry: Entry, status: int | None) -> None:
+        """Write down how a request was answered; None is a dropped connection."""
+        entry.status = status
+        answer = "dropped" if status is None else str(status)
+        self._answers.setdefault(entry.path, Counter())[answer] += 1
+        log.info("%s %s %s %s", entry.method, entry.path, answer, entry.note)
+
+    def count_token(self, scope: str) -> None:
+        """Count a token that was issued."""
+        self._tokens[scope] += 1
+
+    def requests(self, *, path: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+        """Return the requests from index *since* on, oldest first, whose path begins with *path*."""
+        return [
+            asdict(entry)
+            for entry in self._entries
+            if entry.index >= since and (path is None or entry.path.startswith(path))
+        ]
+
+    def stats(self) -> dict[str, Any]:
+        """Return ``{"requests": {path: {status: count}}, "tokens": {scope: count}}``."""
+        answers = {path: dict(counts) for path, counts in sorted(self._answers.items())}
+        return {"requests": answers, "tokens": dict(sorted(self._tokens.items()))}

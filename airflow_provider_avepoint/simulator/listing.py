@@ -1,0 +1,195 @@
+"""The jobs of one product, and which of them match, newest first, at a cost that a page can bear.
+
+Jobs are kept oldest first (so that a new one is appended) and read from the back. A question that asks for
+a window of start times alone is two bisections. Any other is answered by one scan that is kept until a job is
+added, changed or removed, or until the clock moves a living job into another state.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Literal
+
+from .jobs import Facts, Job
+
+_KEPT_SELECTIONS = 32
+_started = attrgetter("started")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a request asks for: a window in ticks, both ends included, and facts as (name, wanted) pairs.
+
+    Texts are compared without regard to case.
+    """
+
+    after: int | None = None
+    before: int | None = None
+    window_filters_by: Literal["start", "finish", "overlap"] = "start"
+    wanted: tuple[tuple[str, Any], ...] = ()
+
+
+def are_wanted(facts: Facts, wanted: Iterable[tuple[str, Any]]) -> bool:
+    """Tell whether *facts* are as *wanted*."""
+    return all(_folded(getattr(facts, name)) == _folded(value) for name, value in wanted)
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+class Selection:
+    """The matching jobs, newest first."""
+
+    __slots__ = ("_high", "_jobs", "_low", "valid_until")
+
+    def __init__(self, jobs: Sequence[Job], low: int, high: int, valid_until: int | None) -> None:
+        self._jobs = jobs
+        self._low = low
+        self._high = high
+        self.valid_until = valid_until
+
+    def __len__(self) -> int:
+        return self._high - self._low
+
+    def newest(self, offset: int, count: int) -> list[Job]:
+        """Return up to *count* jobs from the *offset*-th newest on."""
+        high = max(self._low, self._high - offset)
+        return list(reversed(self._jobs[max(self._low, high - count) : high]))
+
+
+class JobList:
+    """The jobs of one product. *lists_waiting* tells whether a job is listed before it starts."""
+
+    def __init__(self, *, lists_waiting: bool) -> None:
+        self._lists_waiting = lists_waiting
+        self._jobs: list[Job] = []
+        self._living: list[Job] = []
+        self._by_id: dict[str, list[Job]] | None = {}
+        self._selections: OrderedDict[Question, Selection] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Iterate over the jobs, newest first."""
+        return reversed(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Add one job; of two with the same start, the one added later is the newer."""
+        insort_right(self._jobs, job, key=_started)
+        if self._by_id is not None:
+            self._by_id.setdefault(job.job_id, []).append(job)
+        if job.life is not None:
+            self._living.append(job)
+        self._selections.clear()
+
+    def add_history(self, jobs: Iterable[Job]) -> None:
+        """Add many jobs without a life, oldest first. The index by id is made anew when it is next needed."""
+        self._jobs.extend(jobs)
+        self._jobs.sort(key=_started)
+        self._by_id = None
+        self._selections.clear()
+
+    def remove(self, job: Job) -> None:
+        """Remove one of the jobs."""
+        del self._jobs[self._jobs.index(job, bisect_left(self._jobs, job.started, key=_started))]
+        self._index()[job.job_id].remove(job)
+        self._living = [other for other in self._living if other is not job]
+        self._selections.clear()
+
+    def with_id(self, job_id: str) -> list[Job]:
+        """Return the jobs of this id; they differ in location or organisation."""
+        return list(self._index().get(job_id, ()))
+
+    def is_listed(self, job: Job, now: int) -> bool:
+        """Tell whether the vendor's server knows of *job* yet."""
+        return self._lists_waiting or job.life is None or job.started <= now
+
+    def select(self, question: Question, now: int) -> Selection:
+        """Return the jobs that match *question* at *now*."""
+        kept = self._selections.get(question)
+        if kept is not None and (kept.valid_until is None or now < kept.valid_until):
+            self._selections.move_to_end(question)
+            return kept
+        selection = self._scan(question, now)
+        self._selections[question] = selection
+        if len(self._selections) > _KEPT_SELECTIONS:
+            self._selections.popitem(last=False)
+        return selection
+
+    def _scan(self, question: Question, now: int) -> Selection:
+        changes = {job: moment for job in self._living if (moment := job.next_change(now)) is not None}
+        self._living = list(changes)
+        valid_until = min(changes.values(), default=None)
+        low, high = self._bounds(question)
+        hides_some = any(not self.is_listed(job, now) for job in self._living)
+        if not question.wanted and question.window_filters_by == "start" and not hides_some:
+            return Selection(self._jobs, low, high, valid_until)
+        wanted = _Wanted(question.wanted)
+        found = [
+            job
+            for job in self._jobs[low:high]
+            if (
+                wanted[job.facts]
+                if job.life is None
+                else wanted[job.at(now).facts] and self.is_listed(job, now)
+            )
+        ]
+        if question.window_filters_by != "start":
+            in_window = _WINDOWS[question.window_filters_by]
+            found = [job for job in found if in_window(job.at(now), question)]
+        return Selection(found, 0, len(found), valid_until)
+
+    def _bounds(self, question: Question) -> tuple[int, int]:
+        """Return the part of the jobs in which matches can be; a job finishes no earlier than it starts."""
+        low, high = 0, len(self._jobs)
+        if question.before is not None:
+            high = bisect_right(self._jobs, question.before, key=_started)
+        if question.after is not None and question.window_filters_by == "start":
+            low = bisect_left(self._jobs, question.after, key=_started)
+        return low, max(low, high)
+
+    def _index(self) -> dict[str, list[Job]]:
+        if self._by_id is None:
+            self._by_id = {}
+            for job in self._jobs:
+                self._by_id.setdefault(job.job_id, []).append(job)
+        return self._by_id
+
+
+class _Wanted(dict[Facts, bool]):
+    """Whether facts are wanted, decided once for all jobs that share them."""
+
+    def __init__(self, wanted: tuple[tuple[str, Any], ...]) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, facts: Facts) -> bool:
+        self[facts] = decision = are_wanted(facts, self._wanted)
+        return decision
+
+
+def _finishes_in_window(job: Job, question: Question) -> bool:
+    if question.after is None and question.before is None:
+        return True
+    return (
+        job.finished is not None
+        and (question.after is None or question.after <= job.finished)
+        and (question.before is None or job.finished <= question.before)
+    )
+
+
+def _overlaps_window(job: Job, question: Question) -> bool:
+    return question.after is None or job.finished is None or question.after <= job.finished
+
+
+# Where start times decide, the bisection has seen to it.
+_WINDOWS: dict[str, Callable[[Job, Question], bool]] = {
+    "finish": _finishes_in_window,
+    "overlap": _overlaps_window,
+}

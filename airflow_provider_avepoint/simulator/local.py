@@ -1,0 +1,193 @@
+"""The simulator in one's own process, for tests and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from .server import ServerThread
+
+DEMO_CLIENT_ID = "demo-client"
+DEMO_CLIENT_SECRET = "demo-secret"
+INSTALL_HINT = (
+    "The AvePoint simulator needs FastAPI and uvicorn: pip install 'airflow-provider-avepoint[simulator]'"
+)
+_NEEDED = ("fastapi", "starlette", "pydantic", "uvicorn")
+
+JsonObject = dict[str, Any]
+
+
+class Simulator:
+    """An AvePoint stand-in on a loopback port, from ``with`` to its end.
+
+    The methods do what the control API's paths do, straight on the same state; they take the same names and
+    raise ``ValueError`` where it answers 4xx. Jobs can be added before the server runs.
+
+    :param host: the address to listen at.
+    :param port: the port; 0 takes a free one.
+    :param client_id: the client that is registered from the start, with all scopes.
+    :param client_secret: its secret.
+    :raises ModuleNotFoundError: FastAPI or uvicorn is missing; the message says what to install.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        client_id: str = DEMO_CLIENT_ID,
+        client_secret: str = DEMO_CLIENT_SECRET,
+    ) -> None:
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self._host = host
+        self._port = port
+        self._server: ServerThread | None = None
+        with _install_hint():
+            from .state import State
+        self._state = State(client_id=client_id, client_secret=client_secret)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, and return when requests are answered.
+
+        :raises OSError: the address cannot be had.
+        """
+        if self._server is not None:
+            raise RuntimeError("the simulator runs already")
+        with _install_hint():
+            from .app import create_app
+            from .server import ServerThread
+        self._server = ServerThread(create_app(self._state), host=self._host, port=self._port)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close all connections and free the port; what was added stays for another start."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        if self._server is None:
+            raise RuntimeError("the simulator is not running: use it in a with statement, or call start()")
+        return self._server.url
+
+    @property
+    def token_url(self) -> str:
+        """The URL that grants tokens."""
+        return f"{self.url}/connect/token"
+
+    def reset(self) -> None:
+        """Put everything back to the start."""
+        self._state.reset()
+
+    def add_job(self, product: str, **fields: Any) -> JsonObject:
+        """Add one job (fields: ``messages.JobFields``, and ``job_id``); return it with its id."""
+        return self.add_jobs([{"product": product, **fields}])[0]
+
+    def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[JsonObject]:
+        """Add jobs, all or none; return them with their ids."""
+        from .messages import JobSpec
+
+        return self._state.add_jobs([JobSpec.model_validate(dict(job)) for job in jobs])
+
+    def generate(self, product: str, count: int, **fields: Any) -> JsonObject:
+        """Add *count* jobs of finished history (fields: ``messages.GenerateSpec``)."""
+        from .messages import GenerateSpec
+
+        return self._state.generate(
+            GenerateSpec.model_validate({"product": product, "count": count, **fields})
+        )
+
+    def jobs(self, product: str, *, limit: int = 1000) -> list[JsonObject]:
+        """Return up to *limit* jobs as they are now, newest first."""
+        listed: list[JsonObject] = self._state.jobs(product, limit=limit)["jobs"]
+        return listed
+
+    def patch_job(self, product: str, job_id: str, **changes: Any) -> JsonObject:
+        """Change fields of a job; return it as it is now."""
+        from .messages import JobFields
+
+        return self._state.patch_job(product, job_id, JobFields.model_validate(changes))
+
+    def delete_job(self, product: str, job_id: str) -> JsonObject:
+        """Remove a job; return it as it was."""
+        return self._state.delete_job(product, job_id)
+
+    def set_license(self, product: str, **figures: Any) -> JsonObject:
+        """Set licence figures (``messages.License``, and ``location``); those not named stay."""
+        from .messages import LicenseChange
+
+        return self._state.set_license(product, LicenseChange.model_validate(figures))
+
+    def set_quirks(self, product: str, **quirks: Any) -> JsonObject:
+        """Set quirks (``quirks.Quirks``), those not named stay; product "all" takes ``latency_ms``."""
+        return self._state.set_quirks(product, quirks)
+
+    def set_client(self, client_id: str, **fields: Any) -> JsonObject:
+        """Register or change a client (``messages.ClientSpec``)."""
+        from .messages import ClientSpec
+
+        return self._state.set_client(client_id, ClientSpec.model_validate(fields))
+
+    def set_tokens(self, *, expires_in: float) -> JsonObject:
+        """Set how long the tokens issued from now on live, in seconds."""
+        from .messages import TokenSettings
+
+        return self._state.set_tokens(TokenSettings(expires_in=expires_in))
+
+    def expire_tokens(self) -> int:
+        """Make every issued token invalid now; return how many there were."""
+        expired: int = self._state.expire_tokens()["expired"]
+        return expired
+
+    def add_fault(self, kind: str, **fields: Any) -> list[JsonObject]:
+        """Arm a fault (the kinds: ``faults``); return all that are armed."""
+        from .faults import parse_fault
+
+        return self._state.add_fault(parse_fault({"kind": kind, **fields}))
+
+    def faults(self) -> list[JsonObject]:
+        """Return the armed faults, with what is left of them."""
+        return self._state.faults()
+
+    def clear_faults(self) -> None:
+        """Disarm all faults."""
+        self._state.clear_faults()
+
+    def requests(self, path: str | None = None, *, since: int = 0) -> list[JsonObject]:
+        """Return the requests from index *since* on whose path begins with *path*, oldest first."""
+        return self._state.requests(path=path, since=since)
+
+    def stats(self) -> JsonObject:
+        """Return ``{"requests": {path: {status: count}}, "tokens": {scope: count}}``."""
+        return self._state.stats()
+
+    def seed_demo(self) -> int:
+        """Add the demo's history; return how many jobs it has."""
+        from .demo import demo_jobs
+
+        return len(self.add_jobs(demo_jobs()))
+
+
+@contextmanager
+def _install_hint() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _NEEDED:
+            raise
+        raise ModuleNotFoundError(INSTALL_HINT, name=error.name) from error

@@ -1,0 +1,190 @@
+"""What the control API takes: each message's fields, units and defaults. Other names are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
+
+from . import times
+
+StateWord = Literal["waiting", "running", "success", "partial", "failed", "skipped", "stopped"]
+
+
+class Refused(ValueError):
+    """The control API does not do what it was asked to; *status* is the HTTP status that says why."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def known(name: str, names: Iterable[str], what: str, *, status: int = 400) -> str:
+    """Return *name* if it is one of *names*.
+
+    :raises Refused: it is not; the message lists those that are.
+    """
+    choices = sorted(names)
+    if name not in choices:
+        raise Refused(f"unknown {what} {name!r}; known: {', '.join(choices)}", status=status)
+    return name
+
+
+def _read_time(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, datetime):
+        return times.from_datetime(value)
+    if isinstance(value, str):
+        return times.parse_iso(value)
+    raise ValueError("a time is an ISO 8601 text such as 2024-12-02T07:52:25.0780695Z, or .NET ticks")
+
+
+Ticks = Annotated[int, BeforeValidator(_read_time, json_schema_input_type=datetime | int)]
+
+
+class Message(BaseModel):
+    """A message that knows all its names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Counts(Message):
+    """Object, entity or record counts. A null is sent as null; a *total* not given is the others' sum."""
+
+    total: int | None = None
+    successful: int | None = 0
+    failed: int | None = 0
+    skipped: int | None = 0
+    warning: int | None = Field(default=0, description="Not part of the total that is summed up.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_up(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "total" in given:
+            return given
+        parts = (given.get(name) for name in ("successful", "failed", "skipped"))
+        return {**given, "total": sum(part for part in parts if isinstance(part, int))}
+
+
+NO_COUNTS = Counts(total=0)
+
+
+class JobError(Message):
+    """One row of ``jobErrors``."""
+
+    is_code: bool = True
+    message: str = ""
+    url: str = ""
+    count: int = 1
+
+
+class JobFields(Message):
+    """A job as it is described to the simulator. Spans are seconds.
+
+    History: *state* (default success) or *raw_state*, *started_at* or *started_ago* (default an hour ago) and
+    *finished_at* (default ten minutes later, at most now; null has none).
+    A life: with any of *starts_in*, *runs_for*, *ends_as* the job waits, runs and ends by the clock.
+    """
+
+    job_type: str = "backup"
+    workload: str | None = Field(default=None, description="M365 object type word, or Dynamics module.")
+    organization_id: str | None = None
+    organization_name: str | None = None
+    location: str | None = Field(
+        default=None, description="Multi-Geo code; null or PrimaryGeoLocation is the central one."
+    )
+    state: StateWord | None = None
+    raw_state: JsonValue = Field(default=None, description="Sent as given, in place of a state word.")
+    started_at: Ticks | None = None
+    started_ago: float | None = None
+    finished_at: Ticks | None = None
+    starts_in: float | None = Field(default=None, ge=0)
+    runs_for: float | None = Field(default=None, ge=0, description="Default 60.")
+    ends_as: StateWord | None = Field(default=None, description="Default success.")
+    counts: Counts | None = NO_COUNTS
+    record_counts: Counts | None = NO_COUNTS
+    size_bytes: int | None = 0
+    errors: tuple[JobError, ...] = ()
+    duration: JsonValue = Field(
+        default=None, description="Sent as given, in place of the figure from the two times."
+    )
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields merged into the row, over its own."
+    )
+    omit: tuple[str, ...] = Field(default=(), description="Fields left out of the row.")
+
+
+class JobSpec(JobFields):
+    """A job to add."""
+
+    product: str
+    job_id: str | None = Field(default=None, description="Made in the vendor's form if missing.")
+
+
+class Organization(Message):
+    """An organisation that generated jobs belong to."""
+
+    id: str
+    name: str | None = None
+
+
+class GenerateSpec(Message):
+    """Bulk history: *count* jobs, *every_seconds*, cycling through organisations, workloads and states."""
+
+    product: str
+    count: int = Field(ge=1, le=10_000_000)
+    newest_at: Ticks | None = Field(
+        default=None, description="The newest job's start; default five minutes ago."
+    )
+    every_seconds: float = Field(default=60, gt=0)
+    organizations: tuple[Organization | str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    states: tuple[StateWord, ...] = ("success",)
+
+
+class ClientSpec(Message):
+    """An app registration; what is not named stays as it is. *scopes* null grants all."""
+
+    secret: str | None = None
+    certificate_pem: str | None = None
+    scopes: tuple[str, ...] | None = None
+
+
+class TokenSettings(Message):
+    """How long the tokens issued from now on live, in seconds."""
+
+    expires_in: float = Field(gt=0)
+
+
+class GlobalQuirks(Message):
+    """What ``PUT /control/quirks/all`` takes: milliseconds for every vendor answer, tokens' included."""
+
+    latency_ms: float = Field(default=0, ge=0)
+
+
+class License(BaseModel):
+    """Licence figures, by our names or the vendor's; sizes are GB. The defaults are the vendor's sample."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    out_of_policy_time: int | None = Field(default=0, description="Sent as given; 0 is not out of policy.")
+    purchased_user_seats: int | None = 100
+    assigned_user_seats: int | None = 47
+    purchased_storage_size: int | None = 0
+    protected_size: int | None = 0
+
+
+class LicenseChange(License):
+    """Figures to set; those not named stay. With *location*, for questions that name this location only."""
+
+    location: str | None = None
+
+    @model_validator(mode="after")
+    def _names_a_figure(self) -> Self:
+        if not self.model_fields_set - {"location"}:
+            raise ValueError(f"name at least one of {', '.join(License.model_fields)}")
+        return self

@@ -1,0 +1,213 @@
+"""What a product is to the simulator: the shape of its row in the table, and of what the row is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..jobs import Facts, Job
+from ..messages import JobFields, Refused, known
+from ..paging import PageNumbers
+from ..quirks import PRODUCT_QUIRKS, Quirks
+from ..wire import ABSENT
+
+ANY = ABSENT
+"""A filter value that asks for everything."""
+
+_CARRIED_BY_SOME = frozenset(
+    {
+        "workload",
+        "organization_id",
+        "organization_name",
+        "location",
+        "record_counts",
+        "size_bytes",
+        "errors",
+    }
+)
+_NO_FINISH = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """One query parameter that selects rows by one of their facts.
+
+    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default* is what a request that leaves it out asks for.
+    """
+
+    parameter: str
+    fact: str
+    values: Mapping[str, Any] | None = None
+    is_required: bool = False
+    default: Any = ANY
+
+    def read(self, text: str) -> Any:
+        """Return the fact wanted, or ANY.
+
+        :raises ValueError: the vendor lists no such value.
+        """
+        if self.values is None:
+            return text
+        if text.casefold() not in self.values:
+            raise ValueError(f"The value '{text}' is not valid for {self.parameter}.")
+        return self.values[text.casefold()]
+
+
+def numbered(words: Mapping[str, int]) -> dict[str, Any]:
+    """Return the filter values of an enum whose 0 is "all": number as text to word."""
+    return {"0": ANY} | {str(number): word for word, number in words.items()}
+
+
+def codes(*numbers: int, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of a status enum: number as text to number."""
+    return ({"0": ANY} if all_is_zero else {}) | {str(number): number for number in numbers}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a listing, for a product's envelope: *rows* stands for the list of rows.
+
+    *total* and *link* are ABSENT where the quirks leave the field out; *index* and *size* are as served.
+    """
+
+    rows: str
+    total: Any
+    link: Any
+    index: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """An endpoint for one job; *path* has ``{job_id}`` in it, *filters* may have defaults of their own."""
+
+    path: str
+    filters: tuple[Filter, ...]
+    quirks: Callable[[Quirks], Quirks]
+    envelope: Callable[[dict[str, Any]], dict[str, Any]]
+    payload_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseEndpoint:
+    """An endpoint for licence figures; *envelope* takes them by the vendor's names."""
+
+    path: str
+    scope: str
+    filters: tuple[Filter, ...]
+    envelope: Callable[[dict[str, Any], Quirks], dict[str, Any]]
+    payload_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One product, all of it.
+
+    A row is ``head`` (what differs from job to job) and ``tail`` (what jobs of the same facts share: it is
+    rendered once for all of them). *states* are the words the vendor has a number for; a product without
+    ``waiting`` does not list a job before it starts. *carries* names the job fields, of those that only some
+    products know, which this one's rows or filters have ("warning": the count of that name).
+    """
+
+    name: str
+    list_path: str
+    scope: str
+    filters: tuple[Filter, ...]
+    read_time: Callable[[str], int | None]
+    is_window_required: bool = False
+    paging: PageNumbers = PageNumbers()
+    job_types: Mapping[str, int]
+    workloads: Mapping[str, str]
+    takes_any_workload: bool = False
+    default_workload: str | None = None
+    default_organization: tuple[str | None, str | None] = (None, None)
+    locations: tuple[str, ...] = ()
+    states: Mapping[str, int]
+    spellings: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    carries: frozenset[str]
+    job_id_prefix: str
+    job_id_digits: int
+    quirks: Quirks
+    own_quirks: frozenset[str] = frozenset()
+    head: Callable[[Job, Quirks], dict[str, Any]]
+    tail: Callable[[Facts, Quirks], dict[str, Any]]
+    envelope: Callable[[Page, Quirks], dict[str, Any]]
+    payload_keys: tuple[str, ...]
+    details: Details | None = None
+    license: LicenseEndpoint | None = None
+
+    @property
+    def quirk_names(self) -> frozenset[str]:
+        """The quirks that this product's server can have."""
+        return (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
+
+    def check_fields(self, fields: JobFields) -> None:
+        """Refuse a field that neither the product's rows nor its filters know."""
+        defaults = {name: JobFields.model_fields[name].default for name in _CARRIED_BY_SOME - self.carries}
+        for name, default in sorted(defaults.items()):
+            if getattr(fields, name) not in (None, default):
+                raise Refused(f"{self.name} knows no {name}: neither its rows nor its filters have one")
+        if "warning" not in self.carries and fields.counts is not None and fields.counts.warning:
+            raise Refused(f"{self.name} counts no warnings")
+
+    def check_job_type(self, word: str) -> str:
+        """Return *word* if the product has such jobs."""
+        return known(word, self.job_types, f"{self.name} job type")
+
+    def check_state(self, word: str) -> str:
+        """Return *word* if the vendor documents a state for it."""
+        if word not in self.states:
+            raise Refused(
+                f"{self.name} documents no state for {word!r}, only for {', '.join(self.states)}; "
+                "use raw_state to send one anyway"
+            )
+        return word
+
+    def code_of_raw(self, raw_state: object) -> int | None:
+        """Return the number under which a status filter finds *raw_state*, None for an undocumented text."""
+        if isinstance(raw_state, int):
+            return raw_state
+        spelt = (pair for table in self.spellings.values() for pair in table.items())
+        return next((code for code, label in spelt if label == raw_state), None)
+
+    def read_workload(self, fields: JobFields) -> str | None:
+        """Return the workload as the facts hold it: the product's word, or the label it shows."""
+        if "workload" not in fields.model_fields_set:
+            return self.default_workload
+        if fields.workload is None or (self.takes_any_workload and fields.workload not in self.workloads):
+            return fields.workload
+        return self.workloads[known(fields.workload, self.workloads, f"{self.name} workload")]
+
+    def read_organization(self, fields: JobFields) -> tuple[str | None, str | None]:
+        """Return id and name of the job's organisation, the default one's if the job names none."""
+        if "organization_id" not in fields.model_fields_set:
+            return self.default_organization[0], fields.organization_name or self.default_organization[1]
+        return fields.organization_id, fields.organization_name
+
+    def read_location(self, code: str | None) -> str | None:
+        """Return the Multi-Geo code as the facts hold it: the central location is None."""
+        if code is None or not self.locations:
+            return None
+        return None if known(code, self.locations, "location") == self.locations[0] else code
+
+
+def finish(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
+    """Return the finish time as the row shows it, or what stands there for none."""
+    if job.finished is not None:
+        return render(job.finished)
+    return render(0) if quirks.no_finish == "year_1" else _NO_FINISH[quirks.no_finish]
+
+
+def shown_state(spelling: Mapping[int, str] | None, facts: Facts) -> Any:
+    """Return the state as the row shows it: a raw one as given, else its number, or the number's spelling."""
+    if facts.raw_state is not ABSENT or facts.state_code is None:
+        return facts.raw_state
+    return spelling[facts.state_code] if spelling else facts.state_code
+
+
+def duration(job: Job, computed: Callable[[int], Any], *, unfinished: Any) -> Any:
+    """Return the duration as the row shows it: the override, or *computed* from the ticks it took."""
+    if job.facts.duration is not ABSENT:
+        return job.facts.duration
+    return unfinished if job.finished is None else computed(job.finished - job.started)

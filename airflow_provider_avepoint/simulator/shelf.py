@@ -1,0 +1,211 @@
+"""One product in the simulator's memory: its jobs, quirks and licences, and the pages made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from . import times
+from .jobs import Job, build_job
+from .listing import JobList, Question, Selection, are_wanted
+from .messages import JobFields, License, LicenseChange, Refused, known
+from .paging import PageRequest, link_field, parameter, read_page_request
+from .products.base import ANY, Filter, Page, Product
+from .quirks import Quirks
+from .rows import RowRenderer
+from .wire import ABSENT, VendorError, encode, invalid_parameter
+
+# Stands for the rows until their bytes are put in; no text that is served can hold it unescaped.
+_ROWS = "\0rows\0"
+_ROWS_JSON = encode(_ROWS).encode()
+
+
+class Served(NamedTuple):
+    """A body, and the path to the part of it that was asked for."""
+
+    body: bytes
+    payload_keys: tuple[str, ...]
+
+
+class Shelf:
+    """What is kept of one product. Not safe for threads: the state's lock is."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.jobs = JobList(lists_waiting="waiting" in product.states)
+        self._licenses: dict[str | None, License] = {None: License()}
+        self._use_quirks(product.quirks)
+
+    def add(self, job: Job) -> None:
+        """Add a job.
+
+        :raises Refused: there is one of its id, organisation and location, or it omits what no row has.
+        """
+        facts = job.facts
+        for name in facts.omit:
+            known(name, self._renderer.all_fields(job), f"{self.product.name} row field")
+        for other in self.jobs.with_id(job.job_id):
+            if (other.facts.organization_id, other.facts.location) == (facts.organization_id, facts.location):
+                raise Refused(f"{self.product.name} has a job {job.job_id!r} there already", status=409)
+        self.jobs.add(job)
+
+    def remove(self, job: Job) -> None:
+        """Remove a job, and what was rendered of it."""
+        self.jobs.remove(job)
+        self._renderer.forget(job)
+
+    def one_job(self, job_id: str) -> Job:
+        """Return the job of this id.
+
+        :raises Refused: there is none (404), or there are several, in other organisations or locations (409).
+        """
+        found = self.jobs.with_id(job_id)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise Refused(f"{self.product.name} has no job {job_id!r}", status=404)
+        raise Refused(
+            f"{self.product.name} has {len(found)} jobs {job_id!r}; add them with other ids", status=409
+        )
+
+    def job_id(self, started: int, number: int) -> str:
+        """Return an id in the vendor's form: prefix, start time, digits."""
+        digits = self.product.job_id_digits
+        return f"{self.product.job_id_prefix}{times.to_stamp(started)}{number % 10**digits:0{digits}d}"
+
+    def named(self, job: Job, number: int) -> Job:
+        """Return *job* with an id in the vendor's form."""
+        return dataclasses.replace(job, job_id=self.job_id(job.started, number))
+
+    def change_quirks(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the quirks that *changes* names; return all."""
+        names = self.product.quirk_names
+        for name in changes:
+            known(name, names, f"{self.product.name} quirk")
+        self._use_quirks(Quirks.model_validate({**self.quirks.model_dump(), **changes}))
+        return self.quirks.model_dump(include=set(names))
+
+    def set_license(self, change: LicenseChange) -> dict[str, Any]:
+        """Set licence figures, of one location or of all that have none of their own; return them."""
+        if self.product.license is None:
+            raise Refused(f"{self.product.name} has no licence endpoint", status=404)
+        if change.location is not None and not self.product.locations:
+            raise Refused(f"{self.product.name} has no locations")
+        place = self.product.read_location(change.location)
+        given = change.model_dump(exclude_unset=True, exclude={"location"})
+        old = self._licenses.get(place) or self._licenses[None]
+        self._licenses[place] = License.model_validate({**old.model_dump(), **given})
+        return self._licenses[place].model_dump(by_alias=True)
+
+    def read_listing(
+        self, query: Mapping[str, str], *, base_url: str, path: str, numbers: Iterator[int]
+    ) -> Served:
+        """Return one page of jobs; see :meth:`State.read_listing`."""
+        product, quirks = self.product, self.quirks
+        question = self._read_question(query)
+        page = read_page_request(product.paging, quirks, query)
+        self._let_jobs_arrive(question, numbers)
+        now = times.now()
+        selection = self.jobs.select(question, now)
+        row_count = len(selection) * quirks.repeat_rows
+        rows = self._rows(selection, page, now)
+        has_more = page.offset + len(rows) < row_count
+        link = link_field(
+            product.paging, quirks, query, page, base_url=base_url, path=path, has_more=has_more
+        )
+        total = {"match": row_count, "page": len(rows), "absent": ABSENT}[quirks.total]
+        envelope = product.envelope(
+            Page(rows=_ROWS, total=total, link=link, index=page.index, size=page.size), quirks
+        )
+        before, _, after = encode(envelope).encode().partition(_ROWS_JSON)
+        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_keys)
+
+    def read_details(self, job_id: str, query: Mapping[str, str]) -> Served:
+        """Return one job; see :meth:`State.read_details`."""
+        details = self.product.details
+        if details is None:
+            raise VendorError(404, "Not Found")
+        now = times.now()
+        wanted = _read_filters(details.filters, query).items()
+        for job in self.jobs.with_id(job_id):
+            if self.jobs.is_listed(job, now) and are_wanted(job.facts, wanted):
+                row = self._detail_renderer.fields(job.at(now))
+                return Served(encode(details.envelope(row)).encode(), details.payload_keys)
+        raise VendorError(404, f"The job '{job_id}' does not exist.", code="NotFound", field="jobId")
+
+    def read_license(self, query: Mapping[str, str]) -> Served:
+        """Return the licence figures; see :meth:`State.read_license`."""
+        endpoint = self.product.license
+        if endpoint is None:
+            raise VendorError(404, "Not Found")
+        place = _read_filters(endpoint.filters, query).get("location")
+        license_ = self._licenses.get(place) or self._licenses[None]
+        body = endpoint.envelope(license_.model_dump(by_alias=True), self.quirks)
+        return Served(encode(body).encode(), endpoint.payload_keys)
+
+    def _use_quirks(self, quirks: Quirks) -> None:
+        self.quirks = quirks
+        self._renderer = RowRenderer(self.product, quirks)
+        details = self.product.details
+        self._detail_renderer = RowRenderer(self.product, details.quirks(quirks) if details else quirks)
+
+    def _rows(self, selection: Selection, page: PageRequest, now: int) -> list[bytes]:
+        times_each = self.quirks.repeat_rows
+        first, skipped = divmod(page.offset, times_each)
+        jobs = selection.newest(first, -(-(skipped + page.size) // times_each))
+        rows = self._renderer.rows(jobs, now)
+        if times_each == 1:
+            return rows
+        repeated = [row for row in rows for _ in range(times_each)]
+        return repeated[skipped : skipped + page.size]
+
+    def _read_question(self, query: Mapping[str, str]) -> Question:
+        wanted = _read_filters(self.product.filters, query)
+        return Question(
+            after=self._read_bound(query, "startTime"),
+            before=self._read_bound(query, "finishTime"),
+            window_filters_by=self.quirks.window_filters_by,
+            wanted=tuple(wanted.items()),
+        )
+
+    def _read_bound(self, query: Mapping[str, str], name: str) -> int | None:
+        text = parameter(query, name)
+        if text is None:
+            if self.product.is_window_required:
+                raise _missing(name)
+            return None
+        try:
+            return self.product.read_time(text)
+        except ValueError as error:
+            raise invalid_parameter(name, str(error)) from error
+
+    def _let_jobs_arrive(self, question: Question, numbers: Iterator[int]) -> None:
+        """Add the jobs that start just now, such as *question* asks for, so that they move its rows."""
+        words = {code: word for word, code in self.product.states.items()}
+        wanted = dict(question.wanted)
+        word = words.get(wanted.pop("state_code", None), "running")
+        fields = JobFields.model_validate({**wanted, "state": word, "started_ago": 0})
+        for _ in range(self.quirks.arrivals_per_page):
+            job = build_job(self.product, fields, "", times.now())
+            self.add(self.named(job, next(numbers)))
+
+
+def _read_filters(filters: Iterable[Filter], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the facts that *query* asks for by name; what is not asked for is left out."""
+    wanted = {}
+    for each in filters:
+        text = parameter(query, each.parameter)
+        if text is None and each.is_required:
+            raise _missing(each.parameter)
+        try:
+            value = each.default if text is None else each.read(text)
+        except ValueError as error:
+            raise invalid_parameter(each.parameter, str(error)) from error
+        if value is not ANY:
+            wanted[each.fact] = value
+    return wanted
+
+
+def _missing(name: str) -> VendorError:
+    return invalid_parameter(name, f"The {name} field is required.")

@@ -1,0 +1,304 @@
+"""All that the simulator remembers, and all that the control API does to it.
+
+Every public method holds the one lock, so that any thread may call it while the server answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import times
+from .faults import AnyFault, FaultQueue
+from .identity import Grant, Identity
+from .jobs import Facts, Job, as_json, build_job, changed_fields, history_facts
+from .journal import Entry, Journal
+from .messages import (
+    ClientSpec,
+    GenerateSpec,
+    GlobalQuirks,
+    JobFields,
+    JobSpec,
+    LicenseChange,
+    Organization,
+    Refused,
+    TokenSettings,
+    known,
+)
+from .products import PRODUCTS, SCOPES
+from .quirks import Quirks
+from .shelf import Served, Shelf
+
+ALL_PRODUCTS = "all"
+_GENERATED_RUN = times.ticks_in(300)
+
+
+class State:
+    """The simulator's memory; it starts with one client, which may have all scopes, and nothing else."""
+
+    def __init__(self, *, client_id: str, client_secret: str) -> None:
+        self._lock = threading.RLock()
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the start: the one client, no jobs, no faults, default settings, an empty journal."""
+        with self._lock:
+            self._identity = Identity(SCOPES, client_id=self._client_id, client_secret=self._client_secret)
+            self._shelves = {name: Shelf(product) for name, product in PRODUCTS.items()}
+            self._faults = FaultQueue()
+            self._journal = Journal()
+            self._latency_ms = 0.0
+            self._numbers = itertools.count(1)
+
+    # Jobs
+
+    def add_jobs(self, specs: Iterable[JobSpec]) -> list[dict[str, Any]]:
+        """Add jobs, all or none; return them with their ids, as they are now.
+
+        :raises Refused: a product does not know such a job, or has one of this id, organisation and location.
+        """
+        with self._lock:
+            now = times.now()
+            added: list[tuple[Shelf, Job]] = []
+            try:
+                for spec in specs:
+                    shelf = self._shelf(spec.product)
+                    job = self._build(shelf, spec, spec.job_id, now)
+                    shelf.add(job)
+                    added.append((shelf, job))
+            except Refused:
+                for shelf, job in added:
+                    shelf.remove(job)
+                raise
+            return [as_json(shelf.product.name, job, now) for shelf, job in added]
+
+    def generate(self, spec: GenerateSpec) -> dict[str, Any]:
+        """Add jobs of history; return ``{"product", "generated", "newest_at", "oldest_at"}``."""
+        with self._lock:
+            shelf = self._shelf(spec.product)
+            kinds = _generated_facts(shelf, spec)
+            step = times.ticks_in(spec.every_seconds)
+            newest = times.now() - _GENERATED_RUN if spec.newest_at is None else spec.newest_at
+            oldest = newest - (spec.count - 1) * step
+            starts = range(oldest, newest + 1, step) if step else itertools.repeat(newest, spec.count)
+            cycle = itertools.cycle(kinds)
+            make_id = shelf.job_id
+            shelf.jobs.add_history(
+                Job(make_id(start, number), start, start + _GENERATED_RUN, facts)
+                for start, number, facts in zip(starts, self._numbers, cycle, strict=False)
+            )
+            return {
+                "product": spec.product,
+                "generated": spec.count,
+                "newest_at": times.to_iso_full(newest),
+                "oldest_at": times.to_iso_full(oldest),
+            }
+
+    def patch_job(self, product: str, job_id: str, changes: JobFields) -> dict[str, Any]:
+        """Change the given fields of one job; return it as it is now.
+
+        :raises Refused: there is no one such job, or it cannot be so.
+        """
+        with self._lock:
+            now = times.now()
+            shelf = self._shelf(product)
+            old = shelf.one_job(job_id)
+            new = self._build(shelf, changed_fields(old, changes, now), job_id, now)
+            shelf.remove(old)
+            shelf.add(new)
+            return as_json(product, new, now)
+
+    def delete_job(self, product: str, job_id: str) -> dict[str, Any]:
+        """Remove one job, as retention does; return it as it was.
+
+        :raises Refused: there is no one such job.
+        """
+        with self._lock:
+            shelf = self._shelf(product)
+            job = shelf.one_job(job_id)
+            shelf.remove(job)
+            return as_json(product, job, times.now())
+
+    def jobs(self, product: str, *, limit: int) -> dict[str, Any]:
+        """Return ``{"total": int, "jobs": [...]}``: up to *limit* jobs, newest first."""
+        with self._lock:
+            shelf = self._shelf(product)
+            now = times.now()
+            newest = [as_json(product, job, now) for job in itertools.islice(shelf.jobs, limit)]
+            return {"total": len(shelf.jobs), "jobs": newest}
+
+    # Settings
+
+    def set_license(self, product: str, change: LicenseChange) -> dict[str, Any]:
+        """Set licence figures; return those that are served now, by the vendor's names."""
+        with self._lock:
+            return self._shelf(product).set_license(change)
+
+    def set_quirks(self, product: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Set quirks of one product, or of the whole server for product "all"; return all that hold now."""
+        with self._lock:
+            if product == ALL_PRODUCTS:
+                self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
+                return {"latency_ms": self._latency_ms}
+            return self._shelf(product).change_quirks(changes)
+
+    def quirks(self, product: str) -> Quirks:
+        """Return the quirks of one product."""
+        with self._lock:
+            return self._shelf(product).quirks
+
+    def latency_seconds(self, product: str | None) -> float:
+        """Return how much longer an answer takes, for a product's endpoint or another."""
+        with self._lock:
+            own = self._shelf(product).quirks.latency_ms if product else 0.0
+            return (own + self._latency_ms) / 1000
+
+    # Clients and tokens
+
+    def set_client(self, client_id: str, spec: ClientSpec) -> dict[str, Any]:
+        """Register or change a client; return it without its secret."""
+        with self._lock:
+            return self._identity.set_client(client_id, spec)
+
+    def set_tokens(self, settings: TokenSettings) -> dict[str, Any]:
+        """Set the lifetime of tokens to come."""
+        with self._lock:
+            self._identity.lifetime = settings.expires_in
+            return {"expires_in": settings.expires_in}
+
+    def expire_tokens(self) -> dict[str, Any]:
+        """Make every issued token invalid now."""
+        with self._lock:
+            return {"expired": self._identity.expire_all()}
+
+    def expire_token(self, token: str) -> None:
+        """Make one token invalid now."""
+        with self._lock:
+            self._identity.expire(token)
+
+    def issue_token(self, form: Mapping[str, str], *, token_url: str) -> dict[str, Any]:
+        """Return the answer to a token request.
+
+        :raises TokenRefused: as OAuth2 has it.
+        """
+        with self._lock:
+            token, grant = self._identity.issue(form, token_url=token_url)
+            self._journal.count_token(grant.scope)
+            seconds = int(self._identity.lifetime)
+            return {
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": seconds,
+                "ext_expires_in": seconds,
+            }
+
+    def find_grant(self, token: str) -> Grant | None:
+        """Return what a token stands for, None if it is unknown or has expired."""
+        with self._lock:
+            return self._identity.find(token)
+
+    # Faults and journal
+
+    def add_fault(self, fault: AnyFault) -> list[dict[str, Any]]:
+        """Arm a fault; return all that are armed."""
+        with self._lock:
+            self._faults.arm(fault)
+            return self._faults.as_json()
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the armed faults, with what is left of them."""
+        with self._lock:
+            return self._faults.as_json()
+
+    def clear_faults(self) -> None:
+        """Disarm all faults."""
+        with self._lock:
+            self._faults.clear()
+
+    def take_fault(self, path: str) -> AnyFault | None:
+        """Return the fault that a request to *path* meets, None if it passes."""
+        with self._lock:
+            return self._faults.take(path)
+
+    def open_entry(self, **request: Any) -> Entry:
+        """Write a request into the journal."""
+        with self._lock:
+            return self._journal.open(**request)
+
+    def close_entry(self, entry: Entry, status: int | None) -> None:
+        """Write its answer into the journal."""
+        with self._lock:
+            self._journal.close(entry, status)
+
+    def requests(self, *, path: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+        """Return the journal from index *since* on, of paths that begin with *path*."""
+        with self._lock:
+            return self._journal.requests(path=path, since=since)
+
+    def stats(self) -> dict[str, Any]:
+        """Return how often each path was answered how, and how many tokens each scope got."""
+        with self._lock:
+            return self._journal.stats()
+
+    # The vendor's pages
+
+    def read_listing(self, product: str, query: Mapping[str, str], *, base_url: str, path: str) -> Served:
+        """Return one page of a product's jobs; *base_url* and *path* are the request's, for links.
+
+        :raises VendorError: a parameter is missing or wrong.
+        """
+        with self._lock:
+            return self._shelf(product).read_listing(
+                query, base_url=base_url, path=path, numbers=self._numbers
+            )
+
+    def read_details(self, product: str, job_id: str, query: Mapping[str, str]) -> Served:
+        """Return one job.
+
+        :raises VendorError: a parameter is wrong, or there is no such job (404).
+        """
+        with self._lock:
+            return self._shelf(product).read_details(job_id, query)
+
+    def read_license(self, product: str, query: Mapping[str, str]) -> Served:
+        """Return a product's licence figures.
+
+        :raises VendorError: a parameter is wrong.
+        """
+        with self._lock:
+            return self._shelf(product).read_license(query)
+
+    def _shelf(self, product: str) -> Shelf:
+        return self._shelves[known(product, self._shelves, "product", status=404)]
+
+    def _build(self, shelf: Shelf, fields: JobFields, job_id: str | None, now: int) -> Job:
+        job = build_job(shelf.product, fields, job_id or "", now)
+        return job if job_id else shelf.named(job, next(self._numbers))
+
+
+def _generated_facts(shelf: Shelf, spec: GenerateSpec) -> list[Facts]:
+    """Return the facts of every combination, organisations changing fastest and states slowest."""
+    organizations: tuple[Organization | str | None, ...] = spec.organizations or (None,)
+    workloads: tuple[str | None, ...] = spec.workloads or (None,)
+    return [
+        history_facts(
+            shelf.product, JobFields.model_validate(_generated_fields(organization, workload, state))
+        )
+        for state, workload, organization in itertools.product(spec.states, workloads, organizations)
+    ]
+
+
+def _generated_fields(
+    organization: Organization | str | None, workload: str | None, state: str
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"state": state}
+    if workload is not None:
+        fields["workload"] = workload
+    if organization is not None:
+        known_as = Organization(id=organization) if isinstance(organization, str) else organization
+        fields |= {"organization_id": known_as.id, "organization_name": known_as.name}
+    return fields

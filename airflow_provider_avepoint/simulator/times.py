@@ -1,0 +1,86 @@
+"""Time inside the simulator: one integer, .NET ticks (100 ns since 0001-01-01 UTC).
+
+Every vendor form (whole seconds, 2-3 or 7 fraction digits, raw ticks) is a rendering of it, without loss.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+TICKS_PER_SECOND = 10_000_000
+_UNIX_EPOCH_TICKS = 621_355_968_000_000_000
+_YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
+_MINUTES = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60)]
+_SECONDS = [f"{second:02d}" for second in range(60)]
+_DIGITS_ONLY = str.maketrans("", "", "-:T")
+_ISO = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"(?:T(?P<clock>\d\d:\d\d(?::\d\d)?)(?:\.(?P<fraction>\d{1,7}))?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?"
+)
+
+
+def now() -> int:
+    """Return the current time in ticks."""
+    return time.time_ns() // 100 + _UNIX_EPOCH_TICKS
+
+
+def ticks_in(seconds: float) -> int:
+    """Return a span of *seconds* in ticks."""
+    return round(seconds * TICKS_PER_SECOND)
+
+
+def parse_iso(text: str) -> int:
+    """Return ticks for an ISO 8601 time of up to 7 fraction digits; a date is its midnight, no zone is UTC.
+
+    :raises ValueError: the text is no such time.
+    """
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an ISO 8601 time such as 2024-12-02T07:52:25Z")
+    zone = (match["zone"] or "Z").upper()
+    moment = datetime.fromisoformat(
+        f"{match['date']}T{match['clock'] or '00:00'}{'+00:00' if zone == 'Z' else zone}"
+    )
+    return from_datetime(moment) + int((match["fraction"] or "").ljust(7, "0"))
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return ticks for *moment*; a naive one is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _YEAR_ONE) // timedelta(microseconds=1) * 10
+
+
+def to_iso(ticks: int) -> str:
+    """Render ``2024-12-02T07:52:25Z``: whole seconds, the rest cut off."""
+    return f"{_whole_second(ticks)}Z"
+
+
+def to_iso_millis(ticks: int) -> str:
+    """Render ``2022-08-18T10:34:53.92Z``: three fraction digits, or two where the third is 0."""
+    millis = ticks // 10_000 % 1000
+    fraction = f"{millis:03d}" if millis % 10 else f"{millis // 10:02d}"
+    return f"{_whole_second(ticks)}.{fraction}Z"
+
+
+def to_iso_full(ticks: int) -> str:
+    """Render all seven fraction digits: the control API's own form, which reads back as the same tick."""
+    return f"{_whole_second(ticks)}.{ticks % TICKS_PER_SECOND:07d}Z"
+
+
+def to_stamp(ticks: int) -> str:
+    """Render ``20241202075225``, as it stands in job ids."""
+    return _whole_second(ticks).translate(_DIGITS_ONLY)
+
+
+def _whole_second(ticks: int) -> str:
+    """Render date and time by hand: pages do this thousands of times."""
+    day, seconds = divmod(ticks // TICKS_PER_SECOND, 86_400)
+    return f"{_date(day)}T{_MINUTES[seconds // 60]}:{_SECONDS[seconds % 60]}"
+
+
+@lru_cache(maxsize=10_000)
+def _date(day: int) -> str:
+    return date.fromordinal(day + 1).isoformat()

@@ -1,0 +1,157 @@
+"""The vendor's endpoints over HTTP: identity at ``/connect/token``, and each product's pages.
+
+Every request goes the same way: journal, latency, fault, bearer token, scope, handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .faults import DROPPED, Answer, Exchange
+from .identity import TokenRefused
+from .journal import Entry
+from .products import PRODUCTS
+from .products.base import Product
+from .shelf import Served
+from .state import State
+from .wire import VendorError, error_envelope
+
+TOKEN_PATH = "/connect/token"
+_FORM = "application/x-www-form-urlencoded"
+_ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+_Handler = Callable[[Request, Entry], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """One endpoint behind the journal, the latency and the faults."""
+
+    state: State
+    product: str | None
+    handler: _Handler
+
+    async def __call__(self, request: Request) -> Response:
+        token = _bearer(request)
+        grant = self.state.find_grant(token)
+        entry = self.state.open_entry(
+            method=request.method,
+            path=request.url.path,
+            query=dict(request.query_params),
+            header_names=list(request.headers),
+            user_agent=request.headers.get("user-agent", ""),
+        )
+        if grant is not None:
+            entry.scope, entry.client_id = grant.scope, grant.client_id
+        if delay := self.state.latency_seconds(self.product):
+            await asyncio.sleep(delay)
+
+        async def proceed() -> Response:
+            return await self.handler(request, entry)
+
+        fault = self.state.take_fault(request.url.path)
+        if fault is None:
+            response = await proceed()
+        else:
+            entry.note = f"fault: {fault.kind}"
+            response = await fault.reply(Exchange(proceed, lambda: self.state.expire_token(token)))
+        self.state.close_entry(entry, None if response.status_code == DROPPED else response.status_code)
+        return response
+
+
+def vendor_routes(state: State) -> list[Route]:
+    """Return the routes of all endpoints, and last the one that says 404 to any other path."""
+    routes = [_route(state, TOKEN_PATH, None, _token_handler(state), ["POST"])]
+    for product in PRODUCTS.values():
+        routes += _product_routes(state, product)
+    return [*routes, _route(state, "/{path:path}", None, _not_found, _ALL_METHODS)]
+
+
+def _route(state: State, path: str, product: str | None, handler: _Handler, methods: list[str]) -> Route:
+    return Route(path, _Endpoint(state, product, handler).__call__, methods=methods)
+
+
+def _product_routes(state: State, product: Product) -> list[Route]:
+    name = product.name
+
+    def listing(request: Request) -> Served:
+        return state.read_listing(
+            name, request.query_params, base_url=_base_url(request), path=request.url.path
+        )
+
+    def details(request: Request) -> Served:
+        return state.read_details(name, request.path_params["job_id"], request.query_params)
+
+    def license_figures(request: Request) -> Served:
+        return state.read_license(name, request.query_params)
+
+    pages = [(product.list_path, product.scope, listing)]
+    if product.details is not None:
+        pages.append((product.details.path, product.scope, details))
+    if product.license is not None:
+        pages.append((product.license.path, product.license.scope, license_figures))
+    return [
+        _route(state, path, name, _page_handler(state, scope, read), ["GET"]) for path, scope, read in pages
+    ]
+
+
+def _page_handler(state: State, scope: str, read: Callable[[Request], Served]) -> _Handler:
+    async def handle(request: Request, _entry: Entry) -> Response:
+        grant = state.find_grant(_bearer(request))
+        if grant is None:
+            response = _refuse(VendorError(HTTPStatus.UNAUTHORIZED, "Unauthorized"))
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        if grant.scope != scope:
+            return _refuse(
+                VendorError(HTTPStatus.FORBIDDEN, f"The permission {scope} is required.", code="Forbidden")
+            )
+        try:
+            served = read(request)
+        except VendorError as error:
+            return _refuse(error)
+        return Answer(served.body, payload_keys=served.payload_keys)
+
+    return handle
+
+
+def _token_handler(state: State) -> _Handler:
+    async def handle(request: Request, entry: Entry) -> Response:
+        try:
+            if not request.headers.get("content-type", "").startswith(_FORM):
+                raise TokenRefused("invalid_request", f"the body is not {_FORM}")
+            form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+            answer = state.issue_token(form, token_url=f"{_base_url(request)}{TOKEN_PATH}")
+        except TokenRefused as refusal:
+            entry.note = str(refusal)
+            return Answer.of({"error": refusal.error}, status=HTTPStatus.BAD_REQUEST)
+        response = Answer.of(answer)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return handle
+
+
+async def _not_found(_request: Request, _entry: Entry) -> Response:
+    return _refuse(VendorError(HTTPStatus.NOT_FOUND, "Not Found"))
+
+
+def _refuse(error: VendorError) -> Answer:
+    return Answer.of(error_envelope(error), status=error.status)
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""
+
+
+def _base_url(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"

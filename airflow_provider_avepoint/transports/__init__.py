@@ -1,0 +1,1 @@
+"""The two drivers: ``requests`` for workers, ``aiohttp`` for the triggerer. They move bytes, no more."""

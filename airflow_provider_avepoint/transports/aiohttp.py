@@ -1,0 +1,182 @@
+"""Drive flows with aiohttp: on an event loop, for the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import (  # type: ignore[attr-defined]  # documented, missing in the stubs
+    getproxies_environment,
+    proxy_bypass_environment,
+)
+
+import aiohttp
+import certifi
+
+from airflow_provider_avepoint.core.wire import (
+    Effect,
+    Flow,
+    Join,
+    NoAnswer,
+    Pause,
+    Protect,
+    Request,
+    Response,
+    Send,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.client import Listing
+    from airflow_provider_avepoint.core.model import BackupJob
+    from airflow_provider_avepoint.core.settings import Settings
+
+T = TypeVar("T")
+
+
+class AiohttpTransport:
+    """Runs flows on the current event loop, and the pages of a listing as tasks beside each other.
+
+    :param protect: told of every token, to keep it out of logs.
+    """
+
+    def __init__(self, settings: Settings, protect: Callable[[str], Awaitable[None]]) -> None:
+        self._settings = settings
+        self._protect = protect
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Do what *flow* asks until it returns."""
+        outcome: Any = None
+        problem: NoAnswer | None = None
+        with contextlib.closing(flow):
+            while True:
+                try:
+                    effect = flow.send(outcome) if problem is None else flow.throw(problem)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+                outcome, problem = None, None
+                try:
+                    outcome = await self._perform(effect)
+                except NoAnswer as e:
+                    problem = e
+
+    async def aiter_jobs(self, listing: Listing) -> AsyncIterator[BackupJob]:
+        """Yield the jobs of *listing*, fetching pages ahead as it allows."""
+        pending: deque[asyncio.Task[Any]] = deque()
+        try:
+            while True:
+                for page in listing.wanted(len(pending)):
+                    pending.append(asyncio.create_task(self.run(listing.fetch(page))))
+                if not pending:
+                    return
+                for job in listing.receive(await pending.popleft()):
+                    yield job
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send(request):
+                return await self._send(request)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+            case Join(future):
+                await _until_done(future)
+            case Protect(secret):
+                await self._protect(secret)
+        return None
+
+    async def _send(self, request: Request) -> Response:
+        settings = self._settings
+        if self._session is None:
+            # Built in a thread: loading the CA bundle would hold up every other trigger.
+            context = await asyncio.to_thread(_build_ssl, settings)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=settings.max_concurrency),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=settings.timeout, sock_read=settings.timeout
+                ),
+            )
+        try:
+            async with self._session.request(
+                request.method,
+                request.url,
+                params=list(request.query),
+                headers=dict(request.headers),
+                data=request.form,
+                json=request.json,
+                allow_redirects=False,
+                proxy=_find_proxy(settings, request.url),
+            ) as answer:
+                return Response(
+                    status=answer.status,
+                    headers={name.lower(): value for name, value in answer.headers.items()},
+                    body=await answer.read(),
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            # The exception's text may hold the query; its kind says enough.
+            raise NoAnswer(type(e).__name__) from None
+
+
+def _find_proxy(settings: Settings, url: str) -> str | None:
+    """Return the proxy for *url*: the connection's, else the environment's.
+
+    aiohttp's own ``trust_env`` would look into .netrc too, and sign with what it finds there.
+    """
+    parts = urlsplit(url)
+    if settings.proxies or not settings.trust_env:
+        return settings.proxies.get(parts.scheme)
+    proxies = getproxies_environment()
+    if proxy_bypass_environment(parts.netloc, proxies):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _build_ssl(settings: Settings) -> ssl.SSLContext | bool:
+    """Return the context in which requests would check certificates."""
+    if settings.verify is False:
+        return False
+    bundle = settings.verify if isinstance(settings.verify, str) else None
+    if bundle is None and settings.trust_env:
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    bundle = bundle or certifi.where()
+    is_folder = Path(bundle).is_dir()
+    return ssl.create_default_context(
+        cafile=None if is_folder else bundle, capath=bundle if is_folder else None
+    )
+
+
+async def _until_done(future: Future[Any]) -> None:
+    """Wait for a future that another thread or loop fulfils, without taking its result or its error."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def wake(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(wake)
+    await done.wait()

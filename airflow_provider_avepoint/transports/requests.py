@@ -1,0 +1,145 @@
+"""Drive flows with requests: blocking, for workers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+
+from airflow_provider_avepoint.core.wire import (
+    Effect,
+    Flow,
+    Join,
+    NoAnswer,
+    Pause,
+    Protect,
+    Request,
+    Response,
+    Send,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.client import Listing
+    from airflow_provider_avepoint.core.model import BackupJob
+    from airflow_provider_avepoint.core.settings import Settings
+
+T = TypeVar("T")
+
+
+class RequestsTransport:
+    """Runs flows in the calling thread, and the pages of a listing in a few threads beside it.
+
+    :param open_session: returns a new session; each thread gets its own.
+    :param protect: told of every token, to keep it out of logs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_session: Callable[[], requests.Session],
+        protect: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._open_session = open_session
+        self._protect = protect
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+
+    def run(self, flow: Flow[T]) -> T:
+        """Do what *flow* asks until it returns."""
+        outcome: Any = None
+        problem: NoAnswer | None = None
+        with contextlib.closing(flow):
+            while True:
+                try:
+                    effect = flow.send(outcome) if problem is None else flow.throw(problem)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+                outcome, problem = None, None
+                try:
+                    outcome = self._perform(effect)
+                except NoAnswer as e:
+                    problem = e
+
+    def iter_jobs(self, listing: Listing) -> Iterator[BackupJob]:
+        """Yield the jobs of *listing*, fetching pages ahead as it allows."""
+        pending: deque[Future[Any]] = deque()
+        pool: ThreadPoolExecutor | None = None
+        try:
+            while True:
+                wanted = listing.wanted(len(pending))
+                if not pending and not wanted:
+                    return
+                if not pending and len(wanted) == 1:  # one page at a time needs no other thread
+                    yield from listing.receive(self.run(listing.fetch(wanted[0])))
+                    continue
+                if pool is None:
+                    pool = ThreadPoolExecutor(self._settings.max_concurrency, thread_name_prefix="avepoint")
+                pending.extend(pool.submit(self.run, listing.fetch(page)) for page in wanted)
+                yield from listing.receive(pending.popleft().result())
+        finally:
+            if pool is not None:  # whoever leaves early does not wait for pages that nobody will read
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Close every session."""
+        while self._sessions:
+            self._sessions.pop().close()
+        self._local = threading.local()
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send(request):
+                return self._send(request)
+            case Pause(seconds):
+                time.sleep(seconds)
+            case Join(future):
+                wait([future])
+            case Protect(secret):
+                self._protect(secret)
+        return None
+
+    def _send(self, request: Request) -> Response:
+        try:
+            answer = self._session.request(
+                request.method,
+                request.url,
+                params=list(request.query),
+                headers=dict(request.headers),
+                data=request.form,
+                json=request.json,
+                timeout=self._settings.timeout,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, OSError) as e:
+            # The exception's text may hold the query; its kind says enough.
+            raise NoAnswer(_describe(e)) from None
+        return Response(
+            status=answer.status_code,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=answer.content,
+        )
+
+    @property
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._open_session()
+            self._sessions.append(session)
+        return session
+
+
+def _describe(error: Exception) -> str:
+    """Say what kind of failure *error* is, down to its root."""
+    root: BaseException = error
+    while (inner := root.__cause__ or root.__context__) is not None:
+        root = inner
+    names = dict.fromkeys([type(error).__name__, type(root).__name__])
+    return ": ".join(names)
