@@ -338,8 +338,8 @@ class Verdict:
             return f"{self.policy.product}: backup verified in {good} of {judged} scopes{tail}."
         if not judged:
             since = self.policy.look_back_start(self.judged_at)
-            return f"{self.policy.product}: missed: no backup of any scope since "
-                f"{since:%Y-%m-%d %H:%M} UTC{tail}."
+            what = f"no backup of any scope since {since:%Y-%m-%d %H:%M} UTC"
+            return f"{self.policy.product}: missed: {what}{tail}."
         bad = [scope for scope in self.scopes if not scope.passed and scope.reason is not Reason.EXCLUDED]
         listed = "; ".join(map(str, bad[:limit]))
         more = f"; and {len(bad) - limit} more" if len(bad) > limit else ""

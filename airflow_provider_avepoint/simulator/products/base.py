@@ -33,7 +33,8 @@ _NO_FINISH = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
 class Filter:
     """One query parameter that selects rows by one of their facts.
 
-    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default* is what a request that leaves it out asks for.
+    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default* is
+    what a request that leaves it out asks for.
     """
 
     parameter: str
@@ -116,7 +117,7 @@ class Product:
     filters: tuple[Filter, ...]
     read_time: Callable[[str], int | None]
     is_window_required: bool = False
-    paging: PageNumbers = PageNumbers()
+    paging: PageNumbers
     job_types: Mapping[str, int]
     workloads: Mapping[str, str]
     takes_any_workload: bool = False

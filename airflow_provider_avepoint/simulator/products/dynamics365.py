@@ -7,6 +7,7 @@ from typing import Any
 from .. import times
 from ..jobs import Facts, Job
 from ..messages import Counts
+from ..paging import PageNumbers
 from ..quirks import Quirks
 from ..wire import present
 from .base import Filter, Page, Product, codes, duration, finish, numbered, shown_state
@@ -77,6 +78,7 @@ DYNAMICS365 = Product(
     ),
     read_time=times.parse_iso,
     is_window_required=True,
+    paging=PageNumbers(),
     job_types=_JOB_TYPES,
     workloads={"customer_engagement": "Customer Engagement", "unified_operations": "Unified Operations"},
     takes_any_workload=True,

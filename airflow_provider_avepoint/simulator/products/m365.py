@@ -11,6 +11,7 @@ from typing import Any
 from .. import times
 from ..jobs import Facts, Job
 from ..messages import Counts
+from ..paging import PageNumbers
 from ..quirks import Quirks
 from ..wire import envelope, present
 from .base import (
@@ -132,6 +133,7 @@ M365 = Product(
     scope="microsoft365backup.jobInfo.read.all",
     filters=(*JOB_FILTERS, _ANY_LOCATION),
     read_time=times.parse_iso,
+    paging=PageNumbers(),
     job_types=JOB_TYPES,
     workloads={word: word for word in OBJECT_TYPES},
     locations=LOCATIONS,

@@ -1,0 +1,1 @@
+"""The simulator's tests: over real sockets, against what the vendor's documents say."""
