@@ -110,7 +110,7 @@ class Caller:
         """Ask for a token with exactly these form fields."""
         return self.http.post("/connect/token", data=form)
 
-    def grant_by_secret(self, scope: str, **changes: str) -> httpx.Response:
+    def grant_by_secret(self, scope: str, /, **changes: str) -> httpx.Response:
         """Ask for a token as the vendor's guide says."""
         form = {
             "client_id": self._avepoint.client_id,

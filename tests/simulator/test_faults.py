@@ -1,0 +1,261 @@
+"""Each kind of fault, as a caller meets it."""
+
+from __future__ import annotations
+
+import json
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from airflow_provider_avepoint.simulator import Simulator
+
+from .caller import JOB_SCOPE, LEGACY_LICENSE, M365_LICENSE, M365_LIST, WIRES, Caller, Wire, wait_until
+
+M365 = WIRES[0]
+
+
+def test_status(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A status comes with the vendor's envelope, and the next request is well again."""
+    avepoint.add_fault("status", status=503, path=wire.path)
+    response = caller.get(wire.path, **wire.required)
+
+    assert (503, 503, "Service Unavailable") == (
+        response.status_code,
+        response.json()["statusCode"],
+        response.json()["message"],
+    )
+    assert 200 == caller.get(wire.path, **wire.required).status_code
+
+
+@pytest.mark.parametrize(("body", "text"), [("down", "down"), ({"a": 1}, '{"a":1}'), (None, "null")])
+def test_status_with_a_body(avepoint: Simulator, caller: Caller, body: Any, text: str) -> None:
+    """Body and headers are sent as given."""
+    avepoint.add_fault("status", status=520, body=body, headers={"X-Edge": "yes"})
+    response = caller.get(M365_LIST)
+
+    assert (520, text, "yes") == (response.status_code, response.text, response.headers["X-Edge"])
+
+
+def test_status_without_a_name(avepoint: Simulator, caller: Caller) -> None:
+    """A status that HTTP does not name has an envelope too."""
+    avepoint.add_fault("status", status=599)
+
+    assert 599 == caller.get(M365_LIST).json()["statusCode"]
+
+
+def test_retry_after_in_seconds(avepoint: Simulator, caller: Caller) -> None:
+    """A throttled request is told how many seconds to wait."""
+    avepoint.add_fault("retry_after", seconds=7)
+    response = caller.get(M365_LIST)
+
+    assert (429, "7") == (response.status_code, response.headers["Retry-After"])
+
+
+def test_retry_after_as_a_date(avepoint: Simulator, caller: Caller) -> None:
+    """Or until when."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("retry_after", status=503, seconds=100, form="date")
+    response = caller.get(M365_LIST)
+
+    until = parsedate_to_datetime(response.headers["Retry-After"]).timestamp()
+    assert 503 == response.status_code
+    assert 95 < until - time.time() < 101
+
+
+def test_dropped_connection(avepoint: Simulator, caller: Caller) -> None:
+    """The connection ends without an answer, which the journal knows."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("drop")
+
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        caller.get(M365_LIST)
+    assert {"dropped": 1} == avepoint.stats()["requests"][M365_LIST]
+    assert avepoint.requests(M365_LIST)[0]["status"] is None
+
+
+def test_connection_dropped_in_the_middle(avepoint: Simulator, caller: Caller) -> None:
+    """The headers promise more than comes."""
+    avepoint.add_job("m365")
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("drop", where="middle")
+
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete message body"):
+        caller.get(M365_LIST)
+    assert 200 == caller.get(M365_LIST).status_code
+
+
+def test_broken_json(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Half a body with the length of half a body."""
+    avepoint.add_fault("broken_json", path=wire.path)
+    response = caller.get(wire.path, **wire.required)
+
+    assert 200 == response.status_code
+    with pytest.raises(json.JSONDecodeError):
+        response.json()
+
+
+def test_html(avepoint: Simulator, caller: Caller) -> None:
+    """A sign-in page with status 200."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("html")
+    response = caller.get(M365_LIST)
+
+    assert (200, "text/html; charset=utf-8") == (response.status_code, response.headers["Content-Type"])
+
+
+def test_error_body(avepoint: Simulator, caller: Caller) -> None:
+    """A 200 whose body is an error, in the old form and in the new."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("error_body", message="boom")
+    avepoint.add_fault("error_body", form="status_code")
+    old, new = caller.get(M365_LIST), caller.get(M365_LIST)
+
+    assert (200, {"error", "traceId"}, "boom") == (old.status_code, old.json().keys(), old.json()["error"])
+    assert (200, 500) == (new.status_code, new.json()["statusCode"])
+
+
+def test_missing_rows(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """The page comes without the key that holds its rows."""
+    whole = caller.page(wire)
+    avepoint.add_fault("missing_rows", path=wire.path)
+
+    assert whole.keys() - {wire.rows} == caller.page(wire).keys()
+
+
+@pytest.mark.parametrize("path", [M365_LICENSE, LEGACY_LICENSE])
+def test_missing_figures(avepoint: Simulator, caller: Caller, path: str) -> None:
+    """A licence comes without its figures."""
+    avepoint.add_fault("missing_rows", path=path)
+
+    body = caller.get(path).json()
+    assert not {"data", "PurchasedUserSeats"} & body.keys()
+
+
+def test_missing_rows_spare_a_refusal(avepoint: Simulator, caller: Caller) -> None:
+    """A refusal holds nothing that could be missing."""
+    avepoint.add_fault("missing_rows", path=M365_LIST)
+
+    assert 401 == caller.http.get(M365_LIST).json()["statusCode"]
+
+
+def test_expired_token(avepoint: Simulator, caller: Caller) -> None:
+    """The token is refused then, and stays refused; a new one is good."""
+    token = caller.token(JOB_SCOPE)
+    avepoint.add_fault("expire_token", skip=1)
+
+    statuses = [caller.get(M365_LIST, token=token).status_code for _ in range(3)]
+    assert [200, 401, 401] == statuses
+    assert 200 == caller.get(M365_LIST, token=caller.grant_by_secret(JOB_SCOPE).json()["access_token"]).status_code
+
+
+def test_redirect(avepoint: Simulator, caller: Caller) -> None:
+    """A redirect leads where it was told to."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("redirect", location="https://elsewhere.example/")
+    response = caller.get(M365_LIST)
+
+    assert (302, "https://elsewhere.example/") == (response.status_code, response.headers["Location"])
+
+
+def test_slow(avepoint: Simulator, caller: Caller) -> None:
+    """The answer is late but good."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("slow", seconds=0.2)
+    started = time.monotonic()
+
+    assert 200 == caller.get(M365_LIST).status_code
+    assert time.monotonic() - started >= 0.2
+
+
+def test_slow_answer_holds_up_nobody_else(avepoint: Simulator, caller: Caller) -> None:
+    """While one request waits, others are answered."""
+    token = caller.token(JOB_SCOPE)
+    avepoint.add_fault("slow", seconds=30)
+    with pytest.raises(httpx.ReadTimeout):
+        caller.http.get(M365_LIST, headers={"Authorization": f"Bearer {token}"}, timeout=0.1)
+
+    assert 200 == caller.get(M365_LIST).status_code
+
+
+def test_empty_body(avepoint: Simulator, caller: Caller) -> None:
+    """A 200 with nothing in it."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("empty_body")
+    response = caller.get(M365_LIST)
+
+    assert (200, b"") == (response.status_code, response.content)
+
+
+def test_token_endpoint_has_faults_too(avepoint: Simulator, caller: Caller) -> None:
+    """Identity is a server like another."""
+    avepoint.add_fault("status", path="/connect", status=500)
+
+    assert [500, 200] == [caller.grant_by_secret(JOB_SCOPE).status_code for _ in range(2)]
+
+
+def test_faults_are_spent_in_order(avepoint: Simulator, caller: Caller) -> None:
+    """Skip lets requests pass, count hits several, the next fault waits for the one before it."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("status", status=500, skip=1, count=2)
+    avepoint.add_fault("status", status=503, skip=1)
+
+    assert [200, 500, 500, 200, 503, 200] == [caller.get(M365_LIST).status_code for _ in range(6)]
+
+
+def test_fault_fits_its_path_only(avepoint: Simulator, caller: Caller) -> None:
+    """A fault for one path leaves the others alone."""
+    avepoint.add_fault("status", status=500, path=M365_LICENSE)
+
+    assert (200, 500) == (caller.get(M365_LIST).status_code, caller.get(M365_LICENSE).status_code)
+
+
+def test_endless_fault_is_cleared(avepoint: Simulator, caller: Caller) -> None:
+    """A fault without a count stays until it is cleared; the list says what is left."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("status", status=500, count=None)
+    avepoint.add_fault("html", skip=2, count=3)
+
+    assert [500] * 4 == [caller.get(M365_LIST).status_code for _ in range(4)]
+    assert [("status", 0, None), ("html", 2, 3)] == [
+        (fault["kind"], fault["skip"], fault["count"]) for fault in avepoint.faults()
+    ]
+    avepoint.clear_faults()
+    assert ([], 200) == (avepoint.faults(), caller.get(M365_LIST).status_code)
+
+
+def test_journal_tells_the_fault(avepoint: Simulator, caller: Caller) -> None:
+    """A journal entry says which fault was played."""
+    caller.token(JOB_SCOPE)
+    avepoint.add_fault("empty_body")
+    caller.get(M365_LIST)
+
+    assert "fault: empty_body" == avepoint.requests(M365_LIST)[0]["note"]
+
+
+def test_latency(avepoint: Simulator, caller: Caller) -> None:
+    """A product's latency and the server's add up; other products have the server's alone."""
+    avepoint.set_quirks("m365", latency_ms=100)
+    avepoint.set_quirks("all", latency_ms=50)
+    caller.token(JOB_SCOPE)
+
+    def seconds(path: str) -> float:
+        started = time.monotonic()
+        caller.get(path)
+        return time.monotonic() - started
+
+    assert seconds(M365_LIST) >= 0.15
+    assert seconds("/cloudbackup/jobs") >= 0.05
+
+
+def test_request_that_gave_up_is_in_the_journal(avepoint: Simulator, caller: Caller) -> None:
+    """A request is written down when it comes, not when it is answered."""
+    token = caller.token(JOB_SCOPE)
+    avepoint.set_quirks("m365", latency_ms=30_000)
+    with pytest.raises(httpx.ReadTimeout):
+        caller.http.get(M365_LIST, headers={"Authorization": f"Bearer {token}"}, timeout=0.1)
+
+    wait_until(lambda: len(avepoint.requests(M365_LIST)) == 1)
+    assert avepoint.requests(M365_LIST)[0]["status"] is None

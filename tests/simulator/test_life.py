@@ -1,0 +1,181 @@
+"""Jobs whose life is told by the clock, and jobs that are changed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.simulator import Simulator
+
+from .caller import M365_LIST, WIRES, Caller, Wire, wait_until
+
+M365, LEGACY, D365 = WIRES
+RUNNING = {"m365": "In Progress", "m365_legacy": "In Progress", "dynamics365": 2}
+SUCCESS = {"m365": "Finished", "m365_legacy": "Finished", "dynamics365": 3}
+FAILED = {"m365": "Failed", "m365_legacy": "Failed", "dynamics365": 4}
+
+
+def the_row(caller: Caller, wire: Wire) -> Any:
+    rows = caller.page(wire)[wire.rows]
+    return rows[0] if rows else None
+
+
+def test_job_lives_by_the_clock(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Not listed before its start, running from then, ended as told: no page waits for a thread."""
+    job = avepoint.add_job(wire.product, starts_in=0.2, runs_for=0.4, ends_as="failed", counts={"failed": 3})
+    assert "waiting" == job["state"]
+    assert the_row(caller, wire) is None
+
+    wait_until(lambda: the_row(caller, wire) is not None)
+    running = the_row(caller, wire)
+    assert (RUNNING[wire.product], None) == (running[wire.state], running[wire.finish])
+    assert "running" == avepoint.jobs(wire.product)[0]["state"]
+
+    wait_until(lambda: the_row(caller, wire)[wire.state] == FAILED[wire.product])
+    ended = the_row(caller, wire)
+    assert ended[wire.finish] is not None
+    assert ("failed", 3) == (avepoint.jobs(wire.product)[0]["state"], avepoint.jobs(wire.product)[0]["counts"]["total"])
+
+
+def test_state_filter_follows_the_clock(avepoint: Simulator, caller: Caller) -> None:
+    """A job leaves one filter's answer and enters another's as it ends."""
+    avepoint.add_job("m365", runs_for=0.3)
+
+    assert (1, 0) == (len(caller.ids(M365, jobState=1)), len(caller.ids(M365, jobState=2)))
+    wait_until(lambda: len(caller.ids(M365, jobState=2)) == 1)
+    assert 0 == len(caller.ids(M365, jobState=1))
+
+
+def test_details_follow_the_clock(avepoint: Simulator, caller: Caller) -> None:
+    """A job that has not started is not found; later its details tell its state."""
+    job_id = avepoint.add_job("m365", starts_in=0.2, runs_for=0)["job_id"]
+
+    assert 404 == caller.get(f"{M365_LIST}/{job_id}").status_code
+    wait_until(lambda: caller.get(f"{M365_LIST}/{job_id}").status_code == 200)
+    assert "Finished" == caller.get(f"{M365_LIST}/{job_id}").json()["data"]["state"]
+
+
+def test_running_job_has_no_results_yet(avepoint: Simulator, caller: Caller) -> None:
+    """Counts, size and duration come with the end."""
+    avepoint.add_job(
+        "dynamics365", runs_for=600, counts={"successful": 5}, record_counts={"successful": 9}, size_bytes=77
+    )
+
+    row = the_row(caller, D365)
+    assert (0, 0, 0, 0) == tuple(row[key] for key in ("totalEntity", "totalRecord", "backupSize", "durationHours"))
+
+
+FINISHES = {"null": None, "empty": "", "n/a": "N/A"}
+
+
+@pytest.mark.parametrize("form", [*FINISHES, "absent", "year_1"])
+def test_no_finish(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
+    """How a row says that its job runs is undocumented, so each form can be had."""
+    avepoint.set_quirks(wire.product, no_finish=form)
+    avepoint.add_job(wire.product, state="running")
+    row = the_row(caller, wire)
+
+    if form == "absent":
+        assert wire.finish not in row
+    else:
+        year_1 = {"m365": "0001-01-01T00:00:00Z", "m365_legacy": 0, "dynamics365": "0001-01-01T00:00:00.00Z"}
+        assert (FINISHES | {"year_1": year_1[wire.product]})[form] == row[wire.finish]
+
+
+def test_patch_ends_a_job_now(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A running job that is made a success has finished, and its row says so at once."""
+    job_id = avepoint.add_job(wire.product, state="running")["job_id"]
+    assert the_row(caller, wire)[wire.finish] is None
+    changed = avepoint.patch_job(wire.product, job_id, state="success", counts={"successful": 4})
+
+    assert ("success", 4) == (changed["state"], changed["counts"]["total"])
+    row = the_row(caller, wire)
+    assert SUCCESS[wire.product] == row[wire.state]
+    assert row[wire.finish] is not None
+
+
+def test_patch_reopens_a_job(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A job that is made to run again has no finish."""
+    job_id = avepoint.add_job(wire.product, state="failed")["job_id"]
+    avepoint.patch_job(wire.product, job_id, state="running")
+
+    assert the_row(caller, wire)[wire.finish] is None
+
+
+def test_patch_ends_a_living_job(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A hand is stronger than the clock."""
+    job_id = avepoint.add_job(wire.product, runs_for=600)["job_id"]
+    avepoint.patch_job(wire.product, job_id, state="failed")
+
+    assert FAILED[wire.product] == the_row(caller, wire)[wire.state]
+
+
+def test_patch_keeps_a_job_alive(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A change of something else lets the clock run on."""
+    job_id = avepoint.add_job(wire.product, runs_for=600, ends_as="failed")["job_id"]
+    avepoint.patch_job(wire.product, job_id, counts={"failed": 2})
+    assert RUNNING[wire.product] == the_row(caller, wire)[wire.state]
+    avepoint.patch_job(wire.product, job_id, runs_for=0)
+
+    assert FAILED[wire.product] == the_row(caller, wire)[wire.state]
+    assert 2 == avepoint.jobs(wire.product)[0]["counts"]["total"]
+
+
+def test_patch_gives_history_a_life(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A finished job can be sent through its life again."""
+    job_id = avepoint.add_job(wire.product)["job_id"]
+    avepoint.patch_job(wire.product, job_id, starts_in=600)
+
+    assert the_row(caller, wire) is None
+
+
+def test_patch_replaces_a_raw_state(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A state word takes a raw state's place, and the other way round."""
+    job_id = avepoint.add_job(wire.product, raw_state="???")["job_id"]
+    avepoint.patch_job(wire.product, job_id, state="success")
+    assert SUCCESS[wire.product] == the_row(caller, wire)[wire.state]
+    avepoint.patch_job(wire.product, job_id, raw_state=99)
+
+    assert 99 == the_row(caller, wire)[wire.state]
+
+
+def test_patch_moves_a_job_in_time(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A job with a new start stands where that start belongs."""
+    for name, ago in (("old", 300), ("new", 100)):
+        avepoint.add_job(wire.product, job_id=name, started_ago=ago)
+    avepoint.patch_job(wire.product, "old", started_ago=10)
+
+    assert ["old", "new"] == caller.ids(wire)
+
+
+def test_row_can_be_bent(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Fields can be added, replaced and left out, and a duration of one's own stands as given."""
+    avepoint.add_job(wire.product, extra={wire.start: None, "surprise": [1]}, omit=[wire.row_id], duration="1.5")
+    row = the_row(caller, wire)
+
+    assert (None, [1]) == (row[wire.start], row["surprise"])
+    assert wire.row_id not in row
+    assert "1.5" in row.values()
+
+
+def test_null_counts_are_sent_as_null(avepoint: Simulator, caller: Caller) -> None:
+    """Counts can be missing as a whole, or one by one."""
+    avepoint.add_job("m365", job_id="whole", counts=None)
+    avepoint.add_job("m365", job_id="one", counts={"total": None, "failed": 1}, started_ago=1)
+    avepoint.add_job("dynamics365", counts=None)
+
+    one, whole = caller.page(M365)["data"]
+    assert whole["backupDetails"] is None
+    assert (None, 1) == (one["backupDetails"]["totalCount"], one["backupDetails"]["failedCount"])
+    assert the_row(caller, D365)["totalEntity"] is None
+
+
+def test_deleted_job_is_gone(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Retention deletes: the row leaves the list."""
+    for name in ("kept", "deleted"):
+        avepoint.add_job(wire.product, job_id=name)
+    assert 2 == len(caller.ids(wire))
+    avepoint.delete_job(wire.product, "deleted")
+
+    assert ["kept"] == caller.ids(wire)
