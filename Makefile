@@ -1,0 +1,51 @@
+# make demo: see it work · make test: the suite · make check: lint, types, layers
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Compiled once at installation: Airflow's processes start in half the time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test check compose-env format lock clean
+
+help:
+	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
+	@echo "make test         the whole test suite"
+	@echo "make check        ruff, mypy --strict, the import directions"
+	@echo "make compose-env  write the .env that docker-compose.yaml needs"
+	@echo "make format       let ruff format the code"
+	@echo "make lock         resolve constraints.txt anew"
+	@echo "make clean        remove the virtual environment and what the demo left"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This project needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[simulator]' --group dev
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/python -m demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_layers.py
+
+compose-env:
+	@$(PYTHON) demo/compose_env.py
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(VENV)/.installed
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .demo

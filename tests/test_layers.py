@@ -1,0 +1,109 @@
+"""Imports point one way: the layers of the package, top to bottom, and what each may load."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "airflow_provider_avepoint"
+ROOT = Path(__file__).parent.parent / PACKAGE
+
+# A module may import its own layer and those after it.
+LAYERS = [
+    ("operators",),
+    ("sensors",),
+    ("triggers",),
+    ("hooks",),
+    ("exceptions",),
+    ("transports",),
+    ("products",),
+    ("credentials",),
+    ("core",),
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+# What stands apart: the simulator and the metadata import nothing of ours.
+APART = {"simulator", "get_provider_info", "__init__"}
+# Exceptions, transports, products and credentials know only the core.
+ONLY_CORE = {"exceptions", "transports", "products", "credentials"}
+
+
+def modules() -> list[Path]:
+    return sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def layer(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[tuple[str, bool]]:
+    """Return the modules that *path* imports, and whether when it is loaded itself."""
+    tree = ast.parse((ROOT / path).read_text())
+    package = [PACKAGE, *path.with_suffix("").parts][:-1]
+    found = []
+
+    def visit(node: ast.AST, *, at_load: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, at_load) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = package[: len(package) - child.level + 1] if child.level else []
+                found.append((".".join([*base, *filter(None, [child.module])]), at_load))
+            is_lazy = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) or (
+                isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            )
+            visit(child, at_load=at_load and not is_lazy)
+
+    visit(tree, at_load=True)
+    return found
+
+
+def ours(name: str) -> str | None:
+    """Return the layer of one of our modules, None for anybody else's."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_imports_point_down(path: Path) -> None:
+    """A module imports its own layer and those below it; the simulator only itself."""
+    own = layer(path)
+    targets = {target for name, _ in imported(path) if (target := ours(name))}
+    if own in APART:
+        allowed = {own}
+    elif own in ONLY_CORE:
+        allowed = {own, "core"}
+    else:
+        allowed = {name for name, rank in RANK.items() if rank >= RANK[own]}
+
+    assert targets <= allowed
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if layer(path) == "core"], ids=str)
+def test_core_needs_the_standard_library_only(path: Path) -> None:
+    """The core neither knows Airflow nor opens sockets."""
+    foreign = {
+        name.split(".")[0]
+        for name, _ in imported(path)
+        if not ours(name) and name.split(".")[0] not in sys.stdlib_module_names
+    }
+
+    assert foreign <= {PACKAGE}
+    assert not {"socket", "http", "urllib.request", "asyncio"} & {name for name, _ in imported(path)}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in modules() if layer(path) in ("operators", "sensors", "triggers")], ids=str
+)
+def test_a_dag_file_loads_no_client(path: Path) -> None:
+    """What a DAG author imports loads hooks and transports only when a task runs."""
+    at_load = {target for name, at_load in imported(path) if at_load and (target := ours(name))}
+
+    assert not at_load & {"hooks", "transports", "credentials"}
+
+
+def test_every_module_has_a_layer() -> None:
+    """A new top-level name is given its place here."""
+    assert {layer(path) for path in modules()} == set(RANK) | APART
