@@ -24,6 +24,7 @@ import json  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 
 import pytest  # noqa: E402
+from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
 
 from airflow_provider_avepoint.core.auth import TOKENS  # noqa: E402
 from airflow_provider_avepoint.simulator import Simulator  # noqa: E402
@@ -44,9 +45,11 @@ def simulator(running_simulator: Simulator) -> Simulator:
 
 @pytest.fixture(autouse=True)
 def _no_tokens_of_other_tests() -> Iterator[None]:
+    """Forget tokens, here and in Airflow's masker, which would grow slower with each one it has seen."""
     TOKENS.clear()
     yield
     TOKENS.clear()
+    _secrets_masker().reset_masker()
 
 
 @pytest.fixture

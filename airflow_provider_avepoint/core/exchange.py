@@ -20,6 +20,8 @@ from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, 
 
 log = logging.getLogger(__name__)
 
+_SECRET_FIELDS = frozenset({"client_secret", "client_assertion"})
+
 
 def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
     """Send what *build* returns until the answer is not a passing fault; build anew for each try.
@@ -110,6 +112,7 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     request_id = _word(get_key(document, "requestId")) or _word(get_key(document, "traceId"))
     field = _word(get_key(detail, "field"))
     code = _word(get_key(detail, "code"))
+    text = _redact(text, request)
     facts = ", ".join(
         f"{name} {value}"
         for name, value in (("code", code), ("field", field), ("request id", request_id))
@@ -129,6 +132,15 @@ def _embedded_status(document: Mapping[str, Any]) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
+
+
+def _redact(text: str, request: Request) -> str:
+    """Take out of a server's text what the request had to keep secret, should it be sent back."""
+    secrets = [value.rpartition(" ")[2] for name, value in request.headers.items() if name == "Authorization"]
+    secrets += [value for name, value in (request.form or {}).items() if name in _SECRET_FIELDS]
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _word(value: object) -> str | None:

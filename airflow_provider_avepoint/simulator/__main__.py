@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed_demo:
             simulator.seed_demo()
         with simulator:
-            print(simulator.url, flush=True)
+            print(simulator.url, flush=True)  # noqa: T201 - what the script is asked for
             stopped.wait()
     except (ModuleNotFoundError, OSError) as error:
-        print(f"avepoint-simulator: {error}", file=sys.stderr)
+        print(f"avepoint-simulator: {error}", file=sys.stderr)  # noqa: T201 - a script's way to fail
         return 1
     return 0
 

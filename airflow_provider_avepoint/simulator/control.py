@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from .faults import AnyFault
 from .messages import ClientSpec, GenerateSpec, JobFields, JobSpec, LicenseChange, TokenSettings
+from .quirks import Quirks
 from .state import State
 
 JsonObject = dict[str, Any]
@@ -22,6 +23,9 @@ def _as_list(value: object) -> object:
 OneOrMoreJobs = Annotated[
     Sequence[JobSpec], BeforeValidator(_as_list, json_schema_input_type=JobSpec | list[JobSpec])
 ]
+
+
+QuirkChanges = Annotated[JsonObject, WithJsonSchema(Quirks.model_json_schema())]
 
 
 def control_router(state: State) -> APIRouter:
@@ -74,7 +78,7 @@ def _add_setting_routes(router: APIRouter, state: State) -> None:
         return state.set_license(product, change)
 
     @router.put("/quirks/{product}")
-    def set_quirks(product: str, changes: Annotated[JsonObject, Body()]) -> JsonObject:
+    def set_quirks(product: str, changes: Annotated[QuirkChanges, Body()]) -> JsonObject:
         """Set quirks of a product, those not named stay; product ``all`` takes ``latency_ms``."""
         return state.set_quirks(product, changes)
 

@@ -11,19 +11,21 @@ import asyncio
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from .messages import Message
 from .wire import VendorError, encode, envelope, error_envelope
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 CLOSE_CONNECTION = "avepoint_simulator.close_connection"
 """The key under which the server puts the connection's ``close`` into each request's ASGI scope."""
@@ -39,16 +41,14 @@ _LOGIN_PAGE = (
 class Answer(Response):
     """A JSON answer of the vendor.
 
-    *payload_keys* is the path to the part that was asked for: empty is all of it, None that there is none.
+    *payload_key* is the key of what was asked for: "" is all of it, None that there is none.
     """
 
     media_type = "application/json"
 
-    def __init__(
-        self, body: bytes, *, status: int = 200, payload_keys: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, body: bytes, *, status: int = 200, payload_key: str | None = None) -> None:
         super().__init__(body, status)
-        self.payload_keys = payload_keys
+        self.payload_key = payload_key
 
     @classmethod
     def of(cls, content: Any, *, status: int = 200) -> Answer:
@@ -191,11 +191,11 @@ class MissingRows(Fault):
     @override
     async def reply(self, exchange: Exchange) -> Response:
         whole = await exchange.proceed()
-        if not isinstance(whole, Answer) or whole.payload_keys is None:
+        if not isinstance(whole, Answer) or whole.payload_key is None:
             return whole
-        return Answer.of(
-            _without(json.loads(bytes(whole.body)), whole.payload_keys), status=whole.status_code
-        )
+        body = json.loads(bytes(whole.body)) if whole.payload_key else {}
+        rest = {name: value for name, value in body.items() if name.casefold() != whole.payload_key}
+        return Answer.of(rest, status=whole.status_code)
 
 
 class ExpireToken(Fault):
@@ -306,14 +306,3 @@ class FaultQueue:
 
 def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in {known.value for known in HTTPStatus} else "Error"
-
-
-def _without(body: Any, keys: tuple[str, ...]) -> Any:
-    """Return *body* without what is at the end of *keys*, in any case; no keys leave an empty object."""
-    if not keys or not isinstance(body, Mapping):
-        return {}
-    rest = {name: value for name, value in body.items() if name.casefold() != keys[0].casefold()}
-    if len(keys) == 1:
-        return rest
-    inner = {name: _without(value, keys[1:]) for name, value in body.items() if name not in rest}
-    return {**rest, **inner}

@@ -60,7 +60,7 @@ class Certificate:
         key = certificate.public_key()
         if not isinstance(key, RSAPublicKey):
             raise Refused("the certificate's key must be RSA: assertions are signed with RS256")
-        digest = certificate.fingerprint(SHA1())  # by which kid and x5t are defined
+        digest = certificate.fingerprint(SHA1())  # noqa: S303 - kid and x5t are defined by it
         return cls(key, digest.hex().upper(), base64.urlsafe_b64encode(digest).rstrip(b"=").decode())
 
     def signed(self, message: bytes, signature: bytes) -> bool:

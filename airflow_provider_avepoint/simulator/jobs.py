@@ -77,10 +77,9 @@ class Job:
         return Job(self.job_id, self.started, self.finished, self.life.ended)
 
     def next_change(self, now: int) -> int | None:
-        """Return when the job next becomes something else, or None if it never will."""
-        if self.life is None:
-            return None
-        return next((moment for moment in (self.started, self.finished) if moment and now < moment), None)
+        """Return when a job with a life next becomes something else, or None if it never will."""
+        ahead = (moment for moment in (self.started, self.finished) if moment is not None and now < moment)
+        return next(ahead, None)
 
 
 def build_job(product: Product, fields: JobFields, job_id: str, now: int) -> Job:
@@ -92,7 +91,7 @@ def build_job(product: Product, fields: JobFields, job_id: str, now: int) -> Job
     alive = bool(given & _LIFE_FIELDS)
     if alive and (clash := given & _HISTORY_FIELDS):
         raise Refused(f"{_list(clash)} cannot stand beside starts_in, runs_for or ends_as: the clock decides")
-    started = _read_start(fields, given, now, alive=alive)
+    started = _in_calendar(_read_start(fields, given, now, alive=alive))
     if alive:
         ends_as = product.check_state(fields.ends_as or "success")
         if ends_as not in ENDED_WORDS:
@@ -103,10 +102,12 @@ def build_job(product: Product, fields: JobFields, job_id: str, now: int) -> Job
             ended=_facts(product, fields, ends_as),
         )
         run = times.ticks_in(_DEFAULT_RUN_SECONDS if fields.runs_for is None else fields.runs_for)
-        return Job(job_id, started, started + run, life.ended, life)
+        return Job(job_id, started, _in_calendar(started + run), life.ended, life)
     facts = history_facts(product, fields)
+    if fields.finished_at is not None:
+        return Job(job_id, started, _in_calendar(fields.finished_at), facts)
     if "finished_at" in given:
-        return Job(job_id, started, fields.finished_at, facts)
+        return Job(job_id, started, None, facts)
     is_open = facts.state not in ENDED_WORDS and facts.raw_state is ABSENT
     default_end = started + _DEFAULT_LENGTH if started > now else min(started + _DEFAULT_LENGTH, now)
     return Job(job_id, started, None if is_open else default_end, facts)
@@ -194,6 +195,12 @@ def _read_start(fields: JobFields, given: AbstractSet[str], now: int, *, alive: 
     if fields.starts_in is not None:
         return now + times.ticks_in(fields.starts_in)
     return now if alive else now - _DEFAULT_AGE
+
+
+def _in_calendar(ticks: int) -> int:
+    if not 0 <= ticks <= times.LATEST:
+        raise Refused("a job starts and finishes between the years 1 and 9999")
+    return ticks
 
 
 def _facts(

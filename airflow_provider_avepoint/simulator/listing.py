@@ -81,9 +81,8 @@ class JobList:
 
     def add(self, job: Job) -> None:
         """Add one job; of two with the same start, the one added later is the newer."""
+        self._index().setdefault(job.job_id, []).append(job)
         insort_right(self._jobs, job, key=_started)
-        if self._by_id is not None:
-            self._by_id.setdefault(job.job_id, []).append(job)
         if job.life is not None:
             self._living.append(job)
         self._selections.clear()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .server import ServerThread
 
 DEMO_CLIENT_ID = "demo-client"
-DEMO_CLIENT_SECRET = "demo-secret"
+DEMO_CLIENT_SECRET = "demo-secret"  # noqa: S105 - known to all, opens a simulator
 INSTALL_HINT = (
     "The AvePoint simulator needs FastAPI and uvicorn: pip install 'airflow-provider-avepoint[simulator]'"
 )

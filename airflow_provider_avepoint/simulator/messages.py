@@ -140,7 +140,7 @@ class GenerateSpec(Message):
     newest_at: Ticks | None = Field(
         default=None, description="The newest job's start; default five minutes ago."
     )
-    every_seconds: float = Field(default=60, gt=0)
+    every_seconds: float = Field(default=60, ge=0.000_001)
     organizations: tuple[Organization | str, ...] = ()
     workloads: tuple[str, ...] = ()
     states: tuple[StateWord, ...] = ("success",)

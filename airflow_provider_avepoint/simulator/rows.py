@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from .jobs import Facts, Job
@@ -10,24 +11,17 @@ from .quirks import Quirks
 from .wire import encode, present
 
 _KEPT_ROWS = 300_000
+_KEPT_TAILS = 10_000
 
 
 class RowRenderer:
-    """Renders and keeps one product's rows, under one set of quirks.
-
-    Kept are up to 300,000 rows of jobs without a life (then it starts anew), and the tails of all facts.
-    """
+    """Renders one product's rows under one set of quirks, and keeps those of jobs without a life."""
 
     def __init__(self, product: Product, quirks: Quirks) -> None:
         self._product = product
         self._quirks = quirks
-        self._rows: dict[Job, bytes] = {}
-        self._tails: dict[Facts, str] = {}
-
-    def forget(self, job: Job) -> None:
-        """Drop what is kept of a job that was removed."""
-        self._rows.pop(job, None)
-        self._tails.pop(job.facts, None)
+        self._kept_row = lru_cache(_KEPT_ROWS)(self._render)
+        self._kept_tail = lru_cache(_KEPT_TAILS)(self._render_tail)
 
     def all_fields(self, job: Job) -> dict[str, Any]:
         """Return one row as a mapping, with what is to be omitted."""
@@ -41,24 +35,13 @@ class RowRenderer:
 
     def rows(self, jobs: list[Job], now: int) -> list[bytes]:
         """Return the rows of *jobs* as they are at *now*."""
-        kept = self._rows
-        return [kept.get(job) or self._render(job, now) for job in jobs]
+        return [self._kept_row(job) if job.life is None else self._render(job.at(now)) for job in jobs]
 
-    def _render(self, job: Job, now: int) -> bytes:
-        if job.life is not None:
-            return encode(self.fields(job.at(now))).encode()
+    def _render(self, job: Job) -> bytes:
         if job.facts.extra or job.facts.omit:
-            row = encode(self.fields(job)).encode()
-        else:
-            head = encode(present(self._product.head(job, self._quirks)))
-            row = f"{head[:-1]},{self._tail(job.facts)[1:]}".encode()
-        if len(self._rows) >= _KEPT_ROWS:
-            self._rows.clear()
-        self._rows[job] = row
-        return row
+            return encode(self.fields(job)).encode()
+        head = encode(present(self._product.head(job, self._quirks)))
+        return f"{head[:-1]},{self._kept_tail(job.facts)[1:]}".encode()
 
-    def _tail(self, facts: Facts) -> str:
-        tail = self._tails.get(facts)
-        if tail is None:
-            tail = self._tails[facts] = encode(present(self._product.tail(facts, self._quirks)))
-        return tail
+    def _render_tail(self, facts: Facts) -> str:
+        return encode(present(self._product.tail(facts, self._quirks)))

@@ -11,7 +11,7 @@ from .jobs import Job, build_job
 from .listing import JobList, Question, Selection, are_wanted
 from .messages import JobFields, License, LicenseChange, Refused, known
 from .paging import PageRequest, link_field, parameter, read_page_request
-from .products.base import ANY, Filter, Page, Product
+from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product
 from .quirks import Quirks
 from .rows import RowRenderer
 from .wire import ABSENT, VendorError, encode, invalid_parameter
@@ -22,10 +22,10 @@ _ROWS_JSON = encode(_ROWS).encode()
 
 
 class Served(NamedTuple):
-    """A body, and the path to the part of it that was asked for."""
+    """A body, and the key in it of what was asked for; "" is all of it."""
 
     body: bytes
-    payload_keys: tuple[str, ...]
+    payload_key: str
 
 
 class Shelf:
@@ -51,9 +51,8 @@ class Shelf:
         self.jobs.add(job)
 
     def remove(self, job: Job) -> None:
-        """Remove a job, and what was rendered of it."""
+        """Remove a job."""
         self.jobs.remove(job)
-        self._renderer.forget(job)
 
     def one_job(self, job_id: str) -> Job:
         """Return the job of this id.
@@ -119,30 +118,24 @@ class Shelf:
             Page(rows=_ROWS, total=total, link=link, index=page.index, size=page.size), quirks
         )
         before, _, after = encode(envelope).encode().partition(_ROWS_JSON)
-        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_keys)
+        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key)
 
-    def read_details(self, job_id: str, query: Mapping[str, str]) -> Served:
+    def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job; see :meth:`State.read_details`."""
-        details = self.product.details
-        if details is None:
-            raise VendorError(404, "Not Found")
         now = times.now()
-        wanted = _read_filters(details.filters, query).items()
+        wanted = _read_filters(endpoint.filters, query).items()
         for job in self.jobs.with_id(job_id):
             if self.jobs.is_listed(job, now) and are_wanted(job.facts, wanted):
                 row = self._detail_renderer.fields(job.at(now))
-                return Served(encode(details.envelope(row)).encode(), details.payload_keys)
+                return Served(encode(endpoint.envelope(row)).encode(), endpoint.payload_key)
         raise VendorError(404, f"The job '{job_id}' does not exist.", code="NotFound", field="jobId")
 
-    def read_license(self, query: Mapping[str, str]) -> Served:
+    def read_license(self, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
         """Return the licence figures; see :meth:`State.read_license`."""
-        endpoint = self.product.license
-        if endpoint is None:
-            raise VendorError(404, "Not Found")
         place = _read_filters(endpoint.filters, query).get("location")
         license_ = self._licenses.get(place) or self._licenses[None]
         body = endpoint.envelope(license_.model_dump(by_alias=True), self.quirks)
-        return Served(encode(body).encode(), endpoint.payload_keys)
+        return Served(encode(body).encode(), endpoint.payload_key)
 
     def _use_quirks(self, quirks: Quirks) -> None:
         self.quirks = quirks

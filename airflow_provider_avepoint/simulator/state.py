@@ -28,7 +28,7 @@ from .messages import (
     known,
 )
 from .products import PRODUCTS, SCOPES
-from .quirks import Quirks
+from .products.base import Details, LicenseEndpoint
 from .shelf import Served, Shelf
 
 ALL_PRODUCTS = "all"
@@ -84,12 +84,12 @@ class State:
             step = times.ticks_in(spec.every_seconds)
             newest = times.now() - _GENERATED_RUN if spec.newest_at is None else spec.newest_at
             oldest = newest - (spec.count - 1) * step
-            starts = range(oldest, newest + 1, step) if step else itertools.repeat(newest, spec.count)
-            cycle = itertools.cycle(kinds)
-            make_id = shelf.job_id
+            if oldest < 0:
+                raise Refused("the oldest job would start before the year 1")
+            starts = range(oldest, newest + 1, step)
             shelf.jobs.add_history(
-                Job(make_id(start, number), start, start + _GENERATED_RUN, facts)
-                for start, number, facts in zip(starts, self._numbers, cycle, strict=False)
+                Job(shelf.job_id(start, number), start, start + _GENERATED_RUN, facts)
+                for start, number, facts in zip(starts, self._numbers, itertools.cycle(kinds), strict=False)
             )
             return {
                 "product": spec.product,
@@ -145,11 +145,6 @@ class State:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
                 return {"latency_ms": self._latency_ms}
             return self._shelf(product).change_quirks(changes)
-
-    def quirks(self, product: str) -> Quirks:
-        """Return the quirks of one product."""
-        with self._lock:
-            return self._shelf(product).quirks
 
     def latency_seconds(self, product: str | None) -> float:
         """Return how much longer an answer takes, for a product's endpoint or another."""
@@ -256,21 +251,21 @@ class State:
                 query, base_url=base_url, path=path, numbers=self._numbers
             )
 
-    def read_details(self, product: str, job_id: str, query: Mapping[str, str]) -> Served:
+    def read_details(self, product: str, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job.
 
         :raises VendorError: a parameter is wrong, or there is no such job (404).
         """
         with self._lock:
-            return self._shelf(product).read_details(job_id, query)
+            return self._shelf(product).read_details(endpoint, job_id, query)
 
-    def read_license(self, product: str, query: Mapping[str, str]) -> Served:
+    def read_license(self, product: str, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
         """Return a product's licence figures.
 
         :raises VendorError: a parameter is wrong.
         """
         with self._lock:
-            return self._shelf(product).read_license(query)
+            return self._shelf(product).read_license(endpoint, query)
 
     def _shelf(self, product: str) -> Shelf:
         return self._shelves[known(product, self._shelves, "product", status=404)]

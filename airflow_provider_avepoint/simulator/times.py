@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 TICKS_PER_SECOND = 10_000_000
+LATEST = 3_155_378_975_999_999_999
+"""The last tick of the year 9999; the first one of the year 1 is 0."""
 _UNIX_EPOCH_TICKS = 621_355_968_000_000_000
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 _MINUTES = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60)]

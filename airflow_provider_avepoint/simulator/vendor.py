@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -19,16 +20,17 @@ from .faults import DROPPED, Answer, Exchange
 from .identity import TokenRefused
 from .journal import Entry
 from .products import PRODUCTS
-from .products.base import Product
+from .products.base import Details, LicenseEndpoint, Product
 from .shelf import Served
 from .state import State
 from .wire import VendorError, error_envelope
 
-TOKEN_PATH = "/connect/token"
+TOKEN_PATH = "/connect/token"  # noqa: S105 - a path
 _FORM = "application/x-www-form-urlencoded"
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _Handler = Callable[[Request, Entry], Awaitable[Response]]
+_Reader = Callable[[Request], Served]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +89,24 @@ def _product_routes(state: State, product: Product) -> list[Route]:
             name, request.query_params, base_url=_base_url(request), path=request.url.path
         )
 
-    def details(request: Request) -> Served:
-        return state.read_details(name, request.path_params["job_id"], request.query_params)
+    def details(endpoint: Details, request: Request) -> Served:
+        return state.read_details(name, endpoint, request.path_params["job_id"], request.query_params)
 
-    def license_figures(request: Request) -> Served:
-        return state.read_license(name, request.query_params)
+    def license_figures(endpoint: LicenseEndpoint, request: Request) -> Served:
+        return state.read_license(name, endpoint, request.query_params)
 
-    pages = [(product.list_path, product.scope, listing)]
+    pages: list[tuple[str, str, _Reader]] = [(product.list_path, product.scope, listing)]
     if product.details is not None:
-        pages.append((product.details.path, product.scope, details))
+        pages.append((product.details.path, product.scope, partial(details, product.details)))
     if product.license is not None:
-        pages.append((product.license.path, product.license.scope, license_figures))
+        reader = partial(license_figures, product.license)
+        pages.append((product.license.path, product.license.scope, reader))
     return [
         _route(state, path, name, _page_handler(state, scope, read), ["GET"]) for path, scope, read in pages
     ]
 
 
-def _page_handler(state: State, scope: str, read: Callable[[Request], Served]) -> _Handler:
+def _page_handler(state: State, scope: str, read: _Reader) -> _Handler:
     async def handle(request: Request, _entry: Entry) -> Response:
         grant = state.find_grant(_bearer(request))
         if grant is None:
@@ -118,7 +121,7 @@ def _page_handler(state: State, scope: str, read: Callable[[Request], Served]) -
             served = read(request)
         except VendorError as error:
             return _refuse(error)
-        return Answer(served.body, payload_keys=served.payload_keys)
+        return Answer(served.body, payload_key=served.payload_key)
 
     return handle
 

@@ -15,7 +15,6 @@ from airflow_provider_avepoint.simulator import Simulator
 from .caller import JOB_SCOPE, LEGACY_LICENSE, M365_LICENSE, M365_LIST, Caller, Wire, wait_until
 
 
-
 @pytest.fixture(autouse=True)
 def token_in_hand(caller: Caller) -> None:
     """Let the faults hit pages, not the token request before them."""
@@ -148,7 +147,10 @@ def test_expired_token(avepoint: Simulator, caller: Caller) -> None:
 
     statuses = [caller.get(M365_LIST, token=token).status_code for _ in range(3)]
     assert [200, 401, 401] == statuses
-    assert 200 == caller.get(M365_LIST, token=caller.grant_by_secret(JOB_SCOPE).json()["access_token"]).status_code
+    assert (
+        200
+        == caller.get(M365_LIST, token=caller.grant_by_secret(JOB_SCOPE).json()["access_token"]).status_code
+    )
 
 
 def test_redirect(avepoint: Simulator, caller: Caller) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,38 +22,60 @@ def the_row(caller: Caller, wire: Wire) -> Any:
     return rows[0] if rows else None
 
 
-def test_job_lives_by_the_clock(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """Not listed before its start, running from then, ended as told: no page waits for a thread."""
-    job = avepoint.add_job(wire.product, starts_in=0.2, runs_for=0.4, ends_as="failed", counts={"failed": 3})
+def test_job_is_not_listed_before_its_start(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """None of these products has a waiting state, so a job that is to come is no row."""
+    job = avepoint.add_job(wire.product, starts_in=600)
+
     assert "waiting" == job["state"]
     assert the_row(caller, wire) is None
 
+
+def test_job_starts_by_the_clock(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """When its time has come the job is listed as running."""
+    avepoint.add_job(wire.product, starts_in=0.2, runs_for=600)
     wait_until(lambda: the_row(caller, wire) is not None)
-    running = the_row(caller, wire)
-    assert (RUNNING[wire.product], None) == (running[wire.state], running[wire.finish])
+    row = the_row(caller, wire)
+
+    assert (RUNNING[wire.product], None) == (row[wire.state], row[wire.finish])
     assert "running" == avepoint.jobs(wire.product)[0]["state"]
 
+
+def test_job_ends_by_the_clock(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """When it has run its time the job has ended as told, with the counts that it was given."""
+    avepoint.add_job(wire.product, runs_for=0.2, ends_as="failed", counts={"failed": 3})
     wait_until(lambda: the_row(caller, wire)[wire.state] == FAILED[wire.product])
-    ended = the_row(caller, wire)
-    assert ended[wire.finish] is not None
-    assert ("failed", 3) == (avepoint.jobs(wire.product)[0]["state"], avepoint.jobs(wire.product)[0]["counts"]["total"])
+    job = avepoint.jobs(wire.product)[0]
+
+    assert the_row(caller, wire)[wire.finish] is not None
+    assert ("failed", 3) == (job["state"], job["counts"]["total"])
 
 
 def test_state_filter_follows_the_clock(avepoint: Simulator, caller: Caller) -> None:
     """A job leaves one filter's answer and enters another's as it ends."""
-    avepoint.add_job("m365", runs_for=0.3)
-
+    job_id = avepoint.add_job("m365", runs_for=600)["job_id"]
     assert (1, 0) == (len(caller.ids(M365, jobState=1)), len(caller.ids(M365, jobState=2)))
+    avepoint.patch_job(
+        "m365", job_id, runs_for=(datetime.now(UTC) - start_of(avepoint)).total_seconds() + 0.2
+    )
+    caller.ids(M365, jobState=2)
+
     wait_until(lambda: len(caller.ids(M365, jobState=2)) == 1)
-    assert 0 == len(caller.ids(M365, jobState=1))
+    assert [] == caller.ids(M365, jobState=1)
+
+
+def start_of(avepoint: Simulator) -> datetime:
+    """Return when the newest m365 job started."""
+    text = avepoint.jobs("m365")[0]["started_at"]
+    return datetime.fromisoformat(f"{text[:26]}+00:00")
 
 
 def test_details_follow_the_clock(avepoint: Simulator, caller: Caller) -> None:
     """A job that has not started is not found; later its details tell its state."""
-    job_id = avepoint.add_job("m365", starts_in=0.2, runs_for=0)["job_id"]
-
+    job_id = avepoint.add_job("m365", starts_in=600)["job_id"]
     assert 404 == caller.get(f"{M365_LIST}/{job_id}").status_code
+    avepoint.patch_job("m365", job_id, starts_in=0.1, runs_for=0)
     wait_until(lambda: caller.get(f"{M365_LIST}/{job_id}").status_code == 200)
+
     assert "Finished" == caller.get(f"{M365_LIST}/{job_id}").json()["data"]["state"]
 
 
@@ -63,7 +86,9 @@ def test_running_job_has_no_results_yet(avepoint: Simulator, caller: Caller) -> 
     )
 
     row = the_row(caller, D365)
-    assert (0, 0, 0, 0) == tuple(row[key] for key in ("totalEntity", "totalRecord", "backupSize", "durationHours"))
+    assert (0, 0, 0, 0) == tuple(
+        row[key] for key in ("totalEntity", "totalRecord", "backupSize", "durationHours")
+    )
 
 
 FINISHES = {"null": None, "empty": "", "n/a": "N/A"}
@@ -151,7 +176,9 @@ def test_patch_moves_a_job_in_time(avepoint: Simulator, caller: Caller, wire: Wi
 
 def test_row_can_be_bent(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Fields can be added, replaced and left out, and a duration of one's own stands as given."""
-    avepoint.add_job(wire.product, extra={wire.start: None, "surprise": [1]}, omit=[wire.row_id], duration="1.5")
+    avepoint.add_job(
+        wire.product, extra={wire.start: None, "surprise": [1]}, omit=[wire.row_id], duration="1.5"
+    )
     row = the_row(caller, wire)
 
     assert (None, [1]) == (row[wire.start], row["surprise"])

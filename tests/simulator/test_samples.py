@@ -79,8 +79,8 @@ def add_m365_sample(avepoint: Simulator) -> None:
 def test_m365_list_sample(avepoint: Simulator, caller: Caller) -> None:
     """The list sample's request gets the list sample's rows, total and empty link."""
     add_m365_sample(avepoint)
-    query = {"StartTime": "2024-10-24", "FinishTime": "2024-12-25", "ObjectType": 0, "PageSize": 50}
-    body = caller.get(M365_LIST, **query).json()
+    window = {"StartTime": "2024-10-24", "FinishTime": "2024-12-25"}
+    body = caller.get(M365_LIST, **window, ObjectType=0, PageSize=50).json()
 
     assert M365_ROWS == body["data"]
     assert (200, "") == (body["statusCode"], body["message"])
@@ -141,7 +141,6 @@ def test_legacy_sample_in_camel_case(avepoint: Simulator, caller: Caller) -> Non
     """The reference's sample: ticks to the last digit, camelCase, ``StartTime=0`` as no bound."""
     avepoint.set_quirks("m365_legacy", casing="camel", first_index=1)
     avepoint.add_job("m365_legacy", **LEGACY_JOB)
-    query = {"StartTime": 0, "FinishTime": 0, "ObjectType": 0, "PageSize": 5, "PageIndex": 1}
 
     row = {
         "id": "FB20241015105312327583",
@@ -153,7 +152,10 @@ def test_legacy_sample_in_camel_case(avepoint: Simulator, caller: Caller) -> Non
         "jobErrors": [{"isErrorCode": False, "value": "m", "url": "u", "number": 1}],
     }
     expected = {"totalCount": 1, "jobs": [row], "nextLink": ""}
-    assert expected == caller.get(LEGACY_LIST, **query).json()
+    assert (
+        expected
+        == caller.get(LEGACY_LIST, StartTime=0, FinishTime=0, ObjectType=0, PageSize=5, PageIndex=1).json()
+    )
 
 
 def test_legacy_page_in_pascal_case(avepoint: Simulator, caller: Caller) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..jobs import Facts, Job
-from ..messages import JobFields, Refused, known
-from ..paging import PageNumbers
-from ..quirks import PRODUCT_QUIRKS, Quirks
-from ..wire import ABSENT
+from airflow_provider_avepoint.simulator.jobs import Facts, Job
+from airflow_provider_avepoint.simulator.messages import JobFields, Refused, known
+from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.quirks import PRODUCT_QUIRKS, Quirks
+from airflow_provider_avepoint.simulator.wire import ABSENT
 
 ANY = ABSENT
 """A filter value that asks for everything."""
@@ -33,8 +33,8 @@ _NO_FINISH = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
 class Filter:
     """One query parameter that selects rows by one of their facts.
 
-    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default* is
-    what a request that leaves it out asks for.
+    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default*
+    is what a request that leaves it out asks for.
     """
 
     parameter: str
@@ -87,18 +87,21 @@ class Details:
     filters: tuple[Filter, ...]
     quirks: Callable[[Quirks], Quirks]
     envelope: Callable[[dict[str, Any]], dict[str, Any]]
-    payload_keys: tuple[str, ...]
+    payload_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseEndpoint:
-    """An endpoint for licence figures; *envelope* takes them by the vendor's names."""
+    """An endpoint for licence figures; *envelope* takes them by the vendor's names.
+
+    *payload_key* is the key that holds them, "" where they stand without an envelope.
+    """
 
     path: str
     scope: str
     filters: tuple[Filter, ...]
     envelope: Callable[[dict[str, Any], Quirks], dict[str, Any]]
-    payload_keys: tuple[str, ...]
+    payload_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ class Product:
     head: Callable[[Job, Quirks], dict[str, Any]]
     tail: Callable[[Facts, Quirks], dict[str, Any]]
     envelope: Callable[[Page, Quirks], dict[str, Any]]
-    payload_keys: tuple[str, ...]
+    payload_key: str
     details: Details | None = None
     license: LicenseEndpoint | None = None
 

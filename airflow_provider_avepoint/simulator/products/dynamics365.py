@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import times
-from ..jobs import Facts, Job
-from ..messages import Counts
-from ..paging import PageNumbers
-from ..quirks import Quirks
-from ..wire import present
+from airflow_provider_avepoint.simulator import times
+from airflow_provider_avepoint.simulator.jobs import Facts, Job
+from airflow_provider_avepoint.simulator.messages import Counts
+from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.quirks import Quirks
+from airflow_provider_avepoint.simulator.wire import present
+
 from .base import Filter, Page, Product, codes, duration, finish, numbered, shown_state
 
 _JOB_TYPES = {"backup": 1, "restore": 2, "dryrun": 4, "retention": 8, "audit_backup": 16, "export": 32}
@@ -94,5 +95,5 @@ DYNAMICS365 = Product(
     head=_head,
     tail=_tail,
     envelope=_envelope,
-    payload_keys=("jobs",),
+    payload_key="jobs",
 )

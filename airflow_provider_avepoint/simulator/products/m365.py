@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import times
-from ..jobs import Facts, Job
-from ..messages import Counts
-from ..paging import PageNumbers
-from ..quirks import Quirks
-from ..wire import envelope, present
+from airflow_provider_avepoint.simulator import times
+from airflow_provider_avepoint.simulator.jobs import Facts, Job
+from airflow_provider_avepoint.simulator.messages import Counts
+from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.quirks import Quirks
+from airflow_provider_avepoint.simulator.wire import envelope, present
+
 from .base import (
     Details,
     Filter,
@@ -147,19 +148,19 @@ M365 = Product(
     head=_head,
     tail=_tail,
     envelope=_envelope,
-    payload_keys=("data",),
+    payload_key="data",
     details=Details(
         path="/backup/m365/cloudbackupjobs/{job_id}",
         filters=(_CENTRAL_LOCATION,),
         quirks=_detail_quirks,
         envelope=lambda row: envelope(data=row),
-        payload_keys=("data",),
+        payload_key="data",
     ),
     license=LicenseEndpoint(
         path="/backup/m365/cloudbackuplicenseconsumption",
         scope="microsoft365backup.subscriptionInfo.read.all",
         filters=(_ANY_LOCATION,),
         envelope=lambda figures, _quirks: envelope(data=figures),
-        payload_keys=("data",),
+        payload_key="data",
     ),
 )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..jobs import Facts, Job
-from ..paging import PageNumbers
-from ..quirks import Quirks
-from ..wire import present
+from airflow_provider_avepoint.simulator.jobs import Facts, Job
+from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.quirks import Quirks
+from airflow_provider_avepoint.simulator.wire import present
+
 from .base import LicenseEndpoint, Page, Product, duration, finish, shown_state
 from .m365 import JOB_FILTERS, JOB_TYPES, OBJECT_TYPES, SPELLINGS, STATES, backup_details, job_errors
 
@@ -87,12 +88,12 @@ M365_LEGACY = Product(
     head=_head,
     tail=_tail,
     envelope=_envelope,
-    payload_keys=("jobs",),
+    payload_key="jobs",
     license=LicenseEndpoint(
         path="/cloudbackup/licenseconsumption",
         scope="microsoft365backup.subscriptionInfo.read.all",
         filters=(),
         envelope=_cased,
-        payload_keys=(),
+        payload_key="",
     ),
 )

@@ -1,0 +1,1 @@
+"""Tests of the core: pure functions with literals, flows driven by hand."""

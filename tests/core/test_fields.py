@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core import fields
+
+HUGE = 10**400
+ABSENT = [None, "", "N/A"]
+
+
+def shorten(value: object) -> str:
+    return repr(value)[:30]
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2024-12-02T07:52:25Z", utc(2024, 12, 2, 7, 52, 25)),
+        ("2024-12-02T07:52:25.1Z", utc(2024, 12, 2, 7, 52, 25, 100_000)),
+        ("2022-08-18T10:34:53.92Z", utc(2022, 8, 18, 10, 34, 53, 920_000)),
+        ("2022-08-19T03:12:43.823Z", utc(2022, 8, 19, 3, 12, 43, 823_000)),
+        ("2024-12-02T07:52:25.1234Z", utc(2024, 12, 2, 7, 52, 25, 123_400)),
+        ("2024-12-02T07:52:25.12345Z", utc(2024, 12, 2, 7, 52, 25, 123_450)),
+        ("2024-12-02T07:52:25.123456Z", utc(2024, 12, 2, 7, 52, 25, 123_456)),
+        ("2024-12-02T07:52:25.1234567Z", utc(2024, 12, 2, 7, 52, 25, 123_456)),
+        ("2024-12-02T07:52:25+00:00", utc(2024, 12, 2, 7, 52, 25)),
+        ("2024-12-02T07:52:25.1234567+00:00", utc(2024, 12, 2, 7, 52, 25, 123_456)),
+        ("2024-12-02T15:52:25+08:00", utc(2024, 12, 2, 7, 52, 25)),
+        ("2024-12-02T02:22:25-05:30", utc(2024, 12, 2, 7, 52, 25)),
+        (638645575921780695, utc(2024, 10, 15, 2, 53, 12, 178_069)),
+        ("638645575921780695", utc(2024, 10, 15, 2, 53, 12, 178_069)),
+        (638527680000000000, utc(2024, 5, 31, 16)),
+        (1_733_126_400_000, utc(2024, 12, 2, 8)),
+        ("1733126400000", utc(2024, 12, 2, 8)),
+        (1_733_126_400, utc(2024, 12, 2, 8)),
+        ("1733126400", utc(2024, 12, 2, 8)),
+        (1_733_126_400.0, utc(2024, 12, 2, 8)),
+        *((value, None) for value in ABSENT),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00", None),
+        ("0001-01-01T00:00:00.0000000+00:00", None),
+        ("0001-01-01T00:00:00+08:00", None),
+        (0, None),
+        ("0", None),
+        (0.0, None),
+    ],
+)
+def test_parse_time(value: object, expected: datetime | None) -> None:
+    assert expected == fields.parse_time(value)
+
+
+def test_times_are_in_utc() -> None:
+    parsed = fields.parse_time("2024-12-02T15:52:25+08:00")
+    assert UTC is parsed.tzinfo
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2024-12-02T07:52:25",
+        "2024-12-02",
+        "2024-13-02T07:52:25Z",
+        "2024-12-02T07:52:25Zulu",
+        "yesterday, I think",
+        "soon",
+        "9999-12-31T23:59:59-01:00",
+        True,
+        False,
+        1.5,
+        float("nan"),
+        [],
+        {},
+        -1,
+        "-1",
+        10**16,
+        HUGE,
+        "9" * 5000,
+    ],
+    ids=shorten,
+)
+def test_parse_time_refuses(value: object) -> None:
+    """Neither a documented form nor one of the ways to write "no value"."""
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_time(value)
+
+
+@pytest.mark.parametrize("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
+def test_parse_time_names_the_value(value: object) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is what is tested
+        fields.parse_time(value)
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        utc(2024, 10, 15, 2, 53, 12, 178_069),
+        utc(2024, 5, 31, 16),
+        utc(1970, 1, 1, 0, 0, 1),
+        utc(9999, 12, 31),
+    ],
+)
+def test_ticks_there_and_back(moment: datetime) -> None:
+    assert moment == fields.parse_time(fields.to_ticks(moment))
+
+
+def test_to_ticks_of_a_known_instant() -> None:
+    """2024-05-31T16:00Z is local midnight of UTC+8, which the vendor's older sample asks for."""
+    assert 638527680000000000 == fields.to_ticks(datetime(2024, 6, 1, tzinfo=timezone(timedelta(hours=8))))
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (utc(2026, 11, 22, 5), "2026-11-22T05:00:00Z"),
+        (utc(2026, 11, 22, 5, 0, 0, 999_999), "2026-11-22T05:00:00Z"),
+        (datetime(2026, 11, 22, 5, tzinfo=timezone(timedelta(hours=8))), "2026-11-21T21:00:00Z"),
+    ],
+)
+def test_to_iso(moment: datetime, expected: str) -> None:
+    assert expected == fields.to_iso(moment)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (180832, 180832),
+        ("0", 0),
+        ("2323", 2323),
+        (16.0, 16),
+        (10**30, 10**30),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_integer(value: object, expected: int | None) -> None:
+    assert expected == fields.parse_integer(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-1, "-1", -1.0, True, False, 1.5, "1.5", "many", "0 GB", [], {}, float("inf"), "1_000", "9" * 5000],
+    ids=shorten,
+)
+def test_parse_integer_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_integer(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0.011", timedelta(seconds=39.6)),
+        ("0.014", timedelta(seconds=50.4)),
+        (0.01744722222222222, timedelta(seconds=62.81)),
+        (2, timedelta(hours=2)),
+        (0, timedelta(0)),
+        ("0", timedelta(0)),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_hours(value: object, expected: timedelta | None) -> None:
+    assert expected == fields.parse_hours(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, False, [], {}, "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
+    ids=shorten,
+)
+def test_parse_hours_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_hours(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (516606001, timedelta(seconds=51.6606)),
+        ("516606001", timedelta(seconds=51.6606)),
+        (0, timedelta(0)),
+        ("0.011", timedelta(seconds=39.6)),
+        (0.5, timedelta(minutes=30)),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_ticks_or_hours(value: object, expected: timedelta | None) -> None:
+    assert expected == fields.parse_ticks_or_hours(value)
+
+
+@pytest.mark.parametrize("value", [True, [], "soon", HUGE, "9" * 5000], ids=shorten)
+def test_parse_ticks_or_hours_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_ticks_or_hours(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, True),
+        ("", True),
+        ("N/A", True),
+        (0, False),
+        (False, False),
+        ("0", False),
+        ([], False),
+        ({}, False),
+    ],
+)
+def test_is_absent(value: object, expected: bool) -> None:
+    assert expected is fields.is_absent(value)
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "expected"),
+    [
+        ({"totalCount": 1}, "totalCount", 1),
+        ({"TotalCount": 1}, "totalCount", 1),
+        ({"totalcount": 2, "totalCount": 1}, "totalCount", 1),
+        ({"totalCount": None}, "totalCount", None),
+        ({"other": 1}, "totalCount", "default"),
+        ({}, "totalCount", "default"),
+    ],
+)
+def test_get_key(document: dict[str, Any], key: str, expected: object) -> None:
+    assert expected == fields.get_key(document, key, "default")
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "expected"),
+    [
+        ({"metadata": {"nextLink": "x"}}, ("metadata", "nextLink"), "x"),
+        ({"Metadata": {"NextLink": "x"}}, ("metadata", "nextLink"), "x"),
+        ({"metadata": None}, ("metadata", "nextLink"), None),
+        ({"metadata": []}, ("metadata", "nextLink"), None),
+        ({}, ("metadata", "nextLink"), None),
+        ([], ("metadata",), None),
+        ("text", ("metadata",), None),
+        ({"a": 1}, (), {"a": 1}),
+    ],
+)
+def test_get_path(document: object, path: tuple[str, ...], expected: object) -> None:
+    assert expected == fields.get_path(document, path)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Finished with Exception", "finishedwithexception"),
+        ("FinishedWithException", "finishedwithexception"),
+        ("finished-with_exception ", "finishedwithexception"),
+    ],
+)
+def test_normalize_label(label: str, expected: str) -> None:
+    assert expected == fields.normalize_label(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Customer Engagement", "customer_engagement"),
+        (" Unified  Operations ", "unified_operations"),
+        ("Microsoft 365 Groups", "microsoft_365_groups"),
+        ("Audit (Backup)", "audit_backup"),
+    ],
+)
+def test_to_word(label: str, expected: str) -> None:
+    assert expected == fields.to_word(label)

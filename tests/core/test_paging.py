@@ -1,0 +1,513 @@
+"""A server as a function over the pager: every row that was there at the start comes once, or it raises."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+
+from airflow_provider_avepoint.core import paging
+from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.paging import Fetch, Habits, Mode, Page, Pager, merge_parameters
+from airflow_provider_avepoint.core.product import Paging
+
+BASE_URL = "https://graph.example"
+PATH = "/dynamicsbackup/jobs"
+DIALECT = Paging(index="pageIndex", size="pageSize", sizes=(1000, 10))
+LINKS = ("none", "empty", "absolute", "relative", "relative without prefix", "bare query", "token")
+SIZES = (0, 1, 9, 10, 11, 20, 25, 100, 999)
+
+
+@dataclass
+class Server:
+    """Rows newest first, cut into pages the way one server does.
+
+    :param base: the number of its first page.
+    :param clamp: the most rows it gives at a time.
+    :param total: ``match``, ``page`` or ``absent``.
+    :param arrivals: rows that come in before each page is read.
+    :param numbered: whether a link shows the next page's number.
+    """
+
+    rows: list[int]
+    base: int = 0
+    link: str = "none"
+    clamp: int | None = None
+    total: str = "match"
+    arrivals: int = 0
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+    def read(self, fetch: Fetch, asked_size: int) -> Page:
+        query = {"pagesize": str(asked_size)} | {name.casefold(): value for name, value in fetch or ()}
+        self.asked.append(query)
+        for _ in range(self.arrivals):
+            self.rows.insert(0, len(self.rows))
+        size = min(int(query["pagesize"]), self.clamp or 10**9)
+        if "skiptoken" in query:
+            offset = int(query["skiptoken"].removeprefix("/+"))
+        else:
+            offset = (max(int(query.get("pageindex", self.base)), self.base) - self.base) * size
+        keys = tuple(self.rows[offset : offset + size])
+        total = {"match": len(self.rows), "page": len(keys), "absent": None}[self.total]
+        is_last = offset + size >= len(self.rows)
+        return Page(keys=keys, link=self._link(offset + size, size, is_last=is_last), total=total, asked_size=asked_size)
+
+    def _link(self, offset: int, size: int, *, is_last: bool) -> str | None:
+        if self.link == "none":
+            return None
+        if self.link == "empty" or is_last:
+            return ""
+        query = f"?pageIndex={offset // size + self.base}&pageSize={size}&type=1"
+        return {
+            "absolute": f"{BASE_URL}{PATH}{query}",
+            "relative": f"{PATH}{query}",
+            "relative without prefix": f"/jobs{query}",
+            "bare query": query,
+            "token": quote(f"/+{offset}", safe=""),
+        }[self.link]
+
+
+def pager(habits: Habits | None = None, **fields: Any) -> Pager:
+    return Pager(**{"paging": DIALECT, "base_url": BASE_URL, "label": "jobs", "habits": habits or Habits(), **fields})
+
+
+def read_all(
+    server: Any, *, habits: Habits | None = None, asked_size: int = 10, limit: int = 1, seed: int = 0
+) -> list[int]:
+    """Return the rows that a listing gives, in their order; pages in flight are read in a random order."""
+    chance = random.Random(seed)  # noqa: S311  # a reproducible order
+    listing = pager(habits)
+    pending: deque[list[Any]] = deque()
+    seen: dict[int, None] = {}
+    while True:
+        pending.extend([fetch, None] for fetch in listing.wanted(len(pending), limit))
+        assert limit >= len(pending)
+        if not pending:
+            return list(seen)
+        # Some of those in flight are answered, whichever; the oldest must be before it can be received.
+        unread = [slot for slot in pending if slot[1] is None]
+        chance.shuffle(unread)
+        for slot in unread[: chance.randint(0, len(unread))]:
+            slot[1] = server.read(slot[0], asked_size)
+        if pending[0][1] is None:
+            pending[0][1] = server.read(pending[0][0], asked_size)
+        page = pending.popleft()[1]
+        new = dict.fromkeys(key for key in page.keys if key not in seen)
+        seen |= new
+        listing.receive(page, len(new))
+
+
+def start(n: int) -> list[int]:
+    return list(range(n))[::-1]
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("n", SIZES)
+def test_every_row_comes(n: int, base: int, link: str) -> None:
+    """Whatever the server's total and its largest page, however many rows arrive, one by one or beside each other.
+
+    Twice with the same habits: what one listing has learnt must not cut the next one short.
+    """
+    cases = itertools.product(
+        ("match", "page", "absent"), (0, 1, 2, 3), ((10, None), (1000, None), (1000, 10)), (1, 3, 8)
+    )
+    for seed, (total, arrivals, (asked_size, clamp), limit) in enumerate(cases):
+        habits = Habits()
+        for turn in (1, 2):
+            server = Server(start(n), base=base, link=link, total=total, arrivals=arrivals, clamp=clamp)
+            got = read_all(server, habits=habits, asked_size=asked_size, limit=limit, seed=seed)
+            missing = set(range(n)) - set(got)
+            assert not missing, (total, arrivals, asked_size, clamp, limit, turn)
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("base", [0, 1])
+def test_rows_come_in_the_servers_order(base: int, link: str) -> None:
+    for limit in (1, 8):
+        assert start(95) == read_all(Server(start(95), base=base, link=link), limit=limit, seed=7)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("base", [0, 1])
+def test_never_short_where_as_many_rows_arrive_as_a_page_holds(base: int, link: str, size: int) -> None:
+    """Then a listing may not end; it raises, but is never silently short, neither then nor the next time."""
+    cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), range(3))
+    for total, arrivals, limit, n, seed in cases:
+        habits = Habits()
+        for turn, now_arriving in ((1, arrivals), (2, 0), (3, arrivals)):
+            server = Server(start(n), base=base, link=link, total=total, arrivals=now_arriving)
+            try:
+                got = read_all(server, habits=habits, asked_size=size, limit=limit, seed=seed)
+            except AvePointPayloadError:
+                continue
+            missing = set(range(n)) - set(got)
+            assert not missing, (total, arrivals, limit, n, seed, turn)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_what_was_learnt_in_a_rush_does_no_harm_afterwards(base: int) -> None:
+    """A page number learnt while rows pour in must not make quiet listings fail ever after."""
+    for arrivals, n in itertools.product((1, 2, 3), (3, 7)):
+        habits = Habits()
+        try:
+            read_all(Server(start(n), base=base, arrivals=arrivals), habits=habits, asked_size=2)
+        except AvePointPayloadError:
+            pass
+        quiet = Server(start(n), base=base)
+        assert start(n) == read_all(quiet, habits=habits, asked_size=2), (arrivals, n, habits)
+
+
+def test_rows_that_slip_between_pages_read_beside_each_other() -> None:
+    """The last page is read first, then rows arrive: what moved from one to the other is found again."""
+    listing = pager()
+    rows = start(40)
+    seen: set[int] = set()
+
+    def take(fetch: Fetch, *, shift: int) -> None:
+        number = int(dict(fetch or ()).get("pageIndex", 0))
+        shifted = list(range(40, 40 + shift))[::-1] + rows
+        keys = tuple(shifted[number * 10 : number * 10 + 10])
+        listing.receive(Page(keys=keys, total=40, asked_size=10), len(set(keys) - seen))
+        seen.update(keys)
+
+    take(*listing.wanted(0, 8), shift=0)
+    take(*listing.wanted(0, 8), shift=0)
+    second, third = listing.wanted(0, 8)[:2]
+    take(second, shift=3)
+    take(third, shift=0)
+    take((("pageIndex", "4"),), shift=0)
+    assert {19, 18, 17} == seen & {19, 18, 17}
+    seen -= {19}
+    (again,) = listing.wanted(0, 8)
+    assert again is None
+    take(again, shift=3)
+    while fetches := listing.wanted(0, 8):
+        assert 1 == len(fetches)
+        take(fetches[0], shift=3)
+    assert set(range(43)) == seen
+
+
+def test_nothing_is_read_again_where_nothing_has_changed() -> None:
+    server = Server(start(45), total="match")
+    read_all(server, limit=8)
+    assert [None, "1", "2", "3", "4", None] == [query.get("pageindex") for query in server.asked]
+
+
+def test_one_by_one_nothing_is_read_twice() -> None:
+    server = Server(start(45), total="match")
+    read_all(server, limit=1)
+    assert [None, "1", "2", "3", "4"] == [query.get("pageindex") for query in server.asked]
+
+
+@pytest.mark.parametrize(
+    ("n", "base", "link", "total", "expected"),
+    [
+        (0, 0, "none", "match", [None]),
+        (0, 1, "empty", "absent", [None]),
+        (7, 0, "none", "match", [None, "1"]),
+        (7, 1, "none", "match", [None, "1", "2"]),
+        (20, 0, "none", "absent", [None, "1", "2"]),
+        (20, 1, "none", "absent", [None, "1", "2", "3"]),
+        (20, 1, "relative", "absent", [None, "2", "3"]),
+        (25, 1, "relative", "absent", [None, "2", "3"]),
+        (25, 0, "bare query", "match", [None, "1", "2"]),
+    ],
+)
+def test_which_pages_are_asked_for(
+    n: int, base: int, link: str, total: str, expected: list[str | None]
+) -> None:
+    """The first request names no page; the page after the last full one is asked for, no more."""
+    server = Server(start(n), base=base, link=link, total=total)
+    assert start(n) == read_all(server)
+    assert expected == [query.get("pageindex") for query in server.asked]
+
+
+def test_habits_spare_the_probe() -> None:
+    habits = Habits()
+    read_all(Server(start(25), base=1), habits=habits)
+    assert 1 == habits.first_number
+    server = Server(start(25), base=1)
+    read_all(server, habits=habits)
+    assert [None, "2", "3"] == [query.get("pageindex") for query in server.asked]
+
+
+def test_who_sends_links_is_not_asked_for_a_page_without_one() -> None:
+    habits = Habits()
+    read_all(Server(start(25), link="relative"), habits=habits)
+    assert habits.sends_links
+    server = Server(start(7), link="relative")
+    assert start(7) == read_all(server, habits=habits)
+    assert 1 == len(server.asked)
+
+
+def test_a_smaller_page_than_asked_for_shifts_nothing() -> None:
+    """From the second page on, as many rows are asked for as came the first time."""
+    server = Server(start(95), clamp=20, total="absent")
+    assert start(95) == read_all(server, asked_size=1000)
+    assert ["1000", "20", "20", "20", "20"] == [query["pagesize"] for query in server.asked]
+
+
+def test_pages_beside_each_other_never_exceed_the_limit_nor_the_total() -> None:
+    listing = pager()
+    assert [None] == listing.wanted(0, 8)
+    assert [] == listing.wanted(1, 8)
+    listing.receive(Page(keys=tuple(range(10)), link="?pageIndex=2&pageSize=10", total=45, asked_size=10), 10)
+    numbers = [dict(fetch or ())["pageIndex"] for fetch in listing.wanted(0, 8)]
+    assert ["2", "3", "4", "5"] == numbers
+    assert [] == listing.wanted(4, 8)
+    assert [] == listing.wanted(8, 8)
+
+
+def test_without_a_total_few_pages_are_read_ahead() -> None:
+    listing = pager()
+    listing.wanted(0, 8)
+    ahead = []
+    for number in range(7):
+        listing.receive(Page(keys=tuple(range(number * 10, number * 10 + 10)), link=f"?pageIndex={number + 1}", asked_size=10), 10)
+        ahead.append(len(listing.wanted(0, 8)))
+    assert [1, 1, 2, 3, 4, 5, 6] == ahead
+
+
+@pytest.mark.parametrize("total", [12, 60, 999])
+@pytest.mark.parametrize("base", [0, 1])
+def test_a_wrong_total_neither_cuts_short_nor_repeats(total: int, base: int) -> None:
+    """It is a hint; it may be another page's, or count what does not match."""
+
+    class Wrong(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            page = super().read(fetch, asked_size)
+            return Page(keys=page.keys, link=page.link, total=total, asked_size=asked_size)
+
+    for limit in (1, 8):
+        assert start(45) == read_all(Wrong(start(45), base=base), limit=limit)
+
+
+def test_a_total_that_promises_too_much_is_not_read_to_its_end() -> None:
+    """Rows are asked for until an empty page; a total may count every job there ever was."""
+
+    class Boasting(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            page = super().read(fetch, asked_size)
+            return Page(keys=page.keys, total=1_000_000, asked_size=asked_size)
+
+    server = Boasting(start(45))
+    assert start(45) == read_all(server, limit=8)
+    assert 30 > len(server.asked)
+
+
+# What raises
+
+
+@dataclass
+class Script:
+    """Pages given one after the other, the last one for ever."""
+
+    pages: list[dict[str, Any]]
+    count: int = 0
+
+    def read(self, _fetch: Fetch, asked_size: int) -> Page:
+        page = self.pages[min(self.count, len(self.pages) - 1)]
+        self.count += 1
+        return Page(**{"asked_size": asked_size, **page})
+
+
+TEN = tuple(range(10))
+
+
+@pytest.mark.parametrize(
+    ("pages", "problem"),
+    [
+        pytest.param(
+            [{"keys": TEN}], "sent the same page twice", id="one page whatever its number"
+        ),
+        pytest.param(
+            [{"keys": TEN, "link": "?pageIndex=1"}], "sent the same page twice", id="a link to itself"
+        ),
+        pytest.param(
+            [{"keys": TEN, "link": "token"}, {"keys": (10, 11), "link": "token"}],
+            "sent the same next link twice",
+            id="the same token for ever",
+        ),
+        pytest.param(
+            [{"keys": (1, 2), "link": "?skiptoken=a"}, {"keys": (3, 4), "link": "?skiptoken=b"}, {"keys": (5,), "link": "?skiptoken=a"}],
+            "sent the same next link twice",
+            id="links in a circle",
+        ),
+        pytest.param(
+            [{"keys": TEN, "link": "a"}, {"keys": TEN, "link": "b"}],
+            "sent the same page twice",
+            id="links go on, rows do not",
+        ),
+        pytest.param([{"keys": (1,), "link": "a"}, {"keys": (2,), "link": "b"}, {"keys": (1,), "link": "c"}], "sent the same page twice", id="pages in a circle"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("limit", [1, 8])
+def test_a_server_that_goes_round_in_circles(pages: list[dict[str, Any]], problem: str, limit: int) -> None:
+    with pytest.raises(AvePointPayloadError) as caught:
+        read_all(Script(pages), limit=limit)
+    assert f"Listing jobs: the server {problem}. The listing is given up rather than cut short." == str(
+        caught.value
+    )
+
+
+def test_pages_without_a_new_row() -> None:
+    """Repeated rows in ever other orders: arrivals explain a few such pages, not a dozen."""
+    orders = itertools.permutations(range(5))
+    pages = [{"keys": keys, "link": f"token{i}"} for i, keys in zip(range(50), orders, strict=False)]
+    script = Script(pages)
+    with pytest.raises(AvePointPayloadError, match="sent 11 pages in a row without a new row"):
+        read_all(script)
+    assert 12 == script.count
+
+
+def test_a_few_pages_without_a_new_row_are_borne() -> None:
+    orders = itertools.permutations(range(5))
+    pages = [{"keys": keys, "link": f"token{i}"} for i, keys in zip(range(11), orders, strict=False)]
+    assert [0, 1, 2, 3, 4, 5] == read_all(Script([*pages, {"keys": (5,)}]))
+
+
+def test_a_listing_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MAX_PAGES", 50)
+    with pytest.raises(AvePointPayloadError, match="did not end within 50 pages"):
+        read_all(Script([{"keys": (i,), "link": f"token{i}"} for i in range(100)]))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere.example/jobs?pageIndex=2",
+        "https://graph.example.evil.example/jobs?pageIndex=2",
+        "https://graph.example@evil.example/jobs?pageIndex=2",
+        "http://graph.example/jobs?pageIndex=2",
+        "https://graph.example:8443/jobs?pageIndex=2",
+        "https://graph.example:80/jobs?pageIndex=2",
+        "//elsewhere.example/jobs?pageIndex=2",
+        "ftp://graph.example/jobs?pageIndex=2",
+        "file:///jobs?pageIndex=2",
+        "javascript://%0aalert(1)?pageIndex=2",
+    ],
+)
+def test_a_link_elsewhere(link: str) -> None:
+    with pytest.raises(AvePointPayloadError, match="to another address than the connection's"):
+        read_all(Script([{"keys": TEN, "link": link}]))
+
+
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [
+        ("/jobs", "without a query"),
+        ("https://graph.example/jobs", "without a query"),
+        ("/jobs?", "without a query"),
+        ("https://[::1", "cannot be read"),
+        ("https://graph.example:port/jobs?x=1", "cannot be read"),
+        (5, "that is a int"),
+        (True, "that is a bool"),
+        ({"href": "x"}, "that is a dict"),
+        (["x"], "that is a list"),
+    ],
+)
+def test_a_link_that_leads_nowhere(link: object, problem: str) -> None:
+    with pytest.raises(AvePointPayloadError, match=problem):
+        read_all(Script([{"keys": TEN, "link": link}]))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://" + "x" * 5000 + ".example/?a=1",
+        "https://ev\x1b[2Kil.example/?a=1",
+        "https://e\u2028vil.example/?a=1",
+        "https://graph.example:" + "9" * 5000 + "/?a=1",
+    ],
+    ids=["long", "escape", "line separator", "port"],
+)
+def test_a_message_about_a_link_is_one_bounded_line(link: str) -> None:
+    with pytest.raises(AvePointPayloadError) as caught:
+        read_all(Script([{"keys": TEN, "link": link}]))
+    assert 1500 > len(str(caught.value))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "link"),
+    [
+        ("https://graph.example", "https://graph.example:443/jobs?pageIndex=1"),
+        ("https://graph.example:443", "https://graph.example/jobs?pageIndex=1"),
+        ("https://graph.example", "HTTPS://GRAPH.example/jobs?pageIndex=1"),
+        ("https://Graph.example/prefix", "https://graph.example/other?pageIndex=1"),
+        ("http://127.0.0.1:80", "http://127.0.0.1/jobs?pageIndex=1"),
+        ("http://[::1]:8080", "http://[::1]:8080/jobs?pageIndex=1"),
+        ("https://graph.example", "//graph.example/jobs?pageIndex=1"),
+    ],
+)
+def test_the_same_address_in_another_spelling(base_url: str, link: str) -> None:
+    listing = pager(base_url=base_url)
+    listing.wanted(0, 1)
+    listing.receive(Page(keys=(1,), link=link, asked_size=10), 1)
+    assert [(("pageIndex", "1"),)] == listing.wanted(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("abc%2Fd%2Bef%3D", (("skiptoken", "abc/d+ef="),)),
+        ("plain-token", (("skiptoken", "plain-token"),)),
+        ("?skiptoken=abc%2Fd%2Bef", (("skiptoken", "abc/d+ef"),)),
+        ("?a=1&b=&a=2", (("a", "1"), ("b", ""), ("a", "2"))),
+        ("/jobs?after=x%20y", (("after", "x y"),)),
+    ],
+)
+def test_the_query_of_a_link_is_decoded_once(link: str, expected: tuple[tuple[str, str], ...]) -> None:
+    """The driver encodes it again: encoded twice, a token is another one."""
+    listing = pager()
+    listing.wanted(0, 1)
+    listing.receive(Page(keys=(1,), link=link, asked_size=10), 1)
+    assert [expected] == listing.wanted(0, 1)
+    assert unquote(quote(expected[0][1], safe="")) == expected[0][1]
+
+
+def test_a_link_without_a_number_is_followed_one_by_one() -> None:
+    """A total tempts to read ahead, but only links know the way."""
+    server = Server(start(95), link="token", total="match")
+    assert start(95) == read_all(server, limit=8)
+    assert ["10", "20", "30"] == [query["skiptoken"].removeprefix("/+") for query in server.asked[1:4]]
+
+
+def test_a_short_page_with_a_link_is_not_the_end() -> None:
+    """A server may filter after it has cut: the link says that more follows."""
+    pages = [
+        {"keys": (1, 2), "link": "?pageIndex=1&pageSize=10"},
+        {"keys": (3,), "link": "?pageIndex=2&pageSize=10"},
+        {"keys": (), "link": "?pageIndex=3&pageSize=10"},
+        {"keys": (4, 5), "link": ""},
+    ]
+    assert [1, 2, 3, 4, 5] == read_all(Script(pages))
+
+
+def test_wanted_is_empty_once_all_has_come() -> None:
+    listing = pager()
+    listing.wanted(0, 8)
+    listing.receive(Page(keys=(), asked_size=10), 0)
+    assert Mode.DONE is listing.mode
+    assert [] == listing.wanted(0, 8)
+
+
+@pytest.mark.parametrize(
+    ("own", "pages", "expected"),
+    [
+        ([("type", "1")], (("pageIndex", "2"),), (("type", "1"), ("pageIndex", "2"))),
+        ([("type", "1")], (("Type", "2"), ("pageIndex", "2")), (("type", "1"), ("pageIndex", "2"))),
+        ([], (), ()),
+    ],
+)
+def test_a_link_does_not_change_the_question(
+    own: list[tuple[str, str]], pages: paging.Pairs, expected: paging.Pairs
+) -> None:
+    assert expected == merge_parameters(own, pages)

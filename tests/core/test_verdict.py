@@ -1,0 +1,1589 @@
+"""The verdict, sentence by sentence of its contract: one table of cases, a second opinion, and two laws."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from types import EllipsisType
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.rows import RowReader
+from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, judge
+from airflow_provider_avepoint.products.m365 import M365
+
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
+WEEK = 7 * 24
+
+
+def ago(hours: float) -> datetime:
+    """Return the time *hours* before NOW."""
+    return NOW - hours * HOUR
+
+
+def make_job(product: str, start: float | datetime | None, state: str, **given: Any) -> BackupJob:
+    """Return a job that started *start* hours ago, called ``state@start`` unless told otherwise."""
+    name = f"{state}@{start:g}" if isinstance(start, (int, float)) else f"{state}@{start and start.time()}"
+    fields = {
+        "product": product,
+        "job_id": name,
+        "job_type": "backup",
+        "state": JobState(state),
+        "raw_state": state,
+        "started_at": ago(start) if isinstance(start, (int, float)) else start,
+    }
+    return BackupJob(**(fields | given))
+
+
+def d365(start: float | datetime | None, state: str = "success", **given: Any) -> BackupJob:
+    """Return a job of Dynamics 365: of organisation a and the module CE, unless told otherwise."""
+    given = {"org": "a", "module": "customer_engagement"} | given
+    named = {"organization_id": given.pop("org"), "workload": given.pop("module")}
+    return make_job("dynamics365", start, state, **(named | given))
+
+
+def m365(
+    start: float | datetime | None, state: str = "success", workload: str | None = "teams", **given: Any
+) -> BackupJob:
+    """Return a job of Microsoft 365 that was asked for as *workload*; None: as all of them together."""
+    return make_job("m365", start, state, **({"workload": workload} | given))
+
+
+def legacy(start: float, state: str = "success", workload: str | None = "teams", **given: Any) -> BackupJob:
+    return make_job("m365_legacy", start, state, **({"workload": workload} | given))
+
+
+def entities(total: int | None, failed: int | None) -> dict[str, Counts]:
+    return {"counts": Counts(total=total, failed=failed)}
+
+
+def records(total: int | None, failed: int | None) -> dict[str, Counts]:
+    return {"record_counts": Counts(total=total, failed=failed)}
+
+
+def exclude(until: str, **scope: str) -> list[dict[str, str]]:
+    return [{**scope, "until": until, "reason": "moved to another tenant"}]
+
+
+def label(scope: ScopeVerdict) -> str:
+    """Return a scope as the table writes it: organisation/workload/location, "-" where there is none."""
+    return "/".join(part or "-" for part in scope.scope.as_dict().values())
+
+
+def reasons_of(verdict: Verdict) -> dict[str, str]:
+    return {label(scope): scope.reason.value for scope in verdict.scopes}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table. What is left out is not looked at; *job* to *age* are the only scope's.
+
+    :param reason: the verdict's; it passes if and only if this is ``passed``.
+    :param policy: arguments; ``max_age`` is 24 hours unless one of the two is given.
+    :param scopes: every scope and its reason.
+    """
+
+    name: str
+    jobs: list[BackupJob]
+    reason: str
+    _: KW_ONLY
+    policy: dict[str, Any] = field(default_factory=dict)
+    scopes: dict[str, str] | None = None
+    job: str | EllipsisType | None = ...
+    open_jobs: set[str] | None = None
+    age: float | EllipsisType | None = ...
+    settled: bool | None = None
+    now: datetime = NOW
+
+    def judge(self, jobs: Iterable[BackupJob] | None = None) -> Verdict:
+        product = self.jobs[0].product if self.jobs else "dynamics365"
+        policy: dict[str, Any] = {"product": product} | self.policy
+        if not policy.keys() & {"started_after", "max_age"}:
+            policy["max_age"] = 24 * HOUR
+        return judge(self.jobs if jobs is None else jobs, Policy(**policy), self.now)
+
+
+A_CE = "a/customer_engagement/-"
+A_UO = "a/unified_operations/-"
+B_CE = "b/customer_engagement/-"
+UO = "unified_operations"
+
+SCOPES = [
+    Case(
+        "Dynamics 365: one good backup",
+        [d365(2)],
+        "passed",
+        scopes={A_CE: "passed"},
+        job="success@2",
+        open_jobs=set(),
+        age=7200,
+        settled=False,
+    ),
+    Case("Microsoft 365: one good backup", [m365(2)], "passed", scopes={"-/teams/-": "passed"}),
+    Case("the older API: one good backup", [legacy(2)], "passed", scopes={"-/teams/-": "passed"}),
+    Case("no rows at all", [], "missed", scopes={}, settled=False),
+    Case("no rows at all, Microsoft 365", [], "missed", policy={"product": "m365"}, scopes={}),
+    Case(
+        "two organisations, both good",
+        [d365(2), d365(3, org="b")],
+        "passed",
+        scopes={A_CE: "passed", B_CE: "passed"},
+    ),
+    Case(
+        "one organisation's success does not hide another's failure",
+        [d365(2), d365(3, "failed", org="b")],
+        "failed",
+        scopes={A_CE: "passed", B_CE: "failed"},
+    ),
+    Case(
+        "one organisation's success does not hide that another's backup no longer runs",
+        [d365(2), d365(60, org="b")],
+        "stale",
+        scopes={A_CE: "passed", B_CE: "stale"},
+    ),
+    Case(
+        "one module's success does not hide another's failure",
+        [d365(2), d365(3, "failed", module=UO)],
+        "failed",
+        scopes={A_CE: "passed", A_UO: "failed"},
+    ),
+    Case(
+        "rows without module are a scope of their own",
+        [d365(2), d365(3, "failed", module=None)],
+        "failed",
+        scopes={A_CE: "passed", "a/-/-": "failed"},
+    ),
+    Case(
+        "a module that nobody documented is a scope of its own",
+        [d365(2), d365(3, "failed", module="power_platform")],
+        "failed",
+        scopes={A_CE: "passed", "a/power_platform/-": "failed"},
+    ),
+    Case(
+        "rows without organisation are a scope of their own",
+        [d365(2), d365(3, "failed", org=None)],
+        "failed",
+        scopes={A_CE: "passed", "-/customer_engagement/-": "failed"},
+    ),
+    Case(
+        "an organisation is the same in either case and with braces",
+        [d365(3, "failed", org="{ABC}"), d365(2, org="abc")],
+        "passed",
+        policy={"organization_ids": "Abc"},
+        scopes={"Abc/customer_engagement/-": "passed"},
+    ),
+    Case(
+        "object types are scopes",
+        [m365(2), m365(2, "failed", "onedrive")],
+        "failed",
+        scopes={"-/teams/-": "passed", "-/onedrive/-": "failed"},
+    ),
+    Case(
+        "the older API's object types are scopes",
+        [legacy(2), legacy(2, "failed", "onedrive")],
+        "failed",
+        scopes={"-/teams/-": "passed", "-/onedrive/-": "failed"},
+    ),
+    Case(
+        "rows that no object type claims are the scope other, and judged",
+        [m365(2), m365(2, "failed", None)],
+        "failed",
+        scopes={"-/teams/-": "passed", "-/other/-": "failed"},
+    ),
+    Case(
+        "the older API's unclaimed rows are the scope other",
+        [legacy(2, workload=None)],
+        "passed",
+        scopes={"-/other/-": "passed"},
+    ),
+    Case(
+        "a row that an object type claims is not other too",
+        [m365(2, job_id="1"), m365(2, workload=None, job_id="1")],
+        "passed",
+        scopes={"-/teams/-": "passed"},
+    ),
+    Case(
+        "a claimed row that went on between the two questions is not other too",
+        [m365(2, "running", None, job_id="1"), m365(2, job_id="1")],
+        "passed",
+        scopes={"-/teams/-": "passed"},
+    ),
+    Case(
+        "what is claimed in one location is not claimed in another",
+        [m365(2, job_id="1", location="NAM"), m365(2, "failed", None, job_id="1", location="EUR")],
+        "failed",
+        scopes={"-/teams/NAM": "passed", "-/other/EUR": "failed"},
+    ),
+    Case(
+        "a row that two object types claim counts in both",
+        [m365(2, "failed", each, job_id="1") for each in ("teams", "onedrive")],
+        "failed",
+        scopes={"-/teams/-": "failed", "-/onedrive/-": "failed"},
+    ),
+    Case(
+        "locations are scopes",
+        [m365(2, location="NAM"), m365(2, "failed", location="EUR")],
+        "failed",
+        scopes={"-/teams/NAM": "passed", "-/teams/EUR": "failed"},
+    ),
+    Case(
+        "a job listed while it ran and again when it had ended has ended",
+        [d365(2, "running", job_id="1"), d365(2, job_id="1")],
+        "passed",
+        job="1",
+        open_jobs=set(),
+    ),
+    Case(
+        "the same, listed the other way round",
+        [d365(2, job_id="1"), d365(2, "running", job_id="1")],
+        "passed",
+        job="1",
+        open_jobs=set(),
+    ),
+    Case(
+        "the same job id in two organisations is two jobs",
+        [d365(2, job_id="1"), d365(2, "failed", org="b", job_id="1")],
+        "failed",
+        scopes={A_CE: "passed", B_CE: "failed"},
+    ),
+    Case(
+        "the same job id in two modules is two jobs",
+        [d365(2, job_id="1"), d365(2, "failed", module=UO, job_id="1")],
+        "failed",
+        scopes={A_CE: "passed", A_UO: "failed"},
+    ),
+    Case(
+        "rows of other products are nobody's scope",
+        [d365(2), m365(2, "failed"), make_job("dynamics", 1, "failed")],
+        "passed",
+        scopes={A_CE: "passed"},
+    ),
+    Case(
+        "rows of the newer Microsoft 365 API are not the older one's",
+        [m365(2)],
+        "missed",
+        policy={"product": "m365_legacy"},
+        scopes={},
+    ),
+]
+
+LISTS = [
+    Case(
+        "an expected organisation that is absent is missed",
+        [d365(2)],
+        "missed",
+        policy={"organization_ids": ["a", "b"]},
+        scopes={A_CE: "passed", "b/-/-": "missed"},
+        settled=False,
+    ),
+    Case(
+        "every expected organisation is absent",
+        [],
+        "missed",
+        policy={"organization_ids": ["a", "b"]},
+        scopes={"a/-/-": "missed", "b/-/-": "missed"},
+    ),
+    Case(
+        "organisations beside the list are left out",
+        [d365(2), d365(2, "failed", org="b"), d365(2, "failed", org=None)],
+        "passed",
+        policy={"organization_ids": "a"},
+        scopes={A_CE: "passed"},
+    ),
+    Case(
+        "a listed organisation is still split by module",
+        [d365(2), d365(2, "failed", module=UO)],
+        "failed",
+        policy={"organization_ids": ["a"]},
+        scopes={A_CE: "passed", A_UO: "failed"},
+    ),
+    Case(
+        "a listed organisation is still expected in a module seen in the look-back",
+        [d365(2), d365(60, module=UO)],
+        "stale",
+        policy={"organization_ids": ["a"]},
+        scopes={A_CE: "passed", A_UO: "stale"},
+    ),
+    Case(
+        "an expected module that is absent is missed",
+        [d365(2)],
+        "missed",
+        policy={"object_types": ["customer_engagement", UO]},
+        scopes={A_CE: "passed", "-/unified_operations/-": "missed"},
+    ),
+    Case(
+        "modules beside the list are left out, and the organisations still split",
+        [d365(2), d365(2, "failed", module=UO), d365(2, "failed", org="b")],
+        "failed",
+        policy={"object_types": "customer_engagement"},
+        scopes={A_CE: "passed", B_CE: "failed"},
+    ),
+    Case(
+        "with two lists, each of one is expected in each of the other",
+        [d365(2), d365(2, module=UO), d365(2, org="b")],
+        "missed",
+        policy={"organization_ids": ["a", "b"], "object_types": ["customer_engagement", UO]},
+        scopes={A_CE: "passed", A_UO: "passed", B_CE: "passed", "b/unified_operations/-": "missed"},
+    ),
+    Case(
+        "an expected object type that is absent is missed",
+        [m365(2)],
+        "missed",
+        policy={"object_types": ["teams", "exchange_online"]},
+        scopes={"-/teams/-": "passed", "-/exchange_online/-": "missed"},
+    ),
+    Case(
+        "object types beside the list are left out, other among them",
+        [m365(2), m365(2, "failed", "onedrive"), m365(1, "failed", None)],
+        "passed",
+        policy={"object_types": "teams"},
+        scopes={"-/teams/-": "passed"},
+    ),
+    Case(
+        "an expected location that is absent is missed",
+        [m365(2, location="NAM")],
+        "missed",
+        policy={"locations": ["NAM", "EUR"]},
+        scopes={"-/teams/NAM": "passed", "-/-/EUR": "missed"},
+    ),
+    Case(
+        "each object type is expected in each location",
+        [m365(2, location="NAM"), m365(2, "success", "onedrive", location="EUR")],
+        "missed",
+        policy={"locations": ["NAM", "EUR"], "object_types": ["teams", "onedrive"]},
+        scopes={
+            "-/teams/NAM": "passed",
+            "-/onedrive/EUR": "passed",
+            "-/teams/EUR": "missed",
+            "-/onedrive/NAM": "missed",
+        },
+    ),
+    Case(
+        "locations beside the list, and rows of no location, are left out",
+        [m365(2, location="EUR"), m365(2)],
+        "missed",
+        policy={"locations": "NAM"},
+        scopes={"-/-/NAM": "missed"},
+        job=None,
+        age=None,
+    ),
+    Case(
+        "an expected organisation seen in the look-back only is stale",
+        [d365(60)],
+        "stale",
+        policy={"organization_ids": "a"},
+        scopes={A_CE: "stale"},
+    ),
+    Case(
+        "an expected organisation not seen even in the look-back is missed",
+        [d365(24 + WEEK + 1)],
+        "missed",
+        policy={"organization_ids": "a"},
+        scopes={"a/-/-": "missed"},
+        job=None,
+    ),
+]
+
+LOOK_BACK = [
+    Case(
+        "a scope seen in the look-back is expected, and stale",
+        [d365(60), d365(90)],
+        "stale",
+        job="success@60",
+        age=60 * 3600,
+        settled=False,
+    ),
+    Case("seen just within the look-back", [d365(24 + WEEK)], "stale", scopes={A_CE: "stale"}),
+    Case("seen just before the look-back", [d365(ago(24 + WEEK) - MICROSECOND)], "missed", scopes={}),
+    Case(
+        "the look-back is counted from the window's start, not from now",
+        [d365(40 + WEEK)],
+        "stale",
+        policy={"started_after": ago(48)},
+        scopes={A_CE: "stale"},
+    ),
+    Case(
+        "a shorter look-back expects less",
+        [d365(2), d365(60, org="b")],
+        "passed",
+        policy={"expect_seen_within": 24 * HOUR},
+        scopes={A_CE: "passed"},
+    ),
+    Case(
+        "a longer look-back expects more",
+        [d365(2), d365(24 + WEEK + 1, org="b")],
+        "stale",
+        policy={"expect_seen_within": timedelta(days=30)},
+        scopes={A_CE: "passed", B_CE: "stale"},
+    ),
+    Case(
+        "without look-back only the window tells what to expect",
+        [d365(2), d365(25, org="b")],
+        "passed",
+        policy={"expect_seen_within": None},
+        scopes={A_CE: "passed"},
+    ),
+    Case(
+        "without look-back the window's scopes are judged all the same",
+        [d365(2), d365(3, "failed", org="b")],
+        "failed",
+        policy={"expect_seen_within": None},
+        scopes={A_CE: "passed", B_CE: "failed"},
+    ),
+    Case(
+        "without look-back an empty window is missed",
+        [d365(25)],
+        "missed",
+        policy={"expect_seen_within": None},
+        scopes={},
+    ),
+    Case(
+        "without look-back a listed scope with an empty window is missed",
+        [d365(25)],
+        "missed",
+        policy={"expect_seen_within": None, "organization_ids": "a"},
+        scopes={"a/-/-": "missed"},
+        job=None,
+    ),
+    *(
+        Case(
+            f"any row in the look-back makes a scope expected: {state}",
+            [d365(2), d365(60, state, org="b")],
+            "stale",
+            scopes={A_CE: "passed", B_CE: "stale"},
+        )
+        for state in ("failed", "partial", "skipped", "stopped", "running", "waiting", "unknown")
+    ),
+    Case(
+        "a restore in the look-back makes nothing expected",
+        [d365(2), d365(60, org="b", job_type="restore")],
+        "passed",
+        scopes={A_CE: "passed"},
+    ),
+]
+
+BOTH = [d365(2), d365(3, "failed", org="b")]
+EXCLUSIONS = [
+    Case(
+        "an excluded organisation is shown, not judged",
+        BOTH,
+        "passed",
+        policy={"exclude": exclude("2026-11-23", organization_id="b")},
+        scopes={A_CE: "passed", B_CE: "excluded"},
+        settled=False,
+    ),
+    Case(
+        "on the day until it is judged",
+        BOTH,
+        "failed",
+        policy={"exclude": exclude("2026-11-22", organization_id="b")},
+        scopes={A_CE: "passed", B_CE: "failed"},
+    ),
+    Case(
+        "a moment before the day until it is not",
+        BOTH,
+        "passed",
+        policy={"exclude": exclude("2026-11-23", organization_id="b")},
+        now=datetime(2026, 11, 22, 23, 59, 59, 999999, tzinfo=UTC),
+    ),
+    Case(
+        "from midnight of the day until it is judged",
+        BOTH,
+        "failed",
+        policy={"exclude": exclude("2026-11-23", organization_id="b")},
+        now=datetime(2026, 11, 23, tzinfo=UTC),
+    ),
+    Case(
+        "the day is UTC's: already begun there, though not where the clock stands",
+        BOTH,
+        "failed",
+        policy={"exclude": exclude("2026-11-23", organization_id="b")},
+        now=datetime(2026, 11, 22, 21, tzinfo=timezone(-5 * HOUR)),
+    ),
+    Case(
+        "the day is UTC's: not yet begun there, though it has where the clock stands",
+        BOTH,
+        "passed",
+        policy={"exclude": exclude("2026-11-23", organization_id="b")},
+        now=datetime(2026, 11, 23, 2, tzinfo=timezone(5 * HOUR)),
+    ),
+    Case(
+        "an excluded organisation is so in every module",
+        [d365(2), d365(60, org="b"), d365(2, "failed", org="b", module=UO)],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", organization_id="b")},
+        scopes={A_CE: "passed", B_CE: "excluded", "b/unified_operations/-": "excluded"},
+    ),
+    Case(
+        "an excluded module is so in every organisation",
+        [d365(2), d365(3, "failed", module=UO), d365(3, "failed", org="b", module=UO)],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", workload=UO)},
+        scopes={A_CE: "passed", A_UO: "excluded", "b/unified_operations/-": "excluded"},
+    ),
+    Case(
+        "an excluded object type",
+        [m365(2), m365(3, "failed", "onedrive")],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", workload="onedrive")},
+        scopes={"-/teams/-": "passed", "-/onedrive/-": "excluded"},
+    ),
+    Case(
+        "the scope other can be excluded",
+        [m365(2), m365(3, "failed", None)],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", workload="other")},
+        scopes={"-/teams/-": "passed", "-/other/-": "excluded"},
+    ),
+    Case(
+        "an exclusion of one scope excuses no other",
+        BOTH,
+        "failed",
+        policy={"exclude": exclude("2027-01-01", organization_id="a")},
+        scopes={A_CE: "excluded", B_CE: "failed"},
+    ),
+    Case(
+        "an expected scope without rows can be excluded",
+        [d365(2)],
+        "passed",
+        policy={"organization_ids": ["a", "b"], "exclude": exclude("2027-01-01", organization_id="b")},
+        scopes={A_CE: "passed", "b/-/-": "excluded"},
+    ),
+    Case(
+        "an excluded scope's clock does not matter",
+        [d365(2), d365(-1, org="b")],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", organization_id="b")},
+        scopes={A_CE: "passed", B_CE: "excluded"},
+    ),
+    Case(
+        "where everything is excluded nothing is verified",
+        [d365(2)],
+        "missed",
+        policy={"exclude": exclude("2027-01-01", organization_id="a")},
+        scopes={A_CE: "excluded"},
+    ),
+]
+
+JOB_TYPES = [
+    *(
+        Case(
+            f"a newer successful {kind} does not stand for a backup",
+            [d365(5, "failed"), d365(2, job_type=kind)],
+            "failed",
+            job="failed@5",
+        )
+        for kind in ("restore", "dryrun", "retention", "audit_backup", "export")
+    ),
+    Case(
+        "a newer failed restore does not spoil a backup",
+        [d365(5), d365(2, "failed", job_type="restore")],
+        "passed",
+        job="success@5",
+    ),
+    Case(
+        "restores, retentions and exports alone are missed",
+        [d365(2, job_type=kind) for kind in ("restore", "retention", "export")],
+        "missed",
+        scopes={},
+    ),
+    Case(
+        "a running restore is no open job",
+        [d365(5), d365(2, "running", job_type="restore")],
+        "passed",
+        open_jobs=set(),
+    ),
+    Case("a row without job type is no backup", [d365(2, job_type=None)], "missed", scopes={}),
+    Case(
+        "job types in a list all count",
+        [d365(5, "failed"), d365(2, job_type="audit_backup")],
+        "passed",
+        policy={"job_type": ["backup", "audit_backup"]},
+        job="success@2",
+    ),
+    Case(
+        "a job type by name is the only one that counts",
+        [d365(2), d365(5, "failed", job_type="audit_backup")],
+        "failed",
+        policy={"job_type": "audit_backup"},
+        job="failed@5",
+    ),
+]
+
+WORSE_AND_BETTER = [d365(9, "partial"), d365(7, "failed"), d365(5), d365(3, "failed"), d365(1, "partial")]
+DECIDE_BY = [
+    Case("newest: a success after a failure", [d365(5, "failed"), d365(2)], "passed", job="success@2"),
+    Case(
+        "newest: a failure after a success",
+        [d365(5), d365(2, "failed")],
+        "failed",
+        job="failed@2",
+        age=7200,
+        settled=True,
+    ),
+    Case("newest of five", WORSE_AND_BETTER, "partial", job="partial@1", settled=True),
+    Case(
+        "any: a failure after a success",
+        [d365(5), d365(2, "failed")],
+        "passed",
+        policy={"decide_by": "any"},
+        job="success@5",
+        age=5 * 3600,
+    ),
+    Case("any of five", WORSE_AND_BETTER, "passed", policy={"decide_by": "any"}, job="success@5"),
+    Case(
+        "any: none is good",
+        [d365(5, "failed"), d365(2, "failed")],
+        "failed",
+        policy={"decide_by": "any"},
+        settled=True,
+    ),
+    Case(
+        "any: the good one is older than the window",
+        [d365(25), d365(2, "failed")],
+        "failed",
+        policy={"decide_by": "any"},
+        job="failed@2",
+    ),
+    Case(
+        "any: a partial one within the limit is good",
+        [d365(5, "partial", **entities(10, 1)), d365(2, "failed")],
+        "passed",
+        policy={"decide_by": "any", "max_failed": 1},
+        job="partial@5",
+    ),
+    Case("all: every one is good", [d365(5), d365(2)], "passed", policy={"decide_by": "all"}),
+    Case(
+        "all: a failure between successes",
+        [d365(7), d365(5, "failed"), d365(2)],
+        "failed",
+        policy={"decide_by": "all"},
+        job="failed@5",
+        settled=True,
+    ),
+    Case("all: the worst of five", WORSE_AND_BETTER, "failed", policy={"decide_by": "all"}),
+    Case(
+        "all: a failure older than the window does not count",
+        [d365(25, "failed"), d365(5), d365(2)],
+        "passed",
+        policy={"decide_by": "all"},
+    ),
+    Case(
+        "all: skipped, stopped, waiting and running ones are no failures",
+        [d365(9 - 2 * n, state) for n, state in enumerate(("skipped", "stopped", "waiting", "running"))]
+        + [d365(4)],
+        "passed",
+        policy={"decide_by": "all"},
+        job="success@4",
+    ),
+    Case(
+        "all: a partial one within the limit is good",
+        [d365(5, "partial", **entities(10, 1)), d365(2)],
+        "passed",
+        policy={"decide_by": "all", "max_failed": 1},
+    ),
+    Case(
+        "Microsoft 365 rows do not say their organisation: all by default",
+        [m365(5, "failed"), m365(2)],
+        "failed",
+        job="failed@5",
+    ),
+    Case(
+        "the older API's rows do not say it either",
+        [legacy(5, "partial"), legacy(2)],
+        "partial",
+        job="partial@5",
+    ),
+    Case(
+        "Microsoft 365, newest by the user's word",
+        [m365(5, "failed"), m365(2)],
+        "passed",
+        policy={"decide_by": "newest"},
+        job="success@2",
+    ),
+    Case(
+        "Microsoft 365, any by the user's word",
+        [m365(5), m365(2, "failed")],
+        "passed",
+        policy={"decide_by": "any"},
+        job="success@5",
+    ),
+    Case(
+        "the default goes by what the rows say, scope by scope",
+        [d365(5, "failed"), d365(2), d365(5, "failed", org=None), d365(2, org=None)],
+        "failed",
+        scopes={A_CE: "passed", "-/customer_engagement/-": "failed"},
+    ),
+    Case(
+        "rows without organisation, newest by the user's word",
+        [d365(5, "failed", org=None), d365(2, org=None)],
+        "passed",
+        policy={"decide_by": "newest"},
+    ),
+]
+
+TIES = [
+    Case("a tie: failed is newer than success", [d365(2), d365(2, "failed")], "failed"),
+    Case("a tie: partial is newer than success", [d365(2), d365(2, "partial")], "partial"),
+    Case("a tie: failed is newer than partial", [d365(2, "failed"), d365(2, "partial")], "failed"),
+    Case(
+        "a tie: a state not understood is newer than success", [d365(2), d365(2, "unknown")], "unknown_state"
+    ),
+    Case(
+        "a tie: a success with failed entities is newer than one without",
+        [d365(2, job_id="1", **entities(10, 1)), d365(2, job_id="2")],
+        "partial",
+        job="1",
+    ),
+    Case(
+        "a tie: a success with failed records is newer than one without",
+        [d365(2, job_id="1"), d365(2, job_id="2", **records(10, 1))],
+        "partial",
+        job="2",
+    ),
+    Case(
+        "a tie: of two partial ones the one beyond the limit is newer",
+        [
+            d365(2, "partial", job_id="1", **entities(100, 50)),
+            d365(2, "partial", job_id="2", **entities(100, 1)),
+        ],
+        "partial",
+        policy={"max_failed": 5},
+        job="1",
+    ),
+    Case(
+        "a tie: the same, listed the other way round",
+        [
+            d365(2, "partial", job_id="2", **entities(100, 1)),
+            d365(2, "partial", job_id="1", **entities(100, 50)),
+        ],
+        "partial",
+        policy={"max_failed": 5},
+        job="1",
+    ),
+    Case(
+        "a tie: the same, a success with failed objects beside a partial one within the limit",
+        [
+            d365(2, "partial", job_id="2", **entities(100, 1)),
+            d365(2, "success", job_id="1", **records(100, 50)),
+        ],
+        "partial",
+        policy={"max_failed": 5},
+        job="1",
+    ),
+    Case(
+        "a tie: a running one changes nothing",
+        [d365(2), d365(2, "running")],
+        "passed",
+        open_jobs={"running@2"},
+    ),
+    Case("a tie: a skipped one is looked through", [d365(2), d365(2, "skipped")], "passed", job="success@2"),
+]
+
+NO_START = [
+    Case("running without start", [d365(None, "running")], "running", age=None, open_jobs={"running@None"}),
+    Case(
+        "waiting without start is newer, and changes nothing",
+        [d365(2), d365(None, "waiting")],
+        "passed",
+        job="success@2",
+        open_jobs={"waiting@None"},
+    ),
+    Case(
+        "running without start is newer than a failure, which it may mend",
+        [d365(2, "failed"), d365(None, "running")],
+        "failed",
+        job="failed@2",
+        settled=False,
+    ),
+    Case(
+        "running without start and, so the row says, with a finish is still a newer running one",
+        [d365(2, "failed"), d365(None, "running", finished_at=ago(9))],
+        "failed",
+        settled=False,
+        open_jobs={"running@None"},
+    ),
+    Case(
+        "ended without start: its finish stands for it", [d365(None, finished_at=ago(2))], "passed", age=7200
+    ),
+    Case("ended without start, finished on the window's edge", [d365(None, finished_at=ago(24))], "passed"),
+    Case(
+        "ended without start, finished before the window",
+        [d365(None, finished_at=ago(25))],
+        "stale",
+        age=25 * 3600,
+    ),
+    Case(
+        "ended without start, finished before the look-back",
+        [d365(None, finished_at=ago(24 + WEEK + 1))],
+        "missed",
+        scopes={},
+    ),
+    Case(
+        "ended without start is ordered by its finish: older",
+        [d365(None, finished_at=ago(3)), d365(2, "failed")],
+        "failed",
+    ),
+    Case(
+        "ended without start is ordered by its finish: newer",
+        [d365(None, finished_at=ago(1)), d365(2, "failed")],
+        "passed",
+        job="success@None",
+    ),
+    Case(
+        "a start is a start, however late the finish",
+        [d365(9, finished_at=ago(1)), d365(2, "failed", finished_at=ago(2))],
+        "failed",
+    ),
+    Case(
+        "ended with neither start nor finish: not understood",
+        [d365(None)],
+        "unknown_state",
+        age=None,
+        settled=False,
+    ),
+    Case(
+        "ended with neither, beside a good backup: not understood",
+        [d365(2), d365(None, "failed")],
+        "unknown_state",
+        settled=False,
+    ),
+    Case(
+        "not understood and without start, beside a good backup",
+        [d365(2), d365(None, "unknown")],
+        "unknown_state",
+    ),
+    Case(
+        "ended without start, finished in the future: clock skew",
+        [d365(2), d365(None, finished_at=ago(-1))],
+        "clock_skew",
+    ),
+]
+
+LOOKED_THROUGH = [
+    Case(
+        "a newer skipped one is looked through to a success",
+        [d365(5), d365(2, "skipped")],
+        "passed",
+        job="success@5",
+        age=5 * 3600,
+    ),
+    Case(
+        "a newer stopped one is looked through to a failure",
+        [d365(9), d365(5, "failed"), d365(2, "stopped")],
+        "failed",
+        job="failed@5",
+        settled=True,
+    ),
+    Case(
+        "several are looked through",
+        [d365(9), *(d365(n, state) for n in (2, 4) for state in ("skipped", "stopped"))],
+        "passed",
+        job="success@9",
+    ),
+    Case("only skipped", [d365(2, "skipped")], "skipped", settled=False),
+    Case("only stopped", [d365(2, "stopped")], "skipped", settled=False),
+    Case("only skipped and stopped", [d365(4, "skipped"), d365(2, "stopped")], "skipped"),
+    Case(
+        "only skipped in the window; the good one before it is too old",
+        [d365(25), d365(2, "skipped")],
+        "skipped",
+    ),
+    Case("skipped before the window is as stale as anything", [d365(25, "skipped")], "stale"),
+]
+
+OPEN = [
+    Case("only running", [d365(2, "running")], "running", job="running@2", settled=False),
+    Case("only waiting", [d365(2, "waiting")], "running", open_jobs={"waiting@2"}),
+    Case(
+        "only running in the window; the good one before it is too old",
+        [d365(25), d365(2, "running")],
+        "running",
+        open_jobs={"running@2"},
+    ),
+    Case(
+        "running since before the window: stale, and evidence",
+        [d365(25, "running")],
+        "stale",
+        open_jobs={"running@25"},
+        settled=False,
+    ),
+    Case(
+        "open ones, older and newer and before the window, are evidence of a pass",
+        [d365(30, "running"), d365(5, "waiting"), d365(4), d365(2, "running"), d365(None, "waiting")],
+        "passed",
+        job="success@4",
+        open_jobs={"running@30", "waiting@5", "running@2", "waiting@None"},
+    ),
+    Case(
+        "a newer running one does not mend a failure, which it may yet",
+        [d365(5, "failed"), d365(2, "running")],
+        "failed",
+        job="failed@5",
+        open_jobs={"running@2"},
+        settled=False,
+    ),
+    Case(
+        "a newer waiting one may mend it as well",
+        [d365(5, "partial"), d365(2, "waiting")],
+        "partial",
+        settled=False,
+    ),
+    Case(
+        "an older running one cannot mend a failure",
+        [d365(5, "running"), d365(2, "failed")],
+        "failed",
+        open_jobs={"running@5"},
+        settled=True,
+    ),
+    Case(
+        "one scope cannot be mended, though another's may",
+        [d365(5, "failed"), d365(2, "running"), d365(5, "failed", org="b")],
+        "failed",
+        settled=True,
+    ),
+    Case(
+        "another scope's running one mends nothing",
+        [d365(5, "failed"), d365(2, "running", org="b")],
+        "failed",
+        scopes={A_CE: "failed", B_CE: "running"},
+        settled=True,
+    ),
+]
+
+SOME = {"max_failed": 2}
+SHARE = {"max_failed_ratio": 0.1}
+GOODNESS = [
+    Case("success without counts", [d365(2)], "passed"),
+    Case("success, counts agree", [d365(2, **entities(10, 0), **records(99, 0))], "passed"),
+    Case("success of nothing at all", [d365(2, **entities(0, 0), **records(0, 0))], "passed"),
+    Case(
+        "success, skipped and warnings are no failures",
+        [d365(2, counts=Counts(total=35, successful=10, failed=0, skipped=20, warning=5))],
+        "passed",
+    ),
+    Case("success with failed entities is partial", [d365(2, **entities(10, 1))], "partial", settled=True),
+    Case("success with failed records is partial", [d365(2, **entities(10, 0), **records(99, 1))], "partial"),
+    Case(
+        "success with failed objects of an unknown total is partial",
+        [d365(2, **entities(None, 1))],
+        "partial",
+    ),
+    Case("success with failed objects, Microsoft 365", [m365(2, **entities(16, 1))], "partial"),
+    Case("partial", [d365(2, "partial")], "partial", job="partial@2", settled=True),
+    Case("partial stays partial, whatever the counts say", [d365(2, "partial", **entities(9, 0))], "partial"),
+    Case(
+        "failed stays failed, whatever the counts say",
+        [d365(2, "failed", counts=Counts(total=2323, successful=2323, failed=0))],
+        "failed",
+        settled=True,
+    ),
+    Case(
+        "failed stays failed beside accept_partial",
+        [d365(2, "failed", **entities(100, 1))],
+        "failed",
+        policy={"accept_partial": True},
+    ),
+    Case(
+        "failed stays failed below any limit",
+        [d365(2, "failed", **entities(100, 1))],
+        "failed",
+        policy={"max_failed": 50, "max_failed_ratio": 1},
+    ),
+    Case(
+        "accept_partial: partial",
+        [d365(2, "partial", **entities(10, 9))],
+        "passed",
+        policy={"accept_partial": True},
+    ),
+    Case(
+        "accept_partial: partial without counts",
+        [d365(2, "partial")],
+        "passed",
+        policy={"accept_partial": True},
+    ),
+    Case(
+        "accept_partial: success with failed objects",
+        [d365(2, **records(10, 9))],
+        "passed",
+        policy={"accept_partial": True},
+    ),
+    Case("max_failed: just so many", [d365(2, "partial", **entities(9, 2))], "passed", policy=SOME),
+    Case("max_failed: one more", [d365(2, "partial", **entities(9, 3))], "partial", policy=SOME),
+    Case("max_failed: success with failed objects", [d365(2, **entities(9, 2))], "passed", policy=SOME),
+    Case("max_failed: success with more failed objects", [d365(2, **entities(9, 3))], "partial", policy=SOME),
+    Case(
+        "max_failed of none: partial with none failed",
+        [d365(2, "partial", **entities(9, 0))],
+        "passed",
+        policy={"max_failed": 0},
+    ),
+    Case(
+        "max_failed of none: partial with one failed",
+        [d365(2, "partial", **entities(9, 1))],
+        "partial",
+        policy={"max_failed": 0},
+    ),
+    Case(
+        "max_failed_ratio: just that share", [d365(2, "partial", **entities(100, 10))], "passed", policy=SHARE
+    ),
+    Case("max_failed_ratio: one more", [d365(2, "partial", **entities(100, 11))], "partial", policy=SHARE),
+    Case(
+        "max_failed_ratio: just that share, of a share that binary cannot write",
+        [d365(2, "partial", **entities(100, 29))],
+        "passed",
+        policy={"max_failed_ratio": 0.29},
+    ),
+    Case(
+        "max_failed_ratio of none: one failed",
+        [d365(2, "partial", **entities(1_000_000, 1))],
+        "partial",
+        policy={"max_failed_ratio": 0},
+    ),
+    Case(
+        "max_failed_ratio of all: all failed",
+        [d365(2, "partial", **entities(9, 9))],
+        "passed",
+        policy={"max_failed_ratio": 1},
+    ),
+    Case("both limits: within both", [d365(2, "partial", **entities(20, 2))], "passed", policy=SOME | SHARE),
+    Case(
+        "both limits: too many, though a small share",
+        [d365(2, "partial", **entities(100, 3))],
+        "partial",
+        policy=SOME | SHARE,
+    ),
+    Case(
+        "both limits: too great a share, though few",
+        [d365(2, "partial", **entities(5, 1))],
+        "partial",
+        policy=SOME | SHARE,
+    ),
+    *(
+        Case(
+            f"two levels: {name}, by {next(iter(limit))}",
+            [d365(2, state, **entities(20, of_entities), **records(20, of_records))],
+            reason,
+            policy=limit,
+        )
+        for limit in (SOME, SHARE)
+        for state in ("success", "partial")
+        for name, of_entities, of_records, reason in (
+            (f"{state}, both within the limit", 2, 2, "passed"),
+            (f"{state}, entities beyond it", 3, 0, "partial"),
+            (f"{state}, records beyond it", 0, 3, "partial"),
+        )
+    ),
+    Case("records alone are counted", [d365(2, "partial", **records(20, 2))], "passed", policy=SOME),
+    *(
+        Case(f"{name} excuse nothing", [d365(2, "partial", **counts)], "partial", policy=limit)
+        for limit in (SOME, {"max_failed_ratio": 1})
+        for name, counts in (
+            (f"missing counts, with {next(iter(limit))},", {}),
+            (f"a total of zero, with {next(iter(limit))},", entities(0, 0)),
+            (f"a total of zero on both levels, with {next(iter(limit))},", entities(0, 0) | records(0, 0)),
+            (f"a missing total, with {next(iter(limit))},", entities(None, 1)),
+            (f"a missing number of failed, with {next(iter(limit))},", entities(20, None)),
+            (f"failed ones of a total of zero, with {next(iter(limit))},", entities(0, 1)),
+            (
+                f"good entities beside failed records of no total, with {next(iter(limit))},",
+                entities(20, 1) | records(None, 1),
+            ),
+        )
+    ),
+]
+
+NEVER_A_PASS = [
+    Case("a state not understood", [d365(2, "unknown")], "unknown_state", settled=False),
+    Case(
+        "a state not understood, newer than a success",
+        [d365(5), d365(2, "unknown")],
+        "unknown_state",
+        settled=False,
+    ),
+    Case(
+        "a state not understood, newer than a failure",
+        [d365(5, "failed"), d365(2, "unknown")],
+        "unknown_state",
+        settled=False,
+    ),
+    Case(
+        "a state not understood, older than a success",
+        [d365(5, "unknown"), d365(2)],
+        "passed",
+        job="success@2",
+    ),
+    Case(
+        "a state not understood, older than a failure",
+        [d365(5, "unknown"), d365(2, "failed")],
+        "failed",
+        settled=True,
+    ),
+    Case("a state not understood, before the window", [d365(25, "unknown"), d365(2)], "passed"),
+    Case(
+        "a state not understood is not looked through as a skipped one is",
+        [d365(5), d365(3, "unknown"), d365(2, "skipped")],
+        "unknown_state",
+    ),
+    Case(
+        "any: a state not understood, older than the good one",
+        [d365(5, "unknown"), d365(3), d365(2, "failed")],
+        "passed",
+        policy={"decide_by": "any"},
+        job="success@3",
+    ),
+    Case(
+        "any: a state not understood, newer than the good one",
+        [d365(5), d365(3, "unknown"), d365(2, "failed")],
+        "unknown_state",
+        policy={"decide_by": "any"},
+    ),
+    Case(
+        "all: a state not understood, newer than the good ones",
+        [m365(5), m365(3), m365(2, "unknown")],
+        "unknown_state",
+        settled=False,
+    ),
+    Case("five minutes ahead is now", [d365(NOW + timedelta(minutes=5))], "passed", age=0),
+    Case(
+        "a little ahead and failed is a failure",
+        [d365(2), d365(NOW + timedelta(minutes=3), "failed")],
+        "failed",
+        age=0,
+        settled=True,
+    ),
+    Case(
+        "more than five minutes ahead is clock skew",
+        [d365(NOW + timedelta(minutes=5) + MICROSECOND)],
+        "clock_skew",
+        settled=False,
+    ),
+    Case(
+        "clock skew beside a good backup is clock skew", [d365(2), d365(-1)], "clock_skew", job="success@-1"
+    ),
+    Case("a running one ahead is clock skew", [d365(2), d365(-1, "running")], "clock_skew"),
+    Case("a failed one ahead is clock skew", [d365(2), d365(-1, "failed")], "clock_skew"),
+    Case(
+        "clock skew is its scope's, not another's",
+        [d365(2), d365(-1, org="b")],
+        "clock_skew",
+        scopes={A_CE: "passed", B_CE: "clock_skew"},
+    ),
+    Case("a restore ahead is nobody's clock", [d365(2), d365(-1, job_type="restore")], "passed"),
+]
+
+WINDOW = [
+    Case("started just at the cut-off", [d365(6)], "passed", policy={"started_after": ago(6)}),
+    Case(
+        "started just before the cut-off",
+        [d365(ago(6) - MICROSECOND)],
+        "stale",
+        policy={"started_after": ago(6)},
+    ),
+    Case("started just so long ago", [d365(24)], "passed", age=24 * 3600),
+    Case("started just too long ago", [d365(ago(24) - MICROSECOND)], "stale"),
+    Case(
+        "started before the cut-off and finished after it",
+        [d365(7, finished_at=ago(1))],
+        "stale",
+        policy={"started_after": ago(6)},
+    ),
+    Case(
+        "both: the cut-off is the later",
+        [d365(7)],
+        "stale",
+        policy={"started_after": ago(6), "max_age": 24 * HOUR},
+    ),
+    Case(
+        "both: the age is the later",
+        [d365(7)],
+        "stale",
+        policy={"started_after": ago(24), "max_age": 6 * HOUR},
+    ),
+    Case("both: both hold", [d365(6)], "passed", policy={"started_after": ago(24), "max_age": 6 * HOUR}),
+    Case(
+        "the cut-off has an offset",
+        [d365(6)],
+        "passed",
+        policy={"started_after": "2026-11-22T01:00:00+01:00"},
+    ),
+    Case(
+        "a job's offset is not its hour",
+        [d365(datetime(2026, 11, 22, 1, tzinfo=timezone(2 * HOUR)))],
+        "stale",
+        policy={"started_after": "2026-11-22T00:00:00Z"},
+    ),
+    Case(
+        "the age is measured at the judgement",
+        [d365(2)],
+        "stale",
+        policy={"max_age": 3 * HOUR},
+        now=NOW + 2 * HOUR,
+        age=4 * 3600,
+    ),
+    Case(
+        "an old cut-off takes an old backup",
+        [d365(900)],
+        "passed",
+        policy={"started_after": ago(1000)},
+        age=900 * 3600,
+    ),
+]
+
+# Where the contract leaves a choice: what the code does, and why that is right.
+CHOICES = [
+    Case(
+        "a waiting one ahead is planned, not skewed",
+        [d365(2), d365(-1, "waiting")],
+        "passed",
+        open_jobs={"waiting@-1"},
+    ),
+    Case(
+        "a planned one may yet mend a failure",
+        [d365(2, "failed"), d365(-1, "waiting")],
+        "failed",
+        settled=False,
+    ),
+    Case(
+        "running beats skipped: something is still under way",
+        [d365(5, "running"), d365(2, "skipped")],
+        "running",
+        job="running@5",
+    ),
+    Case(
+        "nothing has ended, and one is not understood",
+        [d365(5, "unknown"), d365(2, "running")],
+        "unknown_state",
+        open_jobs={"running@2"},
+    ),
+    Case(
+        "all: what is not understood may be another resource's, even if older",
+        [m365(5, "unknown"), m365(3), m365(2)],
+        "unknown_state",
+        settled=False,
+    ),
+    Case(
+        "all: a failure stays one, whatever else is not understood",
+        [m365(5, "failed"), m365(2, "unknown")],
+        "failed",
+        job="failed@5",
+    ),
+    Case(
+        "success with failed ones of a total of zero: the worse holds", [d365(2, **entities(0, 1))], "partial"
+    ),
+    Case(
+        "a level that counted nothing does not void the other's limit",
+        [d365(2, "partial", **entities(20, 1), **records(0, 0))],
+        "passed",
+        policy=SOME,
+    ),
+    Case(
+        "a module is not expected of an organisation that never showed it",
+        [d365(2), d365(2, module=UO), d365(2, org="b")],
+        "passed",
+        policy={"object_types": ["customer_engagement", UO]},
+        scopes={A_CE: "passed", A_UO: "passed", B_CE: "passed"},
+    ),
+    Case(
+        "an exclusion that names both excludes where both hold",
+        [d365(2, "failed"), d365(2, "failed", module=UO), d365(2, org="b", module=UO)],
+        "failed",
+        policy={"exclude": exclude("2027-01-01", organization_id="a", workload=UO)},
+        scopes={A_CE: "failed", A_UO: "excluded", "b/unified_operations/-": "passed"},
+    ),
+]
+
+CASES = [
+    *SCOPES,
+    *LISTS,
+    *LOOK_BACK,
+    *EXCLUSIONS,
+    *JOB_TYPES,
+    *DECIDE_BY,
+    *TIES,
+    *NO_START,
+    *LOOKED_THROUGH,
+    *OPEN,
+    *GOODNESS,
+    *NEVER_A_PASS,
+    *WINDOW,
+    *CHOICES,
+]
+
+
+def by_name(case: Case) -> str:
+    return case.name
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_the_table(case: Case) -> None:
+    """Each row of the table gets the verdict, and the evidence, that the contract gives it."""
+    verdict = case.judge()
+    assert (case.reason == "passed", case.reason) == (verdict.passed, verdict.reason.value), (
+        verdict.describe()
+    )
+    if case.scopes is not None:
+        assert case.scopes == reasons_of(verdict)
+    if case.settled is not None:
+        assert case.settled == verdict.is_settled
+    if case.open_jobs is not None or case.job is not ... or case.age is not ...:
+        (scope,) = verdict.scopes
+        if case.open_jobs is not None:
+            assert case.open_jobs == {job.job_id for job in scope.open_jobs}
+        if case.job is not ...:
+            assert case.job == (scope.job and scope.job.job_id)
+        if case.age is not ...:
+            assert case.age == scope.age_seconds
+
+
+def test_the_table_names_each_case_once() -> None:
+    assert len(CASES) == len({case.name for case in CASES})
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_the_table_in_any_order_and_with_repeats(case: Case) -> None:
+    """Neither the order of the rows nor seeing some of them again changes verdict or evidence."""
+    expected = case.judge().as_dict()
+    rng = random.Random(case.name)
+    for _ in range(5):
+        again = [*case.jobs, *rng.choices(case.jobs, k=3 if case.jobs else 0)]
+        rng.shuffle(again)
+        assert expected == case.judge(iter(again)).as_dict()
+
+
+# Worst first, as section 4.5 lists them after "passed".
+REASONS = [
+    "failed",
+    "partial",
+    "missed",
+    "stale",
+    "running",
+    "skipped",
+    "unknown_state",
+    "clock_skew",
+    "passed",
+]
+EXAMPLES = {
+    "failed": d365(2, "failed", org="failed"),
+    "partial": d365(2, "partial", org="partial"),
+    "stale": d365(60, org="stale"),
+    "running": d365(2, "running", org="running"),
+    "skipped": d365(2, "skipped", org="skipped"),
+    "unknown_state": d365(2, "unknown", org="unknown_state"),
+    "clock_skew": d365(-1, org="clock_skew"),
+    "passed": d365(2, org="passed"),
+}
+
+
+@pytest.mark.parametrize("worst", REASONS)
+def test_the_worst_scope_gives_the_reason(worst: str) -> None:
+    present = REASONS[REASONS.index(worst) :]
+    jobs = [EXAMPLES[reason] for reason in present if reason in EXAMPLES]
+    verdict = judge(jobs, Policy(product="dynamics365", max_age=86400, organization_ids=present), NOW)
+    assert (worst == "passed", worst) == (verdict.passed, verdict.reason)
+    assert dict(zip(present, present, strict=True)) == {
+        scope.scope.organization_id: scope.reason for scope in verdict.scopes
+    }
+
+
+def test_open_jobs_are_evidence_of_their_own_scope() -> None:
+    jobs = [d365(5), d365(3, "running"), d365(5, org="b"), d365(4, "waiting", org="b")]
+    verdict = judge(jobs, Policy(product="dynamics365", max_age=86400), NOW)
+    expected = {A_CE: ["running@3"], B_CE: ["waiting@4"]}
+    assert expected == {label(scope): [job.job_id for job in scope.open_jobs] for scope in verdict.scopes}
+
+
+@pytest.mark.parametrize(("finished", "reason"), [("", "running"), ("2026-11-22T04:30:00Z", "partial")])
+def test_partially_finished_without_a_finish_is_running(finished: str, reason: str) -> None:
+    """The documents leave open whether that state is final, so only a finish time makes it so."""
+    row = {
+        "id": "1",
+        "state": "Partially Finished",
+        "startTime": "2026-11-22T04:00:00Z",
+        "finishTime": finished,
+    }
+    job = RowReader(M365).read(row, job_type="backup", workload="teams")
+    verdict = judge([job], Policy(product="m365", max_age=86400), NOW)
+    assert {"-/teams/-": reason} == reasons_of(verdict)
+
+
+def test_a_time_of_judgement_without_time_zone_is_refused() -> None:
+    with pytest.raises(AvePointConfigError, match=r"^now: "):
+        judge([], Policy(product="dynamics365", max_age=86400), NOW.replace(tzinfo=None))
+
+
+# What a verdict says: the message of AvePointBackupNotVerified.
+
+
+def test_the_message_names_every_failing_scope_and_its_reason() -> None:
+    failing = [f"org-{n:03}" for n in range(45)]
+    jobs = [d365(2, "failed" if n % 2 else "partial", org=org) for n, org in enumerate(failing)]
+    text = judge([*jobs, d365(2, org="fine")], Policy(product="dynamics365", max_age=86400), NOW).describe()
+    reasons = {org: "failed" if n % 2 else "partial" for n, org in enumerate(failing)}
+    assert not [org for org in failing if f"{org} / customer_engagement: {reasons[org]} (" not in text]
+    assert "fine" not in text
+
+
+def test_the_message_can_be_cut_short_and_says_so() -> None:
+    jobs = [d365(2, "failed", org=f"org-{n}") for n in range(5)]
+    text = judge(jobs, Policy(product="dynamics365", max_age=86400), NOW).describe(limit=2)
+    assert "and 3 more" in text
+    assert text.count("org-") == 2
+
+
+@pytest.mark.parametrize(
+    ("jobs", "policy", "said"),
+    [
+        ([d365(2)], {}, ["dynamics365", "verified in 1 of 1 scopes"]),
+        (
+            [d365(2), d365(2, "failed", org="b")],
+            {"exclude": exclude("2027-01-01", organization_id="b")},
+            ["verified in 1 of 1 scopes", "1 excluded"],
+        ),
+        ([], {}, ["missed", "2026-11-14 06:00 UTC"]),
+        ([d365(2)], {"exclude": exclude("2027-01-01", organization_id="a")}, ["missed", "1 excluded"]),
+        (
+            [d365(2, "partial", **entities(10, 3))],
+            {},
+            ["partial", "a / customer_engagement", "partial@2", "2026-11-22 04:00:00 UTC", "3 of 10 failed"],
+        ),
+        ([d365(None)], {}, ["unknown_state", "success@None"]),
+        ([], {"organization_ids": ["b"]}, ["b: missed", "0 of 1 scopes good"]),
+        ([d365(2, "failed", org=None, module=None)], {}, ["all jobs: failed"]),
+    ],
+)
+def test_the_message_says_what_is_wrong(
+    jobs: list[BackupJob], policy: dict[str, Any], said: list[str]
+) -> None:
+    text = judge(jobs, Policy(**({"product": "dynamics365", "max_age": 86400} | policy)), NOW).describe()
+    assert not [words for words in said if words not in text], text
+    assert "\n" not in text
+
+
+# A second opinion, and two laws, on lists made up at random.
+
+STATES = [state.value for state in JobState]
+RANK = ["success", "partial", "failed", "unknown"]
+
+
+def reference(jobs: list[BackupJob], window: datetime, look_back: datetime) -> dict[str, str]:
+    """Say it again in ten lines, for ``newest`` without limits and jobs that all have a start."""
+    scopes: dict[str, list[BackupJob]] = {}
+    for job in sorted(jobs, key=lambda job: (job.started_at, job.state in RANK and RANK.index(job.state))):
+        if job.job_type == "backup" and job.started_at >= look_back:
+            scopes.setdefault(f"{job.organization_id}/{job.workload}/-", []).insert(0, job)
+
+    def say(states: list[str]) -> str:
+        if known := [state for state in states if state in RANK]:
+            return {"success": "passed", "unknown": "unknown_state"}.get(known[0], known[0])
+        return "running" if {"running", "waiting"} & set(states) else "skipped" if states else "stale"
+
+    return {
+        name: say([job.state for job in rows if job.started_at >= window]) for name, rows in scopes.items()
+    }
+
+
+def make_up_jobs(rng: random.Random) -> list[BackupJob]:
+    """Return up to 12 jobs of four scopes, some at the same hour; in the window, the look-back, before."""
+    return [
+        d365(
+            rng.randrange(0, 60),
+            rng.choice(STATES),
+            job_id=str(n),
+            org=rng.choice("ab"),
+            module=rng.choice(["customer_engagement", UO]),
+            job_type=rng.choice(["backup"] * 5 + ["restore"]),
+        )
+        for n in range(rng.randrange(13))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_a_second_opinion(seed: int) -> None:
+    """A judge written from the contract alone comes to the same verdict, scope by scope."""
+    jobs = make_up_jobs(random.Random(seed))
+    policy = Policy(product="dynamics365", max_age=24 * HOUR, expect_seen_within=24 * HOUR)
+    expected = reference(jobs, ago(24), ago(48))
+    verdict = judge(jobs, policy, NOW)
+    assert expected == reasons_of(verdict)
+    worst = min(expected.values(), key=REASONS.index, default="missed")
+    assert (worst == "passed", worst) == (verdict.passed, verdict.reason)
+
+
+def make_up_odd_jobs(rng: random.Random) -> list[BackupJob]:
+    """Return jobs with everything that rows may lack or disagree on, and many ties."""
+    return [
+        d365(
+            rng.choice([None, 1, 1, 2, 3, 30, -1]) if rng.random() < 0.3 else rng.choice([1, 2]),
+            rng.choice(STATES),
+            job_id=str(n),
+            finished_at=rng.choice([None, ago(1), ago(2), ago(30)]),
+            org=rng.choice(["a", "b", None]),
+            **entities(rng.choice([None, 0, 10]), rng.choice([None, 0, 1, 5])),
+            **records(rng.choice([None, 0, 10]), rng.choice([None, 0, 1, 5])),
+        )
+        for n in range(rng.randrange(2, 10))
+    ]
+
+
+def make_up_policy(rng: random.Random) -> Policy:
+    limit = rng.choice([{}, {"max_failed": 1}, {"max_failed_ratio": 0.1}, {"accept_partial": True}])
+    return Policy(
+        product="dynamics365",
+        max_age=24 * HOUR,
+        decide_by=rng.choice([None, "newest", "any", "all"]),
+        **limit,
+    )
+
+
+def outcome(verdict: Verdict) -> tuple[Any, ...]:
+    """Return what a gate acts on: the verdict without its evidence."""
+    return (verdict.passed, verdict.reason, verdict.is_settled, reasons_of(verdict))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_order_of_rows_never_changes_the_verdict(seed: int) -> None:
+    """A server may list in any order."""
+    rng = random.Random(seed)
+    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+    expected = outcome(judge(jobs, policy, NOW))
+    for _ in range(20):
+        rng.shuffle(jobs)
+        assert expected == outcome(judge(jobs, policy, NOW))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_order_of_rows_never_changes_the_evidence(seed: int) -> None:
+    """Two auditors who judge the same rows keep the same document, whichever way those were listed."""
+    rng = random.Random(seed)
+    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+    expected = judge(jobs, policy, NOW).as_dict()
+    for _ in range(8):
+        rng.shuffle(jobs)
+        assert expected == judge(jobs, policy, NOW).as_dict()
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_repeated_rows_change_nothing(seed: int) -> None:
+    """A server may list a row twice, as D365's own sample does four times."""
+    rng = random.Random(seed)
+    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+    assert (
+        judge(jobs, policy, NOW).as_dict() == judge([*jobs, *rng.choices(jobs, k=6)], policy, NOW).as_dict()
+    )
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_further_failure_never_opens_a_gate(seed: int) -> None:
+    """Under ``all``, a further failure in the window never lets a gate open, whatever else is there."""
+    rng = random.Random(seed)
+    jobs = make_up_odd_jobs(rng)
+    policy = Policy(product="dynamics365", max_age=24 * HOUR, decide_by="all")
+    assert not judge([*jobs, d365(2, "failed", job_id="worse")], policy, NOW).passed
