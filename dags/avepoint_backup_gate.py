@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, Param, task, task_group
@@ -69,7 +69,7 @@ def _interval(dag_run: Any, params: dict[str, Any]) -> tuple[str, str]:
         raise AirflowFailException("Give both interval_start and interval_end, or neither.")
     start, end = dag_run.data_interval_start, dag_run.data_interval_end
     if not start or not end or start == end:
-        end = getattr(dag_run, "run_after", None) or datetime.now(timezone.utc)
+        end = getattr(dag_run, "run_after", None) or datetime.now(UTC)
         start = end - timedelta(days=1)
     return start.isoformat(), end.isoformat()
 
@@ -80,7 +80,7 @@ with DAG(
     doc_md=DOC,
     # A cron string would give runs of Airflow 3 an empty data interval.
     schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=4,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
@@ -159,7 +159,8 @@ with DAG(
         for row in rows:
             key = [row[names.index(name)] for name in KEY]
             where = " AND ".join(f"{name} = {mark}" for name in KEY)
-            found = warehouse.get_first(f"SELECT state, total, failed FROM avepoint_jobs WHERE {where}", key)
+            query = f"SELECT state, total, failed FROM avepoint_jobs WHERE {where}"  # noqa: S608  # our names
+            found = warehouse.get_first(query, key)
             if found is None:
                 raise AirflowFailException(f"Job {key[-1]} was loaded, but the table does not hold it.")
             stored[key[-1]] = tuple(found)
@@ -167,7 +168,7 @@ with DAG(
             expected = (job["state"], job["counts"]["total"], job["counts"]["failed"])
             if stored.get(job_id) != expected:
                 raise AirflowFailException(
-                    f"The verdict rests on job {job_id} with {expected}; the table holds {stored.get(job_id)}."
+                    f"The verdict rests on job {job_id}, {expected}; the table holds {stored.get(job_id)}."
                 )
         return len(stored)
 

@@ -1,8 +1,8 @@
-"""Every Monday: is any tenant over, or nearly over, the backup licence it has bought?"""
+"""Tell every Monday which tenants are over, or nearly over, the backup licence they have bought."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Param, task
@@ -25,7 +25,7 @@ with DAG(
     description=__doc__,
     doc_md=DOC,
     schedule="0 6 * * 1",
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     params={"connections": Param(["avepoint_default"], type="array", items={"type": "string"})},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Param, task, task_group
@@ -12,8 +12,8 @@ from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 DOC = """
 ### Backup gate for Microsoft 365
 
-One waiting task for each service (Exchange, SharePoint, Teams …); the task group `refresh` starts when all of
-them have a backup that started within the last 26 hours and is good. One bad or missing service keeps it shut.
+One waiting task for each service (Exchange, SharePoint, Teams …); the task group `refresh` starts when all
+of them have a good backup that started within the last 26 hours. One bad or missing service keeps it shut.
 
 Microsoft 365 rows do not say which tenant or location they belong to, so *all* backups of a service in the
 window must be good. Where a connection has a single tenant and location, `decide_by="newest"` is enough.
@@ -28,7 +28,7 @@ with DAG(
     description=__doc__,
     doc_md=DOC,
     schedule="0 5 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     params={

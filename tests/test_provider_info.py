@@ -104,11 +104,25 @@ def test_metadata_load_nothing_heavy() -> None:
 def test_airflow_shows_the_provider() -> None:
     """``airflow providers get`` finds the installed package and its connection type."""
     done = subprocess.run(
-        [sys.executable, "-m", "airflow", "providers", "get", "airflow-provider-avepoint", "-o", "json", "--full"],
+        [
+            sys.executable,
+            "-m",
+            "airflow",
+            "providers",
+            "get",
+            "airflow-provider-avepoint",
+            "-o",
+            "json",
+            "--full",
+        ],
         capture_output=True,
         text=True,
         check=True,
-        env={**__import__("os").environ, "PYTHONWARNINGS": "ignore", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"},
+        env={
+            **__import__("os").environ,
+            "PYTHONWARNINGS": "ignore",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        },
     )
 
     assert "airflow-provider-avepoint" in done.stdout

@@ -31,7 +31,6 @@ class Server:
     :param clamp: the most rows it gives at a time.
     :param total: ``match``, ``page`` or ``absent``.
     :param arrivals: rows that come in before each page is read.
-    :param numbered: whether a link shows the next page's number.
     """
 
     rows: list[int]
@@ -100,6 +99,12 @@ def read_all(
         new = dict.fromkeys(key for key in page.keys if key not in seen)
         seen |= new
         listing.receive(page, len(new))
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest listing here has 335 pages twice; a server that never ends is found out soon."""
+    monkeypatch.setattr(paging, "MAX_PAGES", 1000)
 
 
 def start(n: int) -> list[int]:

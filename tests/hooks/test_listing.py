@@ -56,7 +56,12 @@ def test_every_job_comes_once(
     "link", ["none", "empty", "null", "absolute", "relative", "relative_without_prefix", "query", "token"]
 )
 def test_every_form_of_link(
-    simulator: Simulator, connect: Callable[..., str], driver: Driver, product: str, link: str, first_index: int
+    simulator: Simulator,
+    connect: Callable[..., str],
+    driver: Driver,
+    product: str,
+    link: str,
+    first_index: int,
 ) -> None:
     connect()
     simulator.set_quirks(product, link=link, first_index=first_index, max_page_size=20)
@@ -92,7 +97,12 @@ def test_a_limit_on_the_page_size(
 @pytest.mark.parametrize("first_index", [0, 1])
 @pytest.mark.parametrize("link", ["none", "absolute", "token"])
 def test_jobs_that_arrive_meanwhile_cost_no_row(
-    simulator: Simulator, connect: Callable[..., str], driver: Driver, product: str, link: str, first_index: int
+    simulator: Simulator,
+    connect: Callable[..., str],
+    driver: Driver,
+    product: str,
+    link: str,
+    first_index: int,
 ) -> None:
     """Three new jobs before every page push the others down; those of the start come exactly once."""
     connect()

@@ -1,0 +1,82 @@
+"""The example DAGs load cheaply, are documented, and say what they need."""
+
+from __future__ import annotations
+
+import runpy
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
+
+FOLDER = Path(__file__).parent.parent.parent / "dags"
+FILES = sorted(FOLDER.glob("*.py"))
+
+
+def load(path: Path) -> object:
+    """Return the DAG that *path* defines, found by any of its tasks where it has no name of its own."""
+    values = runpy.run_path(str(path)).values()
+    dags = [value if type(value).__name__ == "DAG" else getattr(value, "dag", None) for value in values]
+    return next(dag for dag in dags if getattr(dag, "dag_id", None) == path.stem)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_holds_the_dag_of_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And touches no network when it is parsed."""
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("a DAG file opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+    dag = load(path)
+
+    assert dag.tasks
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.stem != "avepoint_quickstart"], ids=lambda path: path.stem
+)
+def test_a_dag_is_documented(path: Path) -> None:
+    dag = load(path)
+
+    assert len(dag.doc_md) > 300
+    assert "avepoint" in dag.tags
+    assert set(dag.params) <= {name for name in dag.params if f"`{name}`" in dag.doc_md}, (
+        "each param is explained"
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_waiting_tasks_have_retries(path: Path) -> None:
+    """A poll that cannot reach the API says nothing about the backup."""
+    for task in load(path).tasks:
+        kwargs = getattr(task, "partial_kwargs", {})
+        if getattr(task, "operator_class", type(task)) is AvePointBackupSensor:
+            assert (kwargs.get("retries") or getattr(task, "retries", 0)) >= 1
+
+
+def test_the_gate_states_its_timetable() -> None:
+    """A cron string would give Airflow 3's runs an empty interval."""
+    dag = load(FOLDER / "avepoint_backup_gate.py")
+
+    assert isinstance(dag.timetable, CronDataIntervalTimetable) or "CronDataInterval" in str(
+        type(dag.schedule)
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_parsing_loads_no_client(path: Path) -> None:
+    """Requests and aiohttp cost more than all else in such a file."""
+    code = (
+        f"import runpy, sys; runpy.run_path({str(path)!r});"
+        "print([n for n in ('requests', 'aiohttp', 'jwt', 'airflow.providers.http.hooks.http')"
+        " if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"

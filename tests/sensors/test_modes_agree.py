@@ -1,0 +1,530 @@
+"""One table of what can happen to a wait; both sensors end it the same way in every mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS
+from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
+from airflow_provider_avepoint.simulator import Simulator
+from tests.sensors.modes import MODES, Outcome, Step, World, resume, run
+
+PRODUCT, PATH = "dynamics365", "/dynamicsbackup/jobs"
+JOB, ORGANIZATION = "DCIB00000001", "contoso"
+TIMEOUT = 3600.0
+
+BAD, TIMED_OUT = "bad", "timed out"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two sensors, and what differs between them."""
+
+    make: Callable[..., Any]
+    bad: type[Exception]
+    xcom: str
+
+    def accepts(self, option: str) -> bool:
+        return option != "on_failed" or self.make is make_backup_sensor
+
+
+def make_backup_sensor(**options: Any) -> AvePointBackupSensor:
+    policy = {"product": PRODUCT, "organization_ids": [ORGANIZATION], "max_age": 86400}
+    return AvePointBackupSensor(task_id="wait", timeout=TIMEOUT, **(policy | options))
+
+
+def make_job_sensor(**options: Any) -> AvePointJobSensor:
+    job = {"product": PRODUCT, "job_id": JOB}
+    return AvePointJobSensor(task_id="wait", timeout=TIMEOUT, **(job | options))
+
+
+KINDS = {
+    "backup": Kind(make_backup_sensor, exceptions.AvePointBackupNotVerified, "verdict"),
+    "job": Kind(make_job_sensor, exceptions.AvePointJobFailed, "job"),
+}
+BOTH, BACKUP_ONLY, JOB_ONLY = ("backup", "job"), ("backup",), ("job",)
+
+
+# Steps: what happens before a look.
+
+
+def is_now(state: str | None = None, **fields: Any) -> Step:
+    """Let the job be in *state*, adding it where there is none."""
+    changes = fields if state is None else {"state": state, **fields}
+
+    def step(world: World) -> None:
+        if any(job["job_id"] == JOB for job in world.simulator.jobs(PRODUCT)):
+            world.simulator.patch_job(PRODUCT, JOB, **changes)
+        else:
+            world.simulator.add_job(
+                PRODUCT, job_id=JOB, organization_id=ORGANIZATION, started_ago=600, **changes
+            )
+
+    return step
+
+
+def newer(state: str) -> Step:
+    """Let a newer job of the same scope be in *state*."""
+
+    def step(world: World) -> None:
+        world.simulator.add_job(PRODUCT, organization_id=ORGANIZATION, started_ago=60, state=state)
+
+    return step
+
+
+def nothing(_world: World) -> None:
+    """Let things be."""
+
+
+def time_is_up(world: World) -> None:
+    world.passed += TIMEOUT + 1
+
+
+def api_is_away(world: World) -> None:
+    world.simulator.add_fault("status", path=PATH, status=503, count=None)
+
+
+def api_answers_html(world: World) -> None:
+    world.simulator.add_fault("html", path=PATH, count=None)
+
+
+def api_is_back(world: World) -> None:
+    world.simulator.clear_faults()
+
+
+def secret_is_changed(world: World) -> None:
+    world.simulator.set_client(world.simulator.client_id, secret="another")
+    world.simulator.expire_tokens()
+
+
+def permission_is_taken(world: World) -> None:
+    world.simulator.set_client(world.simulator.client_id, scopes=["microsoft365backup.jobInfo.read.all"])
+    world.simulator.expire_tokens()
+
+
+def parameter_is_refused(world: World) -> None:
+    world.simulator.add_fault(
+        "status",
+        path=PATH,
+        status=400,
+        count=None,
+        body={
+            "statusCode": 400,
+            "requestId": "00-cafe",
+            "errors": [{"code": "InvalidParameter", "field": "startTime", "message": "Not a time."}],
+        },
+    )
+
+
+def both(*steps: Step) -> Step:
+    def step(world: World) -> None:
+        for each in steps:
+            each(world)
+
+    return step
+
+
+@dataclass(frozen=True)
+class Case:
+    """What happens, and how the wait ends.
+
+    :param steps: what happens before each look; a case of one step is also run after a look at a running job.
+    :param ends: None for success, BAD, TIMED_OUT, or the class raised.
+    :param says: what the message holds.
+    :param keeps: whether what was seen last is kept in an XCom; None where it may or may not be.
+    :param varied: whether the case is run with each of the options that turn failures into skips, and later.
+    """
+
+    steps: tuple[Step, ...]
+    ends: str | type[Exception] | None = None
+    says: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = BOTH
+    keeps: bool | None = False
+    varied: bool = True
+
+    def expected(self, kind: Kind) -> type[Exception] | None:
+        if self.ends == BAD:
+            return kind.bad
+        if self.ends == TIMED_OUT:
+            return AirflowSensorTimeout
+        assert not isinstance(self.ends, str)
+        return self.ends
+
+
+LENIENT = {"fail_fast": False}
+CASES = {
+    "good": Case((is_now("success"),)),
+    "good after a while": Case((is_now("running"), nothing, nothing, is_now("success"))),
+    "not there yet": Case((nothing, nothing, is_now("success"))),
+    "partial is accepted": Case((is_now("partial"),), options={"accept_partial": True}),
+    "partial is not accepted": Case((is_now("partial"),), BAD, ("7",), keeps=True),
+    "failed": Case((is_now("failed"),), BAD, ("failed", JOB), keeps=True),
+    "failed, a newer one runs": Case(
+        (both(is_now("failed"), newer("running")), newer("success")), kinds=BACKUP_ONLY
+    ),
+    "failed, then a better one, no fail_fast": Case(
+        (is_now("failed"), nothing, newer("success")), options=LENIENT, kinds=BACKUP_ONLY
+    ),
+    "failed until the timeout, no fail_fast": Case(
+        (is_now("running"), both(is_now("failed"), time_is_up)),
+        TIMED_OUT,
+        ("Gave up after 360", "failed", JOB),
+        options=LENIENT,
+        kinds=BACKUP_ONLY,
+        keeps=True,
+    ),
+    "timeout": Case(
+        (nothing, both(is_now("running"), time_is_up)),
+        TIMED_OUT,
+        ("Gave up after 360", "running", JOB),
+        keeps=True,
+    ),
+    "timeout, nothing listed": Case(
+        (nothing, time_is_up), TIMED_OUT, ("missed",), kinds=BACKUP_ONLY, keeps=True
+    ),
+    "timeout, not listed": Case((nothing, time_is_up), TIMED_OUT, ("not listed yet",), kinds=JOB_ONLY),
+    "timeout while the API is away": Case(
+        (is_now("running"), both(api_is_away, time_is_up)),
+        TIMED_OUT,
+        ("running", JOB),
+        keeps=None,
+        varied=False,
+    ),
+    "good at the last look": Case((is_now("running"), both(is_now("success"), time_is_up))),
+    "wrong credentials": Case(
+        (secret_is_changed,), exceptions.AvePointAuthError, ("invalid_client", "demo-client")
+    ),
+    "missing permission": Case(
+        (permission_is_taken,), exceptions.AvePointPermissionError, ("dynamics.readwrite.all",)
+    ),
+    "refused parameter": Case(
+        (parameter_is_refused,),
+        exceptions.AvePointRequestError,
+        ("InvalidParameter", "startTime", "00-cafe"),
+    ),
+    "unusable argument": Case(
+        (nothing,),
+        exceptions.AvePointConfigError,
+        ("product", "nonsense"),
+        options={"product": "nonsense"},
+        varied=False,
+    ),
+    "unknown connection": Case(
+        (nothing,),
+        exceptions.AvePointConfigError,
+        ("avepoint_conn_id", "elsewhere"),
+        options={"avepoint_conn_id": "elsewhere"},
+        varied=False,
+    ),
+    "API is away for good": Case(
+        (api_is_away,), exceptions.AvePointUnavailable, ("10 polls in a row failed", "503")
+    ),
+    "API is not understood for good": Case(
+        (api_answers_html,), exceptions.AvePointPayloadError, ("10 polls in a row failed",)
+    ),
+    "API is away for a while": Case((api_is_away, nothing, both(api_is_back, is_now("success")))),
+    "API is away nine polls, twice": Case(
+        (
+            api_is_away,
+            *[nothing] * 8,
+            both(api_is_back, is_now("running")),
+            api_is_away,
+            *[nothing] * 8,
+            both(api_is_back, is_now("success")),
+        )
+    ),
+    "unknown state": Case((is_now(raw_state=99), nothing, is_now("success"))),
+    "unknown state until the timeout": Case(
+        (is_now(raw_state=99), time_is_up), TIMED_OUT, ("unknown", "99"), keeps=True
+    ),
+}
+
+# What each option makes of an end that is not good.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "": {},
+    "soft_fail": {"soft_fail": True},
+    "never_fail": {"never_fail": True},
+    "on_failed": {"on_failed": "skip"},
+}
+
+
+def is_skipped(case: Case, variant: str) -> bool:
+    if variant == "never_fail":
+        return case.ends is not None
+    return variant != "" and case.ends in (BAD, TIMED_OUT)
+
+
+def rows() -> list[Any]:
+    return [
+        pytest.param(name, kind, variant, later, id=" - ".join(filter(None, (name, kind, variant, when))))
+        for name, case in CASES.items()
+        for kind in case.kinds
+        for variant in VARIANTS
+        if KINDS[kind].accepts(variant) and (not variant or (case.varied and case.ends is not None))
+        for later, when in ((False, ""), (True, "later"))
+        if not later or (len(case.steps) == 1 and case.varied and not variant)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "kind_name", "variant", "later"), rows())
+def test_every_mode_ends_the_same_way(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    mode: str,
+    name: str,
+    kind_name: str,
+    variant: str,
+    *,
+    later: bool,
+) -> None:
+    case, kind = CASES[name], KINDS[kind_name]
+    connect()
+    world = World(simulator, [is_now("running"), *case.steps] if later else list(case.steps))
+    options = case.options | VARIANTS[variant]
+
+    outcome = run(mode, lambda **modes: kind.make(**options, **modes), world)
+
+    expected = AirflowSkipException if is_skipped(case, variant) else case.expected(kind)
+    assert outcome.kind is expected, outcome.error
+    assert world.steps == [], "the wait ended before its time"
+    if expected is None:
+        assert json.loads(json.dumps(outcome.value)) == outcome.value
+        assert stable(outcome.value) == stable(seen_now(kind_name, options))
+        assert outcome.xcoms == {}
+    else:
+        assert [part for part in case.says if part not in outcome.message] == [], outcome.message
+        if case.keeps is not None:
+            assert set(outcome.xcoms) == ({kind.xcom} if case.keeps else set())
+    if expected is kind.bad:
+        evidence = outcome.error.verdict if kind_name == "backup" else outcome.error.job  # type: ignore[union-attr]
+        assert evidence == outcome.xcoms[kind.xcom]
+
+
+def seen_now(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the evidence as the hook gives it now."""
+    with AvePointHook() as hook:
+        if kind == "backup":
+            return hook.judge(make_backup_sensor(**options).build_policy()).as_dict()
+        job = hook.get_job(PRODUCT, JOB).as_dict()
+    del job["raw"]
+    return job
+
+
+def stable(value: Any) -> Any:
+    """Return *value* without what the clock alone changes."""
+    if isinstance(value, dict):
+        return {k: stable(v) for k, v in value.items() if k not in ("judged_at", "age_seconds")}
+    return [stable(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_ten_failed_polls_in_a_row_and_not_one_more(
+    simulator: Simulator, connect: Callable[..., str], mode: str, kind: str
+) -> None:
+    """Each poll has its own retries; those on the worker and those on the triggerer count together."""
+    connect()
+
+    outcome = run(mode, KINDS[kind].make, World(simulator, [api_is_away]))
+
+    assert outcome.kind is exceptions.AvePointUnavailable
+    assert not isinstance(outcome.error, AirflowFailException), "a retry may help"
+    assert outcome.error.status == 503  # type: ignore[union-attr]
+    assert len(simulator.requests(PATH)) == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_retry_counts_its_failed_polls_from_zero(
+    simulator: Simulator, connect: Callable[..., str], mode: str
+) -> None:
+    """Airflow keeps a task's stored state across its tries; ten polls of this try must fail nevertheless."""
+    connect()
+    world = World(simulator, [api_is_away])
+    first = run(mode, make_backup_sensor, world)
+    asked = len(simulator.requests(PATH))
+    again = World(simulator, store=world.store)
+
+    second = run(mode, make_backup_sensor, again)
+
+    assert (first.kind, second.kind) == (exceptions.AvePointUnavailable,) * 2
+    assert len(simulator.requests(PATH)) - asked == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_executing_the_same_object_twice_starts_anew(
+    simulator: Simulator, connect: Callable[..., str], mode: str
+) -> None:
+    """A notebook runs one sensor object again; what the run before has seen is not this one's."""
+    connect()
+    sensor = make_backup_sensor(mode="poke", deferrable=mode == "deferrable")
+    run(mode, lambda **_modes: sensor, World(simulator, [api_is_away]))
+    asked = len(simulator.requests(PATH))
+
+    run(mode, lambda **_modes: sensor, World(simulator))
+
+    assert len(simulator.requests(PATH)) - asked == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "never_fail"])
+@pytest.mark.parametrize("name", ["wrong credentials", "missing permission", "refused parameter"])
+def test_a_retry_is_not_tried_where_it_cannot_help(
+    simulator: Simulator, connect: Callable[..., str], kind: str, variant: str, name: str
+) -> None:
+    """These are final whatever the sensor makes of a bad verdict."""
+    if not KINDS[kind].accepts(variant):
+        pytest.skip("a job sensor has no on_failed")
+    connect()
+
+    outcomes: list[Outcome] = []
+    for mode in MODES:
+        simulator.reset()
+        world = World(simulator, list(CASES[name].steps))
+        outcomes.append(run(mode, lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes), world))
+
+    assert all(isinstance(outcome.error, AirflowFailException) for outcome in outcomes)
+    assert len({outcome.message for outcome in outcomes}) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_never_fail_skips_what_nobody_foresaw(
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, mode: str, kind: str
+) -> None:
+    """An error that is none of ours, such as Airflow's own API being away, is a failure too."""
+    connect()
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("the secrets backend is away")
+
+    monkeypatch.setattr(AvePointHook, "get_connection", fail)
+
+    outcome = run(mode, lambda **modes: KINDS[kind].make(never_fail=True, **modes), World(simulator))
+
+    assert outcome.kind is AirflowSkipException
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "next_kwargs",
+    [
+        None,
+        {},
+        {"event": None},
+        {"event": {}},
+        {"event": "passed"},
+        {"event": ["passed"]},
+        {"event": {"status": "done", "message": "?"}},
+        {"event": {"status": None}},
+        {"event": {"status": ["passed"]}},
+        {"event": {"status": "passed"}},
+        {"event": {"status": "passed", "evidence": None}},
+        {"event": {"status": "error", "message": "?"}},
+        {"event": {"status": "error", "message": "?", "error": "to_airflow"}},
+        {"event": {"status": "error", "message": "?", "error": "AvePointAuthError", "facts": {"new": 1}}},
+    ],
+    ids=str,
+)
+def test_a_lost_or_alien_event_is_a_failure(
+    simulator: Simulator, kind: str, variant: str, next_kwargs: dict[str, Any] | None
+) -> None:
+    """It never reads as success, nor as a verdict."""
+    if not KINDS[kind].accepts(variant):
+        pytest.skip("a job sensor has no on_failed")
+
+    outcome = resume(
+        lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
+        World(simulator),
+        "execute_complete",
+        next_kwargs,
+    )
+
+    assert isinstance(outcome.error, AirflowException), repr(outcome.error)
+    assert isinstance(outcome.error, AirflowSkipException) == (variant == "never_fail")
+    assert not isinstance(outcome.error, (KINDS[kind].bad, AirflowSensorTimeout))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_crashed_trigger_is_a_failure(simulator: Simulator, kind: str, variant: str) -> None:
+    """Nothing is known about the backup, so soft_fail and on_failed do not apply; a retry may help."""
+    if not KINDS[kind].accepts(variant):
+        pytest.skip("a job sensor has no on_failed")
+
+    outcome = resume(
+        lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
+        World(simulator),
+        "__fail__",
+        {"error": "Trigger failure", "traceback": ["Traceback …", "KeyError: 'x'"]},
+    )
+
+    expected = AirflowSkipException if variant == "never_fail" else AirflowException
+    assert outcome.kind is expected
+    assert "Trigger failure" in outcome.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_airflows_own_deferral_timeout_is_a_timeout(simulator: Simulator, kind: str, variant: str) -> None:
+    """It stands behind the trigger's deadline, for the case that no triggerer was there."""
+    if not KINDS[kind].accepts(variant):
+        pytest.skip("a job sensor has no on_failed")
+
+    outcome = resume(
+        lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
+        World(simulator),
+        "__fail__",
+        {"error": "Trigger timeout"},
+    )
+
+    assert outcome.kind is (AirflowSkipException if variant else AirflowSensorTimeout)
+    assert "Gave up after 3600 s" in outcome.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("never_fail", [False, True])
+def test_execution_timeout_ends_a_deferred_wait(
+    simulator: Simulator, connect: Callable[..., str], kind: str, *, never_fail: bool
+) -> None:
+    """While a task is deferred Airflow does not watch its execution_timeout; the trigger does."""
+    connect()
+
+    def much_later(world: World) -> None:
+        world.passed += 61
+
+    outcome = run(
+        "deferrable",
+        lambda **modes: KINDS[kind].make(
+            execution_timeout=timedelta(seconds=60), never_fail=never_fail, **modes
+        ),
+        World(simulator, [is_now("running"), much_later]),
+    )
+
+    assert outcome.kind is (AirflowSkipException if never_fail else AirflowTaskTimeout)
+    assert "execution_timeout" in outcome.message
+    assert JOB in outcome.message
+    assert set(outcome.xcoms) == {KINDS[kind].xcom}
