@@ -36,6 +36,15 @@ _POLL_SECONDS = 0.25
 # What a component may take to stop; its database is thrown away, so nothing is lost when it is killed.
 _GRACE_SECONDS = 3.0
 
+# https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/cluster-policies.html
+_RETRY_POLICY = """\
+from datetime import timedelta
+
+
+def task_policy(task):
+    task.retry_delay = timedelta(seconds={seconds})
+"""
+
 T = TypeVar("T")
 
 
@@ -49,6 +58,7 @@ class AirflowStack:
     :param home: the directory for all of it, made anew; None takes one that is removed at the end.
     :param dags: the folder of DAG files.
     :param connections: Airflow connections, as the JSON form of ``AIRFLOW_CONN_…`` has them, by id.
+    :param retry_delay: seconds before a failed task is tried again, whatever its DAG says; None: as it says.
     :param environment: more environment variables, which win over the stack's own.
     :param start_seconds: how long it may take until every component reports that it is healthy.
     """
@@ -61,6 +71,7 @@ class AirflowStack:
         home: Path | None = None,
         dags: Path = DAGS,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
+        retry_delay: float | None = None,
         environment: Mapping[str, str] | None = None,
         start_seconds: float = 120,
     ) -> None:
@@ -69,6 +80,7 @@ class AirflowStack:
         self.url = f"http://{LOOPBACK}:{free_port()}"
         self.api = AirflowApi(self.url, self.username, self.password)
         self._is_temporary = home is None
+        self._retry_delay = retry_delay
         self._start_seconds = start_seconds
         self.environment = {
             **airflow_environment(self.home, dags=dags, connections=connections),
@@ -214,6 +226,10 @@ class AirflowStack:
         passwords = self.home / "passwords.json"
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({self.username: self.password}))
+        if self._retry_delay is not None:
+            (self.home / "config").mkdir()
+            policy = _RETRY_POLICY.format(seconds=self._retry_delay)
+            (self.home / "config" / "airflow_local_settings.py").write_text(policy)
 
     def _process(self, name: str, command: list[str]) -> Process:
         return Process(
