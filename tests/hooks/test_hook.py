@@ -294,7 +294,7 @@ class TestErrors:
             ({"product": "m365", "object_type": "exchange"}, "exchange_online"),
             ({"organization_id": ""}, "organization_id"),
         ],
-        ids=lambda value: str(value),
+        ids=str,
     )
     def test_a_bad_argument_is_named_before_anything_is_sent(
         self,

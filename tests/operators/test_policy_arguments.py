@@ -1,0 +1,364 @@
+"""Every argument of a policy is used: by the check, by the sensor, and by its trigger."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider_avepoint.core.verdict import Policy
+from airflow_provider_avepoint.exceptions import AvePointAuthError, AvePointBackupNotVerified
+from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
+from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger
+from tests.operators.policy_cases import CASES, DAY, Case, as_text
+from tests.sensors.modes import TaskInstance, World
+
+POLICY_ARGUMENTS = [each.name for each in dataclasses.fields(Policy)]
+CLASSES = [AvePointBackupCheckOperator, AvePointBackupSensor]
+
+
+def look_once(task: Any, simulator: Simulator) -> str:
+    """Run a check, or a sensor that may look only once, and return the reason, or "skipped"."""
+    ti = TaskInstance(World(simulator))
+    try:
+        return task.execute({"ti": ti})["reason"]
+    except AirflowSkipException:
+        return "skipped"
+    except AvePointBackupNotVerified as e:
+        assert e.verdict == ti.xcoms["verdict"]
+        return e.verdict["reason"]
+    except AirflowSensorTimeout:
+        return ti.xcoms["verdict"]["reason"]
+
+
+def build(cls: type, **arguments: Any) -> Any:
+    if cls is AvePointBackupSensor:
+        arguments = {"mode": "poke", "deferrable": False, "timeout": 0, **arguments}
+    return cls(task_id="look", **arguments)
+
+
+def ask_check(simulator: Simulator, arguments: dict[str, Any]) -> str:
+    return look_once(build(AvePointBackupCheckOperator, **arguments), simulator)
+
+
+def ask_sensor(simulator: Simulator, arguments: dict[str, Any]) -> str:
+    return look_once(build(AvePointBackupSensor, **arguments), simulator)
+
+
+def ask_trigger(_simulator: Simulator, arguments: dict[str, Any]) -> str:
+    now = datetime.now(UTC).isoformat()
+    trigger = AvePointBackupTrigger(
+        avepoint_conn_id="avepoint_default",
+        poll_interval=60,
+        started_at=now,
+        deadline=now,
+        policy=Policy(**arguments).as_dict(),
+    )
+
+    async def first_event() -> dict[str, Any]:
+        (event,) = [event.payload async for event in trigger.run()]
+        return event
+
+    return asyncio.run(first_event())["evidence"]["reason"]
+
+
+ASKERS = {"check": ask_check, "sensor": ask_sensor, "trigger": ask_trigger}
+
+
+def rows() -> list[Any]:
+    return [
+        pytest.param(name, case, ask, id=f"{title} - {asker}")
+        for title, (name, case) in CASES.items()
+        for asker, ask in ASKERS.items()
+        if not (asker == "trigger" and name == "on_failed")  # what comes of an event is the sensor's business
+    ]
+
+
+@pytest.mark.parametrize(("name", "case", "ask"), rows())
+def test_an_argument_decides(
+    simulator: Simulator, connect: Callable[..., str], name: str, case: Case, ask: Callable[..., str]
+) -> None:
+    """The same jobs are judged otherwise with the argument than without it."""
+    connect()
+    case.arrange(simulator)
+    arguments = case.arguments()
+
+    outcomes = ask(simulator, arguments | {name: case.given()}), ask(simulator, arguments)
+
+    assert outcomes == (case.with_it, case.without)
+
+
+def test_every_argument_has_a_case() -> None:
+    """fail_fast, which a check has no use for, has its cases among those of the sensor's modes."""
+    assert {name for name, _ in CASES.values()} | {"fail_fast"} == set(POLICY_ARGUMENTS)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize(("name", "case"), CASES.values(), ids=CASES)
+def test_a_rendered_template_decides_the_same(
+    simulator: Simulator, connect: Callable[..., str], cls: type, name: str, case: Case
+) -> None:
+    """A template renders to text, whatever the argument's type."""
+    connect()
+    case.arrange(simulator)
+    task = build(cls, **(case.arguments() | {name: "{{ params.given }}"}))
+
+    task.render_template_fields({"params": {"given": as_text(case.given())}}, task.get_template_env())
+
+    assert look_once(task, simulator) == case.with_it
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_argument_is_a_template_field(cls: type) -> None:
+    assert set(cls.template_fields) == {"avepoint_conn_id", *POLICY_ARGUMENTS}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_defaults_are_the_policys(cls: type) -> None:
+    """An argument that is left out is judged by the policy's own default."""
+    own = {each.name: each.default for each in dataclasses.fields(Policy) if each.name != "product"}
+    task = build(cls, product="dynamics365")
+
+    assert {name: getattr(task, name) for name in own} == own
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_template_within_a_value_is_rendered(
+    simulator: Simulator, connect: Callable[..., str], cls: type
+) -> None:
+    """In a list, and in the objects of a list."""
+    connect()
+    simulator.add_job("dynamics365", organization_id="contoso", state="failed")
+    task = build(
+        cls,
+        product="dynamics365",
+        max_age=DAY,
+        organization_ids=["{{ params.organization }}", "{{ params.absent }}"],
+        exclude=[
+            {
+                "organization_id": "{{ params.organization }}",
+                "until": "{{ params.until }}",
+                "reason": "closing",
+            }
+        ],
+    )
+    names = {"organization": "contoso", "absent": "fabrikam", "until": "2999-12-31"}
+
+    task.render_template_fields({"params": names}, task.get_template_env())
+
+    assert look_once(task, simulator) == "missed"
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_connection_is_the_one_named(
+    simulator: Simulator, connect: Callable[..., str], cls: type
+) -> None:
+    connect()
+    connect("another", password="wrong")
+    simulator.add_job("dynamics365", state="success")
+    arguments = {"product": "dynamics365", "max_age": DAY}
+
+    assert look_once(build(cls, **arguments), simulator) == "passed"
+    with pytest.raises(AvePointAuthError):
+        build(cls, **arguments, avepoint_conn_id="another").execute({})
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_default_args_reach_every_argument(cls: type) -> None:
+    """A DAG says once what holds for all of its tasks."""
+    defaults = {
+        "product": "m365",
+        "started_after": "2026-01-01T00:00:00Z",
+        "max_age": 60,
+        "organization_ids": ["a"],
+        "object_types": ["teams"],
+        "locations": ["EUR"],
+        "expect_seen_within": 120,
+        "exclude": [{"workload": "teams", "until": "2999-12-31", "reason": "none"}],
+        "job_type": ["restore"],
+        "decide_by": "all",
+        "accept_partial": True,
+        "max_failed": 3,
+        "max_failed_ratio": 0.5,
+        "on_failed": "skip",
+        "fail_fast": False,
+        "avepoint_conn_id": "another",
+    }
+    assert set(defaults) == {*POLICY_ARGUMENTS, "avepoint_conn_id"}
+
+    with DAG("defaults", schedule=None, default_args=defaults):
+        task = cls(task_id="look")
+        own = cls(task_id="own", product="dynamics365", max_age=7)
+
+    assert {name: getattr(task, name) for name in defaults} == defaults
+    assert (own.product, own.max_age, own.on_failed) == ("dynamics365", 7, "skip")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_task_can_be_mapped(simulator: Simulator, connect: Callable[..., str], cls: type) -> None:
+    """One task instance for each organisation, each with its own verdict."""
+    connect()
+    simulator.add_job("dynamics365", organization_id="contoso", state="success")
+    simulator.add_job("dynamics365", organization_id="fabrikam", state="failed")
+    waiting = {"mode": "poke", "deferrable": False, "timeout": 0} if cls is AvePointBackupSensor else {}
+    with DAG("mapped", schedule=None, default_args={"max_age": DAY}):
+        mapped = cls.partial(task_id="look", product="dynamics365", **waiting).expand(
+            organization_ids=["contoso", "fabrikam", "absent"]
+        )
+        by_kwargs = cls.partial(task_id="others", product="dynamics365", **waiting).expand_kwargs(
+            [{"organization_ids": "fabrikam", "on_failed": "skip"}]
+        )
+
+    outcomes = [
+        look_once(mapped.unmap({"organization_ids": organization}), simulator)
+        for organization in ("contoso", "fabrikam", "absent")
+    ]
+    skipped = look_once(by_kwargs.unmap({"organization_ids": "fabrikam", "on_failed": "skip"}), simulator)
+
+    assert outcomes == ["passed", "failed", "missed"]
+    assert skipped == "skipped"
+
+
+NO_REASON = {"organization_id": "contoso", "until": "2999-12-31"}
+WITH_REASON = {**NO_REASON, "reason": "it is being closed"}
+BAD_VALUES: dict[str, list[Any]] = {
+    "product": ["nonsense", "Dynamics365", "", None, ["dynamics365"]],
+    "started_after": ["yesterday", "", "2026-11-22", "2026-11-22T00:00:00", datetime(2026, 11, 22), 5],  # noqa: DTZ001
+    "max_age": [0, -1, "soon", "", "nan", "inf", True, 1e12, [3600]],
+    "organization_ids": [
+        [],
+        "[]",
+        "",
+        " ",
+        [1],
+        [""],
+        [None],
+        "[1",
+        {"a": 1},
+        5,
+        [["contoso"]],
+        [{"id": "a"}],
+    ],
+    "object_types": ["mailbox", [], ["customer_engagement", "mailbox"], 1, [["customer_engagement"]]],
+    "locations": ["EUR", ["EUR"]],
+    "expect_seen_within": [0, "a week", -5, True],
+    "exclude": [
+        "contoso",
+        "{",
+        5,
+        ["contoso"],
+        [{}],
+        [NO_REASON],
+        [{**WITH_REASON, "reason": " "}],
+        [{**WITH_REASON, "until": None}],
+        [{**WITH_REASON, "until": "next week"}],
+        [{**WITH_REASON, "organisation_id": "contoso"}],
+        [{"until": "2999-12-31", "reason": "everything"}],
+        [{**WITH_REASON, "organization_id": 5}],
+        [{**WITH_REASON, "organization_id": ["contoso", "fabrikam"]}],
+    ],
+    "job_type": ["all", ["all"], ["backup", "all"], "nonsense", [], None, 1, [["backup"]]],
+    "decide_by": ["oldest", "", True, ["newest"]],
+    "accept_partial": ["yes", "", 1, 0, None],
+    "max_failed": [-1, 1.5, "many", "", True, "1.5", [1]],
+    "max_failed_ratio": [1.01, -0.1, "2%", "", True, "nan", [0.1]],
+    "on_failed": ["warn", "", None, True, ["skip"]],
+    "fail_fast": ["no", "", 1, None],
+}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}={value!r}")
+        for name, values in BAD_VALUES.items()
+        for value in values
+    ],
+)
+def test_a_bad_value_is_named_and_nothing_is_sent(
+    simulator: Simulator, connect: Callable[..., str], cls: type, name: str, value: Any
+) -> None:
+    """A retry cannot help; a typing error must not turn into a verdict."""
+    connect()
+    simulator.add_job("dynamics365", organization_id="contoso", state="success")
+    task = build(cls, **({"product": "dynamics365", "max_age": DAY} | {name: value}))
+
+    with pytest.raises(AirflowFailException, match=name):
+        task.execute({})
+
+    assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({}, ("started_after", "max_age")),
+        ({"max_age": DAY, "accept_partial": True, "max_failed": 1}, ("accept_partial", "max_failed")),
+        (
+            {"max_age": DAY, "accept_partial": "true", "max_failed_ratio": 0},
+            ("accept_partial", "max_failed_ratio"),
+        ),
+        ({"max_age": DAY, "product": "m365", "organization_ids": ["contoso"]}, ("organization_ids",)),
+        ({"max_age": DAY, "product": "m365_legacy", "locations": ["EUR"]}, ("locations",)),
+        ({"max_age": DAY, "avepoint_conn_id": "elsewhere"}, ("avepoint_conn_id", "elsewhere")),
+    ],
+    ids=str,
+)
+def test_arguments_that_do_not_go_together(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    cls: type,
+    arguments: dict[str, Any],
+    named: tuple[str, ...],
+) -> None:
+    connect()
+
+    with pytest.raises(AirflowFailException) as caught:
+        build(cls, **({"product": "dynamics365"} | arguments)).execute({})
+
+    assert [name for name in named if name not in str(caught.value)] == []
+    assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_constructing_reads_nothing(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, cls: type) -> None:
+    """A DAG file is parsed again and again: no connection lookup, no request, no judgement of values."""
+
+    def fail(*_arguments: object) -> None:
+        raise AssertionError("a connection was looked up")
+
+    monkeypatch.setattr("airflow.sdk.bases.hook.BaseHook.get_connection", fail)
+
+    build(
+        cls,
+        product="{{ params.product }}",
+        max_age="{{ params.hours * 3600 }}",
+        exclude="{{ params.exclude }}",
+    )
+
+    assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_arguments_are_named(cls: type) -> None:
+    """Every argument of the policy is one of the constructor's, and none may be given by position."""
+    parameters = {
+        name: each
+        for base in cls.__mro__
+        if "__init__" in vars(base)
+        for name, each in inspect.signature(base).parameters.items()
+    }
+
+    assert set(POLICY_ARGUMENTS) <= set(parameters)
+    assert {parameters[name].kind for name in POLICY_ARGUMENTS} == {inspect.Parameter.KEYWORD_ONLY}
