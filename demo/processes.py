@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -41,7 +42,8 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the command."""
+        """Start the command. Whatever happens, it does not outlive this process's orderly end."""
+        atexit.register(self.kill)
         with interrupts_held(), self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 self._command,
@@ -80,14 +82,16 @@ class Process:
 
         :raises RuntimeError: some of it lives on for five seconds.
         """
-        deadline = time.monotonic() + _KILLED_SECONDS
-        while members := self.members():
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name}: processes {[m.pid for m in members]} cannot be killed.")
-            for member in members:
-                with suppress(psutil.NoSuchProcess):
-                    member.kill()
-            time.sleep(_STEP)
+        with interrupts_held():
+            deadline = time.monotonic() + _KILLED_SECONDS
+            while members := self.members():
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.name}: {[m.pid for m in members]} cannot be killed.")
+                for member in members:
+                    with suppress(psutil.NoSuchProcess):
+                        member.kill()
+                time.sleep(_STEP)
+            atexit.unregister(self.kill)
 
     def tail(self, lines: int = 15) -> str:
         """Return the last lines of the log."""
@@ -105,13 +109,13 @@ def stop(processes: Iterable[Process], *, grace: float) -> None:
     An interrupt that comes meanwhile waits until all are gone.
     """
     with interrupts_held():
-        left = list(processes)
-        for process in left:
+        ending = list(processes)
+        for process in ending:
             process.terminate()
         deadline = time.monotonic() + grace
-        while (left := [process for process in left if process.members()]) and time.monotonic() < deadline:
+        while any(process.members() for process in ending) and time.monotonic() < deadline:
             time.sleep(_STEP)
-        for process in left:
+        for process in ending:
             process.kill()
 
 
@@ -128,10 +132,10 @@ def interrupts_held() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in handlers.items():
+        for number, handler in reversed(handlers.items()):  # the one that raises comes back last
             signal.signal(number, handler)
-        for number in arrived[:1]:
-            signal.raise_signal(number)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def _is_in(process: psutil.Process, session: int) -> bool:

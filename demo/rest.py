@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-_SECONDS = 15.0
+_SECONDS = 30.0
 # More task instances than any run here has.
 _LIMIT = 200
 

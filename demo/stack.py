@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import json
 import os
@@ -106,7 +105,7 @@ class AirflowStack:
 
     @property
     def processes(self) -> list[Process]:
-        """All that was started here; each knows its members."""
+        """The components, and what made the database; each knows its members."""
         return [self._migration, *self._components.values()]
 
     def start(self) -> None:
@@ -114,11 +113,9 @@ class AirflowStack:
 
         :raises StackError: that did not come in time, or a component ended; everything is stopped then.
         """
-        atexit.register(self.stop)
         try:
             self._prepare_home()
-            self._migration.start()
-            self._wait_for_migration()
+            self._make_database()
             for component in self._components.values():
                 component.start()
             self.wait_until(self._is_healthy, seconds=self._start_seconds, what="Airflow is healthy")
@@ -132,11 +129,10 @@ class AirflowStack:
         self.api.close()
         if self._is_temporary:
             shutil.rmtree(self.home, ignore_errors=True)
-        atexit.unregister(self.stop)
 
     def kill_triggerer(self) -> None:
         """Kill the triggerer as a crash would; its waits stay in the database."""
-        self._components[TRIGGERER].kill()
+        self._components.pop(TRIGGERER).kill()
 
     def start_triggerer(self) -> None:
         """Start a triggerer in place of the one that was killed."""
@@ -193,15 +189,15 @@ class AirflowStack:
     def check_components(self) -> None:
         """Do nothing while all components run.
 
-        :raises StackError: one has ended; a triggerer that was killed here does not count.
+        :raises StackError: one has ended.
         """
         for process in self._components.values():
-            if (code := process.exit_code) is not None and code != -9:
+            if (code := process.exit_code) is not None:
                 raise StackError(f"Airflow's {process.name} ended with {code}.\n{_describe_tail(process)}")
 
     def tails(self, lines: int = 8) -> str:
-        """Return the last lines of each component's log."""
-        return "\n".join(_describe_tail(process, lines) for process in self._components.values())
+        """Return the last lines of each log."""
+        return "\n".join(_describe_tail(process, lines) for process in self.processes)
 
     def _is_healthy(self) -> bool | None:
         try:
@@ -209,16 +205,12 @@ class AirflowStack:
         except httpx.TransportError:  # it does not listen yet, or is busy
             return None
 
-    def _wait_for_migration(self) -> None:
-        deadline = time.monotonic() + self._start_seconds
-        while self._migration.is_running:
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"The database was not made within {self._start_seconds:.0f} s.\n"
-                    f"{_describe_tail(self._migration)}"
-                )
-            time.sleep(_POLL_SECONDS)
-        if self._migration.exit_code:
+    def _make_database(self) -> None:
+        self._migration.start()
+        code = self.wait_until(
+            lambda: self._migration.exit_code, seconds=self._start_seconds, what="the database is made"
+        )
+        if code:
             raise StackError(f"The database could not be made.\n{_describe_tail(self._migration)}")
 
     def _prepare_home(self) -> None:
@@ -294,7 +286,9 @@ def airflow_environment(
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks DNS
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in (connections or {}).items()},
+        **{
+            f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in (connections or {}).items()
+        },
     }
 
 
@@ -306,4 +300,4 @@ def free_port() -> int:
 
 
 def _describe_tail(process: Process, lines: int = 15) -> str:
-    return f"--- {process.log}, its last lines:\n{process.tail(lines)}"
+    return f"--- The last lines of {process.log}:\n{process.tail(lines)}"

@@ -153,7 +153,8 @@ class Product:
     :param label: the vendor's name of it.
     :param permission: the OAuth scope, which is the permission of the app registration.
     :param job_types: our word → the vendor's number.
-    :param backup_types: the job types that are a backup; the others are opted into by name.
+    :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
+        those that a caller opts into by name.
     :param object_types: our word → the vendor's number, where jobs are asked for by object type.
     :param workloads: the known words for ``BackupJob.workload``, where rows carry it.
     """

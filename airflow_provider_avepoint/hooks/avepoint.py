@@ -25,10 +25,11 @@ from airflow_provider_avepoint.core.errors import (
     AvePointError,
     AvePointPermissionError,
 )
+from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import Product, all_products, get_product
 from airflow_provider_avepoint.core.question import Question, build_questions, parse_moment
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.core.verdict import Policy, Verdict, judge
+from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class AvePointBackupCheckOperator(PolicyOperator):
-    """Judge the backup now; see :class:`~airflow_provider_avepoint.core.verdict.Policy` for the arguments.
+    """Judge the backup now; see :class:`~airflow_provider_avepoint.core.policy.Policy` for the arguments.
 
     Returns the verdict with its evidence.
 

@@ -65,7 +65,8 @@ DYNAMICS365 = Product(
         State(4, ("Failed",), JobState.FAILED),
         State(7, ("Finished with Exception",), JobState.PARTIAL),
     ),
-    # Backups of the audit log are a type of their own: a caller opts into them by name.
+    # Backups of the audit log are a type of their own.
+    backup_types=("backup", "audit_backup"),
     job_types={
         "backup": 1,
         "restore": 2,

@@ -207,7 +207,7 @@ class _AvePointSensor(BaseSensorOperator):
 
 
 class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
-    """Wait until the backup is good; see :class:`~airflow_provider_avepoint.core.verdict.Policy`.
+    """Wait until the backup is good; see :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
     Returns the verdict with its evidence. Defers by default: one look on the worker, the others on the
     triggerer. The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is

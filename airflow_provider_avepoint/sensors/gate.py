@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.verdict import Policy
+from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _POLICY_FIELDS = (
 
 
 class PolicyOperator(BaseOperator):
-    """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.verdict.Policy`.
+    """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
     All of them are template fields; what they mean and how they may be written stands there.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
-from airflow_provider_avepoint.core.verdict import Policy
+from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.waiting import Event, Watch
 
 if TYPE_CHECKING:

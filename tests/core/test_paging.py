@@ -123,12 +123,19 @@ def test_every_row_comes(n: int, base: int, link: str) -> None:
         ("match", "page", "absent"), (0, 1, 2, 3), ((10, None), (1000, None), (1000, 10)), (1, 3, 8)
     )
     for seed, (total, arrivals, (asked_size, clamp), limit) in enumerate(cases):
+        # Only where about as many rows arrive as a page holds, a listing cannot tell arrivals from circles.
+        may_raise = arrivals and (limit > 1 or n < 10)
         habits = Habits()
         for turn in (1, 2):
             server = Server(start(n), base=base, link=link, total=total, arrivals=arrivals, clamp=clamp)
-            got = read_all(server, habits=habits, asked_size=asked_size, limit=limit, seed=seed)
+            case = (total, arrivals, asked_size, clamp, limit, turn)
+            try:
+                got = read_all(server, habits=habits, asked_size=asked_size, limit=limit, seed=seed)
+            except AvePointPayloadError as e:
+                assert may_raise, (case, e)  # noqa: PT017  # which case raised is what matters
+                continue
             missing = set(range(n)) - set(got)
-            assert not missing, (total, arrivals, asked_size, clamp, limit, turn)
+            assert not missing, case
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -141,9 +148,12 @@ def test_rows_come_in_the_servers_order(base: int, link: str) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("base", [0, 1])
-def test_never_short_where_as_many_rows_arrive_as_a_page_holds(base: int, link: str, size: int) -> None:
+def test_never_short_where_as_many_rows_arrive_as_a_page_holds(
+    base: int, link: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Then a listing may not end; it raises, but is never silently short, neither then nor the next time."""
-    cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), range(3))
+    monkeypatch.setattr(paging, "MAX_PAGES", 100)
+    cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), range(2))
     for total, arrivals, limit, n, seed in cases:
         habits = Habits()
         for turn, now_arriving in ((1, arrivals), (2, 0), (3, arrivals)):
@@ -167,6 +177,24 @@ def test_what_was_learnt_in_a_rush_does_no_harm_afterwards(base: int) -> None:
             pass
         quiet = Server(start(n), base=base)
         assert start(n) == read_all(quiet, habits=habits, asked_size=2), (arrivals, n, habits)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_one_job_that_starts_just_then_teaches_nothing_wrong(base: int) -> None:
+    """A listing of one row, and a second row before the next request: the page numbered 1 shows the first again.
+
+    Whoever takes that for a server that counts from 1 leaves out a page of every longer listing thereafter.
+    """
+
+    class Once(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            if len(self.asked) == 1:
+                self.rows.insert(0, len(self.rows))
+            return super().read(fetch, asked_size)
+
+    habits = Habits()
+    assert 0 in read_all(Once(start(1), base=base), habits=habits)
+    assert start(35) == read_all(Server(start(35), base=base), habits=habits)
 
 
 def test_rows_that_slip_between_pages_read_beside_each_other() -> None:

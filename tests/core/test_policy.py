@@ -187,6 +187,13 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("m365_legacy", {"locations": "NAM"}, ["Microsoft 365", "cannot"]),
     ("dynamics365", {"locations": "NAM"}, ["Dynamics 365", "cannot"]),
     ("dynamics365", {"job_type": "all"}, []),
+    ("dynamics365", {"job_type": "restore"}, ["restore", "backup, audit_backup"]),
+    ("dynamics365", {"job_type": ["backup", "export"]}, ["export"]),
+    (
+        "m365",
+        {"exclude": [{"organization_id": "a", "until": "2027-01-01", "reason": "moved"}]},
+        ["organization_id"],
+    ),
     ("dynamics365", {"job_type": ["all"]}, []),
     ("dynamics365", {"job_type": ("all",)}, []),
     ("dynamics365", {"job_type": '["all"]'}, []),

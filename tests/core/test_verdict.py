@@ -1431,13 +1431,6 @@ def test_the_message_names_every_failing_scope_and_its_reason() -> None:
     assert "fine" not in text
 
 
-def test_the_message_can_be_cut_short_and_says_so() -> None:
-    jobs = [d365(2, "failed", org=f"org-{n}") for n in range(5)]
-    text = judge(jobs, Policy(product="dynamics365", max_age=86400), NOW).describe(limit=2)
-    assert "and 3 more" in text
-    assert text.count("org-") == 2
-
-
 @pytest.mark.parametrize(
     ("jobs", "policy", "said"),
     [

@@ -187,10 +187,13 @@ CASES: dict[str, tuple[str, Case]] = {
             base={"product": "m365", "object_types": ["teams"]},
         ),
     ),
-    "accept_partial": ("accept_partial", Case(True, [PARTIAL], "passed", "partial")),
+    "accept_partial": (
+        "accept_partial",
+        Case(value=True, jobs=[PARTIAL], with_it="passed", without="partial"),
+    ),
     "accept_partial, switched off": (
         "accept_partial",
-        Case(False, [PARTIAL], "partial", "passed", base={"accept_partial": True}),
+        Case(value=False, jobs=[PARTIAL], with_it="partial", without="passed", base={"accept_partial": True}),
     ),
     "max_failed": ("max_failed", Case(2, [PARTIAL], "passed", "partial")),
     "max_failed, one too many": (

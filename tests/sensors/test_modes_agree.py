@@ -458,7 +458,6 @@ def test_a_lost_or_alien_event_is_a_failure(
     simulator: Simulator, kind: str, variant: str, next_kwargs: dict[str, Any] | None
 ) -> None:
     """It never reads as success, nor as a verdict."""
-
     outcome = resume(
         lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
         World(simulator),
@@ -474,7 +473,6 @@ def test_a_lost_or_alien_event_is_a_failure(
 @pytest.mark.parametrize(("kind", "variant"), PAIRS)
 def test_a_crashed_trigger_is_a_failure(simulator: Simulator, kind: str, variant: str) -> None:
     """Nothing is known about the backup, so soft_fail and on_failed do not apply; a retry may help."""
-
     outcome = resume(
         lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
         World(simulator),

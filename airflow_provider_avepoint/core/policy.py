@@ -1,0 +1,325 @@
+"""What a good backup is: the arguments of the check and the sensor, checked, in one value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.question import (
+    ALL,
+    Question,
+    is_same_id,
+    parse_job_types,
+    parse_list,
+    parse_moment,
+    parse_words,
+)
+
+#: The workload of Microsoft 365 jobs that no object type claims.
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is judged by itself: an organisation, a workload, a location; None where rows do not say."""
+
+    organization_id: str | None = None
+    workload: str | None = None
+    location: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scope, ready for JSON."""
+        return {
+            "organization_id": self.organization_id,
+            "workload": self.workload,
+            "location": self.location,
+        }
+
+    def __str__(self) -> str:
+        named = [part for part in (self.organization_id, self.workload, self.location) if part]
+        return " / ".join(named) or "all jobs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """A scope that is shown but not judged until a day (UTC)."""
+
+    organization_id: str | None = None
+    workload: str | None = None
+    until: date
+    reason: str
+
+    def covers(self, scope: Scope, now: datetime) -> bool:
+        """Tell whether *scope* is not to be judged at *now*."""
+        if now.date() >= self.until:
+            return False
+        is_ours = self.organization_id is None or is_same_id(self.organization_id, scope.organization_id)
+        return is_ours and self.workload in (None, scope.workload)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the exclusion, ready for JSON."""
+        return {
+            "organization_id": self.organization_id,
+            "workload": self.workload,
+            "until": self.until.isoformat(),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a good backup is.
+
+    :param product: which product, such as ``dynamics365``.
+    :param started_after: the data cut-off: the backup must have started at or after it. An aware datetime
+        or an ISO 8601 string with an offset.
+    :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta or
+        seconds. One of the two is required; with both, both hold.
+    :param organization_ids: the organisations expected; an absent one is ``missed``.
+    :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules.
+    :param locations: the Multi-Geo locations expected.
+    :param expect_seen_within: a scope with any job within this time before the window is expected too; None
+        switches it off. A timedelta or seconds.
+    :param exclude: scopes that are shown, not judged, until a day:
+        ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``.
+    :param job_type: the job types that count as a backup, a word or several.
+    :param decide_by: which terminal backups of a scope in the window must be good: the ``newest``, ``any``
+        one or ``all``. None is ``newest`` where rows name their organisation, else ``all``: rows that do not
+        say what they protect must not let one machine's success hide another's failure.
+    :param accept_partial: a backup that finished with exceptions passes.
+    :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
+    :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
+    :param on_failed: ``fail`` or ``skip``: what the task does with a verdict that does not pass. With
+        ``skip``, downstream tasks whose trigger rule admits skipped ones still run.
+    :param fail_fast: the sensor ends as soon as a scope is bad and nothing newer of it is under way.
+    :raises AvePointConfigError: an argument cannot be used; the message names it.
+    """
+
+    product: str
+    started_after: Any = None
+    max_age: Any = None
+    organization_ids: Any = None
+    object_types: Any = None
+    locations: Any = None
+    expect_seen_within: Any = timedelta(days=7)
+    exclude: Any = None
+    job_type: Any = "backup"
+    decide_by: str | None = None
+    accept_partial: Any = False
+    max_failed: Any = None
+    max_failed_ratio: Any = None
+    on_failed: str = "fail"
+    fail_fast: Any = True
+
+    def __post_init__(self) -> None:
+        product = get_product(self.product)
+        self._set("started_after", parse_moment("started_after", self.started_after))
+        self._set("max_age", _parse_span("max_age", self.max_age))
+        if self.started_after is None and self.max_age is None:
+            raise AvePointConfigError(
+                "Give started_after (the backup must have started since) or max_age (it started no longer "
+                "ago than this); without either, any old backup would pass."
+            )
+        self._set("expect_seen_within", _parse_span("expect_seen_within", self.expect_seen_within))
+        self._set("organization_ids", parse_list("organization_ids", self.organization_ids))
+        self._set(
+            "object_types",
+            parse_words("object_types", self.object_types, product.known_workloads, product),
+        )
+        self._set("locations", parse_list("locations", self.locations))
+        for name, is_told in (
+            ("organization_ids", product.tells_organizations),
+            ("object_types", bool(product.known_workloads)),
+            ("locations", product.tells_locations),
+        ):
+            if getattr(self, name) is not None and not is_told:
+                raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+        words = parse_job_types(self.job_type, product) or (ALL,)
+        if others := [word for word in words if word not in product.backup_types]:
+            raise AvePointConfigError(
+                f"job_type: {others[0]!r} is no backup of {product.name}, and must not stand for one; "
+                f"those that are: {', '.join(product.backup_types)}."
+            )
+        self._set("job_type", words)
+        self._set("exclude", _parse_exclusions(self.exclude, product))
+        for name, choices in (("decide_by", ("newest", "any", "all")), ("on_failed", ("fail", "skip"))):
+            value = getattr(self, name)
+            if value not in choices and not (name == "decide_by" and value is None):
+                raise AvePointConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}.")
+        for name in ("accept_partial", "fail_fast"):
+            self._set(name, _parse_flag(name, getattr(self, name)))
+        self._set("max_failed", _parse_limit("max_failed", self.max_failed))
+        self._set("max_failed_ratio", _parse_ratio("max_failed_ratio", self.max_failed_ratio))
+        if self.accept_partial and (self.max_failed is not None or self.max_failed_ratio is not None):
+            raise AvePointConfigError(
+                "accept_partial lets every partial backup pass, so max_failed and max_failed_ratio would "
+                "mean nothing beside it; give one or the other."
+            )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the policy, ready for JSON: ``Policy(**policy.as_dict())`` is the same policy."""
+        written: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, datetime):
+                value = value.isoformat()
+            elif isinstance(value, timedelta):
+                value = value.total_seconds()
+            elif isinstance(value, tuple):
+                value = [item.as_dict() if isinstance(item, Exclusion) else item for item in value]
+            written[each.name] = value
+        return written
+
+    def window_start(self, now: datetime) -> datetime:
+        """Return the earliest start that counts at *now*."""
+        starts = []
+        if self.started_after is not None:
+            starts.append(self.started_after)
+        if self.max_age is not None:
+            starts.append(now - self.max_age)
+        start: datetime = max(starts)
+        return start
+
+    def look_back_start(self, now: datetime) -> datetime:
+        """Return from when on jobs matter at *now*: the window, and what tells which scopes to expect."""
+        return self.window_start(now) - (self.expect_seen_within or timedelta())
+
+    def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
+        """Return the listings whose jobs :func:`judge` needs at *now*.
+
+        Microsoft 365 rows do not say their service, so each object type is asked for, and all together.
+
+        :param location: the connection's own location, used where the policy names none.
+        """
+        product = get_product(self.product)
+        workloads: tuple[str | None, ...] = (None,)
+        if product.object_types:
+            workloads = self.object_types or (*product.object_types, None)
+        organization = self.organization_ids[0] if len(self.organization_ids or ()) == 1 else None
+        return [
+            Question(
+                product=product,
+                started_after=self.look_back_start(now),
+                job_type=job_type,
+                object_type=workload,
+                organization_id=organization,
+                location=place,
+            )
+            for place in self.locations or (location if product.tells_locations else None,)
+            for job_type in self.job_type
+            for workload in workloads
+        ]
+
+
+def _parse_span(name: str, value: object) -> timedelta | None:
+    """Read an argument that is a time span: a timedelta, or seconds as a number or in a string."""
+    if value is None:
+        return None
+    span = value
+    if isinstance(value, str):
+        try:
+            span = float(value)
+        except ValueError:
+            span = None
+    if isinstance(span, (int, float)) and not isinstance(span, bool):
+        try:
+            span = timedelta(seconds=span)
+        except (OverflowError, ValueError):
+            span = None
+    if not isinstance(span, timedelta):
+        raise AvePointConfigError(f"{name}: {value!r} is neither a timedelta nor a number of seconds.")
+    if not timedelta() < span <= timedelta(days=36500):
+        raise AvePointConfigError(f"{name}: {value!r} is not more than zero and at most 100 years.")
+    return timedelta(seconds=span.total_seconds())
+
+
+def _parse_flag(name: str, value: object) -> bool:
+    if isinstance(value, str) and value.casefold() in ("true", "false"):
+        return value.casefold() == "true"
+    if isinstance(value, bool):
+        return value
+    raise AvePointConfigError(f"{name}: {value!r} is neither true nor false.")
+
+
+def _parse_limit(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    try:
+        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise AvePointConfigError(f"{name}: {value!r} is not a whole number from 0 up.")
+    return number
+
+
+def _parse_ratio(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError below
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise AvePointConfigError(f"{name}: {value!r} is not a share from 0 to 1.")
+    return number
+
+
+def _parse_exclusions(value: object, product: Product) -> tuple[Exclusion, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise AvePointConfigError(f"exclude: {value!r} is not JSON.") from None
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise AvePointConfigError(f"exclude: {value!r} is not a list of objects.")
+    return tuple(_parse_exclusion(each, product) for each in value)
+
+
+def _parse_exclusion(value: object, product: Product) -> Exclusion:
+    if isinstance(value, Exclusion):
+        return value
+    known = {each.name for each in fields(Exclusion)}
+    if not isinstance(value, Mapping) or not set(value) <= known:
+        raise AvePointConfigError(f"exclude: {value!r} is not an object of {', '.join(sorted(known))}.")
+    organization, workload = _parse_excluded_scope(value, product)
+    until = value.get("until")
+    if isinstance(until, str):
+        try:
+            until = date.fromisoformat(until)
+        except ValueError:
+            until = None
+    if isinstance(until, datetime):
+        until = until.date()
+    if not isinstance(until, date):
+        raise AvePointConfigError(f"exclude: {value!r} has no day 'until', such as 2026-12-31.")
+    reason = value.get("reason")
+    if not isinstance(reason, str) or not reason.strip():
+        raise AvePointConfigError(f"exclude: {value!r} gives no 'reason'; an auditor will ask.")
+    return Exclusion(organization_id=organization, workload=workload, until=until, reason=reason)
+
+
+def _parse_excluded_scope(value: Mapping[str, Any], product: Product) -> tuple[str | None, str | None]:
+    organization, workload = value.get("organization_id"), value.get("workload")
+    if not (organization or workload):
+        raise AvePointConfigError(f"exclude: {value!r} names neither an organization_id nor a workload.")
+    if not all(isinstance(part, str) for part in (organization, workload) if part is not None):
+        raise AvePointConfigError(f"exclude: {value!r}: organization_id and workload are texts.")
+    if organization and not product.tells_organizations:
+        raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
+    # A module that nobody documents may still be left out; an object type is one that we ask for.
+    if workload and product.object_types:
+        parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
+    return organization, workload

@@ -1,0 +1,38 @@
+"""One Airflow for all tests here, and one simulator beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_avepoint.simulator import Simulator
+from demo.stack import AirflowStack
+from tests.airflow.gate import DAG_ID, Gate, connection_to
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    directory = tmp_path_factory.mktemp("gate")
+    warehouse = directory / "warehouse.db"
+    with (
+        Simulator() as simulator,
+        AirflowStack(
+            home=directory / "airflow",
+            connections={
+                "avepoint_default": connection_to(simulator),
+                "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
+            },
+            retry_delay=1,
+            environment={
+                "AVEPOINT_GATE_POKE_INTERVAL": "5",
+                "AVEPOINT_GATE_TIMEOUT": "120",
+                "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+                # A triggerer that was killed gives up its waits this much sooner; the default is 30.
+                "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+            },
+        ) as stack,
+    ):
+        stack.unpause(DAG_ID)
+        yield Gate(stack, simulator, warehouse)

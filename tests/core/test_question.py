@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.question import (
+    Question,
+    build_questions,
+    fold_id,
+    is_same_id,
+    parse_list,
+    parse_moment,
+)
+from airflow_provider_avepoint.products import PRODUCTS
+
+NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
+AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
+M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
+
+
+def job(**fields: Any) -> BackupJob:
+    return BackupJob(
+        **{
+            "product": "m365",
+            "job_id": "FB1",
+            "job_type": "backup",
+            "state": JobState.SUCCESS,
+            "started_at": AFTER,
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        pytest.param(Question(product=M365), {}, id="nothing is asked for"),
+        pytest.param(
+            Question(product=M365, started_after=AFTER),
+            {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            id="up to a little past now",
+        ),
+        pytest.param(
+            Question(product=M365, started_before=AFTER),
+            {},
+            id="an end alone is kept here: the server's may mean the finish",
+        ),
+        pytest.param(
+            Question(product=M365, started_after=AFTER - timedelta(60), started_before=AFTER - timedelta(50)),
+            {"startTime": "2026-09-22T04:59:59Z", "finishTime": "2026-11-01T05:00:01Z"},
+            id="a job may finish 30 days later",
+        ),
+        pytest.param(
+            Question(product=M365, started_after=NOW + timedelta(1)),
+            {"startTime": "2026-11-23T04:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
+            id="a window that has not begun stays a window",
+        ),
+        pytest.param(
+            Question(
+                product=M365,
+                job_type="restore",
+                states=frozenset({JobState.FAILED}),
+                object_type="teams_chat",
+                location="NAM",
+            ),
+            {"jobType": "2", "jobState": "3", "objectType": "9", "location": "NAM"},
+            id="every filter",
+        ),
+        pytest.param(
+            Question(product=M365, states=frozenset({JobState.PARTIAL})),
+            {},
+            id="one state with two numbers is filtered here",
+        ),
+        pytest.param(
+            Question(product=M365, states=frozenset({JobState.RUNNING})),
+            {},
+            id="a job without a finish time is running under two numbers",
+        ),
+        pytest.param(
+            Question(product=M365, states=frozenset({JobState.SUCCESS, JobState.UNKNOWN})),
+            {},
+            id="an undocumented state has no number",
+        ),
+        pytest.param(Question(product=M365, organization_id="o"), {}, id="no such filter"),
+        pytest.param(
+            Question(product=LEGACY, started_after=datetime(2024, 5, 31, 16, 0, 1, tzinfo=UTC)),
+            {
+                "StartTime": "638527680000000000",
+                "FinishTime": str(638527680000000000 + int((NOW - datetime(2024, 5, 31, 16, tzinfo=UTC)).total_seconds() + 301) * 10_000_000),
+                "JobType": "0",
+                "ObjectType": "0",
+                "JobState": "0",
+            },
+            id="ticks",
+        ),
+        pytest.param(
+            Question(product=LEGACY, job_type="backup", object_type="onedrive", location="NAM"),
+            {"StartTime": "0", "FinishTime": "0", "JobType": "1", "ObjectType": "3", "JobState": "0"},
+            id="every parameter is sent",
+        ),
+        pytest.param(
+            Question(product=D365),
+            {"type": "0", "startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            id="a window is required",
+        ),
+        pytest.param(
+            Question(
+                product=D365,
+                started_after=AFTER,
+                job_type="backup",
+                states=frozenset({JobState.SUCCESS}),
+                organization_id="6CCCCCC-ffff",
+                object_type="unified_operations",
+            ),
+            {
+                "type": "1",
+                "startTime": "2026-11-21T04:59:59Z",
+                "finishTime": "2026-11-22T05:05:01Z",
+                "status": "3",
+                "organizationId": "6CCCCCC-ffff",
+            },
+            id="modules have no filter",
+        ),
+    ],
+)  # fmt: skip
+def test_parameters(question: Question, expected: dict[str, str]) -> None:
+    assert expected == dict(question.parameters(NOW))
+
+
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
+    """A caller may write a window without an end as one that ends with the calendar."""
+    for fields in (
+        {"started_after": edge},
+        {"started_before": edge},
+        {"started_after": AFTER, "started_before": "9999-12-31T23:59:59Z"},
+    ):
+        (question,) = build_questions(product.name, **fields)
+        question.parameters(NOW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "expected"),
+    [
+        ({}, {}, True),
+        ({"job_type": "backup"}, {}, True),
+        ({"job_type": "backup"}, {"job_type": "restore"}, False),
+        ({"job_type": "backup"}, {"job_type": None}, False),
+        ({}, {"job_type": "restore"}, True),
+        ({"states": frozenset({JobState.SUCCESS})}, {}, True),
+        ({"states": frozenset({JobState.FAILED})}, {}, False),
+        ({"organization_id": "{ABC-d}"}, {"organization_id": "abc-D"}, True),
+        ({"organization_id": "abc"}, {"organization_id": "abd"}, False),
+        ({"organization_id": "abc"}, {}, False),
+        ({"object_type": "teams"}, {"workload": "teams"}, True),
+        ({"object_type": "teams"}, {"workload": None}, False),
+        ({"started_after": AFTER}, {}, True),
+        ({"started_after": AFTER}, {"started_at": AFTER - timedelta(microseconds=1)}, False),
+        ({"started_before": AFTER}, {}, False),
+        ({"started_before": AFTER}, {"started_at": AFTER - timedelta(microseconds=1)}, True),
+        ({"started_after": AFTER, "started_before": NOW}, {}, True),
+        ({"started_after": AFTER}, {"started_at": None, "finished_at": None}, True),
+        ({"started_after": AFTER}, {"started_at": None, "finished_at": AFTER}, True),
+        ({"started_after": AFTER}, {"started_at": None, "finished_at": AFTER - timedelta(1)}, False),
+        ({"started_after": NOW}, {"started_at": None, "finished_at": AFTER, "state": JobState.RUNNING}, True),
+    ],
+)
+def test_admits(asked: dict[str, Any], fields: dict[str, Any], expected: bool) -> None:
+    """The window is half open, on the start; a job that has none and runs is in every window."""
+    assert expected is Question(product=M365, **asked).admits(job(**fields))
+
+
+def test_one_question_for_each_combination() -> None:
+    questions = build_questions(
+        "m365",
+        started_after="2026-11-21T06:00:00+01:00",
+        job_type=["backup", "restore"],
+        state="failed",
+        object_type=["teams", "onedrive", "teams"],
+        location="NAM",
+    )
+    expected = [
+        Question(
+            product=M365,
+            started_after=AFTER,
+            job_type=kind,
+            states=frozenset({JobState.FAILED}),
+            object_type=workload,
+            location="NAM",
+        )
+        for kind in ("backup", "restore")
+        for workload in ("teams", "onedrive")
+    ]
+    assert expected == questions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, ["backup"]),
+        ({"job_type": "all"}, [None]),
+        ({"job_type": ["all"]}, [None]),
+        ({"job_type": "deletion"}, ["delete"]),
+        ({"job_type": ["delete", "deletion"]}, ["delete"]),
+        ({"job_type": '["backup", "export"]'}, ["backup", "export"]),
+    ],
+)
+def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> None:
+    assert expected == [question.job_type for question in build_questions("m365", **arguments)]
+
+
+@pytest.mark.parametrize(
+    ("product", "arguments", "text"),
+    [
+        ("m366", {}, "product: 'm366' is not known; known are m365, m365_legacy, dynamics365"),
+        (None, {}, "product: None is not known"),
+        (["m365"], {}, "is not known"),
+        ("m365", {"started_after": "yesterday"}, "started_after: 'yesterday' is not an ISO 8601 time"),
+        ("m365", {"started_before": 5}, "started_before: 5 is neither a datetime nor an ISO 8601 string"),
+        ("m365", {"started_after": "2026-11-22"}, "started_after: 2026-11-22 has no time zone"),
+        ("m365", {"started_after": datetime(2026, 11, 22)}, "2026-11-22T00:00:00Z for UTC"),  # noqa: DTZ001
+        ("m365", {"started_after": "0001-01-01T00:00:00+05:00"}, "started_after"),
+        ("m365", {"started_after": NOW, "started_before": NOW}, "is not later than started_after"),
+        ("m365", {"started_after": NOW, "started_before": AFTER}, "is not later than started_after"),
+        ("m365", {"job_type": "snapshot"}, "job_type: 'snapshot' is not known for m365; known are backup, restore"),
+        ("m365", {"job_type": ["all", "backup"]}, "job_type: 'all' is not known"),
+        ("m365", {"job_type": None}, "job_type is None; give a job type"),
+        ("m365", {"job_type": []}, "job_type is an empty list"),
+        ("m365", {"state": "good"}, "state: 'good' is not a job state; known are waiting, running"),
+        ("m365", {"state": 3}, "state: 3 is neither text nor a list"),
+        ("m365", {"state": {"a": 1}}, "state: {'a': 1} is neither text nor a list"),
+        ("m365", {"object_type": "exchange"}, "object_type: 'exchange' is not known for m365; known are exchange_online"),
+        ("m365", {"object_type": []}, "object_type is an empty list"),
+        ("m365", {"object_type": "[]"}, "object_type is an empty list"),
+        ("m365", {"object_type": '["teams"'}, "object_type: '[\"teams\"' is not a JSON array"),
+        ("m365", {"object_type": ""}, "object_type: '' is not a text"),
+        ("m365", {"object_type": [1]}, "object_type: 1 is not a text"),
+        ("m365", {"object_type": [None]}, "object_type: None is not a text"),
+        ("m365", {"object_type": [["teams"]]}, "object_type"),
+        ("m365", {"object_type": '[["teams"]]'}, "object_type"),
+        ("m365", {"object_type": '[{"a": 1}]'}, "object_type"),
+        ("m365", {"organization_id": "o"}, "organization_id: Cloud Backup for Microsoft 365 cannot tell"),
+        ("dynamics365", {"location": "NAM"}, "location: Cloud Backup for Dynamics 365 cannot tell"),
+        ("m365_legacy", {"location": "NAM"}, "location: "),
+        ("dynamics365", {"organization_id": ""}, "organization_id: '' is not a text"),
+        ("dynamics365", {"organization_id": " "}, "organization_id: ' ' is not a text"),
+        ("dynamics365", {"organization_id": 7}, "organization_id: 7 is not a text"),
+        ("dynamics365", {"object_type": "teams"}, "known are customer_engagement, unified_operations"),
+    ],
+)  # fmt: skip
+def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(AvePointConfigError) as caught:
+        build_questions(product, **arguments)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        (NOW, NOW),
+        ("2026-11-22T05:00:00Z", NOW),
+        (" 2026-11-22T06:00:00+01:00 ", NOW),
+        ("2026-11-22 05:00:00+00:00", NOW),
+    ],
+)
+def test_parse_moment(value: object, expected: datetime | None) -> None:
+    assert expected == parse_moment("started_after", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("one", ("one",)),
+        (" one ", ("one",)),
+        ('["one", "two"]', ("one", "two")),
+        (["one", "two", "one"], ("one", "two")),
+        (("one",), ("one",)),
+        (iter(["one"]), ("one",)),
+    ],
+)
+def test_parse_list(value: object, expected: tuple[str, ...] | None) -> None:
+    assert expected == parse_list("name", value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("69CB1ECC-f8e8", "69cb1ecc-F8E8", True),
+        ("{69cb1ecc}", "69cb1ecc", True),
+        ("a", "b", False),
+        (None, "a", False),
+        (None, None, True),
+    ],
+)
+def test_is_same_id(one: str | None, other: str | None, expected: bool) -> None:
+    assert expected is is_same_id(one, other)
+
+
+def test_fold_id_of_nothing() -> None:
+    assert fold_id(None) is None

@@ -1,0 +1,203 @@
+"""The check: passes with its evidence, or raises and says which scopes are why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core import errors, retry
+from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.simulator import Simulator
+from tests.sensors.modes import TaskInstance, World
+
+PATH = "/dynamicsbackup/jobs"
+
+
+def check(**arguments: Any) -> AvePointBackupCheckOperator:
+    return AvePointBackupCheckOperator(
+        task_id="check", **({"product": "dynamics365", "max_age": 86400} | arguments)
+    )
+
+
+@pytest.fixture
+def ti(simulator: Simulator) -> TaskInstance:
+    return TaskInstance(World(simulator))
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+def test_a_pass_returns_the_evidence(
+    simulator: Simulator, connect: Callable[..., str], ti: TaskInstance
+) -> None:
+    """The return value is JSON, and what an auditor keeps: scope, job, policy, time of judgement."""
+    connect()
+    job = simulator.add_job("dynamics365", organization_id="contoso", state="success")
+    before = datetime.now(UTC)
+
+    evidence = check().execute({"ti": ti})
+
+    assert json.loads(json.dumps(evidence)) == evidence
+    assert before <= datetime.fromisoformat(evidence["judged_at"]) <= datetime.now(UTC)
+    assert (evidence["passed"], evidence["reason"]) == (True, "passed")
+    assert evidence["policy"]["max_age"] == 86400
+    (scope,) = evidence["scopes"]
+    assert scope["scope"] == {
+        "organization_id": "contoso",
+        "workload": "customer_engagement",
+        "location": None,
+    }
+    assert (scope["job"]["job_id"], scope["job"]["state"]) == (job["job_id"], "success")
+    assert 3600 <= scope["age_seconds"] < 3660
+    assert ti.xcoms == {}, "the return value is the evidence"
+
+
+def test_a_failure_names_each_scope_and_its_reason(simulator: Simulator, connect: Callable[..., str]) -> None:
+    connect()
+    for organization, state, age in (
+        ("alpha", "success", 60),
+        ("bravo", "failed", 60),
+        ("charlie", "partial", 60),
+        ("delta", "running", 60),
+        ("echo", "success", 2 * 86400),
+    ):
+        simulator.add_job("dynamics365", organization_id=organization, state=state, started_ago=age)
+    expected = ["bravo", "charlie", "delta", "echo", "foxtrot"]
+
+    with pytest.raises(exceptions.AvePointBackupNotVerified) as caught:
+        check(organization_ids=["alpha", *expected]).execute({})
+
+    reasons = {
+        scope["scope"]["organization_id"]: scope["reason"]
+        for scope in caught.value.verdict["scopes"]
+        if not scope["passed"]
+    }
+    assert reasons == dict(zip(expected, ["failed", "partial", "running", "stale", "missed"], strict=True))
+    named = [part.split(" ")[0] for part in str(caught.value).split("; ")]
+    for organization, reason in reasons.items():
+        assert any(organization in part and reason in part for part in str(caught.value).split("; ")), named
+    assert "alpha" not in str(caught.value)
+
+
+def test_a_failure_names_every_scope_however_many(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """Whoever is called at night must not have to guess which of thirty customers are not backed up."""
+    connect()
+    organizations = [f"organization-{number:02}" for number in range(30)]
+    simulator.add_jobs(
+        {"product": "dynamics365", "organization_id": organization, "state": "failed"}
+        for organization in organizations
+    )
+
+    with pytest.raises(exceptions.AvePointBackupNotVerified) as caught:
+        check().execute({})
+
+    assert [name for name in organizations if name not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("on_failed", "error"),
+    [("fail", exceptions.AvePointBackupNotVerified), ("skip", AirflowSkipException)],
+)
+def test_the_evidence_of_a_bad_verdict_is_kept(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    ti: TaskInstance,
+    on_failed: str,
+    error: type[Exception],
+) -> None:
+    """A task that raises has no return value, so the XCom "verdict" holds it."""
+    connect()
+    simulator.add_job("dynamics365", organization_id="contoso", state="failed")
+
+    with pytest.raises(error, match="contoso") as caught:
+        check(on_failed=on_failed).execute({"ti": ti})
+
+    assert type(caught.value) is error
+    assert list(ti.xcoms) == ["verdict"]
+    assert ti.xcoms["verdict"]["reason"] == "failed"
+    if on_failed == "fail":
+        assert caught.value.verdict == ti.xcoms["verdict"]  # type: ignore[attr-defined]
+
+
+def test_a_bad_verdict_may_be_retried(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """By the next try the backup may have come: how often that is, is Airflow's setting."""
+    connect()
+
+    with pytest.raises(exceptions.AvePointBackupNotVerified, match="missed") as caught:
+        check().execute({})
+
+    assert isinstance(caught.value, (AirflowException, errors.AvePointError))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert simulator.requests(PATH) != []
+
+
+@pytest.mark.parametrize("on_failed", ["fail", "skip"])
+@pytest.mark.parametrize(
+    ("fault", "error", "is_final"),
+    [
+        ({"kind": "status", "status": 503}, exceptions.AvePointUnavailable, False),
+        ({"kind": "drop"}, exceptions.AvePointUnavailable, False),
+        ({"kind": "retry_after", "seconds": 600}, exceptions.AvePointUnavailable, False),
+        ({"kind": "html"}, exceptions.AvePointPayloadError, False),
+        ({"kind": "broken_json"}, exceptions.AvePointPayloadError, False),
+        ({"kind": "empty_body"}, exceptions.AvePointPayloadError, False),
+        ({"kind": "missing_rows"}, exceptions.AvePointPayloadError, False),
+        ({"kind": "error_body"}, exceptions.AvePointUnavailable, False),
+        ({"kind": "status", "status": 403}, exceptions.AvePointPermissionError, True),
+        ({"kind": "expire_token"}, exceptions.AvePointAuthError, True),
+    ],
+    ids=str,
+)
+def test_infrastructure_trouble_is_never_a_verdict(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    ti: TaskInstance,
+    fault: dict[str, Any],
+    error: type[Exception],
+    *,
+    is_final: bool,
+    on_failed: str,
+) -> None:
+    """Nothing is known about the backup, so on_failed does not apply."""
+    connect()
+    simulator.add_job("dynamics365", state="success")
+    simulator.add_fault(**fault, path=PATH, count=None)
+
+    with pytest.raises(error) as caught:
+        check(on_failed=on_failed).execute({"ti": ti})
+
+    assert type(caught.value) is error
+    assert isinstance(caught.value, AirflowFailException) == is_final
+    assert ti.xcoms == {}
+
+
+def test_it_asks_the_connections_location(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """A policy without locations is judged where the connection says."""
+    connect("european", extra={"location": "EUR"})
+    simulator.add_job("m365", workload="teams", location="EUR", state="success")
+    simulator.add_job("m365", workload="onedrive", location="NAM", state="failed")
+
+    evidence = check(product="m365", avepoint_conn_id="european").execute({})
+
+    assert [scope["scope"]["workload"] for scope in evidence["scopes"]] == ["teams"]
+
+
+def test_no_argument_is_changed_by_a_run(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """A second run of the same object sees what the author wrote."""
+    connect()
+    simulator.add_job("dynamics365", organization_id="contoso", state="success")
+    started_after = datetime.now(UTC) - timedelta(days=1)
+    task = check(started_after=started_after, organization_ids=["contoso"])
+
+    first, second = task.execute({}), task.execute({})
+
+    assert (first["passed"], second["passed"]) == (True, True)
+    assert (task.started_after, task.organization_ids) == (started_after, ["contoso"])
