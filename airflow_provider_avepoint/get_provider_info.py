@@ -63,8 +63,9 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "environment": _field(
                         "Environment",
-                        "Which AvePoint cloud: decides where tokens come from. Empty means commercial.",
-                        enum=["commercial", "us_government", "aos2", "fedramp", None],
+                        "Which AvePoint cloud: decides where tokens come from.",
+                        default="commercial",
+                        enum=["commercial", "us_government", "aos2", "fedramp"],
                     ),
                     "identity_endpoint": _field(
                         "Identity endpoint",
@@ -114,13 +115,15 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "trust_env": _field(
                         "Trust environment",
-                        "Take proxies and CA bundles from environment variables. Empty means yes.",
+                        "Take proxies and CA bundles from environment variables.",
                         "boolean",
+                        default=True,
                     ),
                     "insecure_http": _field(
                         "Allow plain http",
                         "For test servers only: lets credentials travel unencrypted to another machine.",
                         "boolean",
+                        default=False,
                     ),
                 },
             }

@@ -82,6 +82,8 @@ class Process:
 
         :raises RuntimeError: some of it lives on for five seconds.
         """
+        if self._popen is None:
+            return
         with interrupts_held():
             deadline = time.monotonic() + _KILLED_SECONDS
             while members := self.members():
@@ -91,6 +93,7 @@ class Process:
                     with suppress(psutil.NoSuchProcess):
                         member.kill()
                 time.sleep(_STEP)
+            self._popen.wait(_KILLED_SECONDS)
             atexit.unregister(self.kill)
 
     def tail(self, lines: int = 15) -> str:

@@ -64,7 +64,7 @@ def test_form_offers_what_the_connection_reads() -> None:
 
 
 def test_form_offers_every_environment() -> None:
-    assert FIELDS["environment"]["schema"]["enum"] == [*ENVIRONMENTS, None]
+    assert FIELDS["environment"]["schema"]["enum"] == [*ENVIRONMENTS]
 
 
 def test_secret_fields_have_names_that_airflow_masks() -> None:

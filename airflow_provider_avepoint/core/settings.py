@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,9 +127,9 @@ class Settings:
                 ", ".join(unknown),
             )
         region = reader.choice("region", REGIONS)
-        name = reader.choice("environment", ENVIRONMENTS) or _ENVIRONMENT_OF_REGION.get(
-            region or "", "commercial"
-        )
+        name = reader.choice("environment", ENVIRONMENTS) or "commercial"
+        if name == "commercial":  # what the form sends where nobody chose
+            name = _ENVIRONMENT_OF_REGION.get(region or "", name)
         environment = ENVIRONMENTS[name]
         insecure = reader.boolean("insecure_http", default=False)
         if not host:
@@ -223,6 +224,11 @@ class _Reader:
 
     def proxies(self) -> dict[str, str]:
         value = self.extra.get("proxies", {})
+        if isinstance(value, str) and value.lstrip().startswith("{"):  # the form sends an object as text
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self.error("proxies", "is not the JSON object that it looks like") from None
         if isinstance(value, str):
             return {"http": value, "https": value}
         if isinstance(value, Mapping) and all(isinstance(url, str) for url in value.values()):

@@ -21,9 +21,11 @@ from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import (
+    AvePointAuthError,
     AvePointConfigError,
     AvePointError,
     AvePointPermissionError,
+    AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import Product, all_products, get_product
@@ -217,8 +219,12 @@ class AvePointHook(HttpHook):
                     self.transport.run(client.check_access(product, datetime.now(UTC)))
                 except AvePointPermissionError as e:
                     missing.append(f"{product.name} lacks {e.permission}")
+                except AvePointAuthError:  # the same for every product
+                    raise
                 except AvePointError as e:
-                    missing.append(f"{product.name}: {e}")
+                    if isinstance(e, AvePointUnavailable) and e.status is None:
+                        raise  # nobody answers: neither for another product
+                    missing.append(f"{product.name}: {str(e).rstrip('.')}")
                 else:
                     readable.append(product.name)
         except AvePointError as e:

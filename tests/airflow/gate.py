@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +28,7 @@ ALL_GOOD = {
     "organization.check_load[0]": "success",
     "organization.publish[0]": "success",
 }
-# Longer than the deferral race of Airflow 3.3.2 lasts, see airflow-runtime: a job ends no sooner than this
+# Airflow 3.3.2 can fail a deferred task whose trigger fires within seconds: a job ends no sooner than this
 # after its wait was seen to be deferred.
 SECONDS_AFTER_DEFERRAL = 8.0
 
@@ -94,3 +96,15 @@ def rows_of(warehouse: Path, organization: str) -> list[tuple[Any, ...]]:
             " WHERE product = 'dynamics365' AND organization_id = ? ORDER BY started_at",
             [organization],
         ).fetchall()
+
+
+def wait_until(check: Callable[[], object], *, seconds: float) -> None:
+    """Return when *check* is true.
+
+    :raises TimeoutError: it was not within *seconds*.
+    """
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:.0f} s")
+        time.sleep(0.1)

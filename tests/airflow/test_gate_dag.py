@@ -1,4 +1,4 @@
-"""The example DAG in a real Airflow: API server, scheduler, workers and triggerer as processes of their own."""
+"""The example DAG in a real Airflow: API server, scheduler, workers and triggerer are processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import airflow_environment
-from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, PRODUCT, WAIT, Gate, connection_to, interval, rows_of
+from tests.airflow.gate import (
+    ALL_GOOD,
+    DAG_ID,
+    GATE,
+    PRODUCT,
+    WAIT,
+    connection_to,
+    interval,
+    rows_of,
+    wait_until,
+)
 
 pytestmark = pytest.mark.airflow
 
@@ -186,27 +196,34 @@ def test_dags_test_runs_the_whole_dag_in_one_process(tmp_path):
                 "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
             },
         ) | {"AVEPOINT_GATE_POKE_INTERVAL": "2"}
-        airflow("db", "migrate", environment=environment, directory=tmp_path)
-        job = simulator.add_job(PRODUCT, organization_id="contoso", started_ago=30, runs_for=60)
+        migration = airflow("db", "migrate", environment=environment)
+        assert migration.wait(COMMAND_SECONDS) == 0
+        job = simulator.add_job(PRODUCT, organization_id="contoso", started_ago=30, runs_for=3600)
         conf = json.dumps({"organizations": ["contoso"], **interval()})
 
-        output = airflow("dags", "test", DAG_ID, "-c", conf, environment=environment, directory=tmp_path)
+        run = airflow("dags", "test", DAG_ID, "-c", conf, environment=environment)
+        try:
+            wait_until(lambda: simulator.requests("/dynamicsbackup/jobs"), seconds=COMMAND_SECONDS)
+            simulator.patch_job(PRODUCT, job["job_id"], state="success")
+            code = run.wait(COMMAND_SECONDS)
+        finally:
+            run.kill()
+            run.wait()
 
+    output = (tmp_path / "output.txt").read_text()
+    assert code == 0, output
     assert "running trigger in line" in output
     assert [job["job_id"]] == [row[0] for row in rows_of(warehouse, "contoso")]
 
 
-def airflow(*arguments: str, environment: dict[str, str], directory: Path) -> str:
-    """Run an Airflow command that must succeed; return what it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env=environment,
-        cwd=directory,
-        check=False,
-        timeout=COMMAND_SECONDS,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+def airflow(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start an Airflow command in its home; what it writes is appended to ``output.txt`` there."""
+    home = Path(environment["AIRFLOW_HOME"])
+    with (home / "output.txt").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=environment,
+            cwd=home,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )

@@ -296,7 +296,7 @@ def test_a_rows_own_word_counts() -> None:
     ("value", "expected"),
     [
         (1, "backup"), (2, "restore"), (4, "dryrun"), (8, "retention"), (16, "audit_backup"), (32, "export"),
-        ("16", "audit_backup"), ("AuditBackup", "audit_backup"), ("Backup", "backup"), ("Dryrun", "dryrun"),
+        ("16", "audit_backup"), ("Audit Backup", "audit_backup"), ("Backup", "backup"), ("Dryrun", "dryrun"),
         (64, "64"), (0, "0"), ("Odd One", "odd_one"),
     ],
 )  # fmt: skip
@@ -365,7 +365,7 @@ MALFORMED = [
     *((name, "startTime", value) for name in SAMPLES for value in ("soon", "2024-12-02T07:52:25", True, [], 1.5)),
     *((name, "finishTime", value) for name in SAMPLES for value in ("soon", {}, "2024-12-02T07:52:25")),
     *((name, "backupDetails", {"failedCount": value}) for name in ("m365", "m365_legacy") for value in (-1, "many", 1.5, True, [])),
-    ("m365", "jobErrors", {}), ("m365", "jobErrors", "text"), ("m365", "jobErrors", [5]), ("m365", "jobErrors", [{"number": "many"}]),
+    ("m365", "jobErrors", {"value": "x"}), ("m365", "jobErrors", "text"), ("m365", "jobErrors", [5]), ("m365", "jobErrors", [{"number": "many"}]),
     *(("dynamics365", key, value) for key in ("totalEntity", "failedEntity", "warningRecord", "backupSize") for value in (-1, "many", 1.5, True)),
     ("dynamics365", "type", 1.5), ("dynamics365", "type", True), ("dynamics365", "type", [1]),
 ]  # fmt: skip

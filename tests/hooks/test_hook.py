@@ -520,8 +520,25 @@ class TestTestConnection:
         is_good, message = AvePointHook(connect(password="wrong-secret-value")).test_connection()
 
         assert not is_good
-        assert "refused the credentials of client demo-client" in message
+        assert message.count("refused the credentials of client demo-client") == 1
         assert "wrong-secret-value" not in message
+
+    def test_an_api_that_does_not_answer_is_said_once(self, connect: Callable[..., str]) -> None:
+        is_good, message = AvePointHook(connect(host="http://127.0.0.1:9")).test_connection()
+
+        assert not is_good
+        assert message.count("no answer") == 1
+
+    def test_one_product_that_is_away_hides_no_other(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        simulator.add_fault("status", path="/dynamicsbackup", status=503, count=None)
+
+        is_good, message = AvePointHook(connect()).test_connection()
+
+        assert is_good
+        assert message.startswith("This app registration may read m365, m365_legacy; dynamics365: GET ")
+        assert "503" in message
 
     def test_a_bad_field_is_named(self, connect: Callable[..., str]) -> None:
         is_good, message = AvePointHook(connect(host="graph-us.example")).test_connection()

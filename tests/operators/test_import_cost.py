@@ -24,7 +24,7 @@ import airflow_provider_avepoint.operators.avepoint, airflow_provider_avepoint.s
 loaded = set(sys.modules) - before
 print(json.dumps({{
     "heavy": [name for name in {HEAVY!r} if name in loaded],
-    "present": [name for name in {HEAVY[:4]!r} if name in sys.modules],
+    "present": [name for name in {HEAVY!r} if name in sys.modules],
     "ours": sorted(name for name in loaded if name.startswith("airflow_provider_avepoint.")),
 }}))
 """

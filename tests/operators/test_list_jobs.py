@@ -100,6 +100,20 @@ def test_nothing_found(simulator: Simulator, connect: Callable[..., str]) -> Non
     assert simulator.requests("/dynamicsbackup/jobs") != []
 
 
+def test_a_job_that_does_not_say_when_it_started_is_listed(
+    simulator: Simulator, connect: Callable[..., str]
+) -> None:
+    """It is counted, and neither the newest nor the oldest."""
+    connect()
+    add(simulator, "J0")
+    add(simulator, "J1", state="running", omit=["startTime"])
+
+    summary = list_jobs().execute({})
+
+    assert (ids(summary), summary["total"]) == ({"J0", "J1"}, 2)
+    assert summary["newest_started_at"] == summary["oldest_started_at"] == START.isoformat()
+
+
 @pytest.mark.parametrize(
     ("max_rows", "rows", "is_truncated"),
     [(0, 0, True), (1, 1, True), ("2", 2, True), (3, 3, False), (4, 3, False)],

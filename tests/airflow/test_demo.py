@@ -1,0 +1,146 @@
+"""``python -m demo`` as a user runs it: what it shows, what it exits with, and that Ctrl-C ends all of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.airflow.gate import wait_until
+
+pytestmark = pytest.mark.airflow
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO_SECONDS = 180
+# From Ctrl-C to the prompt, on a busy machine.
+STOP_SECONDS = 15
+
+
+class RunningDemo:
+    """A demo that runs, and what it has written so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process = process
+        self._output = output
+        self._members: set[psutil.Process] = set()
+
+    @property
+    def output(self) -> str:
+        """What it has written."""
+        return self._output.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Return when it has written *text*."""
+
+        def is_written() -> bool:
+            assert self.process.poll() is None or text in self.output, self.output
+            return text in self.output
+
+        wait_until(is_written, seconds=DEMO_SECONDS)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C, which reaches the demo alone: all else has sessions of its own."""
+        self._members |= set(psutil.Process(self.process.pid).children(recursive=True))
+        self.process.send_signal(signal.SIGINT)
+
+    def wait_for_exit(self, seconds: float) -> int:
+        """Return the exit status."""
+        return self.process.wait(seconds)
+
+    def survivors(self) -> list[psutil.Process]:
+        """Return what ran at the interrupt and still does."""
+        return [member for member in self._members if member.is_running() and member.status() != "zombie"]
+
+
+@contextmanager
+def running_demo(directory: Path, **environment: str) -> Iterator[RunningDemo]:
+    """Start the demo with its files in *directory*; end it at the end if it runs still."""
+    output = directory / "output.txt"
+    with output.open("wb") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "demo", "--directory", str(directory / "demo")],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != "KEEP"} | environment,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield RunningDemo(process, output)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_SECONDS)
+
+
+def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
+    """``KEEP=1`` leaves Airflow up after the table, until Ctrl-C; the exit status is the outcome's."""
+    with running_demo(tmp_path, KEEP="1") as demo:
+        demo.wait_for("Ctrl-C stops everything.")
+        url = re.search(r"Airflow's UI: (\S+)  user: admin  password: \S+", demo.output)[1]
+        health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False).json()
+        demo.interrupt()
+        status = demo.wait_for_exit(STOP_SECONDS)
+
+    assert {"healthy"} == {component["status"] for component in health.values()}
+    assert (0, []) == (status, demo.survivors())
+    assert "backup-ends-well: organization.wait_for_backup[0] deferred" in demo.output
+    table = dict(re.findall(r"^(backup-\S+  +\S+) +(\S+ +\S+.*)$", demo.output, flags=re.MULTILINE))
+    assert {
+        "backup-ends-well  organization.wait_for_backup[0]": ["success", "passed"],
+        "backup-ends-well  organization.load_jobs[0]": ["success", "8"],
+        "backup-fails      organization.wait_for_backup[0]": ["failed", "failed"],
+        "backup-fails      organization.load_jobs[0]": ["upstream_failed", "0"],
+    } == {
+        name.strip(): [cell for cell in cells.split() if not re.fullmatch(r"-|\d+\.\d", cell)]
+        for name, cells in table.items()
+        if "wait_for_backup" in name or "load_jobs" in name
+    }
+    assert "WRONG" not in demo.output
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "Starting the AvePoint simulator",
+        "Starting Airflow",
+        "Airflow is healthy",
+        "organization.wait_for_backup[0] deferred",
+    ],
+)
+def test_ctrl_c_stops_everything_at_once(tmp_path, moment):
+    with running_demo(tmp_path) as demo:
+        demo.wait_for(moment)
+        started = time.monotonic()
+        demo.interrupt()
+        status = demo.wait_for_exit(STOP_SECONDS)
+
+    assert (130, []) == (status, demo.survivors()), demo.output
+    assert time.monotonic() - started < STOP_SECONDS
+    assert "Interrupted: stopping Airflow and the simulator.\n" in demo.output
+    assert demo.output.endswith("Everything is stopped.\n")
+
+
+def test_a_second_demo_leaves_the_directory_to_the_first(tmp_path):
+    with running_demo(tmp_path) as first:
+        first.wait_for("Starting the AvePoint simulator")
+        second = subprocess.run(
+            [sys.executable, "-m", "demo", "--directory", str(tmp_path / "demo")],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=STOP_SECONDS,
+        )
+
+        assert first.process.poll() is None
+    assert second.returncode == 1
+    assert "Another demo runs in" in second.stdout

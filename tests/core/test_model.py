@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, fields
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core import model
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
+
+START = datetime(2026, 11, 22, 5, 0, 0, 120_000, tzinfo=UTC)
+JOB = BackupJob(
+    product="dynamics365",
+    job_id="DCIB1",
+    job_type="backup",
+    workload="customer_engagement",
+    state=JobState.PARTIAL,
+    raw_state=7,
+    started_at=START,
+    finished_at=START + timedelta(minutes=1),
+    duration=timedelta(minutes=1, milliseconds=500),
+    counts=Counts(total=2, successful=1, failed=1),
+    record_counts=Counts(total=5, successful=5, failed=0, skipped=0, warning=1),
+    size_bytes=1024,
+    organization_id="o1",
+    organization_name="Org",
+    location="NAM",
+    errors=(JobError(is_error_code=True, message="Oops.", url="https://example.com", count=3),),
+    raw=MappingProxyType({"jobId": "DCIB1", "nested": {"a": [1]}}),
+)
+
+
+def test_a_job_as_json() -> None:
+    expected = {
+        "product": "dynamics365",
+        "job_id": "DCIB1",
+        "job_type": "backup",
+        "workload": "customer_engagement",
+        "state": "partial",
+        "raw_state": 7,
+        "started_at": "2026-11-22T05:00:00.120000+00:00",
+        "finished_at": "2026-11-22T05:01:00.120000+00:00",
+        "duration": 60.5,
+        "counts": {"total": 2, "successful": 1, "failed": 1, "skipped": None, "warning": None},
+        "record_counts": {"total": 5, "successful": 5, "failed": 0, "skipped": 0, "warning": 1},
+        "size_bytes": 1024,
+        "organization_id": "o1",
+        "organization_name": "Org",
+        "location": "NAM",
+        "errors": [{"is_error_code": True, "message": "Oops.", "url": "https://example.com", "count": 3}],
+        "raw": {"jobId": "DCIB1", "nested": {"a": [1]}},
+    }
+    assert expected == JOB.as_dict()
+    assert expected == json.loads(json.dumps(JOB.as_dict()))
+    assert str is type(JOB.as_dict()["state"])
+
+
+def test_an_empty_job_as_json() -> None:
+    job = BackupJob(product="m365", job_id="FB1", state=JobState.UNKNOWN)
+    document = json.loads(json.dumps(job.as_dict()))
+    assert {each.name for each in fields(BackupJob)} == document.keys()
+    empty = {name for name, value in document.items() if value in (None, [], {})}
+    assert document.keys() - {"product", "job_id", "state", "counts", "record_counts"} == empty
+
+
+@pytest.mark.parametrize(
+    ("purchased", "used", "ratio"), [(100, 47, 0.47), (100, 124, 1.24), (100, 0, 0.0), (0, 5, None), (None, 5, None), (5, None, None)]
+)  # fmt: skip
+def test_license_ratios(purchased: int | None, used: int | None, ratio: float | None) -> None:
+    """Over nothing purchased there is none: another licence model."""
+    figures = LicenseConsumption(
+        product="m365",
+        purchased_user_seats=purchased,
+        assigned_user_seats=used,
+        purchased_storage_gb=purchased,
+        protected_gb=used,
+    )
+    assert (ratio, ratio) == (figures.seat_ratio, figures.storage_ratio)
+
+
+def test_a_license_as_json() -> None:
+    figures = LicenseConsumption(
+        product="m365",
+        out_of_policy_at=START,
+        purchased_user_seats=100,
+        assigned_user_seats=50,
+        purchased_storage_gb=0,
+        protected_gb=7,
+        is_out_of_policy=True,
+    )
+    assert {
+        "product": "m365",
+        "out_of_policy_at": "2026-11-22T05:00:00.120000+00:00",
+        "purchased_user_seats": 100,
+        "assigned_user_seats": 50,
+        "purchased_storage_gb": 0,
+        "protected_gb": 7,
+        "seat_ratio": 0.5,
+        "storage_ratio": None,
+        "is_out_of_policy": True,
+    } == json.loads(json.dumps(figures.as_dict()))
+
+
+TERMINAL = {"success", "partial", "failed", "skipped", "stopped"}
+OPEN = {"waiting", "running"}
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_states(state: JobState) -> None:
+    """An undocumented state is neither: it is waited for, and never good."""
+    assert (state.value in TERMINAL) is state.is_terminal
+    assert (state.value in OPEN) is state.is_open
+    assert state is JobState.parse(state.value)
+
+
+def test_all_states_are_known() -> None:
+    assert TERMINAL | OPEN | {"unknown"} == {state.value for state in JobState}
+
+
+@pytest.mark.parametrize("word", ["good", "", "SUCCESS", None, 2])
+def test_words_that_are_no_state(word: object) -> None:
+    with pytest.raises(AvePointConfigError, match="known are waiting, running, success, partial"):
+        JobState.parse(word)
+
+
+@pytest.mark.parametrize(
+    ("state", "started", "finished", "expected"),
+    [
+        (JobState.SUCCESS, START, START + timedelta(1), START),
+        (JobState.SUCCESS, None, START, START),
+        (JobState.SUCCESS, None, None, None),
+        (JobState.RUNNING, None, START, None),
+        (JobState.UNKNOWN, None, START, None),
+        (JobState.RUNNING, START, None, START),
+    ],
+)
+def test_effective_start(
+    state: JobState, started: datetime | None, finished: datetime | None, expected: datetime | None
+) -> None:
+    job = BackupJob(product="m365", job_id="FB1", state=state, started_at=started, finished_at=finished)
+    assert expected == job.effective_start
+
+
+@pytest.mark.parametrize("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])
+def test_values_are_frozen(value: Any) -> None:
+    for each in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, each.name, None)
+    assert not hasattr(value, "__dict__")
+
+
+def test_jobs_compare_and_hash_by_what_they_say() -> None:
+    """The row as received takes no part."""
+    other = BackupJob(**{each.name: getattr(JOB, each.name) for each in fields(JOB)} | {"raw": {}})
+    assert JOB == other
+    assert 1 == len({JOB, other})
+    assert "nested" not in repr(JOB)
+
+
+def test_public_names() -> None:
+    assert ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"] == model.__all__

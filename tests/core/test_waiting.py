@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core import errors
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
+from airflow_provider_avepoint.core.verdict import Policy, Verdict, judge
+from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch, describe_job
+
+NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
+
+
+def job(state: JobState = JobState.SUCCESS, **fields: Any) -> BackupJob:
+    return BackupJob(
+        **{
+            "product": "dynamics365",
+            "job_id": "DCIB1",
+            "job_type": "backup",
+            "workload": "customer_engagement",
+            "organization_id": "o1",
+            "state": state,
+            "raw_state": 3,
+            "started_at": NOW - timedelta(hours=1),
+            **fields,
+        }
+    )
+
+
+def verdict(*jobs: BackupJob, fail_fast: bool = True) -> Verdict:
+    return judge(jobs, Policy(product="dynamics365", max_age=86400, fail_fast=fail_fast), NOW)
+
+
+@pytest.mark.parametrize(
+    ("seen", "status"),
+    [
+        (verdict(job()), "passed"),
+        (verdict(job(JobState.FAILED)), "failed"),
+        (verdict(job(JobState.PARTIAL)), "failed"),
+        (verdict(job(JobState.FAILED), fail_fast=False), None),
+        (verdict(job(), fail_fast=False), "passed"),
+        (verdict(job(JobState.FAILED), job(JobState.RUNNING, job_id="DCIB2", started_at=NOW)), None),
+        (verdict(job(JobState.RUNNING)), None),
+        (verdict(job(JobState.UNKNOWN)), None),
+        (verdict(), None),
+    ],
+)
+def test_what_a_verdict_means(seen: Verdict, status: str | None) -> None:
+    watch = Watch()
+    event = watch.note_verdict(seen)
+    assert seen.describe() == watch.news
+    assert seen.as_dict() == watch.evidence
+    if status is None:
+        assert event is None
+    else:
+        assert {"status": status, "message": seen.describe(), "evidence": seen.as_dict()} == event
+        assert event == json.loads(json.dumps(event))
+
+
+@pytest.mark.parametrize(
+    ("state", "accept_partial", "status"),
+    [
+        *((JobState.SUCCESS, accept, "passed") for accept in (False, True)),
+        (JobState.PARTIAL, False, "failed"),
+        (JobState.PARTIAL, True, "passed"),
+        *((state, True, "failed") for state in (JobState.FAILED, JobState.SKIPPED, JobState.STOPPED)),
+        *((state, True, None) for state in (JobState.WAITING, JobState.RUNNING, JobState.UNKNOWN)),
+    ],
+)
+def test_what_a_job_means(state: JobState, accept_partial: bool, status: str | None) -> None:
+    watch = Watch()
+    seen = job(state, raw={"jobId": "DCIB1"})
+    event = watch.note_job(seen, accept_partial=accept_partial)
+    evidence = {name: value for name, value in seen.as_dict().items() if name != "raw"}
+    assert (describe_job(seen), evidence) == (watch.news, watch.evidence)
+    expected = {"status": status, "message": describe_job(seen), "evidence": evidence}
+    assert (None if status is None else expected) == event
+
+
+def test_a_job_that_is_not_listed_yet() -> None:
+    watch = Watch()
+    watch.note_job(job(JobState.RUNNING), accept_partial=False)
+    watch.note_absence("No such job.")
+    assert ("No such job.", None) == (watch.news, watch.evidence)
+
+
+PASSING = [errors.AvePointUnavailable("Away.", status=503), errors.AvePointPayloadError("Odd.")]
+LASTING = [
+    errors.AvePointConfigError("Wrong."),
+    errors.AvePointAuthError("Refused."),
+    errors.AvePointPermissionError("Missing.", permission="x.read.all"),
+    errors.AvePointRequestError("Refused.", status=400, code="c", field="f", request_id="r"),
+    errors.AvePointJobNotFound("None.", status=404),
+    errors.AvePointError("Other."),
+]
+
+
+@pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("of", [lambda error: error, exceptions.to_airflow], ids=["ours", "Airflow's"])
+def test_what_no_later_poll_can_mend_ends_the_wait(error: errors.AvePointError, of: Any) -> None:
+    facts = {name: value for name, value in vars(error).items() if value is not None}
+    expected = {"status": "error", "message": str(error), "error": type(error).__name__, "facts": facts}
+    assert expected == Watch().note_error(of(error))
+    assert expected == json.loads(json.dumps(expected))
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_ten_failed_polls_in_a_row_end_the_wait(error: errors.AvePointError) -> None:
+    assert 10 == MAX_FAILED_POLLS
+    watch = Watch(news="all was well")
+    assert [None] * 9 == [watch.note_error(error) for _ in range(9)]
+    event = watch.note_error(error)
+    assert event is not None
+    assert f"10 polls in a row failed; the last: {error} Before that, all was well" == event["message"]
+    assert ("error", type(error).__name__) == (event["status"], event["error"])
+    assert {"status": 503} == event["facts"] or {} == event["facts"]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda watch: watch.note_verdict(verdict()),
+        lambda watch: watch.note_job(job(JobState.RUNNING), accept_partial=False),
+        lambda watch: watch.note_absence("No such job."),
+    ],
+    ids=["verdict", "job", "absence"],
+)
+def test_one_good_poll_starts_the_count_anew(look: Any) -> None:
+    watch = Watch()
+    for _ in range(9):
+        watch.note_error(PASSING[0])
+    look(watch)
+    assert 0 == watch.failed_polls
+    assert [None] * 9 == [watch.note_error(PASSING[0]) for _ in range(9)]
+
+
+def test_a_count_goes_on_where_another_process_left_it() -> None:
+    assert Watch(failed_polls=9).note_error(PASSING[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "text"),
+    [
+        (lambda watch: watch.time_out(3600.4), "timeout", "Gave up after 3600 s; "),
+        (lambda watch: watch.overrun(), "overdue", "The task's execution_timeout has passed; "),
+    ],
+    ids=["timeout", "overdue"],
+)
+def test_the_end_of_patience_tells_what_was_seen_last(end: Any, status: str, text: str) -> None:
+    watch = Watch()
+    expected = {"status": status, "message": f"{text}nothing has been seen yet", "evidence": None}
+    assert expected == end(watch)
+    watch.note_job(job(JobState.RUNNING), accept_partial=False)
+    event = end(watch)
+    assert f"{text}{watch.news}" == event["message"]
+    assert watch.evidence == event["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (job(), "dynamics365 job DCIB1 is success (3)."),
+        (job(JobState.RUNNING, raw_state="In Progress"), "dynamics365 job DCIB1 is running ('In Progress')."),
+        (
+            job(finished_at=NOW),
+            "dynamics365 job DCIB1 is success (3), finished 2026-11-22 05:00:00 UTC.",
+        ),
+        (
+            job(JobState.PARTIAL, counts=Counts(total=9, failed=2)),
+            "dynamics365 job DCIB1 is partial (3), 2 of 9 objects failed.",
+        ),
+        (job(counts=Counts(total=9, failed=0)), "dynamics365 job DCIB1 is success (3)."),
+        (
+            job(JobState.FAILED, errors=(JobError(message="Throttled", url="https://e.example"), JobError())),
+            "dynamics365 job DCIB1 is failed (3); Throttled (https://e.example).",
+        ),
+        (
+            job(JobState.FAILED, errors=(JobError(message="Throttled"),)),
+            "dynamics365 job DCIB1 is failed (3); Throttled.",
+        ),
+    ],
+)
+def test_describe_job(seen: BackupJob, expected: str) -> None:
+    assert expected == describe_job(seen)
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({"record_counts": Counts(total=9, failed=2)}, "2 of 9 records failed"),
+        ({"counts": Counts(failed=2)}, "2 objects failed"),
+    ],
+    ids=["records only", "no total"],
+)
+def test_describe_job_by_whatever_counts_there_are(counts: dict[str, Counts], text: str) -> None:
+    """A failure in the records alone is the reason, too; and nobody says "2 of None"."""
+    described = describe_job(job(JobState.PARTIAL, **counts))
+    assert text in described
+    assert "None" not in described
+
+
+def test_an_error_without_a_message() -> None:
+    assert "None" not in describe_job(job(JobState.FAILED, errors=(JobError(count=3),)))
+
+
+def test_a_description_is_one_bounded_line() -> None:
+    """It is a message of exceptions and events: a vendor's text can neither flood nor forge a log."""
+    text = "line one\n2026-11-22 INFO all is well " + "x" * 100_000
+    for seen in (job(errors=(JobError(message=text, url=text),)), job(raw_state=text), job(job_id=text)):
+        assert 2500 > len(describe_job(seen))
+        assert describe_job(seen).isprintable()

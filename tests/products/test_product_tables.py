@@ -1,0 +1,217 @@
+"""Every product's tables: whole, without contradiction, and in the words that users write."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core import product as vocabulary
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.fields import normalize_label
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import CountKeys, ErrorKeys, Product, all_products, get_product
+from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.rows import RowReader
+from airflow_provider_avepoint.core.verdict import OTHER
+from airflow_provider_avepoint.products import PRODUCTS
+
+pytestmark = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+SCOPE = re.compile(r"[A-Za-z0-9]+(\.[A-Za-z]+)+")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def words(product: Product) -> list[str]:
+    return [product.name, *product.job_types, *product.object_types, *product.workloads]
+
+
+def test_the_table_and_the_lookup_agree(product: Product) -> None:
+    assert product is PRODUCTS[product.name] is get_product(product.name) is all_products()[product.name]
+
+
+def test_words_are_snake_case(product: Product) -> None:
+    assert [] == [word for word in words(product) if not WORD.fullmatch(word)]
+
+
+def test_words_never_collide_with_our_own(product: Product) -> None:
+    """``other`` is what no object type claims, ``all`` every job type, and numbers are undocumented types."""
+    assert OTHER not in {*product.object_types, *product.workloads}
+    assert "all" not in {*product.job_types, *product.object_types, *product.workloads}
+
+
+def test_words_are_unique(product: Product) -> None:
+    for table in (product.job_types, product.object_types, product.workloads):
+        assert 1 == max(Counter(normalize_label(word) for word in table).values(), default=1)
+
+
+def test_names_are_unique(product: Product) -> None:
+    others = [other for other in PRODUCTS.values() if other is not product]
+    for name in ("name", "label", "path"):
+        assert getattr(product, name) not in [getattr(other, name) for other in others]
+
+
+def test_object_types_have_a_number_each(product: Product) -> None:
+    assert 1 == max(Counter(product.object_types.values()).values(), default=1)
+    assert 0 not in product.object_types.values()
+
+
+def test_job_types_read_back(product: Product) -> None:
+    """What a row's number reads as is asked for by the same number."""
+    for number in product.job_types.values():
+        word = product.read_job_type(number)
+        assert number == product.job_types[word]
+        assert word == product.read_job_type(str(number))
+        assert word == product.read_job_type(word.replace("_", " ").title())
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, [], {}])
+def test_values_that_are_no_job_type(product: Product, value: object) -> None:
+    with pytest.raises(ValueError, match="is not a job type"):
+        product.read_job_type(value)
+
+
+def test_backups_are_job_types(product: Product) -> None:
+    assert product.backup_types
+    assert set(product.backup_types) <= product.job_types.keys()
+    assert 0 not in {product.job_types[word] for word in product.backup_types}
+
+
+def test_states_have_a_number_each(product: Product) -> None:
+    assert 1 == max(Counter(state.number for state in product.states).values())
+
+
+def test_states_have_spellings_of_their_own(product: Product) -> None:
+    spellings = Counter(
+        spelling for state in product.states for spelling in {normalize_label(label) for label in state.labels}
+    )
+    assert 1 == max(spellings.values())
+    assert all(state.labels for state in product.states)
+    assert len(product.states) + len(spellings) == len(product.state_table)
+
+
+def test_no_state_is_documented_as_unknown(product: Product) -> None:
+    states = {state.state for state in product.states}
+    assert JobState.UNKNOWN not in states
+    assert {JobState.RUNNING, JobState.SUCCESS, JobState.FAILED, JobState.PARTIAL} <= states
+
+
+def test_only_a_final_state_needs_a_finish(product: Product) -> None:
+    assert all(state.state.is_terminal for state in product.states if state.needs_finish)
+
+
+def test_a_filter_by_state_never_hides_a_row(product: Product) -> None:
+    """Where one number is asked for, no row with another number may read as this state."""
+    reader = RowReader(product)
+    columns = product.columns
+    for wanted in JobState:
+        question = Question(product=product, states=frozenset({wanted}))
+        asked = dict(question.parameters(NOW)).get(product.filters.state)
+        unfiltered = product.filters.always.get(product.filters.state)
+        if asked is None or asked == unfiltered:
+            continue
+        for state in product.states:
+            for finish in (None, "2026-11-22T05:00:00Z"):
+                row = {
+                    columns.job_id: "1",
+                    columns.state: state.number,
+                    columns.started_at: "2026-11-22T04:00:00Z",
+                    columns.finished_at: finish,
+                }
+                if reader.read(row).state is wanted:
+                    assert str(state.number) == asked, (wanted, state)
+
+
+def test_addresses(product: Product) -> None:
+    assert product.documentation_url.startswith("https://learn.avepoint.com/")
+    assert product.path.startswith("/")
+    assert SCOPE.fullmatch(product.permission)
+    if product.job is not None:
+        assert "{job_id}" in product.job.path
+        assert product.job.path.startswith("/")
+        assert product.job.row
+    if product.license is not None:
+        assert product.license.path.startswith("/")
+        assert SCOPE.fullmatch(product.license.permission)
+
+
+def test_a_window_is_two_parameters(product: Product) -> None:
+    names = [
+        getattr(product.filters, each.name)
+        for each in fields(product.filters)
+        if each.name not in ("write_time", "window_required", "always")
+    ]
+    names += [product.paging.index, product.paging.size, product.paging.token]
+    folded = [name.casefold() for name in names if name is not None]
+    assert len(folded) == len(set(folded))
+
+
+def test_parameters_always_sent_are_known(product: Product) -> None:
+    filters = product.filters
+    known = {filters.started_after, filters.started_before, filters.job_type, filters.state, filters.object_type}
+    assert product.filters.always.keys() <= known
+
+
+def test_page_sizes_go_down_to_the_vendors_default(product: Product) -> None:
+    sizes = product.paging.sizes
+    assert sorted(set(sizes), reverse=True) == list(sizes)
+    assert 0 < sizes[-1] <= 100
+
+
+def test_durations_have_a_parser(product: Product) -> None:
+    columns = product.columns
+    assert (columns.duration is None) is (columns.parse_duration is None)
+
+
+def test_object_types_have_a_filter(product: Product) -> None:
+    """Rows carry the workload, or it is asked for; not both, and workloads are words of rows."""
+    assert bool(product.object_types) is bool(product.filters.object_type)
+    assert not (product.object_types and product.workloads)
+    assert bool(product.workloads) <= bool(product.columns.workload)
+    assert product.known_workloads == (tuple(product.object_types) or product.workloads)
+
+
+def test_what_a_product_tells(product: Product) -> None:
+    has_organizations = bool(product.columns.organization_id or product.filters.organization_id)
+    assert has_organizations is product.tells_organizations
+    assert (product.filters.location is not None) is product.tells_locations
+
+
+def test_no_key_stands_for_two_columns(product: Product) -> None:
+    found: list[str] = []
+
+    def collect(value: Any) -> None:
+        for each in fields(value):
+            key = getattr(value, each.name)
+            if isinstance(key, CountKeys):
+                collect(key)
+            elif isinstance(key, (str, tuple)) and not isinstance(key, ErrorKeys):
+                found.extend([key] if isinstance(key, str) else key)
+
+    collect(product.columns)
+    assert 1 == max(Counter(key.casefold() for key in found).values())
+
+
+@pytest.mark.parametrize("name", ["", "M365", "m366", None, 5, [], ("m365",)])
+def test_products_that_are_not_known(product: Product, name: object) -> None:
+    with pytest.raises(AvePointConfigError, match=f"known are .*{product.name}"):
+        get_product(name)
+
+
+def test_products_are_found_by_the_core_alone(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Core imports the table by name when it is first needed."""
+    known = dict(vocabulary._PRODUCTS)
+    monkeypatch.setattr(vocabulary, "_PRODUCTS", {})
+    imported: list[str] = []
+
+    def load(name: str) -> None:
+        imported.append(name)
+        vocabulary._PRODUCTS.update(known)
+
+    monkeypatch.setattr(vocabulary.importlib, "import_module", load)
+    assert product is get_product(product.name) is get_product(product.name)
+    assert ["airflow_provider_avepoint.products"] == imported

@@ -1,0 +1,532 @@
+"""The triggers by themselves: what they are made of, when they look, and how they end. Times are real."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import aiohttp
+import pytest
+
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.verdict import Policy
+from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
+
+PATH, JOB = "/dynamicsbackup/jobs", "DCIB00000001"
+STARTED_AT = "2026-11-22T01:00:00+00:00"
+
+
+def soon(seconds: float) -> str:
+    """Return the moment *seconds* from now; before now where they are negative."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def backup_trigger(**arguments: Any) -> AvePointBackupTrigger:
+    policy = Policy(product="dynamics365", max_age=86400, organization_ids=["contoso"])
+    needed = {"policy": policy.as_dict(), **WAIT}
+    return AvePointBackupTrigger(**(needed | arguments))
+
+
+def job_trigger(**arguments: Any) -> AvePointJobTrigger:
+    return AvePointJobTrigger(**({"product": "dynamics365", "job_id": JOB, **WAIT} | arguments))
+
+
+WAIT = {"avepoint_conn_id": "avepoint_default", "poll_interval": 1, "started_at": STARTED_AT}
+MAKERS = {"backup": backup_trigger, "job": job_trigger}
+each_trigger = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+Make = Callable[..., Any]
+
+
+def add(simulator: Simulator, state: str, **fields: Any) -> None:
+    simulator.add_job(
+        "dynamics365",
+        **({"job_id": JOB, "organization_id": "contoso", "started_ago": 600, "state": state} | fields),
+    )
+
+
+def rebuild(trigger: Any) -> Any:
+    path, kwargs = json.loads(json.dumps(trigger.serialize()))
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)(**kwargs)
+
+
+async def run(trigger: Any) -> dict[str, Any]:
+    """Return the trigger's one event; that there is no other is part of what is tested."""
+    (event,) = [event.payload async for event in trigger.run()]
+    return event
+
+
+def looks(simulator: Simulator) -> int:
+    """Return how often a listing was begun, each try of a first page counted."""
+    return len([each for each in simulator.requests(PATH) if "pageIndex" not in each["query"]])
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+POLICY = {
+    "product": "dynamics365",
+    "started_after": None,
+    "max_age": 86400.0,
+    "organization_ids": ["contoso"],
+    "object_types": None,
+    "locations": None,
+    "expect_seen_within": 604800.0,
+    "exclude": None,
+    "job_type": ["backup"],
+    "decide_by": None,
+    "accept_partial": False,
+    "max_failed": None,
+    "max_failed_ratio": None,
+    "on_failed": "fail",
+    "fail_fast": True,
+}
+ARGUMENTS = {
+    "avepoint_conn_id": "avepoint_default",
+    "poll_interval": 300.0,
+    "started_at": STARTED_AT,
+    "deadline": "2026-11-22T02:00:00+00:00",
+    "execution_deadline": "2026-11-22T03:00:00+00:00",
+    "first_poll_at": "2026-11-22T01:00:10+00:00",
+    "failed_polls": 3,
+}
+SERIALISED = {
+    "backup": (
+        AvePointBackupTrigger,
+        "airflow_provider_avepoint.triggers.avepoint.AvePointBackupTrigger",
+        {**ARGUMENTS, "policy": POLICY},
+    ),
+    "job": (
+        AvePointJobTrigger,
+        "airflow_provider_avepoint.triggers.avepoint.AvePointJobTrigger",
+        {
+            **ARGUMENTS,
+            "product": "m365",
+            "job_id": "FB000001",
+            "accept_partial": True,
+            "location": "EUR",
+            "organization_id": "contoso",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("cls", "path", "kwargs"), SERIALISED.values(), ids=SERIALISED)
+def test_what_it_serialises_to(cls: type, path: str, kwargs: dict[str, Any]) -> None:
+    """These names are kept on disk by whoever upgrades while tasks wait: exactly them, and JSON only."""
+    serialised = cls(**kwargs).serialize()
+
+    assert serialised == (path, kwargs)
+    assert json.loads(json.dumps(serialised[1])) == kwargs
+    assert rebuild(cls(**kwargs)).serialize() == serialised
+
+
+@pytest.mark.parametrize(("cls", "_path", "kwargs"), SERIALISED.values(), ids=SERIALISED)
+def test_arguments_of_an_earlier_release_are_enough(cls: type, _path: str, kwargs: dict[str, Any]) -> None:
+    """Whatever a release adds has a default."""
+    needed = {"avepoint_conn_id", "poll_interval", "started_at", "policy", "product", "job_id"}
+
+    trigger = cls(**{name: value for name, value in kwargs.items() if name in needed})
+
+    assert (trigger.deadline, trigger.execution_deadline, trigger.first_poll_at, trigger.failed_polls) == (
+        None,
+        None,
+        None,
+        0,
+    )
+
+
+@each_trigger
+async def test_nothing_secret_in_sight(simulator: Simulator, connect: Callable[..., str], make: Make) -> None:
+    """Neither in what is stored of it, nor in its repr, nor in its event: before and after it ran."""
+    connect()
+    add(simulator, "success")
+    trigger = make()
+    before = repr(trigger)
+
+    event = await run(trigger)
+
+    (token,) = TOKENS._tokens.values()
+    said = before + repr(trigger) + json.dumps(trigger.serialize()) + json.dumps(event)
+    assert [secret for secret in (simulator.client_secret, token.value) if secret in said] == []
+
+
+@each_trigger
+async def test_one_event_and_then_it_ends(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    connect()
+    add(simulator, "success")
+
+    event = await run(make())
+
+    assert set(event) == {"status", "message", "evidence"}
+    assert (event["status"], looks(simulator)) == ("passed", 1)
+    assert JOB in json.dumps(event["evidence"])
+    assert '"raw"' not in json.dumps(event["evidence"]), "the payload goes through the database"
+
+
+@each_trigger
+async def test_it_waits_for_the_world(simulator: Simulator, connect: Callable[..., str], make: Make) -> None:
+    """A job that starts and ends while the trigger waits."""
+    connect()
+    simulator.add_job(
+        "dynamics365", job_id=JOB, organization_id="contoso", starts_in=0.3, runs_for=0.8, ends_as="success"
+    )
+
+    event = await run(make(deadline=soon(30)))
+
+    assert event["status"] == "passed"
+    assert 2 <= looks(simulator) <= 3
+
+
+@each_trigger
+async def test_the_first_look_is_not_before_its_time(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """Even where the answer is there already: Airflow can lose a task whose trigger fires too soon."""
+    connect()
+    add(simulator, "success")
+    first_poll_at = soon(1.2)
+
+    task = asyncio.create_task(run(make(first_poll_at=first_poll_at)))
+    await asyncio.sleep(0.8)
+    asked_early = len(simulator.requests())
+    event = await task
+
+    assert asked_early == 0
+    assert datetime.fromisoformat(first_poll_at) <= datetime.now(UTC)
+    assert event["status"] == "passed"
+
+
+@each_trigger
+async def test_the_first_event_is_not_before_its_time_whatever_the_deadline(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """A timeout shorter than that delay is no reason to fire into Airflow's race."""
+    connect()
+    add(simulator, "running")
+    first_poll_at = soon(1.0)
+
+    await run(make(first_poll_at=first_poll_at, deadline=soon(0.2)))
+
+    assert datetime.fromisoformat(first_poll_at) <= datetime.now(UTC)
+
+
+@each_trigger
+@pytest.mark.parametrize("poll_interval", [0, 0.001, -1])
+async def test_no_interval_runs_hot(
+    simulator: Simulator, connect: Callable[..., str], make: Make, poll_interval: float
+) -> None:
+    """At most one look a second, whatever a sensor was told: also where every look fails."""
+    connect()
+    add(simulator, "running")
+
+    event = await run(make(poll_interval=poll_interval, deadline=soon(1.5)))
+
+    assert event["status"] == "timeout"
+    assert looks(simulator) <= 4
+
+    simulator.add_fault("status", path=PATH, status=500, count=None)
+    asked = looks(simulator)
+    event = await run(make(poll_interval=poll_interval, deadline=soon(1.5)))
+
+    assert event["status"] == "timeout"
+    assert looks(simulator) - asked <= 4 * retry.MAX_ATTEMPTS
+
+
+@each_trigger
+async def test_a_deadline_survives_a_restart(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """A triggerer that was away past the deadline asks once more, and then times out for the whole wait."""
+    connect()
+    add(simulator, "running")
+    trigger = rebuild(make(started_at=soon(-7200), deadline=soon(-3600), poll_interval=300))
+    began = time.monotonic()
+
+    event = await run(trigger)
+
+    assert event["status"] == "timeout"
+    assert "Gave up after 7200 s" in event["message"]
+    assert "running" in event["message"]
+    assert looks(simulator) == 1
+    assert time.monotonic() - began < 5
+
+
+@each_trigger
+async def test_what_came_while_it_was_away_counts(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    connect()
+    add(simulator, "success")
+
+    event = await run(rebuild(make(deadline=soon(-3600), execution_deadline=soon(-3600))))
+
+    assert event["status"] == "passed"
+
+
+@each_trigger
+async def test_a_restart_in_the_middle_goes_on(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """Killed between two looks, made again from what is stored: the deadline is still the first one's."""
+    connect()
+    add(simulator, "running")
+    trigger = make(deadline=soon(2), started_at=soon(0))
+    task = asyncio.create_task(run(trigger))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert looks(simulator) == 1
+
+    event = await run(rebuild(trigger))
+
+    assert event["status"] == "timeout"
+    assert "Gave up after 2 s" in event["message"]
+
+
+@each_trigger
+async def test_the_deadline_cuts_an_interval_short(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """With a look at the end: an interval of an hour does not make a timeout of a second one of an hour."""
+    connect()
+    add(simulator, "running")
+    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(1))))
+    await asyncio.sleep(0.5)
+    simulator.patch_job("dynamics365", JOB, state="success")
+
+    event = await asyncio.wait_for(task, 5)
+
+    assert event["status"] == "passed"
+
+
+@each_trigger
+@pytest.mark.parametrize(
+    ("deadline", "execution_deadline", "status"),
+    [
+        (None, -1, "overdue"),
+        (60, -1, "overdue"),
+        (-1, 60, "timeout"),
+        (-1, -1, "timeout"),
+        (-1, None, "timeout"),
+    ],
+)
+async def test_execution_timeout_is_told_from_the_sensors_own(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    make: Make,
+    deadline: float | None,
+    execution_deadline: float | None,
+    status: str,
+) -> None:
+    connect()
+    add(simulator, "running")
+
+    event = await run(
+        make(
+            deadline=None if deadline is None else soon(deadline),
+            execution_deadline=None if execution_deadline is None else soon(execution_deadline),
+        )
+    )
+
+    assert event["status"] == status
+    assert event["evidence"] is not None
+
+
+@each_trigger
+async def test_failed_polls_before_the_handover_count(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    connect()
+    simulator.add_fault("status", path=PATH, status=502, count=None)
+
+    event = await run(make(failed_polls=9))
+
+    assert event["status"] == "error"
+    assert event["error"] == "AvePointUnavailable"
+    assert event["facts"] == {"status": 502}
+    assert looks(simulator) == retry.MAX_ATTEMPTS
+
+
+@each_trigger
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"password": "wrong"}, "AvePointAuthError"),
+        ({"host": "ftp://example.com"}, "AvePointConfigError"),
+        ({"extra": {"identity_endpoint": "http://192.0.2.1/token"}}, "AvePointConfigError"),
+    ],
+    ids=str,
+)
+async def test_what_waiting_cannot_mend_ends_it_at_once(
+    connect: Callable[..., str], make: Make, fields: dict[str, Any], error: str
+) -> None:
+    connect(**fields)
+
+    event = await run(make())
+
+    assert (event["status"], event["error"]) == ("error", error)
+    assert "wrong" not in json.dumps(event)
+
+
+@each_trigger
+async def test_a_connection_that_is_not_there(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    """A triggerer whose secrets backend is not the worker's."""
+    monkeypatch.delenv("AIRFLOW_CONN_AVEPOINT_DEFAULT", raising=False)
+
+    event = await run(make(avepoint_conn_id="elsewhere"))
+
+    assert (event["status"], event["error"]) == ("error", "AvePointConfigError")
+    assert "elsewhere" in event["message"]
+    assert simulator.requests() == []
+
+
+@each_trigger
+async def test_a_connection_from_the_environment_as_a_uri(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    """The other form in which Airflow reads the environment."""
+    from airflow.sdk import Connection
+
+    add(simulator, "success")
+    connection = Connection(
+        conn_id="by_uri",
+        conn_type="avepoint",
+        host=simulator.url,
+        login=simulator.client_id,
+        password=simulator.client_secret,
+        extra=json.dumps({"identity_endpoint": simulator.token_url}),
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_BY_URI", connection.get_uri())
+
+    assert (await run(make(avepoint_conn_id="by_uri")))["status"] == "passed"
+
+
+def open_sessions() -> list[aiohttp.ClientSession]:
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, aiohttp.ClientSession) and not each.closed]
+
+
+@each_trigger
+@pytest.mark.parametrize("where", ["before the first look", "in a request", "between two looks"])
+async def test_cancelling_leaves_nothing_open(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    recwarn: pytest.WarningsRecorder,
+    make: Make,
+    where: str,
+) -> None:
+    """A triggerer that stops, or moves its triggers elsewhere, cancels them."""
+    connect()
+    add(simulator, "running")
+    if where == "in a request":
+        simulator.add_fault("slow", path=PATH, seconds=2, count=None)
+    first_poll_at = soon(60) if where == "before the first look" else None
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, problem: complaints.append(problem))
+    task = asyncio.create_task(run(make(first_poll_at=first_poll_at, poll_interval=60)))
+    await asyncio.sleep(0.5)
+    assert len(open_sessions()) == (0 if where == "before the first look" else 1)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert open_sessions() == []
+    await asyncio.sleep(0.1)
+    assert complaints == []
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@each_trigger
+async def test_ending_leaves_nothing_open(
+    simulator: Simulator, connect: Callable[..., str], make: Make
+) -> None:
+    """Also where whoever reads takes the event and closes the generator."""
+    connect()
+    add(simulator, "success")
+
+    await run(make())
+    assert open_sessions() == []
+
+    events: AsyncIterator[Any] = make().run()
+    async with aclosing(events):
+        await anext(events)
+    assert open_sessions() == []
+
+
+@each_trigger
+async def test_making_it_opens_nothing(simulator: Simulator, make: Make) -> None:
+    """It is made on the worker too, and by whoever lists triggers."""
+    trigger = make(avepoint_conn_id="elsewhere")
+    await trigger.cleanup()
+
+    assert (open_sessions(), simulator.requests()) == ([], [])
+
+
+async def test_max_age_is_measured_at_each_look(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """A backup that was young enough when the wait began, and is not when it ends, does not pass."""
+    connect()
+    add(simulator, "success", started_ago=3599)
+    policy = Policy(product="dynamics365", max_age=3600, fail_fast=False).as_dict()
+
+    young = await run(backup_trigger(policy=policy, deadline=soon(0)))
+    old = await run(backup_trigger(policy=policy, first_poll_at=soon(1.5), deadline=soon(1.5)))
+
+    assert (young["status"], old["status"]) == ("passed", "timeout")
+    assert old["evidence"]["reason"] == "stale"
+
+
+async def test_the_windows_end_stays_open(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """A backup that starts long after the wait began counts, one from before the cut-off does not."""
+    connect()
+    add(simulator, "success", job_id="DCIB0", started_ago=7200)
+    policy = Policy(product="dynamics365", started_after=soon(-3600)).as_dict()
+    trigger = backup_trigger(policy=policy, started_at=soon(-3000), deadline=soon(10))
+    task = asyncio.create_task(run(trigger))
+    await asyncio.sleep(0.5)
+    add(simulator, "success", started_ago=0)
+
+    event = await asyncio.wait_for(task, 10)
+
+    assert event["status"] == "passed"
+    assert event["evidence"]["scopes"][0]["job"]["job_id"] == JOB
+
+
+async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """Nothing in a look holds up the loop that all triggers share."""
+    connect()
+    add(simulator, "success")
+    simulator.add_fault("slow", path=PATH, seconds=0.5, count=None)
+    began = time.monotonic()
+    longest, last = 0.0, time.monotonic()
+
+    async def watch() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    watcher = asyncio.create_task(watch())
+    events = await asyncio.gather(*(run(MAKERS[kind]()) for kind in ("backup", "job") * 5))
+    watcher.cancel()
+
+    assert {event["status"] for event in events} == {"passed"}
+    assert time.monotonic() - began < 4, "they took turns"
+    assert longest < 0.4, "the loop stood still"
