@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 #: Seconds for which a client assertion is valid; the vendor's samples take 5 to 60 minutes.
 ASSERTION_LIFETIME = 300
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# The headers of an encrypted key in the traditional form; the length of the vector is the cipher's.
+_ENCRYPTION = re.compile(
+    r"\s*Proc-Type:\s*4,ENCRYPTED\s*DEK-Info:\s*(AES[A-Z0-9-]*,[0-9A-F]{32}|DES[A-Z0-9-]*,[0-9A-F]{16})(.*)",
+    re.DOTALL,
+)
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END \1-----", re.DOTALL)
 
 
@@ -101,6 +106,7 @@ class ClientCertificate:
 
 def _load_pem(client_id: str, certificate: str, private_key: str, passphrase: str | None) -> Credential:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
@@ -111,7 +117,7 @@ def _load_pem(client_id: str, certificate: str, private_key: str, passphrase: st
     is_encrypted = b"ENCRYPTED" in pem
     try:
         key = load_pem_private_key(pem, passphrase.encode() if is_encrypted and passphrase else None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         hint = ""
         if is_encrypted:
             hint = "; it is encrypted, so the connection's password must be its passphrase"
@@ -136,7 +142,7 @@ def _load_pfx(client_id: str, path: str, passphrase: str | None) -> Credential:
             "passphrase."
         ) from None
     if certificate is None or key is None:
-        missing = "certificate" if certificate is None else "private key"
+        missing = "private key" if key is None else "certificate"
         raise AvePointConfigError(f"pfx_path: {path} holds no {missing}.")
     return _check_pair(client_id, certificate, key)
 
@@ -166,9 +172,10 @@ def _restore_pem(name: str, text: str) -> bytes:
     if match is None:
         raise AvePointConfigError(f"{name}: no -----BEGIN …----- block is in it; paste the PEM text.")
     label, inner = match.groups()
-    # An encrypted traditional key carries headers ("Proc-Type: 4,ENCRYPTED"), which end at an empty line.
-    if ":" in inner:
-        return match.group().encode()
+    headers: list[str] = []
+    if (encryption := _ENCRYPTION.match(inner)) is not None:
+        cipher, inner = encryption.groups()
+        headers = ["Proc-Type: 4,ENCRYPTED", f"DEK-Info: {cipher}", ""]
     body = re.sub(r"\s+", "", inner)
     lines = [body[i : i + 64] for i in range(0, len(body), 64)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()
+    return "\n".join([f"-----BEGIN {label}-----", *headers, *lines, f"-----END {label}-----", ""]).encode()

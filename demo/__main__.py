@@ -77,7 +77,8 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
                     while True:
                         stack.check_components()
                         time.sleep(1)
-            progress.say("Stopping Airflow and the simulator")
+            else:
+                progress.say("Stopping Airflow and the simulator")
     return status
 
 

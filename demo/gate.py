@@ -151,7 +151,7 @@ class Demo:
                 self._note_changes(run)
             self._move_backup(running)
             if time.monotonic() - self._progress.said_at > _SILENCE_SECONDS:
-                self._say("...")
+                self._say(f"Waiting: {', '.join(self._open_tasks())}")
             time.sleep(_POLL_SECONDS)
 
     def _move_backup(self, running: dict[str, Any]) -> None:
@@ -165,6 +165,14 @@ class Demo:
         if not self._backup_has_ended and time.monotonic() > (self._backup_ends_at or float("inf")):
             self._backup_has_ended = True
             self._say(f"AvePoint: tonight's backup of {good.organization} has ended well")
+
+    def _open_tasks(self) -> list[str]:
+        return [
+            f"{name} of {run.run_id} is {states[-1].replace('_', ' ')}"
+            for run in self.runs
+            for name, states in run.seen.items()
+            if states and states[-1] in {"running", "deferred", "up_for_retry"}
+        ] or ["Airflow schedules"]
 
     def _are_over(self) -> bool:
         states = [self._stack.api.run_state(DAG_ID, run.run_id) for run in self.runs]

@@ -182,7 +182,7 @@ class AirflowStack:
         while (answer := check()) is None:
             self.check_components()
             if time.monotonic() > deadline:
-                raise StackError(f"Not within {seconds:.0f} s: {what}.\n{self.tails()}")
+                raise StackError(f"Not within {seconds:g} s: {what}.\n{self.tails()}")
             time.sleep(_POLL_SECONDS)
         return answer
 

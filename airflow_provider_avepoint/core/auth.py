@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -25,11 +26,14 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPermissionError,
 )
 from airflow_provider_avepoint.core.exchange import explain_refusal, send_patiently
-from airflow_provider_avepoint.core.wire import Flow, Join, Protect, Request
+from airflow_provider_avepoint.core.wire import Flow, Join, Protect, Request, Response
 
 #: Seconds before its expiry at which a token is renewed; a tenth of its life if that is less.
 RENEWAL_LEAD = 300.0
 _DEFAULT_LIFETIME = 3600.0
+_ERROR_CODE = re.compile(r"[\x21-\x7e]{1,40}")
+# What a header can hold: RFC 6750, 2.1, and whatever else is visible ASCII.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Credential(Protocol):
@@ -187,22 +191,23 @@ class TokenSource:
         asked_at = time.monotonic()
         request, response = yield from send_patiently(build)
         if response.status in (400, 401, 403):
-            raise self._explain(response.body, response.status, scope)
+            raise self._explain(request, response, scope)
         if response.status != 200:
             raise explain_refusal(request, response)
         answer = response.parse_json(request)
         value = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise AvePointPayloadError(
-                f"{request} answered without an access_token; check the connection's identity_endpoint."
+                f"{request} answered without an access_token that a header can hold; check the connection's "
+                "identity_endpoint."
             )
         yield Protect(value)
         lifetime = _parse_lifetime(answer.get("expires_in"))
         return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
 
-    def _explain(self, body: bytes, status: int, scope: str) -> AvePointError:
+    def _explain(self, request: Request, response: Response, scope: str) -> AvePointError:
         """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into ours, by its code; its text may be anything."""
-        code = _parse_oauth_error(body)
+        code = request.redact(_parse_oauth_error(response.body) or f"HTTP {response.status}")
         if code in ("invalid_scope", "unauthorized_client"):
             return AvePointPermissionError(
                 f"The app registration {self.client_id} may not request the permission {scope} "
@@ -211,7 +216,7 @@ class TokenSource:
             )
         return AvePointAuthError(
             f"The identity service {self.token_url} refused the credentials of client {self.client_id} "
-            f"({code or f'HTTP {status}'}); check the connection's login, and its password or certificate."
+            f"({code}); check the connection's login, and its password or certificate."
         )
 
 
@@ -221,12 +226,12 @@ def _parse_oauth_error(body: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     code = answer.get("error") if isinstance(answer, dict) else None
-    return code if isinstance(code, str) and code.isascii() and len(code) <= 40 else None
+    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None
 
 
 def _parse_lifetime(value: object) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]  # whatever a server sends
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME
     return seconds if 0 < seconds < 30 * 86400 else _DEFAULT_LIFETIME

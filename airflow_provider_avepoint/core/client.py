@@ -178,6 +178,8 @@ class Client:
         endpoint = product.license
         if endpoint is None:
             raise AvePointConfigError(f"product: {product.label} has no API for licence consumption.")
+        if location and not endpoint.location:
+            raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
         query = [(endpoint.location, location)] if endpoint.location and location else []
         document = yield from self.call(endpoint.path, query, endpoint.permission)
         figures = read_license(product, document)
@@ -227,7 +229,8 @@ class Listing:
             self._reader.read(
                 row,
                 job_type=self._question.job_type,
-                workload=self._question.object_type,
+                # Where the server does not filter by it, a row that does not say is not one of those.
+                workload=self._question.object_type if self._product.filters.object_type else None,
                 organization_id=self._question.organization_id,
                 location=self._question.location,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,8 +18,6 @@ from airflow_provider_avepoint.core.fields import get_key
 from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, Response, Send
 
 log = logging.getLogger(__name__)
-
-_SECRET_FIELDS = frozenset({"client_secret", "client_assertion"})
 
 
 def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
@@ -73,7 +70,7 @@ def parse_answer(request: Request, response: Response) -> Any:
         status = _embedded_status(document)
         if status is not None and status >= 400:
             raise _explain(request, status, document)
-        if get_key(document, "error"):
+        if get_key(document, "error") or get_key(document, "errors"):
             raise _explain(request, None, document)
     return document
 
@@ -109,16 +106,19 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
         ),
         "no message",
     )
-    request_id = _word(get_key(document, "requestId")) or _word(get_key(document, "traceId"))
-    field = _word(get_key(detail, "field"))
-    code = _word(get_key(detail, "code"))
-    text = _redact(text, request)
+
+    def word(holder: Mapping[str, Any], name: str) -> str | None:
+        value = get_key(holder, name)
+        return request.redact(value) if isinstance(value, (str, int)) and value != "" else None
+
+    request_id = word(document, "requestId") or word(document, "traceId")
+    field, code = word(detail, "field"), word(detail, "code")
     facts = ", ".join(
         f"{name} {value}"
         for name, value in (("code", code), ("field", field), ("request id", request_id))
         if value
     )
-    message = f"{request} was refused with {status or 'an error'}: {_shorten(text)}"
+    message = f"{request} was refused with {status or 'an error'}: {request.redact(text)}"
     message += f" ({facts})." if facts else "."
     if status is None or retry.is_transient(status) or status >= 500:
         return AvePointUnavailable(message, status=status)
@@ -132,22 +132,3 @@ def _embedded_status(document: Mapping[str, Any]) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
-
-
-def _redact(text: str, request: Request) -> str:
-    """Take out of a server's text what the request had to keep secret, should it be sent back."""
-    secrets = [value.rpartition(" ")[2] for name, value in request.headers.items() if name == "Authorization"]
-    secrets += [value for name, value in (request.form or {}).items() if name in _SECRET_FIELDS]
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _word(value: object) -> str | None:
-    return _shorten(str(value)) if isinstance(value, (str, int)) and value != "" else None
-
-
-def _shorten(text: str) -> str:
-    """Fold a server's text to one line of at most 300 characters, so that it cannot flood or forge a log."""
-    line = re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text).strip()
-    return line if len(line) <= 300 else line[:300] + "…"

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_provider_avepoint.core.text import quoted
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # .NET counts 100 ns ticks from 0001-01-01T00:00:00Z.
 _TICKS_A_SECOND = 10_000_000
@@ -19,6 +21,8 @@ _EPOCH_TICKS = 621_355_968_000_000_000
 # Today's instants are near 6.4e17 ticks, 1.8e12 ms and 1.8e9 s: the magnitude tells the unit.
 _LEAST_TICKS = 10**17
 _LEAST_MILLISECONDS = 10**11
+# More digits than any figure has, and fewer than Python refuses to read.
+_DIGITS = re.compile(r"-?[0-9]{1,40}")
 
 
 def is_absent(value: object) -> bool:
@@ -33,28 +37,34 @@ def parse_time(value: object) -> datetime | None:
     without an offset is refused: nobody documented whose wall clock it would be.
     """
     if type(value) is str and len(value) > 10 and value[4] == "-":
-        parsed = datetime.fromisoformat(value)
-        if parsed.year == 1:
-            return None
-        if parsed.tzinfo is UTC:  # what fromisoformat gives for both Z and +00:00
-            return parsed
-        if parsed.tzinfo is None:
-            raise ValueError(f"{value!r} is a time without an offset")
-        try:
-            return parsed.astimezone(UTC)
-        except OverflowError as e:
-            raise ValueError(f"{value!r} is not a time") from e
+        return _parse_iso(value)
     if is_absent(value):
         return None
     number = _integer(value)
+    if number < 0:
+        raise ValueError(f"{quoted(value)} is negative")
     try:
         if number >= _LEAST_TICKS:
             return _EPOCH + timedelta(microseconds=(number - _EPOCH_TICKS) // 10)
         if number >= _LEAST_MILLISECONDS:
             return _EPOCH + timedelta(milliseconds=number)
-        return _EPOCH + timedelta(seconds=number) if number > 0 else None
     except OverflowError as e:
-        raise ValueError(f"{value!r} is not a time") from e
+        raise ValueError(f"{quoted(value)} is not a time") from e
+    return _EPOCH + timedelta(seconds=number) if number else None
+
+
+def _parse_iso(text: str) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(text)
+        if parsed.year == 1:
+            return None
+        if parsed.tzinfo is UTC:  # what fromisoformat gives for both Z and +00:00
+            return parsed
+        if parsed.tzinfo is not None:
+            return parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{quoted(text)} is not a time") from None
+    raise ValueError(f"{quoted(text)} is a time without an offset")
 
 
 def to_ticks(moment: datetime) -> int:
@@ -64,7 +74,7 @@ def to_ticks(moment: datetime) -> int:
 
 def to_iso(moment: datetime) -> str:
     """Write an aware instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse_integer(value: object) -> int | None:
@@ -75,7 +85,7 @@ def parse_integer(value: object) -> int | None:
         return None
     number = _integer(value)
     if number < 0:
-        raise ValueError(f"{value!r} is negative")
+        raise ValueError(f"{quoted(value)} is negative")
     return number
 
 
@@ -84,12 +94,11 @@ def parse_hours(value: object) -> timedelta | None:
     if is_absent(value):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is not a number of hours")  # noqa: TRY004  # a wire value, not a type
-    hours = float(value)
+        raise ValueError(f"{quoted(value)} is not a number of hours")  # noqa: TRY004  # a wire value, not a type
     try:
-        return timedelta(hours=hours)
+        return timedelta(hours=float(value))
     except (OverflowError, ValueError) as e:
-        raise ValueError(f"{value!r} is not a number of hours") from e
+        raise ValueError(f"{quoted(value)} is not a number of hours") from e
 
 
 def parse_ticks_or_hours(value: object) -> timedelta | None:
@@ -98,7 +107,7 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
         try:
             return timedelta(microseconds=value // 10)
         except OverflowError as e:
-            raise ValueError(f"{value!r} is not a number of ticks") from e
+            raise ValueError(f"{quoted(value)} is not a number of ticks") from e
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return parse_ticks_or_hours(int(value))
     return parse_hours(value)
@@ -136,14 +145,11 @@ def to_word(label: str) -> str:
 
 def _integer(value: object) -> int:
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004  # a wire value, not a type
+        raise ValueError(f"{quoted(value)} is not a number")  # noqa: TRY004  # a wire value, not a type
     if isinstance(value, int):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            pass
-    raise ValueError(f"{value!r} is not a whole number")
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    raise ValueError(f"{quoted(value)} is not a whole number")

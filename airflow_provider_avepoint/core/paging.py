@@ -7,8 +7,8 @@ page it takes, and they show five forms of a next link. So:
 * A link is believed, but only its query: it is sent to the connection's own address.
 * Where a link shows the next page's number and pages are full, the pages after it are asked for
   concurrently by number. Where it does not, links are followed one after the other.
-* Without a link, further pages are asked for until one is empty or short; the page numbered 1 tells by its
-  first row whether the server counts from 0 or from 1. The total only says how far to read ahead.
+* Without a link, the pages numbered 1, 2, 3 … are asked for until one is empty or short: where the server
+  counts from 1, the first of them repeats the first page. The total only says how far to read ahead.
 * A row that arrives meanwhile pushes the others down. Page by page that can only repeat rows, but pages
   fetched at the same time may miss one. So the first page is read again at the end, and if it has changed,
   the pages are read once more, one by one.
@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.product import Paging
+from airflow_provider_avepoint.core.text import one_line
 
 Pairs = tuple[tuple[str, str], ...]
 #: One page to ask for: its paging parameters; None for the first page, whatever its number.
@@ -54,12 +55,10 @@ class Habits:
     """What one server has shown of its paging; later listings need not ask again.
 
     :param page_size: the largest page it took.
-    :param first_number: the number of its first page.
     :param sends_links: it has sent a next link, so no link means no further page.
     """
 
     page_size: int | None = None
-    first_number: int | None = None
     sends_links: bool = False
 
 
@@ -141,7 +140,7 @@ class Pager:
         elif self._first is None:
             self._receive_first(page)
         else:
-            self._receive_next(self._first, page, new_rows)
+            self._receive_next(page, new_rows)
 
     def _receive_first(self, page: Page) -> None:
         self._first = page
@@ -157,7 +156,6 @@ class Pager:
         if number is None or not is_full:
             self._follow(link)
             return
-        self.habits.first_number = number - 1
         self._next_number = number
         self.mode = Mode.NUMBERS
 
@@ -165,27 +163,21 @@ class Pager:
         is_short = first.asked_size is None or len(first.keys) < first.asked_size
         if not first.keys or (self.habits.sends_links and is_short):
             self.mode = Mode.DONE
-        elif self.habits.first_number is not None:
-            self._next_number = self.habits.first_number + 1
-            self.mode = Mode.NUMBERS
         else:
             self.mode = Mode.PROBE
 
-    def _receive_next(self, first: Page, page: Page, new_rows: int) -> None:
+    def _receive_next(self, page: Page, new_rows: int) -> None:
         if self.mode is Mode.PROBE:
+            # Where this is the first page again, the server counts from 1: number 2 follows either way.
             self.mode = Mode.NUMBERS
-            if page.keys:
-                counts_from_one = first.keys[0] in page.keys  # the first page again
-                self.habits.first_number = int(counts_from_one)
-                if counts_from_one:
-                    self._pages_seen.clear()
         self._check_progress(page, new_rows)
         self._note(page)
         self._useful += new_rows > 0
         link = self._read_link(page.link)
         if self.mode is Mode.NUMBERS:
             is_short = len(page.keys) < self._page_rows and link is None
-            self._seems_over = (is_short or not page.keys) and self._received >= self._promised_pages()
+            is_promised = self._received < self._promised_pages()
+            self._seems_over = not page.keys or (is_short and not is_promised)
         elif link is None:
             self.mode = Mode.DONE
         else:
@@ -211,19 +203,17 @@ class Pager:
             self._pages_seen.add(hash(page.keys))
 
     def _check_progress(self, page: Page, new_rows: int) -> None:
-        """Raise where the server repeats itself instead of going on."""
-        if not page.keys:
-            return
-        if hash(page.keys) in self._pages_seen:
-            raise self._error("sent the same page twice")
-        self._barren = 0 if new_rows or self._is_rereading else self._barren + 1
+        """Raise where the server repeats itself instead of going on.
+
+        A page that has come before may be one that arrivals have pushed there; ten in a row are not.
+        """
+        is_repeated = hash(page.keys) in self._pages_seen
+        is_barren = page.keys and (is_repeated or not (new_rows or self._is_rereading))
+        self._barren = self._barren + 1 if is_barren else 0
         if self._barren > MAX_BARREN:
             raise self._error(f"sent {self._barren} pages in a row without a new row")
 
     def _follow(self, link: Pairs) -> None:
-        if link in self._links_seen:
-            raise self._error("sent the same next link twice")
-        self._links_seen.add(link)
         self._next_link = link
         self.mode = Mode.LINKS
 
@@ -266,14 +256,19 @@ class Pager:
             if not _is_same_address((scheme, *address), (own.scheme, own.hostname, own.port)):
                 raise self._error(
                     "sent a next link to another address than the connection's "
-                    f"({scheme}://{parts.hostname}); it is not followed, "
+                    f"({one_line(f'{scheme}://{parts.hostname}', 100)}); it is not followed, "
                     "because the token goes to the connection's own host only"
                 )
         elif "?" not in link and not link.startswith("/"):
-            return ((self.paging.token, unquote(link)),)
-        pairs = tuple(parse_qsl(parts.query, keep_blank_values=True))
+            return self._note_link(((self.paging.token, unquote(link)),))
+        return self._note_link(tuple(parse_qsl(parts.query, keep_blank_values=True)))
+
+    def _note_link(self, pairs: Pairs) -> Pairs:
         if not pairs:
             raise self._error("sent a next link without a query")
+        if pairs in self._links_seen:
+            raise self._error("sent the same next link twice")
+        self._links_seen.add(pairs)
         return pairs
 
     def _error(self, problem: str) -> AvePointPayloadError:

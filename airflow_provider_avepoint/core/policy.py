@@ -14,11 +14,13 @@ from airflow_provider_avepoint.core.question import (
     ALL,
     Question,
     is_same_id,
+    parse_flag,
     parse_job_types,
     parse_list,
     parse_moment,
     parse_words,
 )
+from airflow_provider_avepoint.core.text import one_line
 
 #: The workload of Microsoft 365 jobs that no object type claims.
 OTHER = "other"
@@ -42,7 +44,7 @@ class Scope:
 
     def __str__(self) -> str:
         named = [part for part in (self.organization_id, self.workload, self.location) if part]
-        return " / ".join(named) or "all jobs"
+        return one_line(" / ".join(named)) or "all jobs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,7 @@ class Policy:
             if value not in choices and not (name == "decide_by" and value is None):
                 raise AvePointConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}.")
         for name in ("accept_partial", "fail_fast"):
-            self._set(name, _parse_flag(name, getattr(self, name)))
+            self._set(name, parse_flag(name, getattr(self, name)))
         self._set("max_failed", _parse_limit("max_failed", self.max_failed))
         self._set("max_failed_ratio", _parse_ratio("max_failed_ratio", self.max_failed_ratio))
         if self.accept_partial and (self.max_failed is not None or self.max_failed_ratio is not None):
@@ -239,14 +241,6 @@ def _parse_span(name: str, value: object) -> timedelta | None:
     if not timedelta() < span <= timedelta(days=36500):
         raise AvePointConfigError(f"{name}: {value!r} is not more than zero and at most 100 years.")
     return timedelta(seconds=span.total_seconds())
-
-
-def _parse_flag(name: str, value: object) -> bool:
-    if isinstance(value, str) and value.casefold() in ("true", "false"):
-        return value.casefold() == "true"
-    if isinstance(value, bool):
-        return value
-    raise AvePointConfigError(f"{name}: {value!r} is neither true nor false.")
 
 
 def _parse_limit(name: str, value: object) -> int | None:

@@ -206,7 +206,11 @@ class Product:
 
     def state_numbers(self, states: frozenset[JobState]) -> list[int]:
         """Return the vendor's numbers that mean one of *states*."""
-        return [line.number for line in self.states if line.state in states]
+        return [
+            line.number
+            for line in self.states
+            if line.state in states or (line.needs_finish and JobState.RUNNING in states)
+        ]
 
     def read_job_type(self, value: object) -> str:
         """Return our word for a row's job type; an undocumented number is kept as text."""

@@ -17,6 +17,8 @@ ALL = "all"
 # No document says whether the server's window is about a job's start, its finish or both, so the end is
 # asked for later than wanted by the longest that a job may run, and the rows are filtered here.
 _LONGEST_JOB = timedelta(days=30)
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 #: How far a server's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
 # Where a product insists on a window and the caller does not: before anything it can have backed up.
@@ -47,14 +49,16 @@ class Question:
         filters = self.product.filters
         sent = dict(filters.always)
         latest = now + CLOCK_SKEW
-        before = latest if self.started_before is None else min(latest, self.started_before + _LONGEST_JOB)
+        before = latest
+        if self.started_before is not None:
+            before = min(latest, _shift(self.started_before, _LONGEST_JOB))
         after = self.started_after
         if after is None and filters.window_required:
             after = _BEGINNING
         if after is not None:
             # A whole second wider: servers may round, and may or may not include the end.
-            sent[filters.started_after] = filters.write_time(after - timedelta(seconds=1))
-            sent[filters.started_before] = filters.write_time(max(before, after) + timedelta(seconds=1))
+            sent[filters.started_after] = filters.write_time(_shift(after, -_SECOND))
+            sent[filters.started_before] = filters.write_time(_shift(max(before, after), _SECOND))
         if self.job_type is not None:
             sent[filters.job_type] = str(self.product.job_types[self.job_type])
         numbers = self.product.state_numbers(self.states) if self.states else []
@@ -146,7 +150,10 @@ def parse_moment(name: str, value: object) -> datetime | None:
         raise AvePointConfigError(
             f"{name}: {value!s} has no time zone; write for example {moment.isoformat()}Z for UTC."
         )
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise AvePointConfigError(f"{name}: {value!s} is beyond the years that UTC has.") from None
 
 
 def parse_list(name: str, value: object) -> tuple[str, ...] | None:
@@ -167,13 +174,13 @@ def parse_list(name: str, value: object) -> tuple[str, ...] | None:
             value = [value]
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise AvePointConfigError(f"{name}: {value!r} is neither text nor a list of texts.")
-    items = tuple(dict.fromkeys(value))
+    items = list(value)
     if not items:
         raise AvePointConfigError(f"{name} is an empty list; leave it out to mean any.")
     for item in items:
         if not isinstance(item, str) or not item.strip():
             raise AvePointConfigError(f"{name}: {item!r} is not a text.")
-    return items
+    return tuple(dict.fromkeys(items))
 
 
 def parse_words(name: str, value: object, known: Iterable[str], product: Product) -> tuple[str, ...] | None:
@@ -207,6 +214,15 @@ def parse_states(value: object) -> frozenset[JobState] | None:
     return None if words is None else frozenset(map(JobState.parse, words))
 
 
+def parse_flag(name: str, value: object) -> bool:
+    """Read an argument that is true or false, or says so in a string (from a template)."""
+    if isinstance(value, str) and value.casefold() in ("true", "false"):
+        return value.casefold() == "true"
+    if isinstance(value, bool):
+        return value
+    raise AvePointConfigError(f"{name}: {value!r} is neither true nor false.")
+
+
 def is_same_id(one: str | None, other: str | None) -> bool:
     """Compare two ids of the vendor's: GUIDs are written in either case, with or without braces."""
     return fold_id(one) == fold_id(other)
@@ -215,6 +231,14 @@ def is_same_id(one: str | None, other: str | None) -> bool:
 def fold_id(value: str | None) -> str | None:
     """Return *value* as it compares."""
     return None if value is None else value.strip("{} ").casefold()
+
+
+def _shift(moment: datetime, by: timedelta) -> datetime:
+    """Return ``moment + by``, or the end of time that it would pass."""
+    try:
+        return moment + by
+    except OverflowError:
+        return _EARLIEST if by < timedelta() else _LATEST
 
 
 def _parse_id(name: str, value: object, product: Product, *, is_told: bool) -> str | None:

@@ -30,7 +30,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value)
+        return float(value[:12])  # longer than anybody waits, however many digits follow
     until = _parse_http_date(value)
     if until is None:
         return None
@@ -56,6 +56,6 @@ def next_delay(attempt: int, retry_after: float | None, chance: float) -> float 
 def _parse_http_date(value: str) -> datetime | None:
     try:
         parsed = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

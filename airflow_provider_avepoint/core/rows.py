@@ -26,6 +26,7 @@ from airflow_provider_avepoint.core.model import (
     JobState,
 )
 from airflow_provider_avepoint.core.product import CountKeys, ErrorKeys, Key, Product, State
+from airflow_provider_avepoint.core.text import one_line, quoted
 
 log = logging.getLogger(__name__)
 
@@ -66,17 +67,18 @@ class RowReader:
         if is_absent(job_id) or not isinstance(job_id, (str, int)):
             raise AvePointPayloadError(f"{product.label} listed a job without {columns.job_id}.")
         job_id = str(job_id)
+        shown = one_line(job_id, 100)
 
         def parse(parser: Callable[[object], T], key: Key | None, given: Any = ...) -> T:
             try:
                 return parser(value(key) if given is ... else given)
             except ValueError as e:
-                raise AvePointPayloadError(f"{product.label}, job {job_id}: {key}: {e}.") from None
+                raise AvePointPayloadError(f"{product.label}, job {shown}: {key}: {e}.") from None
 
         started_at = parse(parse_time, columns.started_at)
         finished_at = parse(parse_time, columns.finished_at)
         if value(columns.state, _MISSING) is _MISSING:
-            raise AvePointPayloadError(f"{product.label}, job {job_id}: the key {columns.state} is missing.")
+            raise AvePointPayloadError(f"{product.label}, job {shown}: the key {columns.state} is missing.")
         raw_state = value(columns.state)
         state = self._read_state(raw_state, has_finished=finished_at is not None)
 
@@ -104,13 +106,13 @@ class RowReader:
             started_at=started_at,
             finished_at=finished_at,
             duration=duration,
-            counts=self._read_counts(job_id, counts_row, columns.counts),
-            record_counts=self._read_counts(job_id, value, columns.record_counts),
+            counts=self._read_counts(shown, counts_row, columns.counts),
+            record_counts=self._read_counts(shown, value, columns.record_counts),
             size_bytes=None if size is None else size * columns.size_unit_bytes,
             organization_id=organization_id if is_absent(own_organization) else str(own_organization),
             organization_name=_text(value(columns.organization_name)),
             location=location,
-            errors=self._read_errors(job_id, row, columns.errors),
+            errors=self._read_errors(shown, row, columns.errors),
             raw=MappingProxyType(row),
         )
 
@@ -147,16 +149,20 @@ class RowReader:
     def _read_counts(self, job_id: str, value: Callable[..., Any], keys: CountKeys | None) -> Counts:
         if keys is None:
             return NO_COUNTS
-        try:
-            return Counts(
-                total=parse_integer(value(keys.total)),
-                successful=parse_integer(value(keys.successful)),
-                failed=parse_integer(value(keys.failed)),
-                skipped=parse_integer(value(keys.skipped)),
-                warning=parse_integer(value(keys.warning)),
-            )
-        except ValueError as e:
-            raise AvePointPayloadError(f"{self.product.label}, job {job_id}: counts: {e}.") from None
+
+        def read(key: Key | None) -> int | None:
+            try:
+                return parse_integer(value(key))
+            except ValueError as e:
+                raise AvePointPayloadError(f"{self.product.label}, job {job_id}: {key}: {e}.") from None
+
+        return Counts(
+            total=read(keys.total),
+            successful=read(keys.successful),
+            failed=read(keys.failed),
+            skipped=read(keys.skipped),
+            warning=read(keys.warning),
+        )
 
     def _read_errors(self, job_id: str, row: Row, keys: ErrorKeys | None) -> tuple[JobError, ...]:
         listed = None if keys is None else get_key(row, keys.at)
@@ -238,10 +244,10 @@ def _warn_once(product: Product, raw: object) -> None:
     if key not in _UNDOCUMENTED and len(_UNDOCUMENTED) < 1000:
         _UNDOCUMENTED.add(key)
         log.warning(
-            "%s shows the job state %.100r, which its documentation does not list; it is read as unknown, "
+            "%s shows the job state %s, which its documentation does not list; it is read as unknown, "
             "never as a success. Documentation: %s",
             product.label,
-            raw,
+            quoted(raw),
             product.documentation_url,
         )
 

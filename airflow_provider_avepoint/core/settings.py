@@ -237,13 +237,13 @@ class _Reader:
 
     def address(self, name: str, value: str, *, insecure: bool, port: int | None = None) -> str:
         """Check a base URL and return it without a trailing slash."""
+        if "@" in value:  # not to be repeated in a message
+            raise self.error(name, "carries a user name; credentials belong in login and password")
         try:
             parts = urlsplit(value.strip())
             own_port = parts.port
         except ValueError:
             raise self.error(name, f"is {value!r}, which is not a URL") from None
-        if "@" in parts.netloc:
-            raise self.error(name, "carries a user name; credentials belong in login and password")
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise self.error(
                 name, f"is {value!r}; give a full URL such as https://graph-us.avepointonlineservices.com"

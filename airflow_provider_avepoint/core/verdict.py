@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id
+from airflow_provider_avepoint.core.text import one_line, quoted
 
 __all__ = ["Policy", "Reason", "Scope", "ScopeVerdict", "Verdict", "judge"]
 
@@ -85,7 +86,7 @@ class ScopeVerdict:
     def __str__(self) -> str:
         text = f"{self.scope}: {self.reason}"
         if self.job is not None:
-            text += f" (job {self.job.job_id}, {self.job.raw_state!r}"
+            text += f" (job {one_line(self.job.job_id, 100)}, {quoted(self.job.raw_state)}"
             if self.job.started_at is not None:
                 text += f", started {self.job.started_at:%Y-%m-%d %H:%M:%S} UTC"
             if self.job.counts.failed:

@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.text import one_line, quoted
 from airflow_provider_avepoint.core.verdict import Verdict
 
 #: Failed polls in a row after which a wait gives up; each has had its own retries.
@@ -49,6 +50,11 @@ class Watch:
     failed_polls: int = 0
     news: str = "nothing has been seen yet"
     evidence: dict[str, Any] | None = None
+
+    @classmethod
+    def resume(cls, failed_polls: int = 0, news: str | None = None) -> Watch:
+        """Return the watch of a wait that began elsewhere."""
+        return cls(failed_polls, news) if news else cls(failed_polls)
 
     def note_verdict(self, verdict: Verdict) -> Event | None:
         """Take a verdict; return the event that ends the wait, if it does."""
@@ -107,12 +113,13 @@ class Watch:
 
 def describe_job(job: BackupJob) -> str:
     """Say in a line how a job stands, with the vendor's own words."""
-    text = f"{job.product} job {job.job_id} is {job.state} ({job.raw_state!r})"
+    text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
     if job.finished_at is not None:
         text += f", finished {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
-    if job.counts.failed:
-        text += f", {job.counts.failed} of {job.counts.total} objects failed"
-    if job.errors:
-        error = job.errors[0]
-        text += f"; {error.message}" + (f" ({error.url})" if error.url else "")
+    for what, counts in (("objects", job.counts), ("records", job.record_counts)):
+        if counts.failed:
+            of = "" if counts.total is None else f" of {counts.total}"
+            text += f", {counts.failed}{of} {what} failed"
+    if job.errors and (error := job.errors[0]).message:
+        text += f"; {one_line(error.message)}" + (f" ({one_line(error.url)})" if error.url else "")
     return text + "."

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.text import one_line
 
 T = TypeVar("T")
+
+_SECRET_FIELDS = frozenset({"client_secret", "client_assertion"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,17 @@ class Request:
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
 
+    def redact(self, text: object) -> str:
+        """Return a server's *text* for a message: one line, without the secrets it may have sent back."""
+        secrets = [
+            value.rpartition(" ")[2] for name, value in self.headers.items() if name == "Authorization"
+        ]
+        secrets += [value for name, value in (self.form or {}).items() if name in _SECRET_FIELDS]
+        shown = str(text)
+        for secret in filter(None, secrets):
+            shown = shown.replace(secret, "***")
+        return one_line(shown)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
@@ -47,7 +61,7 @@ class Response:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-            kind = self.headers.get("content-type", "no content type").split(";")[0].strip()
+            kind = request.redact(self.headers.get("content-type", "no content type").split(";")[0])
             what = "an empty body" if not self.body.strip() else f"{len(self.body)} bytes of {kind}"
             raise AvePointPayloadError(
                 f"{request} answered {self.status} with {what} where JSON was expected; "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -100,6 +101,7 @@ class AvePointHook(HttpHook):
         self._base_url_initialized = True
         session = Session()
         session.auth = _leave_unsigned
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.proxies = dict(self.settings.proxies)
         session.verify = self.settings.verify
         session.trust_env = self.settings.trust_env
@@ -281,7 +283,7 @@ class AvePointAsyncHook(BaseHook):
         object_type: str | list[str] | None = None,
         organization_id: str | None = None,
         location: str | None = None,
-    ) -> AsyncIterator[BackupJob]:
+    ) -> AsyncGenerator[BackupJob]:
         """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`."""
         client = await self.aget_client()
         with _for_airflow():
@@ -295,17 +297,19 @@ class AvePointAsyncHook(BaseHook):
                 organization_id=organization_id,
                 location=_default_location(product, location, client.settings),
             )
-        async for job in self.aask(questions):
-            yield job
+        async with aclosing(self.aask(questions)) as jobs:  # leaving early ends what is under way
+            async for job in jobs:
+                yield job
 
-    async def aask(self, questions: list[Question]) -> AsyncIterator[BackupJob]:
+    async def aask(self, questions: list[Question]) -> AsyncGenerator[BackupJob]:
         """Yield the jobs that answer *questions*, one after the other."""
         client = await self.aget_client()
         now = datetime.now(UTC)
         with _for_airflow():
             for question in questions:
-                async for job in self._run.aiter_jobs(client.list_jobs(question, now)):
-                    yield job
+                async with aclosing(self._run.aiter_jobs(client.list_jobs(question, now))) as jobs:
+                    async for job in jobs:
+                        yield job
 
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""

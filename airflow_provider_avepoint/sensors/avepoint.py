@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
+from airflow_provider_avepoint.core.question import parse_flag
 from airflow_provider_avepoint.core.waiting import Event, Status, Watch
 from airflow_provider_avepoint.sensors.gate import DEFAULT_CONN_ID, PolicyOperator
 
@@ -37,7 +39,7 @@ _FIRST_POLL_AFTER = timedelta(seconds=10)
 _BACKSTOP = timedelta(minutes=5)
 #: The XCom that holds a job that did not end well; one that did is the return value.
 JOB_KEY = "job"
-_FAILED_POLLS_KEY = "avepoint_failed_polls"
+_WATCH_KEY = "avepoint_watch"
 
 
 class _AvePointSensor(BaseSensorOperator):
@@ -78,14 +80,31 @@ class _AvePointSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait; return the evidence."""
-        if self.deferrable:
+        self._watch = Watch()
+        if not self.deferrable:
+            return self._execute_in_place(context)
+        try:
             return self._execute_deferrable(context)
+        except AirflowSkipException:
+            raise
+        except Exception as e:
+            if self.never_fail:  # whatever it was, as the base sensor does in the other modes
+                raise AirflowSkipException(f"never_fail: {e}") from e
+            raise
+
+    def _execute_in_place(self, context: Context) -> Any:
+        """Wait as Airflow's own sensor does, in poke or reschedule mode."""
+        if self.reschedule and context.get("ti") is None:
+            self.mode = "poke"  # nobody is there to reschedule
         started_at = datetime.now(UTC)
+        soft_fail, self.soft_fail = self.soft_fail, False  # the base would skip without saying what was seen
         try:
             event = super().execute(context)
         except AirflowSensorTimeout:
             waited = max((datetime.now(UTC) - started_at).total_seconds(), self.timeout)
             event = self._watch.time_out(waited)
+        finally:
+            self.soft_fail = soft_fail
         return self._conclude(context, event)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -143,6 +162,7 @@ class _AvePointSensor(BaseSensorOperator):
                 execution_deadline=execution_deadline.isoformat() if execution_deadline else None,
                 first_poll_at=(now + min(_FIRST_POLL_AFTER, interval)).isoformat(),
                 failed_polls=self._watch.failed_polls,
+                news=self._watch.news,
             ),
             method_name="execute_complete",
             timeout=deadline - now + 2 * interval + _BACKSTOP,
@@ -153,7 +173,7 @@ class _AvePointSensor(BaseSensorOperator):
 
         store = context.get("task_state_store") if self.reschedule else None
         if store is not None:  # each look of mode="reschedule" is a new process
-            self._watch.failed_polls = int(str(store.get(_FAILED_POLLS_KEY, 0)))
+            self._watch = Watch.resume(**json.loads(str(store.get(_WATCH_KEY) or "{}")))
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:  # type: ignore[attr-defined]  # both have one
                 event = self._look(hook, self._watch)
@@ -162,8 +182,9 @@ class _AvePointSensor(BaseSensorOperator):
             self.log.warning("The poll failed (%s in a row): %s", self._watch.failed_polls, e)
         else:
             self.log.info("%s", self._watch.news)
-        if store is not None:
-            store.set(_FAILED_POLLS_KEY, self._watch.failed_polls)
+        if store is not None:  # a wait that has ended leaves nothing for the next try
+            known = {"failed_polls": self._watch.failed_polls, "news": self._watch.news}
+            store.set(_WATCH_KEY, json.dumps({} if event is not None else known))
         return event
 
     def _conclude(self, context: Context, event: Event | None) -> Any:
@@ -189,7 +210,7 @@ class _AvePointSensor(BaseSensorOperator):
             return self._reject(message, evidence)
         error = getattr(exceptions, str(event.get("error")), None)
         if isinstance(error, type) and issubclass(error, AvePointError):
-            self._fail(error(message, **(event.get("facts") or {})))
+            self._fail(_restore(error(message), event.get("facts")))
         return self._fail(AirflowException(message))
 
     @property
@@ -204,6 +225,13 @@ class _AvePointSensor(BaseSensorOperator):
     def _skip_if(condition: bool, message: str) -> None:  # noqa: FBT001  # reads as a sentence
         if condition:
             raise AirflowSkipException(message)
+
+
+def _restore(error: AvePointError, facts: object) -> AvePointError:
+    """Give *error* the facts that a trigger, perhaps of another release, has sent along."""
+    for name in vars(error).keys() & (facts if isinstance(facts, dict) else {}).keys():
+        setattr(error, name, facts[name])  # type: ignore[index]  # a dict, as above
+    return error
 
 
 class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
@@ -269,7 +297,7 @@ class AvePointJobSensor(_AvePointSensor):
         *,
         product: str,
         job_id: str,
-        accept_partial: bool = False,
+        accept_partial: bool | str = False,
         location: str | None = None,
         organization_id: str | None = None,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
@@ -284,6 +312,7 @@ class AvePointJobSensor(_AvePointSensor):
         self.organization_id = organization_id
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
+        accept_partial = parse_flag("accept_partial", self.accept_partial)
         try:
             job = hook.get_job(
                 self.product, self.job_id, location=self.location, organization_id=self.organization_id
@@ -291,7 +320,7 @@ class AvePointJobSensor(_AvePointSensor):
         except AvePointJobNotFound:
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
-        return watch.note_job(job, accept_partial=self.accept_partial)
+        return watch.note_job(job, accept_partial=accept_partial)
 
     def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
         from airflow_provider_avepoint.triggers.avepoint import AvePointJobTrigger
@@ -299,7 +328,7 @@ class AvePointJobSensor(_AvePointSensor):
         return AvePointJobTrigger(
             product=self.product,
             job_id=self.job_id,
-            accept_partial=self.accept_partial,
+            accept_partial=parse_flag("accept_partial", self.accept_partial),
             location=self.location,
             organization_id=self.organization_id,
             **waiting,

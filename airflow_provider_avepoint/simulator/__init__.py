@@ -13,11 +13,12 @@ On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same o
 =========================================== ============================================================
 ``POST /control/reset``                     everything back to the start
 ``POST /control/jobs``                      add a job or a list: product, job_id, job_type, workload,
-                                            organization_id, organization_name, location, state or
-                                            raw_state, started_at or started_ago, finished_at, starts_in,
-                                            runs_for, ends_as, counts and record_counts {total,
-                                            successful, failed, skipped, warning}, size_bytes, errors
-                                            [{is_code, message, url, count}], duration, extra, omit
+                                            organization_id, organization_name, location, data_source,
+                                            level, label, state or raw_state, started_at or started_ago,
+                                            finished_at, starts_in, runs_for, ends_as, counts,
+                                            record_counts and metadata_counts {total, successful, failed,
+                                            skipped, warning}, size_bytes, errors [{is_code, message,
+                                            url, count}], duration, extra, omit
 ``GET /control/jobs?product=&limit=``       ``{"total", "jobs"}``, newest first
 ``POST /control/jobs/generate``             {product, count, newest_at, every_seconds, organizations,
                                             workloads, states}

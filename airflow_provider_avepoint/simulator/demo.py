@@ -1,5 +1,7 @@
 """The demo's history: three weeks of a tenant whose backups are mostly good, and some stories among them.
 
+Microsoft 365 and Dynamics 365 have all of it, the other products their last nights.
+
 Fixed by the day it is asked for, not random, so that two runs on one day show the same.
 """
 
@@ -10,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 DAYS = 21
+_DAYS_OF_OTHERS = 3
 
 _NIGHTLY_SERVICES = {  # object type: minutes after 01:00 UTC, minutes it takes, objects
     "exchange_online": (0, 42, 1_840),
@@ -24,6 +27,16 @@ _ORGANIZATIONS = {  # id: name, minutes after 02:00 UTC, entities, records
     "0b1f7d3a-5a57-4c0e-9d4b-0f6f3c7f6a11": ("contoso-service", 25, 388, 842_150),
     "c7a4f0de-1c2b-4f7e-8a55-92f1b6f0d3e9": ("contoso-sandbox", 50, 96, 12_870),
 }
+_OTHERS = (  # what is run each night, and minutes after 03:00 UTC; the customer is the Elements default
+    ({"product": "google_workspace", "workload": "gmail"}, 0),
+    ({"product": "google_workspace", "workload": "drive"}, 5),
+    ({"product": "salesforce", "record_counts": {"successful": 48_210}, "counts": {"successful": 312}}, 10),
+    ({"product": "iaas_paas", "workload": "virtual_machine", "counts": {"successful": 14}}, 15),
+    ({"product": "iaas_paas", "workload": "azure_sql", "counts": {"successful": 3, "skipped": 1}}, 20),
+    ({"product": "aos_scan", "workload": "m365", "label": "Daily scan"}, 25),
+    ({"product": "elements", "workload": "exchange_online", "counts": {"successful": 231}}, 30),
+    ({"product": "elements", "workload": "onedrive", "counts": {"successful": 228}}, 35),
+)
 _TEAMS_ERROR = {
     "is_code": False,
     "message": "The team is archived and its site is read-only.",
@@ -40,7 +53,7 @@ def demo_jobs(now: datetime | None = None) -> Iterator[dict[str, Any]]:
     end = now or datetime.now(UTC)
     for ago in range(DAYS, -1, -1):
         night = (end - timedelta(days=ago)).replace(hour=0, minute=0, second=0, microsecond=0)
-        for job in (*_m365_night(night, ago), *_dynamics_night(night, ago)):
+        for job in (*_m365_night(night, ago), *_dynamics_night(night, ago), *_other_night(night, ago)):
             if job["finished_at"] <= end:
                 yield job
 
@@ -76,6 +89,15 @@ def _dynamics_night(night: datetime, ago: int) -> Iterator[dict[str, Any]]:
             yield job | {"state": "partial", "counts": _counts(entities, failed=2, warning=1)}
         else:
             yield job | {"counts": _counts(entities)}
+
+
+def _other_night(night: datetime, ago: int) -> Iterator[dict[str, Any]]:
+    if ago > _DAYS_OF_OTHERS:
+        return
+    for job, delay in _OTHERS:
+        start = night + timedelta(hours=3, minutes=delay, milliseconds=211 * (ago + 1))
+        is_bad = ago == 2 and job.get("workload") == "drive"
+        yield _job(str(job["product"]), start, 12 + ago % 3) | job | ({"state": "failed"} if is_bad else {})
 
 
 def _job(product: str, start: datetime, minutes: int) -> dict[str, Any]:

@@ -41,7 +41,8 @@ _LOGIN_PAGE = (
 class Answer(Response):
     """A JSON answer of the vendor.
 
-    *payload_key* is the key of what was asked for: "" is all of it, None that there is none.
+    *payload_key* is the key of what was asked for, dotted where it is deeper: "" is all of it, None that
+    there is none.
     """
 
     media_type = "application/json"
@@ -194,8 +195,13 @@ class MissingRows(Fault):
         if not isinstance(whole, Answer) or whole.payload_key is None:
             return whole
         body = json.loads(bytes(whole.body)) if whole.payload_key else {}
-        rest = {name: value for name, value in body.items() if name.casefold() != whole.payload_key}
-        return Answer.of(rest, status=whole.status_code)
+        *above, key = whole.payload_key.split(".")
+        holder = body
+        for name in above:
+            holder = holder[name]
+        for name in [name for name in holder if name.casefold() == key]:
+            del holder[name]
+        return Answer.of(body, status=whole.status_code)
 
 
 class ExpireToken(Fault):

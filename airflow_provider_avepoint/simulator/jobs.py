@@ -36,11 +36,15 @@ class Facts:
     organization_id: str | None
     organization_name: str | None
     location: str | None
+    data_source: str | None
+    level: str | None
+    label: str | None
     state: str | None
     state_code: int | None
     raw_state: Any
     counts: Counts | None
     record_counts: Counts | None
+    metadata_counts: Counts | None
     size_bytes: int | None
     errors: tuple[JobError, ...]
     duration: Any
@@ -153,9 +157,13 @@ def description(job: Job) -> dict[str, Any]:
         "organization_id": facts.organization_id,
         "organization_name": facts.organization_name,
         "location": facts.location,
+        "data_source": facts.data_source,
+        "level": facts.level,
+        "label": facts.label,
         "started_at": job.started,
         "counts": facts.counts and facts.counts.model_dump(),
         "record_counts": facts.record_counts and facts.record_counts.model_dump(),
+        "metadata_counts": facts.metadata_counts and facts.metadata_counts.model_dump(),
         "size_bytes": facts.size_bytes,
         "errors": [error.model_dump() for error in facts.errors],
         "extra": facts.extra,
@@ -213,17 +221,22 @@ def _facts(
 ) -> Facts:
     product.check_fields(fields)
     organization_id, organization_name = product.read_organization(fields)
+    workload = product.read_workload(fields)
     return Facts(
-        job_type=product.check_job_type(fields.job_type),
-        workload=product.read_workload(fields),
+        job_type=product.read_job_type(fields.job_type, workload),
+        workload=workload,
         organization_id=organization_id,
         organization_name=organization_name,
         location=product.read_location(fields.location),
+        data_source=product.data_sources.read_or_default(fields.data_source),
+        level=product.levels.read_or_default(fields.level),
+        label=fields.label if "label" in fields.model_fields_set else product.default_label,
         state=word,
         state_code=product.code_of_raw(raw_state) if word is None else product.states.get(word),
         raw_state=raw_state,
         counts=fields.counts if has_results else NO_COUNTS,
         record_counts=fields.record_counts if has_results else NO_COUNTS,
+        metadata_counts=fields.metadata_counts if has_results else NO_COUNTS,
         size_bytes=fields.size_bytes if has_results else 0,
         errors=fields.errors if has_results else (),
         duration=fields.duration if "duration" in fields.model_fields_set else ABSENT,

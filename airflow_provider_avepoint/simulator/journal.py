@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _KEPT_ENTRIES = 100_000
@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 class Entry:
     """One request. *status* is None until it is answered, and for ever where the connection was dropped.
 
-    *note* tells what the status does not: the fault that was played, or why a token was refused.
+    *body* is the JSON that a listing was asked with; that of a token request is never kept. *note* tells what
+    the status does not: the fault that was played, or why a token was refused.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Entry:
     query: dict[str, str]
     header_names: list[str]
     user_agent: str
+    body: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
     scope: str | None = None
     client_id: str | None = None

@@ -24,6 +24,7 @@ _started = attrgetter("started")
 class Question:
     """What a request asks for: a window in ticks, both ends included, and facts as (name, wanted) pairs.
 
+    *sought* is a text that the job's id holds, or one of the facts *sought_in*.
     Texts are compared without regard to case.
     """
 
@@ -31,6 +32,8 @@ class Question:
     before: int | None = None
     window_filters_by: Literal["start", "finish", "overlap"] = "start"
     wanted: tuple[tuple[str, Any], ...] = ()
+    sought: str = ""
+    sought_in: tuple[str, ...] = ()
 
 
 def are_wanted(facts: Facts, wanted: Iterable[tuple[str, Any]]) -> bool:
@@ -60,6 +63,11 @@ class Selection:
         """Return up to *count* jobs from the *offset*-th newest on."""
         high = max(self._low, self._high - offset)
         return list(reversed(self._jobs[max(self._low, high - count) : high]))
+
+    def oldest(self, offset: int, count: int) -> list[Job]:
+        """Return up to *count* jobs from the *offset*-th oldest on."""
+        low = min(self._high, self._low + offset)
+        return list(self._jobs[low : min(self._high, low + count)])
 
 
 class JobList:
@@ -127,7 +135,8 @@ class JobList:
         valid_until = min(changes.values(), default=None)
         low, high = self._bounds(question)
         hides_some = any(not self.is_listed(job, now) for job in self._living)
-        if not question.wanted and question.window_filters_by == "start" and not hides_some:
+        is_window_only = not question.wanted and not question.sought
+        if is_window_only and question.window_filters_by == "start" and not hides_some:
             return Selection(self._jobs, low, high, valid_until)
         wanted = _Wanted(question.wanted)
         found = [
@@ -142,6 +151,8 @@ class JobList:
         if question.window_filters_by != "start":
             in_window = _WINDOWS[question.window_filters_by]
             found = [job for job in found if in_window(job.at(now), question)]
+        if question.sought:
+            found = [job for job in found if _is_sought(job, question)]
         return Selection(found, 0, len(found), valid_until)
 
     def _bounds(self, question: Question) -> tuple[int, int]:
@@ -171,6 +182,11 @@ class _Wanted(dict[Facts, bool]):
     def __missing__(self, facts: Facts) -> bool:
         self[facts] = decision = are_wanted(facts, self._wanted)
         return decision
+
+
+def _is_sought(job: Job, question: Question) -> bool:
+    texts = (job.job_id, *(getattr(job.facts, name) or "" for name in question.sought_in))
+    return any(question.sought.casefold() in text.casefold() for text in texts)
 
 
 def _finishes_in_window(job: Job, question: Question) -> bool:

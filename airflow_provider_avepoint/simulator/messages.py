@@ -11,6 +11,9 @@ from pydantic.alias_generators import to_camel
 
 from . import times
 
+BACKUP = "backup"
+"""The job type of a job that names none."""
+
 StateWord = Literal["waiting", "running", "success", "partial", "failed", "skipped", "stopped"]
 
 
@@ -44,6 +47,14 @@ def _read_time(value: object) -> int:
 
 
 Ticks = Annotated[int, BeforeValidator(_read_time, json_schema_input_type=datetime | int)]
+
+
+def _read_word(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Word = Annotated[str, BeforeValidator(_read_word, json_schema_input_type=str | int)]
+"""A word for one of the vendor's numbers; where rows show the number, it may stand for itself."""
 
 
 class Message(BaseModel):
@@ -90,12 +101,23 @@ class JobFields(Message):
     A life: with any of *starts_in*, *runs_for*, *ends_as* the job waits, runs and ends by the clock.
     """
 
-    job_type: str = "backup"
-    workload: str | None = Field(default=None, description="M365 object type word, or Dynamics module.")
+    job_type: Word = Field(
+        default=BACKUP, description="A word of the product; backup is the workload's own kind of backup."
+    )
+    workload: Word | None = Field(
+        default=None,
+        description="M365 object type, Dynamics or Elements module, Google app, IaaS service, AOS category.",
+    )
     organization_id: str | None = None
     organization_name: str | None = None
     location: str | None = Field(
         default=None, description="Multi-Geo code; null or PrimaryGeoLocation is the central one."
+    )
+    data_source: str | None = Field(default=None, description="google_workspace: admin or recenter.")
+    level: str | None = Field(default=None, description="salesforce: what its level filter selects.")
+    label: str | None = Field(
+        default=None,
+        description="The row's free text: IaaS comments, scan profile, Elements job name, Google operator.",
     )
     state: StateWord | None = None
     raw_state: JsonValue = Field(default=None, description="Sent as given, in place of a state word.")
@@ -107,6 +129,7 @@ class JobFields(Message):
     ends_as: StateWord | None = Field(default=None, description="Default success.")
     counts: Counts | None = NO_COUNTS
     record_counts: Counts | None = NO_COUNTS
+    metadata_counts: Counts | None = Field(default=NO_COUNTS, description="salesforce: metadata items.")
     size_bytes: int | None = 0
     errors: tuple[JobError, ...] = ()
     duration: JsonValue = Field(
@@ -142,7 +165,7 @@ class GenerateSpec(Message):
     )
     every_seconds: float = Field(default=60, ge=0.000_001)
     organizations: tuple[Organization | str, ...] = ()
-    workloads: tuple[str, ...] = ()
+    workloads: tuple[Word, ...] = ()
     states: tuple[StateWord, ...] = ("success",)
 
 

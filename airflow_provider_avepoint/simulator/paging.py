@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
+
+from typing_extensions import override
 
 from .quirks import FOREIGN_HOST, Quirks
 from .wire import ABSENT, encode, invalid_parameter
@@ -31,7 +34,31 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageNumbers:
+class Paging(ABC):
+    """A way to say which page is meant, and of what size; *unknown_quirks* have no place in it."""
+
+    size_parameter: str
+    default_size: int
+    unknown_quirks: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
+        """Return the page that *query* asks for.
+
+        :raises VendorError: the number is none, or negative.
+        """
+
+    @abstractmethod
+    def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
+        """Return the page that begins at a row."""
+
+    @abstractmethod
+    def parameters(self, page: PageRequest) -> dict[str, str]:
+        """Return the parameters that ask for *page*."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNumbers(Paging):
     """The dialect of a page number and a page size; the first page's number is a quirk.
 
     Without a number the first page is meant, and so it is by 0 where pages count from 1.
@@ -40,23 +67,43 @@ class PageNumbers:
     index_parameter: str = "pageIndex"
     size_parameter: str = "pageSize"
     default_size: int = 10
+    unknown_quirks: ClassVar[frozenset[str]] = frozenset()
 
+    @override
     def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
-        """Return the page that *query* asks for by its number.
-
-        :raises VendorError: the number is none, or negative.
-        """
         first = quirks.first_index
         index = max(first, _number(query, self.index_parameter, default=first, least=0))
         return PageRequest(index, size, (index - first) * size)
 
+    @override
     def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
-        """Return the page that begins at a row."""
         return PageRequest(quirks.first_index + offset // size, size, offset)
 
+    @override
     def parameters(self, page: PageRequest) -> dict[str, str]:
-        """Return the parameters that ask for *page*."""
         return {self.index_parameter: str(page.index), self.size_parameter: str(page.size)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowOffsets(Paging):
+    """The dialect of rows to skip and rows to take; a page's index is its first row's."""
+
+    offset_parameter: str = "skip"
+    size_parameter: str = "top"
+    default_size: int = 100
+    unknown_quirks: ClassVar[frozenset[str]] = frozenset({"first_index"})
+
+    @override
+    def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
+        return self.at(quirks, _number(query, self.offset_parameter, default=0, least=0), size)
+
+    @override
+    def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
+        return PageRequest(offset, size, offset)
+
+    @override
+    def parameters(self, page: PageRequest) -> dict[str, str]:
+        return {self.size_parameter: str(page.size), self.offset_parameter: str(page.offset)}
 
 
 def parameter(query: Mapping[str, str], name: str) -> str | None:
@@ -66,7 +113,7 @@ def parameter(query: Mapping[str, str], name: str) -> str | None:
     )
 
 
-def read_page_request(paging: PageNumbers, quirks: Quirks, query: Mapping[str, str]) -> PageRequest:
+def read_page_request(paging: Paging, quirks: Quirks, query: Mapping[str, str]) -> PageRequest:
     """Return which page *query* asks for.
 
     :raises VendorError: a number is none or out of range, a size is refused, or a token is not one of ours.
@@ -86,7 +133,7 @@ def read_page_request(paging: PageNumbers, quirks: Quirks, query: Mapping[str, s
 
 
 def link_field(
-    paging: PageNumbers,
+    paging: Paging,
     quirks: Quirks,
     query: Mapping[str, str],
     page: PageRequest,
@@ -103,7 +150,8 @@ def link_field(
         return _NO_LINK[quirks.link]
     if not has_more and not quirks.repeat_link:
         return _NO_LINK[quirks.last_link]
-    following = page if quirks.repeat_link else paging.at(quirks, page.offset + page.size, page.size)
+    next_offset = max(0, page.offset + page.size - quirks.link_overlap)
+    following = page if quirks.repeat_link else paging.at(quirks, next_offset, page.size)
     pointer = paging.parameters(following)
     replaced = {name.casefold() for name in (*pointer, quirks.token_parameter)}
     if quirks.link == "token":

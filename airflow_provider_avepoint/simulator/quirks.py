@@ -32,6 +32,12 @@ class Quirks(BaseModel):
         default=False, description=f"Links name another host: a base URL, or true for {FOREIGN_HOST}."
     )
     repeat_link: bool = Field(default=False, description="Every page links to itself, for ever.")
+    link_overlap: int = Field(
+        default=0, ge=0, description="aos_scan: rows that a link asks for again; the page's sample has 1."
+    )
+    link_key: Literal["nextLink", "nextlink"] = Field(
+        default="nextLink", description="iaas_paas: the link's name, in the sample and in the table."
+    )
     max_page_size: int | None = Field(default=None, ge=1, description="The largest page; null is no limit.")
     oversize: Literal["clamp", "refuse"] = Field(
         default="clamp", description="What becomes of a larger pageSize."
@@ -57,6 +63,17 @@ class Quirks(BaseModel):
         default="sample",
         description="m365: totalCount or totalNumber; sample is the first in lists, the second in details.",
     )
+    no_start: Literal["null", "empty", "n/a", "absent", "year_1", "planned"] = Field(
+        default="null", description="iaas_paas, elements: the start of a job that waits for it."
+    )
+    state_key: Literal["status", "state"] = Field(
+        default="status",
+        description="iaas_paas, salesforce: the state's name; state in an older page, and in a sample.",
+    )
+    shows_organization: bool = Field(
+        default=True,
+        description="salesforce: rows have organizationId, as in the table; the sample's do not.",
+    )
     casing: Literal["pascal", "camel"] = Field(
         default="pascal", description="m365_legacy: TotalCount or totalCount."
     )
@@ -68,5 +85,16 @@ class Quirks(BaseModel):
         return self
 
 
-PRODUCT_QUIRKS = frozenset({"state_spelling", "count_names", "casing"})
+PRODUCT_QUIRKS = frozenset(
+    {
+        "casing",
+        "count_names",
+        "link_key",
+        "link_overlap",
+        "no_start",
+        "shows_organization",
+        "state_key",
+        "state_spelling",
+    }
+)
 """Quirks that only the products which list them in ``own_quirks`` have."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import times
-from .jobs import Job, build_job
+from .jobs import Facts, Job, build_job
 from .listing import JobList, Question, Selection, are_wanted
 from .messages import JobFields, License, LicenseChange, Refused, known
 from .paging import PageRequest, link_field, parameter, read_page_request
@@ -19,6 +19,14 @@ from .wire import ABSENT, VendorError, encode, invalid_parameter
 # Stands for the rows until their bytes are put in; no text that is served can hold it unescaped.
 _ROWS = "\0rows\0"
 _ROWS_JSON = encode(_ROWS).encode()
+
+
+class Asked(NamedTuple):
+    """A request's parameters, by the places that they stand in."""
+
+    query: Mapping[str, str]
+    body: Mapping[str, Any] = {}
+    path: Mapping[str, str] = {}
 
 
 class Served(NamedTuple):
@@ -33,7 +41,8 @@ class Shelf:
 
     def __init__(self, product: Product) -> None:
         self.product = product
-        self.jobs = JobList(lists_waiting="waiting" in product.states)
+        self.jobs = JobList(lists_waiting=product.lists_waiting)
+        self._organizations: set[str | None] = {_folded(product.default_organization[0])}
         self._licenses: dict[str | None, License] = {None: License()}
         self._use_quirks(product.quirks)
 
@@ -49,6 +58,12 @@ class Shelf:
             if (other.facts.organization_id, other.facts.location) == (facts.organization_id, facts.location):
                 raise Refused(f"{self.product.name} has a job {job.job_id!r} there already", status=409)
         self.jobs.add(job)
+        self._organizations.add(_folded(facts.organization_id))
+
+    def add_history(self, jobs: Iterable[Job], kinds: Iterable[Facts]) -> None:
+        """Add many jobs without a life, oldest first; *kinds* are the facts that they have."""
+        self.jobs.add_history(jobs)
+        self._organizations.update(_folded(facts.organization_id) for facts in kinds)
 
     def remove(self, job: Job) -> None:
         """Remove a job."""
@@ -97,18 +112,17 @@ class Shelf:
         self._licenses[place] = License.model_validate({**old.model_dump(), **given})
         return self._licenses[place].model_dump(by_alias=True)
 
-    def read_listing(
-        self, query: Mapping[str, str], *, base_url: str, path: str, numbers: Iterator[int]
-    ) -> Served:
+    def read_listing(self, asked: Asked, *, base_url: str, path: str, numbers: Iterator[int]) -> Served:
         """Return one page of jobs; see :meth:`State.read_listing`."""
-        product, quirks = self.product, self.quirks
-        question = self._read_question(query)
+        product, quirks, query = self.product, self.quirks, asked.query
+        question = self._read_question(asked)
         page = read_page_request(product.paging, quirks, query)
+        newest_first = product.order is None or product.order.is_newest_first(query)
         self._let_jobs_arrive(question, numbers)
         now = times.now()
         selection = self.jobs.select(question, now)
         row_count = len(selection) * quirks.repeat_rows
-        rows = self._rows(selection, page, now)
+        rows = self._rows(selection, page, now, newest_first=newest_first)
         has_more = page.offset + len(rows) < row_count
         link = link_field(
             product.paging, quirks, query, page, base_url=base_url, path=path, has_more=has_more
@@ -123,7 +137,7 @@ class Shelf:
     def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job; see :meth:`State.read_details`."""
         now = times.now()
-        wanted = _read_filters(endpoint.filters, query).items()
+        wanted = _read_filters(endpoint.filters, Asked(query)).items()
         for job in self.jobs.with_id(job_id):
             if self.jobs.is_listed(job, now) and are_wanted(job.facts, wanted):
                 row = self._detail_renderer.fields(job.at(now))
@@ -132,7 +146,7 @@ class Shelf:
 
     def read_license(self, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
         """Return the licence figures; see :meth:`State.read_license`."""
-        place = _read_filters(endpoint.filters, query).get("location")
+        place = _read_filters(endpoint.filters, Asked(query)).get("location")
         license_ = self._licenses.get(place) or self._licenses[None]
         body = endpoint.envelope(license_.model_dump(by_alias=True), self.quirks)
         return Served(encode(body).encode(), endpoint.payload_key)
@@ -143,26 +157,47 @@ class Shelf:
         details = self.product.details
         self._detail_renderer = RowRenderer(self.product, details.quirks(quirks) if details else quirks)
 
-    def _rows(self, selection: Selection, page: PageRequest, now: int) -> list[bytes]:
+    def _rows(self, selection: Selection, page: PageRequest, now: int, *, newest_first: bool) -> list[bytes]:
         times_each = self.quirks.repeat_rows
         first, skipped = divmod(page.offset, times_each)
-        jobs = selection.newest(first, -(-(skipped + page.size) // times_each))
+        count = -(-(skipped + page.size) // times_each)
+        jobs = selection.newest(first, count) if newest_first else selection.oldest(first, count)
         rows = self._renderer.rows(jobs, now)
         if times_each == 1:
             return rows
         repeated = [row for row in rows for _ in range(times_each)]
         return repeated[skipped : skipped + page.size]
 
-    def _read_question(self, query: Mapping[str, str]) -> Question:
-        wanted = _read_filters(self.product.filters, query)
+    def _read_question(self, asked: Asked) -> Question:
+        product, query = self.product, asked.query
+        wanted = self._read_customer(asked.path) | _read_filters(product.filters, asked)
+        search = product.search
         return Question(
             after=self._read_bound(query, "startTime"),
             before=self._read_bound(query, "finishTime"),
             window_filters_by=self.quirks.window_filters_by,
             wanted=tuple(wanted.items()),
+            sought=(parameter(query, search.parameter) or "") if search else "",
+            sought_in=search.facts if search else (),
         )
 
+    def _read_customer(self, path: Mapping[str, str]) -> dict[str, Any]:
+        """Return the organisation that the path names, as a wanted fact; nothing where it names none.
+
+        :raises VendorError: there is no such organisation, which is one that no job was ever added for (404).
+        """
+        name = self.product.customer_parameter
+        if name is None:
+            return {}
+        if _folded(path[name]) not in self._organizations:
+            raise VendorError(
+                404, f"The customer '{path[name]}' does not exist.", code="NotFound", field=name
+            )
+        return {"organization_id": path[name]}
+
     def _read_bound(self, query: Mapping[str, str], name: str) -> int | None:
+        if self.product.read_time is None:
+            return None
         text = parameter(query, name)
         if text is None:
             if self.product.is_window_required:
@@ -184,11 +219,16 @@ class Shelf:
             self.add(self.named(job, next(numbers)))
 
 
-def _read_filters(filters: Iterable[Filter], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the facts that *query* asks for by name; what is not asked for is left out."""
+def _folded(organization_id: str | None) -> str | None:
+    return organization_id and organization_id.casefold()
+
+
+def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
+    """Return the facts that are *asked* for, by name; what is not asked for is left out."""
     wanted = {}
     for each in filters:
-        text = parameter(query, each.parameter)
+        in_query = each.place == "query"
+        text = parameter(asked.query, each.parameter) if in_query else _number_in(asked.body, each.parameter)
         if text is None and each.is_required:
             raise _missing(each.parameter)
         try:
@@ -198,6 +238,19 @@ def _read_filters(filters: Iterable[Filter], query: Mapping[str, str]) -> dict[s
         if value is not ANY:
             wanted[each.fact] = value
     return wanted
+
+
+def _number_in(body: Mapping[str, Any], name: str) -> str | None:
+    """Return a whole number of the body as the text that a query would have, None for null or nothing.
+
+    :raises VendorError: it is something else.
+    """
+    value = next((value for given, value in body.items() if given.casefold() == name.casefold()), None)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise invalid_parameter(name, f"The value {encode(value)} is not valid for {name}.")
+    return str(value)
 
 
 def _missing(name: str) -> VendorError:

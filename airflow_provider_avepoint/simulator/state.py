@@ -29,7 +29,7 @@ from .messages import (
 )
 from .products import PRODUCTS, SCOPES
 from .products.base import Details, LicenseEndpoint
-from .shelf import Served, Shelf
+from .shelf import Asked, Served, Shelf
 
 ALL_PRODUCTS = "all"
 _GENERATED_RUN = times.ticks_in(300)
@@ -87,10 +87,11 @@ class State:
             if oldest < 0:
                 raise Refused("the oldest job would start before the year 1")
             starts = range(oldest, newest + 1, step)
-            shelf.jobs.add_history(
+            jobs = (
                 Job(shelf.job_id(start, number), start, start + _GENERATED_RUN, facts)
                 for start, number, facts in zip(starts, self._numbers, itertools.cycle(kinds), strict=False)
             )
+            shelf.add_history(jobs, kinds)
             return {
                 "product": spec.product,
                 "generated": spec.count,
@@ -241,14 +242,14 @@ class State:
 
     # The vendor's pages
 
-    def read_listing(self, product: str, query: Mapping[str, str], *, base_url: str, path: str) -> Served:
+    def read_listing(self, product: str, asked: Asked, *, base_url: str, path: str) -> Served:
         """Return one page of a product's jobs; *base_url* and *path* are the request's, for links.
 
-        :raises VendorError: a parameter is missing or wrong.
+        :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
         """
         with self._lock:
             return self._shelf(product).read_listing(
-                query, base_url=base_url, path=path, numbers=self._numbers
+                asked, base_url=base_url, path=path, numbers=self._numbers
             )
 
     def read_details(self, product: str, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:

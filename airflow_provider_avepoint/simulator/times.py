@@ -67,6 +67,17 @@ def to_iso_millis(ticks: int) -> str:
     return f"{_whole_second(ticks)}.{fraction}Z"
 
 
+def to_iso_offset(ticks: int) -> str:
+    """Render ``2024-10-09T05:50:36.008+00:00``: three fraction digits, or none where they are 0."""
+    millis = ticks // 10_000 % 1000
+    return f"{_whole_second(ticks)}{f'.{millis:03d}' if millis else ''}+00:00"
+
+
+def to_iso_offset_full(ticks: int) -> str:
+    """Render ``2024-09-26T05:58:40.4092427+00:00``: all seven fraction digits."""
+    return f"{_whole_second(ticks)}.{ticks % TICKS_PER_SECOND:07d}+00:00"
+
+
 def to_iso_full(ticks: int) -> str:
     """Render all seven fraction digits: the control API's own form, which reads back as the same tick."""
     return f"{_whole_second(ticks)}.{ticks % TICKS_PER_SECOND:07d}Z"

@@ -6,10 +6,11 @@ Every request goes the same way: journal, latency, fault, bearer token, scope, h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -21,16 +22,16 @@ from .identity import TokenRefused
 from .journal import Entry
 from .products import PRODUCTS
 from .products.base import Details, LicenseEndpoint, Product
-from .shelf import Served
+from .shelf import Asked, Served
 from .state import State
-from .wire import VendorError, error_envelope
+from .wire import VendorError, error_envelope, read_body
 
 TOKEN_PATH = "/connect/token"  # noqa: S105 - a path
 _FORM = "application/x-www-form-urlencoded"
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _Handler = Callable[[Request, Entry], Awaitable[Response]]
-_Reader = Callable[[Request], Served]
+_Reader = Callable[[Request, Mapping[str, Any]], Served]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +85,29 @@ def _route(state: State, path: str, product: str | None, handler: _Handler, meth
 def _product_routes(state: State, product: Product) -> list[Route]:
     name = product.name
 
-    def listing(request: Request) -> Served:
-        return state.read_listing(
-            name, request.query_params, base_url=_base_url(request), path=request.url.path
-        )
+    def listing(request: Request, body: Mapping[str, Any]) -> Served:
+        asked = Asked(request.query_params, body, request.path_params)
+        return state.read_listing(name, asked, base_url=_base_url(request), path=request.url.path)
 
-    def details(endpoint: Details, request: Request) -> Served:
+    def details(endpoint: Details, request: Request, _body: Mapping[str, Any]) -> Served:
         return state.read_details(name, endpoint, request.path_params["job_id"], request.query_params)
 
-    def license_figures(endpoint: LicenseEndpoint, request: Request) -> Served:
+    def license_figures(endpoint: LicenseEndpoint, request: Request, _body: Mapping[str, Any]) -> Served:
         return state.read_license(name, endpoint, request.query_params)
 
-    pages: list[tuple[str, str, _Reader]] = [(product.list_path, product.scope, listing)]
+    handler = _page_handler(state, product.scope, listing)
+    routes = [_route(state, product.list_path, name, handler, [product.method])]
     if product.details is not None:
-        pages.append((product.details.path, product.scope, partial(details, product.details)))
+        handler = _page_handler(state, product.scope, partial(details, product.details))
+        routes.append(_route(state, product.details.path, name, handler, ["GET"]))
     if product.license is not None:
-        reader = partial(license_figures, product.license)
-        pages.append((product.license.path, product.license.scope, reader))
-    return [
-        _route(state, path, name, _page_handler(state, scope, read), ["GET"]) for path, scope, read in pages
-    ]
+        handler = _page_handler(state, product.license.scope, partial(license_figures, product.license))
+        routes.append(_route(state, product.license.path, name, handler, ["GET"]))
+    return routes
 
 
 def _page_handler(state: State, scope: str, read: _Reader) -> _Handler:
-    async def handle(request: Request, _entry: Entry) -> Response:
+    async def handle(request: Request, entry: Entry) -> Response:
         grant = state.find_grant(_bearer(request))
         if grant is None:
             response = _refuse(VendorError(HTTPStatus.UNAUTHORIZED, "Unauthorized"))
@@ -118,7 +118,9 @@ def _page_handler(state: State, scope: str, read: _Reader) -> _Handler:
                 VendorError(HTTPStatus.FORBIDDEN, f"The permission {scope} is required.", code="Forbidden")
             )
         try:
-            served = read(request)
+            raw = await request.body() if request.method == "POST" else b""
+            body = entry.body = read_body(raw, request.headers.get("content-type", ""))
+            served = read(request, body)
         except VendorError as error:
             return _refuse(error)
         return Answer(served.body, payload_key=served.payload_key)

@@ -46,6 +46,24 @@ def invalid_parameter(field: str, message: str) -> VendorError:
     return VendorError(HTTPStatus.BAD_REQUEST, message, code="InvalidParameter", field=field)
 
 
+def read_body(raw: bytes, content_type: str) -> dict[str, Any]:
+    """Return the JSON object that a request carries, an empty one for no body.
+
+    :raises VendorError: there is a body that is no JSON object (400), or that is not said to be JSON (415).
+    """
+    if not raw:
+        return {}
+    if content_type.partition(";")[0].strip().casefold() != "application/json":
+        raise VendorError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise invalid_parameter("$", f"The body is not JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise invalid_parameter("$", "The body must be a JSON object.")
+    return body
+
+
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return *fields* without those that are ABSENT."""
     return {name: value for name, value in fields.items() if value is not ABSENT}

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import (  # type: ignore[attr-defined]  # documented, missing in the stubs
-    getproxies_environment,
-    proxy_bypass_environment,
-)
 
 import aiohttp
-import certifi
 
 from airflow_provider_avepoint.core.wire import (
     Effect,
@@ -31,6 +24,7 @@ from airflow_provider_avepoint.core.wire import (
     Response,
     Send,
 )
+from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Listing
@@ -50,6 +44,8 @@ class AiohttpTransport:
         self._settings = settings
         self._protect = protect
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,24 +70,26 @@ class AiohttpTransport:
                 except NoAnswer as e:
                     problem = e
 
-    async def aiter_jobs(self, listing: Listing) -> AsyncIterator[BackupJob]:
+    async def aiter_jobs(self, listing: Listing) -> AsyncGenerator[BackupJob]:
         """Yield the jobs of *listing*, fetching pages ahead as it allows."""
         pending: deque[asyncio.Task[Any]] = deque()
         try:
             while True:
                 for page in listing.wanted(len(pending)):
-                    pending.append(asyncio.create_task(self.run(listing.fetch(page))))
+                    task = asyncio.create_task(self.run(listing.fetch(page)))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                    pending.append(task)
                 if not pending:
                     return
                 for job in listing.receive(await pending.popleft()):
                     yield job
         finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await _cancel(pending)
 
     async def close(self) -> None:
-        """Close the session."""
+        """Cancel what is under way, of listings too that somebody left early, and close the session."""
+        await _cancel(self._tasks)
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -109,19 +107,9 @@ class AiohttpTransport:
         return None
 
     async def _send(self, request: Request) -> Response:
-        settings = self._settings
-        if self._session is None:
-            # Built in a thread: loading the CA bundle would hold up every other trigger.
-            context = await asyncio.to_thread(_build_ssl, settings)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=settings.max_concurrency),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=settings.timeout, sock_read=settings.timeout
-                ),
-            )
         try:
-            async with self._session.request(
+            session = await self._open_session()
+            async with session.request(
                 request.method,
                 request.url,
                 params=list(request.query),
@@ -129,44 +117,49 @@ class AiohttpTransport:
                 data=request.form,
                 json=request.json,
                 allow_redirects=False,
-                proxy=_find_proxy(settings, request.url),
+                proxy=find_proxy(self._settings, request.url),
             ) as answer:
                 return Response(
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},
                     body=await answer.read(),
                 )
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(type(e).__name__) from None
 
-
-def _find_proxy(settings: Settings, url: str) -> str | None:
-    """Return the proxy for *url*: the connection's, else the environment's.
-
-    aiohttp's own ``trust_env`` would look into .netrc too, and sign with what it finds there.
-    """
-    parts = urlsplit(url)
-    if settings.proxies or not settings.trust_env:
-        return settings.proxies.get(parts.scheme)
-    proxies = getproxies_environment()
-    if proxy_bypass_environment(parts.netloc, proxies):
-        return None
-    return proxies.get(parts.scheme) or proxies.get("all")
+    async def _open_session(self) -> aiohttp.ClientSession:
+        async with self._opening:  # flows that start together share one
+            if self._session is None:
+                settings = self._settings
+                # Built in a thread: loading the CA bundle would hold up every other trigger.
+                context = await asyncio.to_thread(_build_ssl, settings)
+                self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=context, limit=settings.max_concurrency),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=settings.timeout, sock_read=settings.timeout
+                    ),
+                )
+            return self._session
 
 
 def _build_ssl(settings: Settings) -> ssl.SSLContext | bool:
     """Return the context in which requests would check certificates."""
-    if settings.verify is False:
+    bundle = find_ca_bundle(settings)
+    if bundle is None:
         return False
-    bundle = settings.verify if isinstance(settings.verify, str) else None
-    if bundle is None and settings.trust_env:
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    bundle = bundle or certifi.where()
     is_folder = Path(bundle).is_dir()
     return ssl.create_default_context(
         cafile=None if is_folder else bundle, capath=bundle if is_folder else None
     )
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _until_done(future: Future[Any]) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
@@ -23,6 +24,7 @@ from airflow_provider_avepoint.core.wire import (
     Response,
     Send,
 )
+from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Listing
@@ -107,6 +109,7 @@ class RequestsTransport:
         return None
 
     def _send(self, request: Request) -> Response:
+        proxy = find_proxy(self._settings, request.url)
         try:
             answer = self._session.request(
                 request.method,
@@ -117,8 +120,10 @@ class RequestsTransport:
                 json=request.json,
                 timeout=self._settings.timeout,
                 allow_redirects=False,
+                proxies={urlsplit(request.url).scheme: proxy} if proxy else None,
+                verify=find_ca_bundle(self._settings) or False,
             )
-        except (requests.RequestException, OSError) as e:
+        except (requests.RequestException, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(_describe(e)) from None
         return Response(

@@ -35,6 +35,7 @@ class _WaitTrigger(BaseTrigger):
     :param execution_deadline: when the task's ``execution_timeout`` ends it; None for never.
     :param first_poll_at: no look, and so no event, comes before this moment.
     :param failed_polls: polls in a row that had failed before the wait was handed over.
+    :param news: what had been seen before that, in a sentence.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class _WaitTrigger(BaseTrigger):
         execution_deadline: str | None = None,
         first_poll_at: str | None = None,
         failed_polls: int = 0,
+        news: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's
         self.avepoint_conn_id = avepoint_conn_id
@@ -56,6 +58,7 @@ class _WaitTrigger(BaseTrigger):
         self.execution_deadline = execution_deadline
         self.first_poll_at = first_poll_at
         self.failed_polls = failed_polls
+        self.news = news
 
     @property
     @abstractmethod
@@ -78,6 +81,7 @@ class _WaitTrigger(BaseTrigger):
                 "execution_deadline": self.execution_deadline,
                 "first_poll_at": self.first_poll_at,
                 "failed_polls": self.failed_polls,
+                "news": self.news,
                 **self.subject,
             },
         )
@@ -86,9 +90,9 @@ class _WaitTrigger(BaseTrigger):
         """Yield the one event that ends the wait."""
         from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
 
-        watch = Watch(self.failed_polls)
+        watch = Watch.resume(self.failed_polls, self.news)
         ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
-        await _sleep_until(_parse(self.first_poll_at), at_most=ends_at)
+        await _sleep_until(_parse(self.first_poll_at))
         async with AvePointAsyncHook(self.avepoint_conn_id) as hook:
             while True:
                 event = await self._poll(hook, watch)
@@ -98,7 +102,7 @@ class _WaitTrigger(BaseTrigger):
                     yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
                     return
                 next_poll = datetime.now(UTC) + timedelta(seconds=max(_LEAST_INTERVAL, self.poll_interval))
-                await _sleep_until(next_poll, at_most=ends_at)
+                await _sleep_until(next_poll if ends_at is None else min(next_poll, ends_at))
 
     async def _poll(self, hook: AvePointAsyncHook, watch: Watch) -> Event | None:
         known = watch.news
@@ -193,8 +197,6 @@ def _parse(moment: str | None) -> datetime | None:
     return None if moment is None else datetime.fromisoformat(moment)
 
 
-async def _sleep_until(moment: datetime | None, *, at_most: datetime | None) -> None:
-    """Sleep until *moment*, or *at_most* where that comes first."""
+async def _sleep_until(moment: datetime | None) -> None:
     if moment is not None:
-        until = moment if at_most is None else min(moment, at_most)
-        await asyncio.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
+        await asyncio.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()))

@@ -117,7 +117,7 @@ def test_the_test_button_takes_the_stored_secret_for_its_mask(gate):
 
 
 def test_the_test_button_answers_soon_where_nobody_listens(gate):
-    """Trying again for minutes is for tasks; somebody waits here, and a thread of the API server with them."""
+    """Trying again for long is for tasks: here somebody waits, and a thread of the API server."""
     nowhere = "http://127.0.0.1:9"  # the discard port
     fields = connection_to(
         gate.simulator, host=nowhere, extra={"identity_endpoint": f"{nowhere}/connect/token"}

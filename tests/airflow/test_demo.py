@@ -58,8 +58,19 @@ class RunningDemo:
         return self.process.wait(seconds)
 
     def survivors(self) -> list[psutil.Process]:
-        """Return what ran at the interrupt and still does."""
-        return [member for member in self._members if member.is_running() and member.status() != "zombie"]
+        """Return what ran at the interrupt and still does, and what works in the demo's directory."""
+        stragglers = {process for process in psutil.process_iter() if self._works_for(process)}
+        return [
+            process
+            for process in self._members | stragglers
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ]
+
+    def _works_for(self, process: psutil.Process) -> bool:
+        try:
+            return process.cwd().startswith(str(self._output.parent))
+        except psutil.Error:
+            return False
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A driver without I/O: it answers a flow's requests from a list or a function, and keeps what it was asked."""
+"""A driver without I/O: it answers requests from a list or a function, and keeps what it was asked."""
 
 from __future__ import annotations
 

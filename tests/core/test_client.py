@@ -39,7 +39,9 @@ class Credential:
 def client(**fields: Any) -> Client:
     """Return a client that holds a token for everything."""
     cache = TokenCache()
-    settings = Settings(base_url="https://graph.example", identity_endpoint="https://id", client_id="c", **fields)
+    settings = Settings(
+        base_url="https://graph.example", identity_endpoint="https://id", client_id="c", **fields
+    )
     tokens = TokenSource(token_url="https://id", client_id="c", credential=Credential(), cache=cache)
     for product in PRODUCTS.values():
         scopes = {product.permission} | ({product.license.permission} if product.license else set())
@@ -81,7 +83,9 @@ def d365_row(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
-def list_all(made: Client, question: Question, serve: Callable[[Request], Answer]) -> tuple[Driver, list[BackupJob]]:
+def list_all(
+    made: Client, question: Question, serve: Callable[[Request], Answer]
+) -> tuple[Driver, list[BackupJob]]:
     driver = Driver(serve)
     listing = made.list_jobs(question, NOW)
     jobs: list[BackupJob] = []
@@ -184,11 +188,13 @@ def test_jobs_come_once_and_only_those_asked_for() -> None:
         return answer({"jobs": rows if is_first else [], "totalCount": 20, "nextLink": ""})
 
     _, jobs = list_all(client(), question, serve)
-    assert [("DCIB1", "o1"), ("DCIB2", "o1"), ("DCIB1", "o2")] == [(job.job_id, job.organization_id) for job in jobs]
+    assert [("DCIB1", "o1"), ("DCIB2", "o1"), ("DCIB1", "o2")] == [
+        (job.job_id, job.organization_id) for job in jobs
+    ]
 
 
 def test_pages_are_followed_to_the_end() -> None:
-    """The link drops the product's prefix and half of the question; neither changes what is asked, nor where."""
+    """The link drops the product's prefix and bends the question; what is asked stays the same."""
     asked = {"type": "1", "organizationId": "o1"}
 
     def serve(request: Request) -> Response:
@@ -196,7 +202,7 @@ def test_pages_are_followed_to_the_end() -> None:
         assert "https://graph.example/dynamicsbackup/jobs" == request.url
         assert asked == {name: query[name] for name in asked}
         number = int(query.get("pageIndex", 1))
-        rows = [d365_row(number * 10 + i) for i in range(5)]
+        rows = [d365_row(number * 10 + i) for i in range(5)] if number <= 3 else []
         link = f"/jobs?pageIndex={number + 1}&pageSize=5&type=2&organizationId=other" if number < 3 else ""
         return answer({"jobs": rows, "totalCount": 15, "nextLink": link})
 
@@ -227,7 +233,9 @@ def test_a_link_elsewhere_gets_no_token() -> None:
 
 
 @pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
-@pytest.mark.parametrize(("total", "expected"), [(30, 30), ("30", 30), ("many", None), (-1, None), (None, None), (True, None)])
+@pytest.mark.parametrize(
+    ("total", "expected"), [(30, 30), ("30", 30), ("many", None), (-1, None), (None, None), (True, None)]
+)
 def test_the_total_is_a_hint(name: str, total: object, expected: int | None) -> None:
     """One that cannot be read is none."""
     driver = Driver([answer({"data": [], "metadata": {name: total, "nextLink": ""}})])
@@ -240,7 +248,9 @@ def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
     (question,) = build_questions("dynamics365", object_type="unified_operations")
     rows = [d365_row(1, module=None), d365_row(2, module="Unified Operations")]
     _, jobs = list_all(
-        client(), question, lambda request: answer({"jobs": rows if "pageIndex" not in dict(request.query) else []})
+        client(),
+        question,
+        lambda request: answer({"jobs": rows if "pageIndex" not in dict(request.query) else []}),
     )
     assert ["DCIB2"] == [job.job_id for job in jobs]
 
@@ -343,11 +353,13 @@ def test_find_job_by_its_endpoint() -> None:
 
 
 def nowhere_but_listed(request: Request) -> Response:
-    return answer(status=404) if request.url.endswith("/FB1") else answer({"data": [m365_row(0), m365_row(1)]})
+    return (
+        answer(status=404) if request.url.endswith("/FB1") else answer({"data": [m365_row(0), m365_row(1)]})
+    )
 
 
 def test_find_job_of_another_location() -> None:
-    """The endpoint for one job knows the central location only, the listing all: so the listing is asked, too."""
+    """The endpoint for one job knows the central location only, the listing knows all."""
     driver, job = find(M365, nowhere_but_listed)
     assert "FB1" == job.job_id
     query = dict(driver.sent[1].query)
@@ -389,7 +401,7 @@ def test_find_job_that_is_nowhere() -> None:
     [
         (M365, None, "/backup/m365/cloudbackuplicenseconsumption", ()),
         (M365, "NAM", "/backup/m365/cloudbackuplicenseconsumption", (("location", "NAM"),)),
-        (LEGACY, "NAM", "/cloudbackup/licenseconsumption", ()),
+        (LEGACY, None, "/cloudbackup/licenseconsumption", ()),
     ],
 )
 def test_license(product: Any, location: str | None, url: str, query: tuple[tuple[str, str], ...]) -> None:
@@ -410,7 +422,7 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
 @pytest.mark.parametrize(
     ("since", "expected"), [("2026-11-22T05:00:00Z", True), ("2026-11-22T05:00:01Z", False), (0, False)]
 )
-def test_out_of_policy_once_the_moment_has_come(since: object, expected: bool) -> None:
+def test_out_of_policy_once_the_moment_has_come(since: object, *, expected: bool) -> None:
     """The sample calls it the day on which the subscription expires: that may lie ahead."""
     names = ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
     figures = dict.fromkeys(names, 1) | {"outOfPolicyTime": since}
@@ -419,8 +431,14 @@ def test_out_of_policy_once_the_moment_has_come(since: object, expected: bool) -
 
 
 def test_no_licence_endpoint() -> None:
-    with pytest.raises(AvePointConfigError, match="product: .* has no API for licence consumption"):
+    with pytest.raises(AvePointConfigError, match=r"product: .* has no API for licence consumption"):
         Driver([]).run(client().get_license(D365, None, NOW))
+
+
+def test_a_licence_that_knows_no_locations() -> None:
+    """The figures of the whole tenant are no answer to a question about one location."""
+    with pytest.raises(AvePointConfigError, match=r"location: .* has one licence for all locations"):
+        Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
 
 
 def test_limits() -> None:

@@ -17,7 +17,7 @@ from airflow_provider_avepoint.core.wire import NoAnswer, Request, Response
 
 from .flows import Answer, Driver, answer
 
-SECRET = "s3cr3t-t0k3n"  # noqa: S105  # made up
+SECRET = "s3cr3t-t0k3n"  # made up
 REQUEST = Request(
     method="GET",
     url="https://graph.example/jobs",
@@ -159,16 +159,26 @@ REFUSAL = {"code": "InvalidParameter", "field": "pageSize", "message": "It is to
             {"traceId": "t", "error": "No.", "statusCode": 400}, (None, None, "t"), "No.", id="audit"
         ),
         pytest.param(
-            {"requestId": 7, "date": "2024-12-02", "statusCode": 400}, (None, None, "7"), "no message", id="date"
+            {"requestId": 7, "date": "2024-12-02", "statusCode": 400},
+            (None, None, "7"),
+            "no message",
+            id="date",
         ),
         pytest.param(
             {"error": {"code": 12, "message": "No."}}, ("12", None, None), "No.", id="error is an object"
         ),
-        pytest.param({"errors": [REFUSAL], "error": {"code": "x"}}, (*list(REFUSAL.values())[:2], None), "It is too large.", id="both"),
-        pytest.param({"message": 5, "error": 6, "requestId": ""}, (None, None, None), "no message", id="no text"),
+        pytest.param(
+            {"errors": [REFUSAL], "error": {"code": "x"}},
+            (*list(REFUSAL.values())[:2], None),
+            "It is too large.",
+            id="both",
+        ),
+        pytest.param(
+            {"message": 5, "error": 6, "requestId": ""}, (None, None, None), "no message", id="no text"
+        ),
         pytest.param({}, (None, None, None), "no message", id="empty"),
     ],
-)  # fmt: skip
+)
 def test_every_error_envelope_is_read(
     document: dict[str, Any], facts: tuple[str | None, ...], text: str
 ) -> None:

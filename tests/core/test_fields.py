@@ -214,7 +214,7 @@ def test_parse_ticks_or_hours_refuses(value: object) -> None:
         ({}, False),
     ],
 )
-def test_is_absent(value: object, expected: bool) -> None:
+def test_is_absent(value: object, *, expected: bool) -> None:
     assert expected is fields.is_absent(value)
 
 

@@ -9,6 +9,7 @@ from airflow_provider_avepoint.core.license import audit
 from airflow_provider_avepoint.core.model import LicenseConsumption
 
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
+CONSEQUENCE = "new objects are not backed up, and backups may stop after 90 days"
 
 
 def consumption(**fields: Any) -> LicenseConsumption:
@@ -60,7 +61,7 @@ def test_reasons(fields: dict[str, Any], near_limit: float, reasons: list[str]) 
         ),
         (
             {"out_of_policy_at": SINCE, "is_out_of_policy": True},
-            "out_of_policy since 2026-10-01: new objects are not backed up, and backups may stop after 90 days",
+            f"out_of_policy since {SINCE:%Y-%m-%d}: {CONSEQUENCE}",
         ),
     ],
 )

@@ -68,8 +68,9 @@ def test_an_empty_job_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("purchased", "used", "ratio"), [(100, 47, 0.47), (100, 124, 1.24), (100, 0, 0.0), (0, 5, None), (None, 5, None), (5, None, None)]
-)  # fmt: skip
+    ("purchased", "used", "ratio"),
+    [(100, 47, 0.47), (100, 124, 1.24), (100, 0, 0.0), (0, 5, None), (None, 5, None), (5, None, None)],
+)
 def test_license_ratios(purchased: int | None, used: int | None, ratio: float | None) -> None:
     """Over nothing purchased there is none: another licence model."""
     figures = LicenseConsumption(

@@ -12,6 +12,7 @@ from airflow_provider_avepoint.core.question import (
     build_questions,
     fold_id,
     is_same_id,
+    parse_flag,
     parse_list,
     parse_moment,
 )
@@ -90,7 +91,10 @@ def job(**fields: Any) -> BackupJob:
             Question(product=LEGACY, started_after=datetime(2024, 5, 31, 16, 0, 1, tzinfo=UTC)),
             {
                 "StartTime": "638527680000000000",
-                "FinishTime": str(638527680000000000 + int((NOW - datetime(2024, 5, 31, 16, tzinfo=UTC)).total_seconds() + 301) * 10_000_000),
+                "FinishTime": str(
+                    638527680000000000
+                    + int((NOW - datetime(2024, 5, 31, 16, tzinfo=UTC)).total_seconds() + 301) * 10_000_000
+                ),
                 "JobType": "0",
                 "ObjectType": "0",
                 "JobState": "0",
@@ -126,7 +130,7 @@ def job(**fields: Any) -> BackupJob:
             id="modules have no filter",
         ),
     ],
-)  # fmt: skip
+)
 def test_parameters(question: Question, expected: dict[str, str]) -> None:
     assert expected == dict(question.parameters(NOW))
 
@@ -170,7 +174,7 @@ def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
         ({"started_after": NOW}, {"started_at": None, "finished_at": AFTER, "state": JobState.RUNNING}, True),
     ],
 )
-def test_admits(asked: dict[str, Any], fields: dict[str, Any], expected: bool) -> None:
+def test_admits(asked: dict[str, Any], fields: dict[str, Any], *, expected: bool) -> None:
     """The window is half open, on the start; a job that has none and runs is in every window."""
     assert expected is Question(product=M365, **asked).admits(job(**fields))
 
@@ -227,14 +231,22 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
         ("m365", {"started_after": "0001-01-01T00:00:00+05:00"}, "started_after"),
         ("m365", {"started_after": NOW, "started_before": NOW}, "is not later than started_after"),
         ("m365", {"started_after": NOW, "started_before": AFTER}, "is not later than started_after"),
-        ("m365", {"job_type": "snapshot"}, "job_type: 'snapshot' is not known for m365; known are backup, restore"),
+        (
+            "m365",
+            {"job_type": "snapshot"},
+            "job_type: 'snapshot' is not known for m365; known are backup, restore",
+        ),
         ("m365", {"job_type": ["all", "backup"]}, "job_type: 'all' is not known"),
         ("m365", {"job_type": None}, "job_type is None; give a job type"),
         ("m365", {"job_type": []}, "job_type is an empty list"),
         ("m365", {"state": "good"}, "state: 'good' is not a job state; known are waiting, running"),
         ("m365", {"state": 3}, "state: 3 is neither text nor a list"),
         ("m365", {"state": {"a": 1}}, "state: {'a': 1} is neither text nor a list"),
-        ("m365", {"object_type": "exchange"}, "object_type: 'exchange' is not known for m365; known are exchange_online"),
+        (
+            "m365",
+            {"object_type": "exchange"},
+            "object_type: 'exchange' is not known for m365; known are exchange_online",
+        ),
         ("m365", {"object_type": []}, "object_type is an empty list"),
         ("m365", {"object_type": "[]"}, "object_type is an empty list"),
         ("m365", {"object_type": '["teams"'}, "object_type: '[\"teams\"' is not a JSON array"),
@@ -252,7 +264,7 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
         ("dynamics365", {"organization_id": 7}, "organization_id: 7 is not a text"),
         ("dynamics365", {"object_type": "teams"}, "known are customer_engagement, unified_operations"),
     ],
-)  # fmt: skip
+)
 def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(AvePointConfigError) as caught:
         build_questions(product, **arguments)
@@ -290,6 +302,20 @@ def test_parse_list(value: object, expected: tuple[str, ...] | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), (False, False), ("true", True), ("True", True), ("FALSE", False)],
+)
+def test_parse_flag(value: object, *, expected: bool) -> None:
+    assert expected is parse_flag("accept_partial", value)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "", "yes", "None", []])
+def test_flags_that_are_none(value: object) -> None:
+    with pytest.raises(AvePointConfigError, match=r"accept_partial: .* is neither true nor false"):
+        parse_flag("accept_partial", value)
+
+
+@pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
         ("69CB1ECC-f8e8", "69cb1ecc-F8E8", True),
@@ -299,7 +325,7 @@ def test_parse_list(value: object, expected: tuple[str, ...] | None) -> None:
         (None, None, True),
     ],
 )
-def test_is_same_id(one: str | None, other: str | None, expected: bool) -> None:
+def test_is_same_id(one: str | None, other: str | None, *, expected: bool) -> None:
     assert expected is is_same_id(one, other)
 
 

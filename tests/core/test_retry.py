@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core import retry
         *((status, False) for status in (200, 204, 301, 302, 400, 401, 403, 404, 409, 418, 501, 505)),
     ],
 )
-def test_is_transient(status: int, expected: bool) -> None:
+def test_is_transient(status: int, *, expected: bool) -> None:
     assert expected is retry.is_transient(status)
 
 

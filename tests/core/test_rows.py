@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -172,8 +173,16 @@ DOCUMENTED = {
         JobState.SUCCESS: ("Finished", "finished", " FINISHED ", "2", 2),
         JobState.FAILED: ("Failed", "3", 3),
         JobState.PARTIAL: (
-            "Finished with Exception", "FinishedException", "FinishedWithException",
-            "Finished_with-exception", "4", 4, "Partially Finished", "PartiallyFinished", "5", 5,
+            "Finished with Exception",
+            "FinishedException",
+            "FinishedWithException",
+            "Finished_with-exception",
+            "4",
+            4,
+            "Partially Finished",
+            "PartiallyFinished",
+            "5",
+            5,
         ),
     },
     "dynamics365": {
@@ -182,7 +191,7 @@ DOCUMENTED = {
         JobState.FAILED: (4, "4", "Failed"),
         JobState.PARTIAL: (7, "7", "Finished with Exception", "FinishedWithException"),
     },
-}  # fmt: skip
+}
 DOCUMENTED["m365_legacy"] = DOCUMENTED["m365"]
 
 
@@ -211,9 +220,9 @@ def test_partially_finished_without_a_finish_is_running(product: str, finish: ob
 
 
 UNDOCUMENTED = {
-    "m365": (0, "0", 6, -2, "Successful", "Skipped", "Stopped", "Finished?", "２"),
-    "m365_legacy": (0, "0", 6, -2, "Successful", "Skipped", "Stopped", "Finished?", "２"),
-    "dynamics365": (0, "0", 1, 5, 6, 8, -2, "Success", "３"),
+    "m365": (0, "0", 6, -2, "Successful", "Skipped", "Stopped", "Finished?", "\uff12"),
+    "m365_legacy": (0, "0", 6, -2, "Successful", "Skipped", "Stopped", "Finished?", "\uff12"),
+    "dynamics365": (0, "0", 1, 5, 6, 8, -2, "Success", "\uff13"),
 }
 
 
@@ -264,6 +273,13 @@ def test_neither_times_nor_duration(product: str) -> None:
     assert (None, None, None) == (job.started_at, job.finished_at, job.duration)
 
 
+def test_a_product_without_durations() -> None:
+    columns = replace(PRODUCTS["m365"].columns, duration=None, parse_duration=None)
+    reader = RowReader(replace(PRODUCTS["m365"], columns=columns))
+    assert timedelta(seconds=39) == reader.read(M365_ROW).duration
+    assert None is reader.read(change("m365", finishTime=None)).duration
+
+
 def test_times_in_another_offset_are_utc(product: str) -> None:
     job = read(product, change(product, **{KEYS[product][2]: "2024-12-02T15:52:25.1234567+08:00"}))
     assert datetime(2024, 12, 2, 7, 52, 25, 123456, tzinfo=UTC) == job.started_at
@@ -295,11 +311,21 @@ def test_a_rows_own_word_counts() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (1, "backup"), (2, "restore"), (4, "dryrun"), (8, "retention"), (16, "audit_backup"), (32, "export"),
-        ("16", "audit_backup"), ("Audit Backup", "audit_backup"), ("Backup", "backup"), ("Dryrun", "dryrun"),
-        (64, "64"), (0, "0"), ("Odd One", "odd_one"),
+        (1, "backup"),
+        (2, "restore"),
+        (4, "dryrun"),
+        (8, "retention"),
+        (16, "audit_backup"),
+        (32, "export"),
+        ("16", "audit_backup"),
+        ("Audit Backup", "audit_backup"),
+        ("Backup", "backup"),
+        ("Dryrun", "dryrun"),
+        (64, "64"),
+        (0, "0"),
+        ("Odd One", "odd_one"),
     ],
-)  # fmt: skip
+)
 def test_job_types(value: object, expected: str) -> None:
     """The table's labels count as much as its numbers; an undocumented one is never a backup."""
     assert expected == read("dynamics365", change("dynamics365", type=value)).job_type
@@ -318,8 +344,12 @@ def test_absent_size_and_names(value: object) -> None:
     absent = dict.fromkeys(("backupSize", "organizationId", "organizationName", "module", "type"), value)
     job = read("dynamics365", change("dynamics365", **absent))
     assert [None] * 5 == [
-        job.size_bytes, job.organization_id, job.organization_name, job.workload, job.job_type
-    ]  # fmt: skip
+        job.size_bytes,
+        job.organization_id,
+        job.organization_name,
+        job.workload,
+        job.job_type,
+    ]
 
 
 @pytest.mark.parametrize("errors", [None, [], ..., ""])
@@ -335,7 +365,9 @@ def test_an_error_with_gaps() -> None:
 
 @pytest.mark.parametrize("row", [None, [], "row", 5, [M365_ROW]])
 def test_a_row_that_is_no_object(product: str, row: object) -> None:
-    with pytest.raises(AvePointPayloadError, match=PRODUCTS[product].label.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(
+        AvePointPayloadError, match=PRODUCTS[product].label.replace("(", r"\(").replace(")", r"\)")
+    ):
         read(product, row)
 
 
@@ -350,7 +382,10 @@ def test_a_row_without_an_id(product: str, value: object) -> None:
 
 def test_an_id_that_is_a_number(product: str) -> None:
     """The Salesforce sample forgets the quotes."""
-    assert "20241015105312327583" == read(product, change(product, **{KEYS[product][0]: 20241015105312327583})).job_id
+    assert (
+        "20241015105312327583"
+        == read(product, change(product, **{KEYS[product][0]: 20241015105312327583})).job_id
+    )
 
 
 def test_a_row_without_a_state(product: str) -> None:
@@ -361,14 +396,18 @@ def test_a_row_without_a_state(product: str) -> None:
         assert fact.casefold() in str(caught.value).casefold()
 
 
+M365S = ("m365", "m365_legacy")
+D365_NUMBERS = ("totalEntity", "failedEntity", "warningRecord", "backupSize")
 MALFORMED = [
-    *((name, "startTime", value) for name in SAMPLES for value in ("soon", "2024-12-02T07:52:25", True, [], 1.5)),
-    *((name, "finishTime", value) for name in SAMPLES for value in ("soon", {}, "2024-12-02T07:52:25")),
-    *((name, "backupDetails", {"failedCount": value}) for name in ("m365", "m365_legacy") for value in (-1, "many", 1.5, True, [])),
-    ("m365", "jobErrors", {"value": "x"}), ("m365", "jobErrors", "text"), ("m365", "jobErrors", [5]), ("m365", "jobErrors", [{"number": "many"}]),
-    *(("dynamics365", key, value) for key in ("totalEntity", "failedEntity", "warningRecord", "backupSize") for value in (-1, "many", 1.5, True)),
-    ("dynamics365", "type", 1.5), ("dynamics365", "type", True), ("dynamics365", "type", [1]),
-]  # fmt: skip
+    *itertools.product(SAMPLES, ["startTime"], ["soon", "2024-12-02T07:52:25", True, [], 1.5]),
+    *itertools.product(SAMPLES, ["finishTime"], ["soon", "2024-12-02T07:52:25", {}]),
+    *itertools.product(
+        M365S, ["backupDetails"], [{"failedCount": bad} for bad in (-1, "many", 1.5, True, [])]
+    ),
+    *itertools.product(M365S, ["jobErrors"], [{"value": "x"}, "text", [5], [{"number": "many"}]]),
+    *itertools.product(["dynamics365"], D365_NUMBERS, [-1, "many", 1.5, True]),
+    *itertools.product(["dynamics365"], ["type"], [1.5, True, [1]]),
+]
 
 
 @pytest.mark.parametrize(("product", "key", "value"), MALFORMED)
@@ -425,7 +464,10 @@ FIGURES = {
     "purchasedStorageSize": 0,
     "protectedSize": 0,
 }
-LICENSED = {"m365": lambda figures: {"statusCode": 200, "data": figures}, "m365_legacy": lambda figures: figures}
+LICENSED = {
+    "m365": lambda figures: {"statusCode": 200, "data": figures},
+    "m365_legacy": lambda figures: figures,
+}
 
 
 @pytest.mark.parametrize("product", LICENSED)

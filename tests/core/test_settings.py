@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.settings import ENVIRONMENTS, REGIONS, Settings
 
-SECRET = "hunter2-secret"  # noqa: S105  # made up
+SECRET = "hunter2-secret"  # made up
 COMMERCIAL = "https://identity.avepointonlineservices.com/connect/token"
 DEFAULT = Settings(
     base_url="https://graph-us.avepointonlineservices.com",
@@ -114,15 +114,28 @@ def test_addresses(fields: dict[str, Any], expected: str) -> None:
         ({"verify": "TRUE"}, {"verify": True}),
         ({"verify": "/etc/ca.pem"}, {"verify": "/etc/ca.pem"}),
         ({"proxies": {"https": "http://proxy:3128"}}, {"proxies": {"https": "http://proxy:3128"}}),
-        ({"proxies": "http://proxy:3128"}, {"proxies": {"http": "http://proxy:3128", "https": "http://proxy:3128"}}),
+        (
+            {"proxies": "http://proxy:3128"},
+            {"proxies": {"http": "http://proxy:3128", "https": "http://proxy:3128"}},
+        ),
+        (
+            {"proxies": ' {"https": "http://proxy:3128"}'},
+            {"proxies": {"https": "http://proxy:3128"}},
+        ),
         ({"trust_env": False}, {"trust_env": False}),
         ({"trust_env": "false"}, {"trust_env": False}),
-        ({"identity_endpoint": "https://id.example/connect/token"}, {"identity_endpoint": "https://id.example/connect/token"}),
-        ({"identity_endpoint": "http://127.0.0.1:5000/connect/token"}, {"identity_endpoint": "http://127.0.0.1:5000/connect/token"}),
+        (
+            {"identity_endpoint": "https://id.example/connect/token"},
+            {"identity_endpoint": "https://id.example/connect/token"},
+        ),
+        (
+            {"identity_endpoint": "http://127.0.0.1:5000/connect/token"},
+            {"identity_endpoint": "http://127.0.0.1:5000/connect/token"},
+        ),
         ({"certificate": "C", "private_key": "K"}, {"certificate": "C", "private_key": "K"}),
         ({"pfx_path": "/app.pfx"}, {"pfx_path": "/app.pfx"}),
     ],
-)  # fmt: skip
+)
 def test_extras(extra: dict[str, Any], expected: dict[str, Any]) -> None:
     assert replace(DEFAULT, **expected) == read(extra=extra)
 
@@ -179,6 +192,8 @@ def test_a_certificate_needs_no_password(extra: dict[str, Any], password: str | 
         ("verify", {"extra": {"verify": 1}}),
         ("verify", {"extra": {"verify": []}}),
         ("proxies", {"extra": {"proxies": 5}}),
+        ("proxies", {"extra": {"proxies": "{https: http://proxy}"}}),
+        ("proxies", {"extra": {"proxies": '{"https": 3128}'}}),
         ("proxies", {"extra": {"proxies": ["http://proxy"]}}),
         ("proxies", {"extra": {"proxies": {"https": 3128}}}),
         ("trust_env", {"extra": {"trust_env": "perhaps"}}),

@@ -71,7 +71,7 @@ def test_what_a_verdict_means(seen: Verdict, status: str | None) -> None:
         *((state, True, None) for state in (JobState.WAITING, JobState.RUNNING, JobState.UNKNOWN)),
     ],
 )
-def test_what_a_job_means(state: JobState, accept_partial: bool, status: str | None) -> None:
+def test_what_a_job_means(state: JobState, *, accept_partial: bool, status: str | None) -> None:
     watch = Watch()
     seen = job(state, raw={"jobId": "DCIB1"})
     event = watch.note_job(seen, accept_partial=accept_partial)

@@ -87,7 +87,9 @@ def test_states_have_a_number_each(product: Product) -> None:
 
 def test_states_have_spellings_of_their_own(product: Product) -> None:
     spellings = Counter(
-        spelling for state in product.states for spelling in {normalize_label(label) for label in state.labels}
+        spelling
+        for state in product.states
+        for spelling in {normalize_label(label) for label in state.labels}
     )
     assert 1 == max(spellings.values())
     assert all(state.labels for state in product.states)
@@ -152,7 +154,13 @@ def test_a_window_is_two_parameters(product: Product) -> None:
 
 def test_parameters_always_sent_are_known(product: Product) -> None:
     filters = product.filters
-    known = {filters.started_after, filters.started_before, filters.job_type, filters.state, filters.object_type}
+    known = {
+        filters.started_after,
+        filters.started_before,
+        filters.job_type,
+        filters.state,
+        filters.object_type,
+    }
     assert product.filters.always.keys() <= known
 
 

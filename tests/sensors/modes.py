@@ -151,13 +151,15 @@ def wait_by_deferring(make: Make, world: World) -> Any:
 
 def run_trigger(trigger: Any, world: World) -> Any:
     """Hand *trigger* over as Airflow does, as JSON, and return its one event, which is JSON too."""
-    looked = world.requests
+    looked, sleeps = world.requests, 0
 
     async def pause(_seconds: float) -> None:
-        nonlocal looked
+        nonlocal looked, sleeps
+        sleeps += 1
+        assert sleeps <= MAX_PAUSES + 1, "the trigger sleeps for ever"
         if world.requests != looked:  # the first sleep, before any look, is no pause between two
             world.pause()
-            looked = world.requests
+            looked, sleeps = world.requests, 0
 
     async def collect() -> list[Any]:
         return [json.loads(json.dumps(event.payload)) async for event in rebuild(trigger, world.passed).run()]

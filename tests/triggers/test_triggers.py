@@ -22,6 +22,7 @@ from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 
 PATH, JOB = "/dynamicsbackup/jobs", "DCIB00000001"
+LONGEST_WAIT = 15.0  # seconds; none of the waits here should come near it
 STARTED_AT = "2026-11-22T01:00:00+00:00"
 
 
@@ -61,7 +62,8 @@ def rebuild(trigger: Any) -> Any:
 
 async def run(trigger: Any) -> dict[str, Any]:
     """Return the trigger's one event; that there is no other is part of what is tested."""
-    (event,) = [event.payload async for event in trigger.run()]
+    async with asyncio.timeout(LONGEST_WAIT):
+        (event,) = [event.payload async for event in trigger.run()]
     return event
 
 
@@ -100,6 +102,7 @@ ARGUMENTS = {
     "execution_deadline": "2026-11-22T03:00:00+00:00",
     "first_poll_at": "2026-11-22T01:00:10+00:00",
     "failed_polls": 3,
+    "news": "the newest job is running",
 }
 SERIALISED = {
     "backup": (

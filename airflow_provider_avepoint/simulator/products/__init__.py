@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from .aos_scan import AOS_SCAN
 from .base import Product
 from .dynamics365 import DYNAMICS365
+from .elements import ELEMENTS
+from .google_workspace import GOOGLE_WORKSPACE
+from .iaas_paas import IAAS_PAAS
 from .m365 import M365
 from .m365_legacy import M365_LEGACY
+from .salesforce import SALESFORCE
 
-PRODUCTS: dict[str, Product] = {product.name: product for product in (M365, M365_LEGACY, DYNAMICS365)}
+_ALL = (M365, M365_LEGACY, DYNAMICS365, GOOGLE_WORKSPACE, SALESFORCE, IAAS_PAAS, AOS_SCAN, ELEMENTS)
+PRODUCTS: dict[str, Product] = {product.name: product for product in _ALL}
 
 SCOPES = frozenset(
     scope

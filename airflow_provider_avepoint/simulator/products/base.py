@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_avepoint.simulator.jobs import Facts, Job
-from airflow_provider_avepoint.simulator.messages import JobFields, Refused, known
-from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.messages import BACKUP, JobFields, Refused, known
+from airflow_provider_avepoint.simulator.paging import Paging, parameter
 from airflow_provider_avepoint.simulator.quirks import PRODUCT_QUIRKS, Quirks
-from airflow_provider_avepoint.simulator.wire import ABSENT
+from airflow_provider_avepoint.simulator.wire import ABSENT, invalid_parameter
 
 ANY = ABSENT
 """A filter value that asks for everything."""
@@ -21,23 +21,70 @@ _CARRIED_BY_SOME = frozenset(
         "organization_id",
         "organization_name",
         "location",
+        "data_source",
+        "level",
+        "label",
+        "counts",
         "record_counts",
+        "metadata_counts",
         "size_bytes",
         "errors",
     }
 )
-_NO_FINISH = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
+_NO_TIME = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The control API's words for one field of a job, and what the vendor's rows and filters have for each.
+
+    *others* says which values besides them are taken: a number that the vendor may add, or any text. A number
+    that has a word is read as the word.
+    """
+
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    default: str | None = None
+    others: Literal["refused", "numbers", "texts"] = "refused"
+
+    def read(self, given: str, what: str) -> str:
+        """Return the word for *given*, or *given* itself.
+
+        :raises Refused: it is neither a word nor one of the others.
+        """
+        if given in self.shown or self.others == "texts":
+            return given
+        if self.others == "numbers" and given.isdecimal():
+            return next((word for word, number in self.shown.items() if number == int(given)), given)
+        return known(given, self.shown, what)
+
+    def read_or_default(self, given: str | None) -> str | None:
+        """Return the word for *given*, the default for None.
+
+        :raises Refused: see :meth:`read`.
+        """
+        return self.default if given is None else self.read(given, "word")
+
+    def show(self, word: str | None) -> Any:
+        """Return what the vendor's row has for *word*; null for none."""
+        if word is None or word in self.shown:
+            return self.shown.get(word or "")
+        return int(word) if self.others == "numbers" else word
+
+
+NO_WORDS = Vocabulary()
+"""The vocabulary of a field that a product does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """One query parameter that selects rows by one of their facts.
+    """One parameter, in the query or in the JSON body, that selects rows by one of their facts.
 
     *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default*
     is what a request that leaves it out asks for.
     """
 
     parameter: str
+    place: Literal["query", "body"] = "query"
     fact: str
     values: Mapping[str, Any] | None = None
     is_required: bool = False
@@ -55,14 +102,49 @@ class Filter:
         return self.values[text.casefold()]
 
 
-def numbered(words: Mapping[str, int]) -> dict[str, Any]:
-    """Return the filter values of an enum whose 0 is "all": number as text to word."""
-    return {"0": ANY} | {str(number): word for word, number in words.items()}
+def numbered(words: Mapping[str, int], *, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of an enum: number as text to word."""
+    return ({"0": ANY} if all_is_zero else {}) | {str(number): word for word, number in words.items()}
 
 
 def codes(*numbers: int, all_is_zero: bool = False) -> dict[str, Any]:
     """Return the filter values of a status enum: number as text to number."""
     return ({"0": ANY} if all_is_zero else {}) | {str(number): number for number in numbers}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A parameter whose text must stand in a job's id, or in one of the *facts*; in any part of it."""
+
+    parameter: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Parameters for the rows' order: a column, which can only be the start time, and 0 or 1 for its sense.
+
+    Without them the oldest row comes first.
+    """
+
+    column_parameter: str
+    column: str
+    sense_parameter: str
+
+    def is_newest_first(self, query: Mapping[str, str]) -> bool:
+        """Tell whether *query* asks for the newest rows first.
+
+        :raises VendorError: there is no such column or sense.
+        """
+        column = parameter(query, self.column_parameter) or self.column
+        if column.casefold() != self.column.casefold():
+            name = self.column_parameter
+            raise invalid_parameter(name, f"The value '{column}' is not valid for {name}.")
+        sense = parameter(query, self.sense_parameter) or "0"
+        if sense not in {"0", "1"}:
+            name = self.sense_parameter
+            raise invalid_parameter(name, f"The value '{sense}' is not valid for {name}.")
+        return sense == "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,25 +191,35 @@ class Product:
     """One product, all of it.
 
     A row is ``head`` (what differs from job to job) and ``tail`` (what jobs of the same facts share: it is
-    rendered once for all of them). *states* are the words the vendor has a number for; a product without
-    ``waiting`` does not list a job before it starts. *carries* names the job fields, of those that only some
-    products know, which this one's rows or filters have ("warning": the count of that name).
+    rendered once for all of them). *states* are the words the vendor has a number for, and *lists_waiting*
+    tells whether a job is listed before it starts. *backups* maps a workload to the job type that "backup"
+    means there (None: any other's), in products without a job type of this name. *customer_parameter* is the
+    part of the path that names an organisation, of which the list then is. A product whose *read_time* is
+    None has no time window. *carries* names the job fields, of those that only some products know, which this
+    one's rows or filters have ("warning": the count of that name).
     """
 
     name: str
+    method: Literal["GET", "POST"] = "GET"
     list_path: str
+    customer_parameter: str | None = None
     scope: str
     filters: tuple[Filter, ...]
-    read_time: Callable[[str], int | None]
+    search: Search | None = None
+    order: Order | None = None
+    read_time: Callable[[str], int | None] | None
     is_window_required: bool = False
-    paging: PageNumbers
-    job_types: Mapping[str, int]
-    workloads: Mapping[str, str]
-    takes_any_workload: bool = False
-    default_workload: str | None = None
+    paging: Paging
+    job_types: Vocabulary
+    backups: Mapping[Any, str] = field(default_factory=dict)
+    workloads: Vocabulary = NO_WORDS
+    data_sources: Vocabulary = NO_WORDS
+    levels: Vocabulary = NO_WORDS
+    default_label: str | None = None
     default_organization: tuple[str | None, str | None] = (None, None)
     locations: tuple[str, ...] = ()
     states: Mapping[str, int]
+    lists_waiting: bool = False
     spellings: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     carries: frozenset[str]
     job_id_prefix: str
@@ -144,7 +236,10 @@ class Product:
     @property
     def quirk_names(self) -> frozenset[str]:
         """The quirks that this product's server can have."""
-        return (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
+        names = (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
+        if self.read_time is None:
+            names -= {"window_filters_by"}
+        return names - self.paging.unknown_quirks
 
     def check_fields(self, fields: JobFields) -> None:
         """Refuse a field that neither the product's rows nor its filters know."""
@@ -154,10 +249,6 @@ class Product:
                 raise Refused(f"{self.name} knows no {name}: neither its rows nor its filters have one")
         if "warning" not in self.carries and fields.counts is not None and fields.counts.warning:
             raise Refused(f"{self.name} counts no warnings")
-
-    def check_job_type(self, word: str) -> str:
-        """Return *word* if the product has such jobs."""
-        return known(word, self.job_types, f"{self.name} job type")
 
     def check_state(self, word: str) -> str:
         """Return *word* if the vendor documents a state for it."""
@@ -176,12 +267,22 @@ class Product:
         return next((code for code, label in spelt if label == raw_state), None)
 
     def read_workload(self, fields: JobFields) -> str | None:
-        """Return the workload as the facts hold it: the product's word, or the label it shows."""
+        """Return the job's workload, the default one if the job names none.
+
+        :raises Refused: the product has no such workload.
+        """
         if "workload" not in fields.model_fields_set:
-            return self.default_workload
-        if fields.workload is None or (self.takes_any_workload and fields.workload not in self.workloads):
-            return fields.workload
-        return self.workloads[known(fields.workload, self.workloads, f"{self.name} workload")]
+            return self.workloads.default
+        return fields.workload and self.workloads.read(fields.workload, f"{self.name} workload")
+
+    def read_job_type(self, given: str, workload: str | None) -> str:
+        """Return the job type; "backup" is the kind of backup that *workload* has.
+
+        :raises Refused: the product has no such jobs.
+        """
+        if given == BACKUP and self.backups:
+            return self.backups.get(workload, self.backups[None])
+        return self.job_types.read(given, f"{self.name} job type")
 
     def read_organization(self, fields: JobFields) -> tuple[str | None, str | None]:
         """Return id and name of the job's organisation, the default one's if the job names none."""
@@ -200,7 +301,14 @@ def finish(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
     """Return the finish time as the row shows it, or what stands there for none."""
     if job.finished is not None:
         return render(job.finished)
-    return render(0) if quirks.no_finish == "year_1" else _NO_FINISH[quirks.no_finish]
+    return render(0) if quirks.no_finish == "year_1" else _NO_TIME[quirks.no_finish]
+
+
+def start(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
+    """Return the start time as the row of a product with ``no_start`` shows it, or what stands for none."""
+    if job.facts.state != "waiting" or quirks.no_start == "planned":
+        return render(job.started)
+    return render(0) if quirks.no_start == "year_1" else _NO_TIME[quirks.no_start]
 
 
 def shown_state(spelling: Mapping[int, str] | None, facts: Facts) -> Any:

@@ -11,9 +11,17 @@ from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 from airflow_provider_avepoint.simulator.wire import present
 
-from .base import Filter, Page, Product, codes, duration, finish, numbered, shown_state
+from .base import Filter, Page, Product, Vocabulary, codes, duration, finish, numbered, shown_state
 
-_JOB_TYPES = {"backup": 1, "restore": 2, "dryrun": 4, "retention": 8, "audit_backup": 16, "export": 32}
+_JOB_TYPES = Vocabulary(
+    shown={"backup": 1, "restore": 2, "dryrun": 4, "retention": 8, "audit_backup": 16, "export": 32},
+    others="numbers",
+)
+_MODULES = Vocabulary(
+    shown={"customer_engagement": "Customer Engagement", "unified_operations": "Unified Operations"},
+    default="customer_engagement",
+    others="texts",
+)
 _STATES = {"running": 2, "success": 3, "failed": 4, "partial": 7}
 
 
@@ -44,8 +52,8 @@ def _head(job: Job, quirks: Quirks) -> dict[str, Any]:
 
 def _tail(facts: Facts, _quirks: Quirks) -> dict[str, Any]:
     return {
-        "module": facts.workload,
-        "type": _JOB_TYPES[facts.job_type],
+        "module": _MODULES.show(facts.workload),
+        "type": _JOB_TYPES.show(facts.job_type),
         "status": shown_state(None, facts),
         **_counts(facts.counts, "Entity"),
         **_counts(facts.record_counts, "Record"),
@@ -72,7 +80,12 @@ DYNAMICS365 = Product(
     list_path="/dynamicsbackup/jobs",
     scope="dynamics.readwrite.all",
     filters=(
-        Filter(parameter="type", fact="job_type", values=numbered(_JOB_TYPES), is_required=True),
+        Filter(
+            parameter="type",
+            fact="job_type",
+            values=numbered(_JOB_TYPES.shown, all_is_zero=True),
+            is_required=True,
+        ),
         Filter(parameter="status", fact="state_code", values=codes(*_STATES.values())),
         # Any text: the vendor's own sample id is no GUID.
         Filter(parameter="organizationId", fact="organization_id"),
@@ -81,13 +94,19 @@ DYNAMICS365 = Product(
     is_window_required=True,
     paging=PageNumbers(),
     job_types=_JOB_TYPES,
-    workloads={"customer_engagement": "Customer Engagement", "unified_operations": "Unified Operations"},
-    takes_any_workload=True,
-    default_workload="Customer Engagement",
+    workloads=_MODULES,
     default_organization=("69cb1ecc-f8e8-439b-8077-a4b7fd45e87f", "uatorg123"),
     states=_STATES,
     carries=frozenset(
-        {"workload", "organization_id", "organization_name", "record_counts", "size_bytes", "warning"}
+        {
+            "workload",
+            "organization_id",
+            "organization_name",
+            "counts",
+            "record_counts",
+            "size_bytes",
+            "warning",
+        }
     ),
     job_id_prefix="DCIB",
     job_id_digits=8,

@@ -21,6 +21,7 @@ from .base import (
     LicenseEndpoint,
     Page,
     Product,
+    Vocabulary,
     codes,
     duration,
     finish,
@@ -58,8 +59,8 @@ SPELLINGS = {
     "names": {1: "InProgress", 2: "Finished", 3: "Failed", 4: "FinishedException", 5: "PartiallyFinished"},
 }
 JOB_FILTERS = (
-    Filter(parameter="jobType", fact="job_type", values=numbered(JOB_TYPES)),
-    Filter(parameter="objectType", fact="workload", values=numbered(OBJECT_TYPES)),
+    Filter(parameter="jobType", fact="job_type", values=numbered(JOB_TYPES, all_is_zero=True)),
+    Filter(parameter="objectType", fact="workload", values=numbered(OBJECT_TYPES, all_is_zero=True)),
     Filter(parameter="jobState", fact="state_code", values=codes(*STATE_CODES, all_is_zero=True)),
 )
 _LOCATION_CODES = (
@@ -135,12 +136,12 @@ M365 = Product(
     filters=(*JOB_FILTERS, _ANY_LOCATION),
     read_time=times.parse_iso,
     paging=PageNumbers(),
-    job_types=JOB_TYPES,
-    workloads={word: word for word in OBJECT_TYPES},
+    job_types=Vocabulary(shown=JOB_TYPES),
+    workloads=Vocabulary(shown=OBJECT_TYPES),
     locations=LOCATIONS,
     states=STATES,
     spellings=SPELLINGS,
-    carries=frozenset({"workload", "location", "errors"}),
+    carries=frozenset({"workload", "location", "counts", "errors"}),
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(first_index=0, link="absolute", last_link="empty"),

@@ -14,7 +14,7 @@ from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 from airflow_provider_avepoint.simulator.wire import present
 
-from .base import LicenseEndpoint, Page, Product, duration, finish, shown_state
+from .base import LicenseEndpoint, Page, Product, Vocabulary, duration, finish, shown_state
 from .m365 import JOB_FILTERS, JOB_TYPES, OBJECT_TYPES, SPELLINGS, STATES, backup_details, job_errors
 
 
@@ -76,11 +76,11 @@ M365_LEGACY = Product(
     filters=JOB_FILTERS,
     read_time=read_ticks,
     paging=PageNumbers(index_parameter="PageIndex", size_parameter="PageSize"),
-    job_types=JOB_TYPES,
-    workloads={word: word for word in OBJECT_TYPES},
+    job_types=Vocabulary(shown=JOB_TYPES),
+    workloads=Vocabulary(shown=OBJECT_TYPES),
     states=STATES,
     spellings=SPELLINGS,
-    carries=frozenset({"workload", "errors"}),
+    carries=frozenset({"workload", "counts", "errors"}),
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(first_index=0, link="absolute", last_link="empty"),

@@ -1,0 +1,163 @@
+"""Cloud Backup for IaaS + PaaS.
+
+https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html. A row has its job type, and
+neither service nor resource; the filter ``serviceType`` alone knows the service.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_avepoint.simulator import times
+from airflow_provider_avepoint.simulator.jobs import Facts, Job
+from airflow_provider_avepoint.simulator.messages import Counts
+from airflow_provider_avepoint.simulator.paging import PageNumbers
+from airflow_provider_avepoint.simulator.quirks import Quirks
+from airflow_provider_avepoint.simulator.wire import present
+
+from .base import Filter, Page, Product, Search, Vocabulary, duration, finish, numbered, shown_state, start
+
+_SERVICES = Vocabulary(
+    shown={
+        "virtual_machine": 1,
+        "entra_id": 2,
+        "azure_storage": 4,
+        "admin_portal": 64,
+        "common": 128,
+        "ec2": 256,
+        "native_azure_sql": 512,
+        "devops": 1024,
+        "azure_sql": 2048,
+        "b2c": 4096,
+        "gcp": 8192,
+        "aws_setting": 16384,
+        "sql_server": 20000,
+        "vmware": 21000,
+        "gcs": 23000,
+        "cosmos": 24000,
+        "postgresql": 25000,
+        "s3": 26000,
+        "entra_external_id": 27000,
+    },
+    default="virtual_machine",
+    others="numbers",
+)
+_BACKUPS = {
+    "virtual_machine": 1,
+    "entra_id": 128,
+    "azure_storage": 1024,
+    "admin_portal": 20003,
+    "ec2": 20009,
+    "native_azure_sql": 20012,
+    "devops": 20014,
+    "azure_sql": 20016,
+    "b2c": 20019,
+    # Nine more services and nine more numbers of backups: matched in their order, which is a guess.
+    "gcp": 20022,
+    "aws_setting": 40000,
+    "sql_server": 60000,
+    "vmware": 60010,
+    "gcs": 60100,
+    "cosmos": 70010,
+    "postgresql": 80000,
+    "s3": 90000,
+    "entra_external_id": 90110,
+}
+_JOB_TYPES = Vocabulary(
+    shown={f"{service}_backup": number for service, number in _BACKUPS.items()}
+    | {
+        "virtual_machine_restore": 2,
+        "virtual_machine_file_level_export": 4,
+        "virtual_machine_index_generation": 32,
+        "data_retention": 64,
+        "entra_id_restore": 256,
+        "entra_id_export": 257,
+        "azure_storage_restore": 2048,
+        "azure_storage_export": 4096,
+        "admin_portal_export": 20004,
+        "admin_portal_restore": 20006,
+        "ec2_restore": 20010,
+        "native_azure_sql_restore": 20013,
+        "devops_restore": 20015,
+        "azure_sql_restore": 20017,
+        "virtual_machine_file_restore": 20018,
+        "b2c_restore": 20020,
+        "aws_platform_configurations": 40001,
+    },
+    others="numbers",
+)
+# Of the two kinds of waiting, this is 0, Not Started; send raw_state 32 for Waiting.
+_STATES = {
+    "waiting": 0,
+    "running": 1,
+    "success": 2,
+    "skipped": 4,
+    "partial": 8,
+    "failed": 16,
+    "stopped": 64,
+}
+
+
+def _time_span(ticks: int) -> str:
+    """Return ``[d.]hh:mm:ss``, the rest cut off: the samples are a second shorter than their times tell."""
+    minutes, seconds = divmod(ticks // times.TICKS_PER_SECOND, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{f'{days}.' if days else ''}{hours:02d}:{minutes:02d}:{seconds:02d}"
+
+
+def _head(job: Job, quirks: Quirks) -> dict[str, Any]:
+    return {
+        "jobId": job.job_id,
+        "startTime": start(job, quirks, times.to_iso),
+        "finishTime": finish(job, quirks, times.to_iso),
+        "duration": duration(job, _time_span, unfinished=None),
+    }
+
+
+def _tail(facts: Facts, quirks: Quirks) -> dict[str, Any]:
+    counts = facts.counts or Counts(total=None, successful=None, failed=None, skipped=None)
+    return {
+        "jobType": _JOB_TYPES.show(facts.job_type),
+        quirks.state_key: shown_state(None, facts),
+        "failedCount": counts.failed,
+        "successfulCount": counts.successful,
+        "skippedCount": counts.skipped,
+        "totalCount": counts.total,
+        "comments": facts.label,
+    }
+
+
+def _envelope(page: Page, quirks: Quirks) -> dict[str, Any]:
+    return present({"totalCount": page.total, "jobs": page.rows, quirks.link_key: page.link})
+
+
+IAAS_PAAS = Product(
+    name="iaas_paas",
+    list_path="/backup/vm/jobs",
+    scope="platformbackup.readwrite.all",
+    filters=(
+        Filter(parameter="serviceType", fact="workload", values=numbered(_SERVICES.shown)),
+        Filter(parameter="jobType", fact="job_type", values=numbered(_JOB_TYPES.shown)),
+    ),
+    search=Search(parameter="searchText", facts=("label",)),
+    read_time=times.parse_iso,
+    paging=PageNumbers(index_parameter="pageNumber"),
+    job_types=_JOB_TYPES,
+    # The service Common has no backups; its job type is the one that the page gives to no service.
+    backups={service: f"{service}_backup" for service in _BACKUPS}
+    | {"common": "data_retention", None: "virtual_machine_backup"},
+    workloads=_SERVICES,
+    default_label="",
+    states=_STATES,
+    lists_waiting=True,
+    carries=frozenset({"workload", "label", "counts"}),
+    job_id_prefix="IB",
+    job_id_digits=3,
+    quirks=Quirks(first_index=0, link="token", token_parameter="skiptoken", last_link="null"),  # noqa: S106
+    own_quirks=frozenset({"link_key", "no_start", "state_key"}),
+    head=_head,
+    tail=_tail,
+    envelope=_envelope,
+    payload_key="jobs",
+)

@@ -1,0 +1,1 @@
+"""Tests of the two drivers, over real sockets on the loopback."""

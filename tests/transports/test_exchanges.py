@@ -1,0 +1,248 @@
+"""One request and its answer, the same by either driver."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from airflow_provider_avepoint.core.wire import NoAnswer, Request, Response
+
+from .conftest import Fetch, settings
+from .server import Server
+
+SECRET = "s3cr3t-t0k3n"  # made up
+
+
+def get(url: str, **fields: Any) -> Request:
+    return Request(method="GET", url=url, **fields)
+
+
+def only(answers: list[Response | NoAnswer]) -> Response | NoAnswer:
+    (answer,) = answers
+    return answer
+
+
+def test_an_answer(fetch: Fetch, server: Server) -> None:
+    answer = only(
+        fetch(settings(server.url), get(f"{server.url}/jobs", headers={"Authorization": "Bearer t"}))
+    )
+    assert (200, b"{}") == (answer.status, answer.body)
+    assert "application/json" == answer.headers["content-type"]
+    (asked,) = server.asked
+    assert ("GET", "/jobs", "Bearer t") == (asked.method, asked.path, asked.headers["authorization"])
+
+
+QUERY = (
+    ("startTime", "2026-11-22T05:00:00Z"),
+    ("skiptoken", "a/b+c=d%2Fe&f"),
+    ("name", "two words, ü"),
+    ("empty", ""),
+    ("again", "1"),
+    ("again", "2"),
+)
+
+
+def test_a_query_is_encoded_once(fetch: Fetch, server: Server) -> None:
+    fetch(settings(server.url), get(f"{server.url}/jobs", query=QUERY))
+    path, _, query = server.asked[0].path.partition("?")
+    assert ("/jobs", list(QUERY)) == (path, parse_qsl(query, keep_blank_values=True))
+
+
+def test_a_path_is_left_as_it_is(fetch: Fetch, server: Server) -> None:
+    fetch(settings(server.url), get(f"{server.url}/jobs/a%2Fb%20c%3Fd%25"))
+    assert "/jobs/a%2Fb%20c%3Fd%25" == server.asked[0].path
+
+
+def test_a_form(fetch: Fetch, server: Server) -> None:
+    form = {"client_secret": "a+b&c=d ü%", "scope": "x.read.all"}
+    fetch(settings(server.url), Request(method="POST", url=f"{server.url}/connect/token", form=form))
+    (asked,) = server.asked
+    assert ("POST", form) == (asked.method, dict(parse_qsl(asked.body.decode())))
+    assert asked.headers["content-type"].startswith("application/x-www-form-urlencoded")
+
+
+def test_a_json_body(fetch: Fetch, server: Server) -> None:
+    fetch(settings(server.url), Request(method="POST", url=server.url, json={"jobType": [7]}))
+    assert b'{"jobType":[7]}' == server.asked[0].body.replace(b" ", b"")
+    assert "application/json" == server.asked[0].headers["content-type"]
+
+
+def test_connections_are_kept_alive(fetch: Fetch, server: Server) -> None:
+    fetch(settings(server.url), get(f"{server.url}/jobs"), get(f"{server.url}/jobs"))
+    assert 2 == len(server.asked)
+    assert 1 == len({asked.client for asked in server.asked})
+
+
+def test_redirects_are_not_followed(fetch: Fetch, server: Server) -> None:
+    answer = only(
+        fetch(settings(server.url), get(f"{server.url}/redirect", headers={"Authorization": "Bearer t"}))
+    )
+    assert 302 == answer.status
+    assert ["/redirect"] == [asked.path for asked in server.asked]
+
+
+@pytest.mark.parametrize("path", ["drop", "half", "garbage"])
+def test_a_connection_that_breaks(fetch: Fetch, server: Server, path: str) -> None:
+    """It is reported by its kind, never with the query in it, and the next request goes well."""
+    broken, good = fetch(
+        settings(server.url), get(f"{server.url}/{path}", query=(("q", SECRET),)), get(f"{server.url}/jobs")
+    )
+    assert NoAnswer is type(broken)
+    assert SECRET not in str(broken)
+    assert str(broken)
+    assert 200 == good.status
+
+
+def test_nobody_listens(fetch: Fetch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        assert NoAnswer is type(only(fetch(settings(url), get(url))))
+
+
+def test_a_server_that_says_nothing(fetch: Fetch, server: Server) -> None:
+    answer = only(fetch(settings(server.url, timeout=0.2), get(f"{server.url}/silent")))
+    assert NoAnswer is type(answer)
+    assert "Timeout" in str(answer)
+
+
+# Credentials that are none of ours
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "netrc"
+    entries = [f"machine {host} login stray password {SECRET}" for host in ("localhost", "127.0.0.1")]
+    path.write_text("\n".join([*entries, f"default login stray password {SECRET}", ""]))
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_netrc_is_never_used(fetch: Fetch, server: Server, host: str) -> None:
+    url = f"http://{host}:{server.port}"
+    fetch(
+        settings(url),
+        get(url),
+        get(f"{url}/redirect"),
+        get(url, headers={"Authorization": "Bearer t"}),
+        Request(method="POST", url=url, form={"client_secret": "x"}),
+    )
+    assert [None, None, "Bearer t", None] == [asked.headers.get("authorization") for asked in server.asked]
+
+
+# Proxies
+
+
+def through(server: Server, proxy: Server) -> str:
+    """Say which way the last request took."""
+    ways = {"proxy": [asked.path for asked in proxy.asked], "direct": [asked.path for asked in server.asked]}
+    assert ways in ({"proxy": [f"{server.url}/jobs"], "direct": []}, {"proxy": [], "direct": ["/jobs"]})
+    return "proxy" if proxy.asked else "direct"
+
+
+@pytest.mark.parametrize(
+    ("own", "environment", "trust_env", "expected"),
+    [
+        ({}, {}, True, "direct"),
+        ({"http": "{proxy}"}, {}, True, "proxy"),
+        ({"http": "{proxy}"}, {}, False, "proxy"),
+        ({}, {"http_proxy": "{proxy}"}, True, "proxy"),
+        ({}, {"HTTP_PROXY": "{proxy}"}, True, "proxy"),
+        ({}, {"all_proxy": "{proxy}"}, True, "proxy"),
+        ({}, {"http_proxy": "{proxy}"}, False, "direct"),
+        ({}, {"https_proxy": "{proxy}"}, True, "direct"),
+        ({}, {"http_proxy": "{proxy}", "no_proxy": "127.0.0.1"}, True, "direct"),
+        ({}, {"http_proxy": "{proxy}", "no_proxy": "elsewhere.example"}, True, "proxy"),
+        ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9"}, True, "proxy"),
+        ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9", "no_proxy": "elsewhere"}, True, "proxy"),
+        ({}, {"http_proxy": "127.0.0.1:{port}"}, True, "proxy"),
+        ({"http": "127.0.0.1:{port}"}, {}, True, "proxy"),
+    ],
+)
+def test_proxies(
+    fetch: Fetch,
+    server: Server,
+    proxy: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    own: dict[str, str],
+    environment: dict[str, str],
+    trust_env: bool,
+    expected: str,
+) -> None:
+    """The connection's own, else the environment's where it is trusted."""
+
+    def fill(values: dict[str, str]) -> dict[str, str]:
+        return {name: value.format(proxy=proxy.url, port=proxy.port) for name, value in values.items()}
+
+    for name, value in fill(environment).items():
+        monkeypatch.setenv(name, value)
+    answer = only(
+        fetch(settings(server.url, proxies=fill(own), trust_env=trust_env), get(f"{server.url}/jobs"))
+    )
+    assert isinstance(answer, Response), answer
+    assert expected == through(server, proxy)
+
+
+def test_a_proxy_of_an_unknown_kind(fetch: Fetch, server: Server) -> None:
+    answer = only(fetch(settings(server.url, proxies={"http": "gopher://127.0.0.1:70"}), get(server.url)))
+    assert NoAnswer is type(answer)
+
+
+# Certificates
+
+
+@pytest.mark.parametrize(
+    ("own", "environment", "trust_env", "is_answered"),
+    [
+        (True, {}, True, False),
+        (False, {}, True, True),
+        ("{bundle}", {}, True, True),
+        ("{folder}", {}, True, False),
+        (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, True),
+        (True, {"CURL_CA_BUNDLE": "{bundle}"}, True, True),
+        (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, False, False),
+        (False, {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
+        ("{bundle}", {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
+        ("{other}", {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, False),
+        (True, {"REQUESTS_CA_BUNDLE": "{missing}"}, True, False),
+        ("{missing}", {}, True, False),
+        ("{odd}", {}, True, False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_certificates(
+    fetch: Fetch,
+    tls_server: Server,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    own: bool | str,
+    environment: dict[str, str],
+    trust_env: bool,
+    is_answered: bool,
+) -> None:
+    """The connection's own choice goes before the environment's; what cannot be checked is not answered."""
+    import certifi
+
+    (tmp_path / "odd.pem").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    places = {
+        "bundle": bundle,
+        "other": certifi.where(),
+        "missing": tmp_path / "none.pem",
+        "odd": tmp_path / "odd.pem",
+        "folder": tmp_path / "folder",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(**places))
+    verify = own.format(**places) if isinstance(own, str) else own
+    answer = only(fetch(settings(tls_server.url, verify=verify, trust_env=trust_env), get(tls_server.url)))
+    assert (Response if is_answered else NoAnswer) is type(answer), answer
