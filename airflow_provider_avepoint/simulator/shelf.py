@@ -248,7 +248,7 @@ def _number_in(body: Mapping[str, Any], name: str) -> str | None:
     value = next((value for given, value in body.items() if given.casefold() == name.casefold()), None)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int):
         raise invalid_parameter(name, f"The value {encode(value)} is not valid for {name}.")
     return str(value)
 

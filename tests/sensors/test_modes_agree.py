@@ -366,19 +366,27 @@ def test_ten_failed_polls_in_a_row_and_not_one_more(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_retry_counts_its_failed_polls_from_zero(
-    simulator: Simulator, connect: Callable[..., str], mode: str
+@pytest.mark.parametrize(
+    ("steps", "ends"),
+    [
+        ([api_is_away], exceptions.AvePointUnavailable),
+        ([api_is_away, nothing, time_is_up], AirflowSensorTimeout),
+    ],
+    ids=["retried", "cleared after a timeout"],
+)
+def test_another_try_counts_its_failed_polls_from_zero(
+    simulator: Simulator, connect: Callable[..., str], mode: str, steps: list[Step], ends: type[Exception]
 ) -> None:
     """Airflow keeps a task's stored state across its tries; ten polls of this try must fail nevertheless."""
     connect()
-    world = World(simulator, [api_is_away])
+    world = World(simulator, list(steps))
     first = run(mode, make_backup_sensor, world)
     asked = len(simulator.requests(PATH))
     again = World(simulator, store=world.store)
 
     second = run(mode, make_backup_sensor, again)
 
-    assert (first.kind, second.kind) == (exceptions.AvePointUnavailable,) * 2
+    assert (first.kind, second.kind) == (ends, exceptions.AvePointUnavailable)
     assert len(simulator.requests(PATH)) - asked == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
 
 

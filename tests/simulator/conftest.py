@@ -32,5 +32,22 @@ def caller(avepoint: Simulator) -> Iterator[Caller]:
 
 @pytest.fixture(params=WIRES, ids=lambda wire: wire.product)
 def wire(request: pytest.FixtureRequest) -> Wire:
+    """Return each product's wire in turn."""
+    chosen: Wire = request.param
+    return chosen
+
+
+@pytest.fixture(params=[wire for wire in WIRES if wire.has_window], ids=lambda wire: wire.product)
+def windowed(request: pytest.FixtureRequest) -> Wire:
+    """Return the wire of each product with a time window."""
+    chosen: Wire = request.param
+    return chosen
+
+
+@pytest.fixture(
+    params=[wire for wire in WIRES if wire.first_index is not None], ids=lambda wire: wire.product
+)
+def numbered(request: pytest.FixtureRequest) -> Wire:
+    """Return the wire of each product that numbers its pages."""
     chosen: Wire = request.param
     return chosen

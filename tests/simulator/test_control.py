@@ -10,9 +10,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import DEMO_CLIENT_ID, DEMO_CLIENT_SECRET, Simulator
 
-from .caller import JOB_SCOPE, LICENSE_SCOPE, M365_LICENSE, M365_LIST, WIRES, Caller, Wire
-
-M365, LEGACY, D365 = WIRES
+from .caller import D365, JOB_SCOPE, LICENSE_SCOPE, M365_LICENSE, M365_LIST, Caller, Wire
 
 
 def test_health_and_documentation(caller: Caller) -> None:
@@ -35,17 +33,26 @@ def test_one_job_or_a_list(caller: Caller) -> None:
     assert one.json() == caller.http.get("/control/jobs", params={"product": "m365"}).json()["jobs"]
 
 
-@pytest.mark.parametrize(
-    ("wire", "form"), [(M365, r"FB\d{20}"), (LEGACY, r"FB\d{20}"), (D365, r"DCIB\d{22}")], ids=lambda _: ""
-)
-def test_id_has_the_vendors_form(avepoint: Simulator, wire: Wire, form: str) -> None:
+ID_FORMS = {
+    "m365": r"FB\d{20}",
+    "m365_legacy": r"FB\d{20}",
+    "dynamics365": r"DCIB\d{22}",
+    "google_workspace": r"GDIG\d{17}",
+    "salesforce": r"AI\d{20}",
+    "iaas_paas": r"IB\d{17}",
+    "aos_scan": r"Scan\d{20}",
+    "elements": r"FB\d{20}",
+}
+
+
+def test_id_has_the_vendors_form(avepoint: Simulator, wire: Wire) -> None:
     """A job without an id gets one: prefix, start in UTC, digits; no two are the same."""
     jobs = [avepoint.add_job(wire.product, started_at="2024-10-15T02:53:12Z") for _ in range(3)]
     ids = [job["job_id"] for job in jobs]
 
     assert 3 == len(set(ids))
     for job_id in ids:
-        assert re.fullmatch(form, job_id)
+        assert re.fullmatch(ID_FORMS[wire.product], job_id)
         assert "20241015025312" in job_id
 
 
@@ -115,6 +122,19 @@ REFUSED_JOBS: dict[str, tuple[dict[str, Any], str]] = {
     "state of a living job": ({"product": "m365", "runs_for": 1, "state": "failed"}, "the clock decides"),
     "before the calendar": ({"product": "m365", "started_ago": 1e12}, "between the years"),
     "after the calendar": ({"product": "m365", "runs_for": 1e12}, "between the years"),
+    "google counts": ({"product": "google_workspace", "counts": {"failed": 1}}, "knows no counts"),
+    "google source": ({"product": "google_workspace", "data_source": "x"}, "known: admin, recenter"),
+    "google duration": ({"product": "google_workspace", "duration": "1"}, "knows no duration"),
+    "salesforce level": ({"product": "salesforce", "level": "row"}, "known: field, metadata"),
+    "salesforce workload": ({"product": "salesforce", "workload": "account"}, "knows no workload"),
+    "salesforce name": ({"product": "salesforce", "organization_name": "o"}, "knows no organization_name"),
+    "iaas service": ({"product": "iaas_paas", "workload": "cloud"}, "known: admin_portal"),
+    "iaas job type": ({"product": "iaas_paas", "job_type": "restore"}, "known: admin_portal_backup"),
+    "aos waiting": ({"product": "aos_scan", "state": "waiting"}, "documents no state"),
+    "aos sizes": ({"product": "aos_scan", "size_bytes": 1}, "knows no size_bytes"),
+    "elements module": ({"product": "elements", "workload": "exchange"}, "known: admin_portal_settings"),
+    "m365 label": ({"product": "m365", "label": "x"}, "knows no label"),
+    "m365 number": ({"product": "m365", "workload": 1}, "known: exchange_online"),
     "omitted nothing": ({"product": "m365", "omit": ["jobId"]}, "known: backupDetails"),
 }
 
@@ -180,7 +200,7 @@ def test_unknown_product_is_not_found(caller: Caller, method: str, path: str, bo
     response = caller.http.request(method, path, json=body)
 
     assert 404 == response.status_code
-    assert "known: dynamics365, m365, m365_legacy" in response.json()["detail"]
+    assert "known: aos_scan, dynamics365, elements, google_workspace" in response.json()["detail"]
 
 
 def test_generate(caller: Caller) -> None:
@@ -258,6 +278,12 @@ def test_quirks_stay_until_changed(caller: Caller) -> None:
         ("m365", {"link": "smoke"}, 422),
         ("m365", {"link": "empty", "foreign_link": True}, 422),
         ("m365", {"link": "none", "repeat_link": True}, 422),
+        ("aos_scan", {"first_index": 1}, 400),
+        ("aos_scan", {"window_filters_by": "finish"}, 400),
+        ("elements", {"window_filters_by": "finish"}, 400),
+        ("elements", {"link_overlap": 1}, 400),
+        ("elements", {"repeat_link": True}, 422),
+        ("google_workspace", {"no_start": "null"}, 400),
         ("all", {"link": "none"}, 422),
     ],
 )

@@ -8,9 +8,21 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 
-from .caller import D365_LIST, LEGACY_LIST, M365_LICENSE, M365_LIST, WIRES, Caller, Wire
+from .caller import (
+    D365,
+    D365_LIST,
+    GOOGLE,
+    IAAS,
+    LEGACY,
+    LEGACY_LIST,
+    M365,
+    M365_LICENSE,
+    M365_LIST,
+    SALESFORCE,
+    Caller,
+    Wire,
+)
 
-M365, LEGACY, D365 = WIRES
 NEW_YEAR_TICKS = 638712864000000000  # 2025-01-01T00:00:00Z
 HOUR = 36_000_000_000
 
@@ -40,12 +52,14 @@ def add_spans(avepoint: Simulator, wire: Wire, **spans: tuple[float, float | Non
         ("overlap", {"inside", "out", "at_start", "at_end", "runs", "into", "to_start", "around", "runs_on"}),
     ],
 )
-def test_window(avepoint: Simulator, caller: Caller, wire: Wire, filters_by: str, expected: set[str]) -> None:
+def test_window(
+    avepoint: Simulator, caller: Caller, windowed: Wire, filters_by: str, expected: set[str]
+) -> None:
     """A window takes what starts in it, what finishes in it, or what touches it; its ends belong to it."""
-    avepoint.set_quirks(wire.product, window_filters_by=filters_by)
+    avepoint.set_quirks(windowed.product, window_filters_by=filters_by, total="match")
     add_spans(
         avepoint,
-        wire,
+        windowed,
         before=(1, 2),
         into=(7, 9),
         to_start=(7, 8),
@@ -58,11 +72,11 @@ def test_window(avepoint: Simulator, caller: Caller, wire: Wire, filters_by: str
         runs=(10, None),
         runs_on=(2, None),
     )
-    window = {"startTime": bound(wire, 8), "finishTime": bound(wire, 12)}
+    window = {"startTime": bound(windowed, 8), "finishTime": bound(windowed, 12)}
 
-    page = caller.page(wire, pageSize=50, **window)
-    assert expected == set(wire.ids(page))
-    assert len(expected) == wire.total_of(page)
+    page = caller.page(windowed, pageSize=50, **window)
+    assert expected == set(windowed.ids(page))
+    assert len(expected) == windowed.total_of(page)
 
 
 @pytest.mark.parametrize("filters_by", ["start", "finish", "overlap"])
@@ -91,9 +105,9 @@ def test_date_is_its_midnight(avepoint: Simulator, caller: Caller) -> None:
 
 @pytest.mark.parametrize("name", ["startTime", "finishTime"])
 @pytest.mark.parametrize("text", ["yesterday", "2025-13-01", "2025-01-01 04:00:00", "-1"])
-def test_time_must_be_one(caller: Caller, wire: Wire, name: str, text: str) -> None:
+def test_time_must_be_one(caller: Caller, windowed: Wire, name: str, text: str) -> None:
     """What is no time is refused by the parameter's name."""
-    response = caller.get(wire.path, **wire.required | {name: text})
+    response = caller.get(windowed.path, **windowed.required | {name: text})
 
     assert (400, name) == (response.status_code, response.json()["errors"][0]["field"])
 
@@ -105,11 +119,21 @@ def test_ticks_of_zero_are_no_bound(avepoint: Simulator, caller: Caller) -> None
     assert ["job"] == caller.ids(LEGACY, StartTime=0, FinishTime=0)
 
 
-@pytest.mark.parametrize("missing", ["type", "startTime", "finishTime"])
-def test_d365_requires_three_parameters(caller: Caller, missing: str) -> None:
-    """Without one of the required three there is a 400 that names it."""
-    query = {name: value for name, value in D365.required.items() if name != missing}
-    response = caller.get(D365_LIST, **query)
+@pytest.mark.parametrize(
+    ("wire", "missing"),
+    [
+        (D365, "type"),
+        (D365, "startTime"),
+        (D365, "finishTime"),
+        (SALESFORCE, "startTime"),
+        (SALESFORCE, "finishTime"),
+    ],
+    ids=lambda value: getattr(value, "product", value),
+)
+def test_required_parameters(caller: Caller, wire: Wire, missing: str) -> None:
+    """Without one of the required there is a 400 that names it."""
+    query = {name: value for name, value in wire.required.items() if name != missing}
+    response = caller.get(wire.path, **query)
     body = response.json()
 
     assert (400, 400, "Bad Request") == (response.status_code, body["statusCode"], body["message"])
@@ -129,6 +153,7 @@ TYPES = {
 }
 
 
+@pytest.mark.parametrize("wire", [M365, LEGACY, D365], ids=lambda wire: wire.product)
 def test_job_type(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Each documented number selects its type alone; 0 selects all."""
     name, types = TYPES[wire.product]
@@ -180,9 +205,26 @@ STATES: dict[str, tuple[str, dict[str, tuple[int, Any]]]] = {
     "m365": ("jobState", M365_STATES),
     "m365_legacy": ("JobState", M365_STATES),
     "dynamics365": ("status", {"running": (2, 2), "success": (3, 3), "failed": (4, 4), "partial": (7, 7)}),
+    "google_workspace": (
+        "jobStatus",
+        {"running": (0, 0), "success": (2, 2), "failed": (3, 3), "partial": (7, 7)},
+    ),
+    "salesforce": (
+        "status",
+        {
+            "running": (1, 1),
+            "success": (2, 2),
+            "partial": (3, 3),
+            "failed": (4, 4),
+            "waiting": (5, 5),
+            "stopped": (6, 6),
+            "skipped": (7, 7),
+        },
+    ),
 }
 
 
+@pytest.mark.parametrize("wire", [M365, LEGACY, D365, GOOGLE, SALESFORCE], ids=lambda wire: wire.product)
 def test_job_state(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Each state has the vendor's number as a filter and the vendor's word or number in its row."""
     name, states = STATES[wire.product]
@@ -191,7 +233,7 @@ def test_job_state(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
 
     for word, (number, shown) in states.items():
         page = caller.page(wire, **{name: number})
-        assert [(word, shown)] == [(row[wire.row_id], row[wire.state]) for row in page[wire.rows]]
+        assert [(word, shown)] == [(row[wire.row_id], row[wire.state]) for row in wire.rows_of(page)]
 
 
 @pytest.mark.parametrize("wire", [M365, LEGACY], ids=lambda wire: wire.product)
@@ -201,7 +243,7 @@ def test_state_spellings(avepoint: Simulator, caller: Caller, wire: Wire) -> Non
     avepoint.add_job(wire.product, job_id="partial", state="partial")
     avepoint.add_job(wire.product, job_id="cut", raw_state="PartiallyFinished")
 
-    assert "FinishedException" == caller.page(wire, jobState=4)[wire.rows][0][wire.state]
+    assert "FinishedException" == wire.rows_of(caller.page(wire, jobState=4))[0][wire.state]
     assert ["cut"] == caller.ids(wire, jobState=5)
 
 
@@ -210,7 +252,7 @@ def test_raw_state_is_sent_as_given(avepoint: Simulator, caller: Caller, wire: W
     for number, raw in enumerate(("Paused by storm", 6, None, True)):
         avepoint.add_job(wire.product, job_id=str(number), raw_state=raw, started_ago=number)
 
-    rows = caller.page(wire)[wire.rows]
+    rows = wire.rows_of(caller.page(wire))
     assert ["Paused by storm", 6, None, True] == [row[wire.state] for row in rows]
 
 
@@ -276,11 +318,20 @@ def test_details_are_of_the_central_location(avepoint: Simulator, caller: Caller
         (LEGACY_LIST, {"jobType": "-1"}),
         (D365_LIST, {"type": "3"}),
         (D365_LIST, {"status": "0"}),
+        (GOOGLE.path, {"appType": "3"}),
+        (GOOGLE.path, {"jobType": "0"}),
+        (GOOGLE.path, {"jobStatus": "1"}),
+        (GOOGLE.path, {"dataSource": "0"}),
+        (SALESFORCE.path, {"type": "23"}),
+        (SALESFORCE.path, {"status": "8"}),
+        (SALESFORCE.path, {"level": "7"}),
+        (IAAS.path, {"serviceType": "0"}),
+        (IAAS.path, {"jobType": "3"}),
     ],
 )
 def test_unlisted_filter_value_is_refused(caller: Caller, path: str, query: dict[str, str]) -> None:
     """A value that the page does not list is a 400 with the parameter's name; Dynamics types are no flags."""
-    required = D365.required if path == D365_LIST else {}
+    required = {D365.path: D365.required, SALESFORCE.path: SALESFORCE.required}.get(path, {})
     response = caller.get(path, **required | query)
 
     assert (400, next(iter(query))) == (response.status_code, response.json()["errors"][0]["field"])
@@ -292,7 +343,7 @@ def test_names_are_taken_in_any_case(avepoint: Simulator, caller: Caller, wire: 
         avepoint.add_job(wire.product, started_ago=number)
     shouted = {name.upper(): value for name, value in wire.required.items()}
 
-    page = caller.get(wire.path, **shouted, PAGESIZE=2).json()
+    page = caller.ask(wire, **shouted, **{wire.size.upper(): 2}).json()
     assert 2 == len(wire.ids(page))
 
 

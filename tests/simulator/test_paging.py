@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 
-from .caller import Caller, Wire
+from .caller import AOS, ELEMENTS, Caller, Wire
 
 LINK_FORMS = ("absolute", "relative", "relative_without_prefix", "query", "token")
 
@@ -22,53 +22,42 @@ def add_history(avepoint: Simulator, wire: Wire, count: int) -> list[str]:
     return [job["job_id"] for job in reversed(avepoint.add_jobs(jobs))]
 
 
-def follow(caller: Caller, wire: Wire, link: str, form: str) -> list[str]:
-    """Ask for what *link* means in its form, as one who knows the product's path would."""
-    if form == "token":
-        return caller.ids(wire, pageSize=2, skiptoken=unquote(link))
-    query = dict(parse_qsl(urlsplit(link).query))
-    return wire.ids(caller.get(wire.path, **query).json())
+def test_page_has_its_documented_size(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Ten rows are the usual page; the samples begin with the newest."""
+    ids = add_history(avepoint, wire, wire.default_size + 2)
+
+    assert ids[: wire.default_size] == caller.ids(wire)
 
 
-def test_page_holds_ten_rows_newest_first(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """Ten is the documented page, and the samples begin with the newest."""
-    ids = add_history(avepoint, wire, 12)
-
-    assert ids[:10] == caller.ids(wire)
-
-
-def test_first_page_is_served_without_a_number(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+def test_first_page_is_served_without_a_number(avepoint: Simulator, caller: Caller, numbered: Wire) -> None:
     """No number, 0, and the base's own first number all mean the first page."""
-    ids = add_history(avepoint, wire, 5)
+    ids = add_history(avepoint, numbered, 5)
 
     for first_index in (0, 1):
-        avepoint.set_quirks(wire.product, first_index=first_index)
-        pages = [caller.ids(wire, pageSize=2, **query) for query in ({}, {"pageIndex": 0})]
+        avepoint.set_quirks(numbered.product, first_index=first_index)
+        pages = [caller.ids(numbered, pageSize=2, **query) for query in ({}, {numbered.index: 0})]
         assert [ids[:2]] * 2 == pages
-        assert ids[:2] == caller.ids(wire, pageSize=2, pageIndex=first_index)
-        assert ids[2:4] == caller.ids(wire, pageSize=2, pageIndex=first_index + 1)
-        assert ids[4:] == caller.ids(wire, pageSize=2, pageIndex=first_index + 2)
-        assert [] == caller.ids(wire, pageSize=2, pageIndex=first_index + 3)
+        for page, expected in enumerate((ids[:2], ids[2:4], ids[4:], [])):
+            assert expected == caller.ids(numbered, **numbered.nth(page, 2, first_index=first_index))
 
 
 def test_base_is_the_documented_one(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """The tables say 0 for Microsoft 365 and 1 for Dynamics 365."""
+    """The tables count from 1 for Dynamics 365 and Elements, from 0 elsewhere."""
     ids = add_history(avepoint, wire, 3)
-    first = {"m365": 0, "m365_legacy": 0, "dynamics365": 1}[wire.product]
 
-    assert ids[2:] == caller.ids(wire, pageSize=2, pageIndex=first + 1)
+    assert ids[2:] == caller.ids(wire, **wire.nth(1, 2))
 
 
 @pytest.mark.parametrize("form", LINK_FORMS)
 def test_links_lead_through_all_rows(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
     """Whatever its form, each link leads on, and the last page has none."""
-    avepoint.set_quirks(wire.product, link=form, last_link="empty")
+    avepoint.set_quirks(wire.product, link=form, last_link="empty", token_parameter="skiptoken")
     ids = add_history(avepoint, wire, 5)
-    page = caller.page(wire, pageSize=2)
+    page = caller.page(wire, **{wire.size: 2})
     seen = wire.ids(page)
     for _ in range(2):
         link = wire.link_of(page)
-        page = caller.get(wire.path, **query_of(wire, link, form)).json()
+        page = caller.ask(wire, **query_of(wire, link, form)).json()
         seen += wire.ids(page)
 
     assert ids == seen
@@ -77,7 +66,7 @@ def test_links_lead_through_all_rows(avepoint: Simulator, caller: Caller, wire: 
 
 def query_of(wire: Wire, link: str, form: str) -> dict[str, str]:
     if form == "token":
-        return {**wire.required, "pageSize": "2", "skiptoken": unquote(link)}
+        return {**wire.required, wire.size: "2", "skiptoken": unquote(link)}
     return dict(parse_qsl(urlsplit(link).query))
 
 
@@ -86,7 +75,7 @@ def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire, form
     """The five forms that the products' pages show, to the letter."""
     avepoint.set_quirks(wire.product, link=form)
     add_history(avepoint, wire, 3)
-    link = wire.link_of(caller.page(wire, pageSize=2))
+    link = wire.link_of(caller.page(wire, **{wire.size: 2}))
 
     prefix = {
         "absolute": f"{avepoint.url}{wire.path}?",
@@ -107,7 +96,7 @@ def test_field_without_link(
     avepoint.set_quirks(wire.product, link=form)
     add_history(avepoint, wire, 3)
 
-    assert field == wire.link_of(caller.page(wire, pageSize=2))
+    assert field == wire.link_of(caller.page(wire, **{wire.size: 2}))
 
 
 def test_no_link_field(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -116,7 +105,7 @@ def test_no_link_field(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     add_history(avepoint, wire, 3)
 
     with pytest.raises(KeyError):
-        wire.link_of(caller.page(wire, pageSize=2))
+        wire.link_of(caller.page(wire, **{wire.size: 2}))
 
 
 def test_link_without_prefix_leads_nowhere(avepoint: Simulator, caller: Caller) -> None:
@@ -131,21 +120,21 @@ def test_token_is_sent_back_decoded_once(avepoint: Simulator, caller: Caller, wi
     """The link is percent-encoded already; encoding it again is refused, and so is what is no token."""
     avepoint.set_quirks(wire.product, link="token", token_parameter="NextLink")
     ids = add_history(avepoint, wire, 3)
-    link = wire.link_of(caller.page(wire, pageSize=2))
+    link = wire.link_of(caller.page(wire, **{wire.size: 2}))
 
-    assert ids[2:] == caller.ids(wire, pageSize=2, nextlink=unquote(link))
+    assert ids[2:] == caller.ids(wire, **{wire.size: 2, "nextlink": unquote(link)})
     for wrong in (link, "e30=", "abc", "eyJvZmZzZXQiOjF9", unquote(link)[:-2]):
-        response = caller.get(wire.path, **wire.required, pageSize=2, NextLink=wrong)
+        response = caller.ask(wire, **wire.required | {wire.size: "2", "NextLink": wrong})
         assert (400, "NextLink") == (response.status_code, response.json()["errors"][0]["field"])
 
 
 def test_token_makes_the_number_ignored(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """The vendor says of its token that the page number is then ignored."""
-    avepoint.set_quirks(wire.product, link="token")
+    avepoint.set_quirks(wire.product, link="token", token_parameter="skiptoken")
     ids = add_history(avepoint, wire, 5)
-    token = unquote(wire.link_of(caller.page(wire, pageSize=2)))
+    token = unquote(wire.link_of(caller.page(wire, **{wire.size: 2})))
 
-    assert ids[2:4] == caller.ids(wire, pageSize=2, pageIndex=9, skiptoken=token)
+    assert ids[2:4] == caller.ids(wire, skiptoken=token, **wire.nth(9, 2))
 
 
 @pytest.mark.parametrize("form", LINK_FORMS)
@@ -153,7 +142,7 @@ def test_foreign_link_names_another_host(avepoint: Simulator, caller: Caller, wi
     """A link can lead to where no token must go."""
     avepoint.set_quirks(wire.product, link=form, foreign_link=True)
     add_history(avepoint, wire, 3)
-    link = urlsplit(wire.link_of(caller.page(wire, pageSize=2)))
+    link = urlsplit(wire.link_of(caller.page(wire, **{wire.size: 2})))
 
     assert ("https", "graph.elsewhere.example", 8443) == (link.scheme, link.hostname, link.port)
     assert wire.path == link.path
@@ -164,16 +153,16 @@ def test_foreign_link_can_name_a_given_host(avepoint: Simulator, caller: Caller,
     avepoint.set_quirks(wire.product, link="absolute", foreign_link="http://127.0.0.1:9/")
     add_history(avepoint, wire, 3)
 
-    assert wire.link_of(caller.page(wire, pageSize=2)).startswith(f"http://127.0.0.1:9{wire.path}?")
+    assert wire.link_of(caller.page(wire, **{wire.size: 2})).startswith(f"http://127.0.0.1:9{wire.path}?")
 
 
 @pytest.mark.parametrize("form", LINK_FORMS)
 def test_repeated_link_never_moves_on(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
     """A page that links to itself does so for ever, even where no rows follow."""
-    avepoint.set_quirks(wire.product, link=form, repeat_link=True)
+    avepoint.set_quirks(wire.product, link=form, repeat_link=True, token_parameter="skiptoken")
     ids = add_history(avepoint, wire, 2)
-    link = wire.link_of(caller.page(wire, pageSize=2))
-    page = caller.get(wire.path, **query_of(wire, link, form)).json()
+    link = wire.link_of(caller.page(wire, **{wire.size: 2}))
+    page = caller.ask(wire, **query_of(wire, link, form)).json()
 
     assert ids == wire.ids(page)
     assert link == wire.link_of(page)
@@ -183,32 +172,39 @@ def test_large_page_is_clamped(avepoint: Simulator, caller: Caller, wire: Wire) 
     """A server may give fewer rows than were asked for; numbers then count its own pages."""
     avepoint.set_quirks(wire.product, max_page_size=2, oversize="clamp")
     ids = add_history(avepoint, wire, 5)
-    first = avepoint.set_quirks(wire.product)["first_index"]
 
-    assert ids[:2] == caller.ids(wire, pageSize=100)
-    assert ids[2:4] == caller.ids(wire, pageSize=100, pageIndex=first + 1)
+    assert ids[:2] == caller.ids(wire, **{wire.size: 100})
+    assert ids[2:4] == caller.ids(wire, **wire.nth(1, 2) | {wire.size: "100"})
 
 
 def test_large_page_is_refused(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Or it refuses, and names the parameter."""
     avepoint.set_quirks(wire.product, max_page_size=2, oversize="refuse")
     add_history(avepoint, wire, 3)
-    response = caller.get(wire.path, **wire.required, pageSize=3)
+    response = caller.ask(wire, **wire.required | {wire.size: "3"})
 
     error = response.json()["errors"][0]
-    assert (400, "pagesize") == (response.status_code, error["field"].lower())
-    assert 2 == len(caller.ids(wire, pageSize=2))
+    assert (400, wire.size.lower()) == (response.status_code, error["field"].lower())
+    assert 2 == len(caller.ids(wire, **{wire.size: 2}))
 
 
-@pytest.mark.parametrize(
-    "query", [{"pageSize": "0"}, {"pageSize": "ten"}, {"pageIndex": "-1"}, {"pageIndex": "x"}]
-)
-def test_page_must_be_a_number(caller: Caller, wire: Wire, query: dict[str, str]) -> None:
+@pytest.mark.parametrize(("wire", "most"), [(AOS, 1000), (ELEMENTS, 100)], ids=["aos_scan", "elements"])
+def test_documented_limit_is_kept(caller: Caller, wire: Wire, most: int) -> None:
+    """Two pages say how large a page may be."""
+    sizes = (most, most + 1)
+    answers = [caller.ask(wire, **wire.required | {wire.size: str(size)}).status_code for size in sizes]
+
+    assert [200, 400] == answers
+
+
+@pytest.mark.parametrize(("name", "text"), [("size", "0"), ("size", "ten"), ("index", "-1"), ("index", "x")])
+def test_page_must_be_a_number(caller: Caller, wire: Wire, name: str, text: str) -> None:
     """What is no number, or none that makes sense, is refused by name."""
-    response = caller.get(wire.path, **wire.required | query)
+    parameter = getattr(wire, name)
+    response = caller.ask(wire, **wire.required | {parameter: text})
 
     assert 400 == response.status_code
-    assert next(iter(query)).lower() == response.json()["errors"][0]["field"].lower()
+    assert parameter.lower() == response.json()["errors"][0]["field"].lower()
 
 
 def test_total_counts_what_matches(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -217,17 +213,17 @@ def test_total_counts_what_matches(avepoint: Simulator, caller: Caller, wire: Wi
 
     for total, expected in (("match", 5), ("page", 2)):
         avepoint.set_quirks(wire.product, total=total)
-        assert expected == wire.total_of(caller.page(wire, pageSize=2))
+        assert expected == wire.total_of(caller.page(wire, **{wire.size: 2}))
     avepoint.set_quirks(wire.product, total="absent")
     with pytest.raises(KeyError):
-        wire.total_of(caller.page(wire, pageSize=2))
+        wire.total_of(caller.page(wire, **{wire.size: 2}))
 
 
 def test_rows_are_repeated_across_pages(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Each row stands as often as told, and pages cut through the repetitions."""
-    avepoint.set_quirks(wire.product, repeat_rows=3, first_index=0)
+    avepoint.set_quirks(wire.product, repeat_rows=3, total="match")
     newer, older = add_history(avepoint, wire, 2)
-    pages = [caller.ids(wire, pageSize=4, pageIndex=index) for index in range(3)]
+    pages = [caller.ids(wire, **wire.nth(page, 4)) for page in range(3)]
 
     assert [[newer, newer, newer, older], [older, older], []] == pages
     assert 6 == wire.total_of(caller.page(wire))
@@ -236,9 +232,9 @@ def test_rows_are_repeated_across_pages(avepoint: Simulator, caller: Caller, wir
 def test_arrivals_push_rows_down(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A job that starts between two pages makes the second repeat a row of the first."""
     ids = add_history(avepoint, wire, 6)
-    avepoint.set_quirks(wire.product, arrivals_per_page=1, first_index=0)
-    first = caller.ids(wire, pageSize=3)
-    second = caller.ids(wire, pageSize=3, pageIndex=1)
+    avepoint.set_quirks(wire.product, arrivals_per_page=1)
+    first = caller.ids(wire, **wire.nth(0, 3))
+    second = caller.ids(wire, **wire.nth(1, 3))
 
     assert ids[:2] == first[1:]
     assert ids[1:4] == second
@@ -257,13 +253,15 @@ def test_arrivals_are_such_as_are_asked_for(avepoint: Simulator, caller: Caller)
     assert ("restore", "teams", "NAM") == tuple(arrived[key] for key in ("job_type", "workload", "location"))
 
 
-def test_arrivals_after_the_window_change_nothing(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+def test_arrivals_after_the_window_change_nothing(
+    avepoint: Simulator, caller: Caller, windowed: Wire
+) -> None:
     """Who closes the window before the first page sees the same rows throughout."""
-    ids = add_history(avepoint, wire, 4)
-    newest = caller.page(wire)[wire.rows][0][wire.start]
-    in_iso = avepoint.jobs(wire.product)[0]["started_at"]
-    window = {"finishTime": newest if wire.product == "m365_legacy" else in_iso}
-    avepoint.set_quirks(wire.product, arrivals_per_page=3, first_index=0)
+    ids = add_history(avepoint, windowed, 4)
+    newest = windowed.rows_of(caller.page(windowed))[0][windowed.start]
+    in_iso = avepoint.jobs(windowed.product)[0]["started_at"]
+    window = {"finishTime": newest if windowed.product == "m365_legacy" else in_iso}
+    avepoint.set_quirks(windowed.product, arrivals_per_page=3)
 
-    pages = [caller.ids(wire, pageSize=2, pageIndex=index, **window) for index in range(2)]
+    pages = [caller.ids(windowed, **windowed.nth(page, 2), **window) for page in range(2)]
     assert [ids[:2], ids[2:]] == pages

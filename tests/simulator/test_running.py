@@ -178,9 +178,9 @@ def test_many_threads(avepoint: Simulator, caller: Caller) -> None:
 
 def test_deep_page_of_bulk_history(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A hundred thousand jobs come in one call, and any page of a thousand of them in one request."""
-    avepoint.set_quirks(wire.product, first_index=0)
+    avepoint.set_quirks(wire.product, max_page_size=None, total="match")
     avepoint.generate(wire.product, 100_000, every_seconds=10)
-    pages = [caller.page(wire, pageSize=1000, pageIndex=index) for index in (0, 70, 99, 100)]
+    pages = [caller.page(wire, **wire.nth(page, 1000)) for page in (0, 70, 99, 100)]
 
     assert [1000, 1000, 1000, 0] == [len(set(wire.ids(page))) for page in pages]
     assert {100_000} == {wire.total_of(page) for page in pages}
@@ -198,6 +198,7 @@ def test_demo_is_plausible() -> None:
     assert {"success", "partial", "failed"} == {job["state"] for job in jobs}
     assert 3 == len({job["organization_id"] for job in simulator.jobs("dynamics365")})
     assert 6 == len({job["workload"] for job in simulator.jobs("m365")} - {None})
+    assert all(simulator.jobs(wire.product) for wire in WIRES)
 
 
 def test_demo_tells_the_same_each_time() -> None:

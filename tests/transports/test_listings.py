@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import gc
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -160,6 +161,9 @@ def test_a_redirect_gets_no_token(
 
 # Left early
 
+#: Seconds that the pages take which nobody will read.
+SLOW = 4.0
+
 
 def avepoint_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("avepoint_")}
@@ -169,13 +173,16 @@ def test_leaving_a_listing_early_blocking(alone: Simulator, connect: Connect) ->
     """Nobody waits for pages that nobody will read, and no thread stays."""
     alone.generate("m365", 2000)
     alone.set_quirks("m365", max_page_size=10)
+    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
     connect(host=alone.url, extra={"identity_endpoint": alone.token_url})
     with AvePointHook() as hook:
         jobs = hook.iter_jobs("m365", started_after=AFTER)
         assert 35 == len([next(jobs) for _ in range(35)])
         threads = avepoint_threads()
         assert threads
+        left_at = time.monotonic()
         jobs.close()
+        assert SLOW / 2 > time.monotonic() - left_at
     for thread in threads:
         thread.join(20)
     assert not any(thread.is_alive() for thread in threads)
@@ -185,6 +192,7 @@ def test_leaving_a_listing_early_blocking(alone: Simulator, connect: Connect) ->
 async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
     alone.generate("m365", 2000)
     alone.set_quirks("m365", max_page_size=10)
+    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
     own = settings(
         alone.url,
         identity_endpoint=alone.token_url,
@@ -209,6 +217,7 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
 async def test_leaving_a_listing_early_on_a_loop(alone: Simulator, connect: Connect) -> None:
     alone.generate("m365", 2000)
     alone.set_quirks("m365", max_page_size=10)
+    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
     connect(host=alone.url, extra={"identity_endpoint": alone.token_url})
     before = asyncio.all_tasks()
     async with AvePointAsyncHook() as hook:

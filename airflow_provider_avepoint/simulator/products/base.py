@@ -29,6 +29,7 @@ _CARRIED_BY_SOME = frozenset(
         "metadata_counts",
         "size_bytes",
         "errors",
+        "duration",
     }
 )
 _NO_TIME = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
@@ -57,12 +58,12 @@ class Vocabulary:
             return next((word for word, number in self.shown.items() if number == int(given)), given)
         return known(given, self.shown, what)
 
-    def read_or_default(self, given: str | None) -> str | None:
+    def read_or_default(self, given: str | None, what: str) -> str | None:
         """Return the word for *given*, the default for None.
 
         :raises Refused: see :meth:`read`.
         """
-        return self.default if given is None else self.read(given, "word")
+        return self.default if given is None else self.read(given, what)
 
     def show(self, word: str | None) -> Any:
         """Return what the vendor's row has for *word*; null for none."""

@@ -105,6 +105,7 @@ DYNAMICS365 = Product(
             "counts",
             "record_counts",
             "size_bytes",
+            "duration",
             "warning",
         }
     ),

@@ -171,7 +171,9 @@ ELEMENTS = Product(
     default_organization=("caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3", None),
     states=_STATES,
     lists_waiting=True,
-    carries=frozenset({"workload", "organization_id", "label", "counts", "size_bytes", "warning"}),
+    carries=frozenset(
+        {"workload", "organization_id", "label", "counts", "size_bytes", "duration", "warning"}
+    ),
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(

@@ -151,7 +151,7 @@ IAAS_PAAS = Product(
     default_label="",
     states=_STATES,
     lists_waiting=True,
-    carries=frozenset({"workload", "label", "counts"}),
+    carries=frozenset({"workload", "label", "counts", "duration"}),
     job_id_prefix="IB",
     job_id_digits=3,
     quirks=Quirks(first_index=0, link="token", token_parameter="skiptoken", last_link="null"),  # noqa: S106

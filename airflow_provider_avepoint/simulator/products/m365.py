@@ -141,7 +141,7 @@ M365 = Product(
     locations=LOCATIONS,
     states=STATES,
     spellings=SPELLINGS,
-    carries=frozenset({"workload", "location", "counts", "errors"}),
+    carries=frozenset({"workload", "location", "counts", "errors", "duration"}),
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(first_index=0, link="absolute", last_link="empty"),

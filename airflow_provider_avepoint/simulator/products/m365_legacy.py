@@ -80,7 +80,7 @@ M365_LEGACY = Product(
     workloads=Vocabulary(shown=OBJECT_TYPES),
     states=STATES,
     spellings=SPELLINGS,
-    carries=frozenset({"workload", "counts", "errors"}),
+    carries=frozenset({"workload", "counts", "errors", "duration"}),
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(first_index=0, link="absolute", last_link="empty"),

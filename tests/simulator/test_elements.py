@@ -1,0 +1,288 @@
+"""Elements: the page's sample, customers, questions in a JSON body.
+
+Source: AvePoint/cloud-api, docs/elements/general/job/get-customer-jobs.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.simulator import Simulator
+
+from .caller import CUSTOMER, ELEMENTS, Caller, jobs_of_customer
+
+SAMPLE_ROW: dict[str, Any] = {
+    "jobType": 7,
+    "jobModule": 304,
+    "status": 3,
+    "jobId": "FB20250911032116214502",
+    "name": "N/A",
+    "totalCount": "2323",
+    "failedCount": "0",
+    "successfulCount": "2323",
+    "skippedCount": "0",
+    "warningCount": "0",
+    "backupSize": "0 GB",
+    "startTime": "2025-09-11T03:21:16Z",
+    "endTime": "2025-09-11T03:38:56Z",
+    "jobDuration": "17m39s",
+    "lastModifyTime": "2025-09-11T03:38:57Z",
+}
+
+
+def test_sample(avepoint: Simulator, caller: Caller) -> None:
+    """The sample: a failed job without a failed object, counts as texts, a duration of cut-off times."""
+    avepoint.add_job(
+        "elements",
+        job_id="FB20250911032116214502",
+        workload="microsoft_365_groups",
+        state="failed",
+        started_at="2025-09-11T03:21:16.214Z",
+        finished_at="2025-09-11T03:38:56Z",
+        counts={"successful": 2323},
+        size_bytes=1024**3 - 1,
+        extra={"lastModifyTime": "2025-09-11T03:38:57Z"},
+    )
+    body = caller.post(ELEMENTS.path).json()
+
+    metadata = {"pageIndex": 1, "pageSize": 50, "totalCount": 1}
+    assert {"data": [SAMPLE_ROW], "metadata": metadata} == body
+
+
+def test_total_tells_of_more_pages(avepoint: Simulator, caller: Caller) -> None:
+    """There is no link: pages are asked for by their number, up to the total."""
+    avepoint.generate("elements", 5)
+    pages = [caller.page(ELEMENTS, pageIndex=index, pageSize=2) for index in (1, 2, 3, 4)]
+
+    assert [2, 2, 1, 0] == [len(page["data"]) for page in pages]
+    expected = [{"pageIndex": index, "pageSize": 2, "totalCount": 5} for index in (1, 2, 3, 4)]
+    assert expected == [page["metadata"] for page in pages]
+
+
+def test_customer(avepoint: Simulator, caller: Caller) -> None:
+    """The list is of the customer in the path, in either case; one that has no jobs left is still known."""
+    avepoint.add_job("elements", job_id="own", organization_id="Customer-A")
+    avepoint.add_job("elements", job_id="other", organization_id="customer-b")
+    avepoint.add_job("elements", job_id="default")
+
+    def ids(customer: str) -> list[str]:
+        return ELEMENTS.ids(caller.post(jobs_of_customer(customer)).json())
+
+    assert (["own"], ["other"], ["default"]) == (ids("customer-a"), ids("customer-b"), ids(CUSTOMER))
+    avepoint.delete_job("elements", "own")
+    assert [] == ids("Customer-A")
+
+
+@pytest.mark.parametrize("customer", ["customer-c", "00000000-0000-0000-0000-000000000000"])
+def test_unknown_customer(avepoint: Simulator, caller: Caller, customer: str) -> None:
+    """A customer that no job was ever added for is not found."""
+    avepoint.add_job("elements", organization_id="customer-a")
+    response = caller.post(jobs_of_customer(customer))
+
+    assert (404, "customerId") == (response.status_code, response.json()["errors"][0]["field"])
+
+
+def test_generated_jobs_make_customers(avepoint: Simulator, caller: Caller) -> None:
+    """Bulk jobs have customers too."""
+    avepoint.generate("elements", 4, organizations=["x", "y"])
+
+    assert 2 == len(caller.post(jobs_of_customer("y")).json()["data"])
+
+
+def test_it_is_a_post(avepoint: Simulator, caller: Caller) -> None:
+    """A GET finds nothing there."""
+    assert 404 == caller.get(ELEMENTS.path).status_code
+
+
+SERVICES = {
+    "microsoft_365_scan": 0,
+    "microsoft_365": 7,
+    "google_workspace_scan": 10,
+    "google_workspace": 11,
+    "iaas_paas": 12,
+    "salesforce": 15,
+    "dynamics_365": 16,
+}
+M365_MODULES = {
+    "none": 0,
+    "archiver": 8,
+    "retention": 10,
+    "sharepoint_online": 302,
+    "exchange_online": 303,
+    "microsoft_365_groups": 304,
+    "onedrive": 305,
+    "project_online": 306,
+    "exchange_online_public_folder": 307,
+    "microsoft_teams": 308,
+    "teams_chat": 309,
+    "power_bi": 310,
+    "power_automate": 311,
+    "power_apps": 312,
+    "viva_engage": 402,
+}
+OTHER_MODULES = {
+    12: {
+        "cloud_backup_for_azure": 355,
+        "azure_virtual_machine": 356,
+        "disk": 357,
+        "microsoft_entra_id": 358,
+        "storage": 359,
+        "admin_portal_settings": 360,
+        "amazon_ec2": 361,
+        "native_azure_sql_backup_monitoring": 362,
+        "dev_ops": 363,
+        "microsoft_entra_id_b2c": 364,
+        "azure_sql_backup": 365,
+        "google_virtual_machine_instance": 366,
+        "azure_vmware_solution": 367,
+        "microsoft_sql_server_in_azure_vm": 368,
+        "google_cloud_storage": 369,
+        "cosmos_db": 370,
+        "azure_postgresql": 371,
+    },
+    16: {"dynamics_365": 401, "customer_engagement": 550, "unified_operations": 551},
+    11: {
+        "gmail": 501,
+        "calendar": 502,
+        "contacts": 503,
+        "drive": 504,
+        "shared_drives": 505,
+        "google_classroom": 506,
+        "chat": 507,
+        "google_directory": 508,
+    },
+}
+
+
+@pytest.mark.parametrize(("service", "modules"), [(7, M365_MODULES), *OTHER_MODULES.items()])
+def test_module(avepoint: Simulator, caller: Caller, service: int, modules: dict[str, int]) -> None:
+    """Each module selects its jobs, which show it and, unless another is named, the service it is part of."""
+    for word in modules:
+        avepoint.add_job("elements", job_id=word, workload=word)
+
+    for word, number in modules.items():
+        rows = caller.page(ELEMENTS, json={"jobModule": number})["data"]
+        shown = [(row["jobId"], row["jobType"], row["jobModule"]) for row in rows]
+        assert [(word, service, number)] == shown
+    assert set(modules) == set(caller.ids(ELEMENTS, json={}))
+
+
+def test_service(avepoint: Simulator, caller: Caller) -> None:
+    """A job type is a service; 0 is one of them and not all."""
+    for word in SERVICES:
+        avepoint.add_job("elements", job_id=word, job_type=word, workload="none")
+
+    for word, number in SERVICES.items():
+        assert [word] == caller.ids(ELEMENTS, json={"jobType": number})
+    assert [] == caller.ids(ELEMENTS, json={"jobType": 7, "jobModule": 302})
+    assert set(SERVICES) == set(caller.ids(ELEMENTS, json={"jobType": None}))
+
+
+def test_new_module_is_shown(avepoint: Simulator, caller: Caller) -> None:
+    """A number that the page does not list stands in a row; one that it lists is its word."""
+    avepoint.add_job("elements", workload="399", job_type=17)
+    known = avepoint.add_job("elements", workload=302, started_ago=0)
+
+    assert ("sharepoint_online", "microsoft_365") == (known["workload"], known["job_type"])
+    shown = {(row["jobType"], row["jobModule"]) for row in caller.page(ELEMENTS)["data"]}
+    assert {(7, 302), (17, 399)} == shown
+
+
+def test_time_and_status_select_nothing(avepoint: Simulator, caller: Caller) -> None:
+    """The API has neither filter, in the query or in the body."""
+    avepoint.add_job("elements")
+    body = {"startTime": "2099-01-01", "status": 3, "jobtype": 7}
+
+    assert 1 == len(caller.ids(ELEMENTS, startTime="2099-01-01", status=3, json=body))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "field"),
+    [
+        (b'{"jobType": 8}', "application/json", 400, "jobType"),
+        (b'{"jobModule": "302"}', "application/json; charset=utf-8", 400, "jobModule"),
+        (b'{"jobType": true}', "application/json", 400, "jobType"),
+        (b'{"jobType": 7.5}', "application/json", 400, "jobType"),
+        (b"{", "application/json", 400, "$"),
+        (b"[7]", "application/json", 400, "$"),
+        (b'{"jobType": 7}', "text/plain", 415, None),
+    ],
+)
+def test_body_is_refused(caller: Caller, content: bytes, kind: str, status: int, field: str | None) -> None:
+    """The body is a JSON object of documented numbers, and is said to be JSON."""
+    headers = {"Authorization": f"Bearer {caller.token('elements.jobs.read.all')}", "Content-Type": kind}
+    response = caller.http.post(ELEMENTS.path, content=content, headers=headers)
+
+    causes = [error["field"] for error in response.json().get("errors", [])]
+    assert (status, [field] if field else []) == (response.status_code, causes)
+
+
+def test_journal_has_the_body(avepoint: Simulator, caller: Caller) -> None:
+    """What was asked in the body can be looked up; a token request's body cannot."""
+    caller.page(ELEMENTS, json={"jobType": 7})
+
+    token, question = avepoint.requests()
+    assert ({}, {"jobType": 7}) == (token["body"], question["body"])
+
+
+@pytest.mark.parametrize(
+    ("state", "number"),
+    [
+        ({"state": "running"}, 1),
+        ({"state": "success"}, 2),
+        ({"state": "failed"}, 3),
+        ({"state": "partial"}, 4),
+        ({"state": "skipped"}, 5),
+        ({"state": "waiting"}, 6),
+        ({"state": "stopped"}, 10),
+        *(({"raw_state": number}, number) for number in (0, 7, 8, 9, 11, 12, 13, 14)),
+    ],
+)
+def test_status(avepoint: Simulator, caller: Caller, state: dict[str, Any], number: int) -> None:
+    """Each of the fifteen documented numbers can be had."""
+    avepoint.add_job("elements", **state)
+
+    assert number == caller.page(ELEMENTS)["data"][0]["status"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(39, "39s"), (60, "1m0s"), (1059.9, "17m39s"), (4659, "1h17m39s")]
+)
+def test_duration(avepoint: Simulator, caller: Caller, seconds: float, shown: str) -> None:
+    """Minutes and seconds, cut off."""
+    avepoint.add_job("elements", runs_for=seconds, started_ago=100_000)
+
+    assert shown == caller.page(ELEMENTS)["data"][0]["jobDuration"]
+
+
+def test_running_job(avepoint: Simulator, caller: Caller) -> None:
+    """What is not there yet is "N/A", or a zero as text."""
+    avepoint.add_job("elements", runs_for=600, counts={"successful": 3}, size_bytes=5 * 1024**3)
+
+    row = caller.page(ELEMENTS)["data"][0]
+    names = ("endTime", "jobDuration", "totalCount", "backupSize")
+    assert ["N/A", "N/A", "0", "0 GB"] == [row[name] for name in names]
+    assert row["startTime"] == row["lastModifyTime"]
+
+
+def test_pending_job(avepoint: Simulator, caller: Caller) -> None:
+    """A job that is to come is listed, and has no start yet either."""
+    avepoint.add_job("elements", starts_in=600)
+
+    row = caller.page(ELEMENTS)["data"][0]
+    assert [6, "N/A", "N/A"] == [row[name] for name in ("status", "startTime", "endTime")]
+
+
+def test_counts_and_size(avepoint: Simulator, caller: Caller) -> None:
+    """Counts are texts, a warning's too; whole gigabytes are told; a null stays one."""
+    counts = {"successful": 5, "failed": 1, "skipped": 2, "warning": 4}
+    avepoint.add_job("elements", job_id="full", counts=counts, size_bytes=5 * 1024**3 + 7, label="Nightly")
+    avepoint.add_job("elements", job_id="null", counts=None, size_bytes=None, started_ago=9999)
+
+    full, null = caller.page(ELEMENTS)["data"]
+    names = ("totalCount", "successfulCount", "failedCount", "skippedCount", "warningCount", "backupSize")
+    assert ["8", "5", "1", "2", "4", "5 GB"] == [full[name] for name in names]
+    assert [None] * 6 == [null[name] for name in names]
+    assert ("Nightly", "N/A") == (full["name"], null["name"])
