@@ -370,7 +370,7 @@ def test_ten_failed_polls_in_a_row_and_not_one_more(
     ("steps", "ends"),
     [
         ([api_is_away], exceptions.AvePointUnavailable),
-        ([api_is_away, nothing, time_is_up], AirflowSensorTimeout),
+        ([api_is_away, time_is_up], AirflowSensorTimeout),
     ],
     ids=["retried", "cleared after a timeout"],
 )
