@@ -14,6 +14,8 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 
 log = logging.getLogger(__name__)
 
+#: The connection that is used where none is named.
+DEFAULT_CONN_ID = "avepoint_default"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_CONCURRENCY = 8
 MAX_CONCURRENCY = 32

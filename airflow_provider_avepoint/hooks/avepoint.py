@@ -31,7 +31,7 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import Product, all_products, get_product
 from airflow_provider_avepoint.core.question import Question, build_questions, parse_moment
-from airflow_provider_avepoint.core.settings import Settings
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import to_airflow
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
-
-DEFAULT_CONN_ID = "avepoint_default"
 
 
 class AvePointHook(HttpHook):

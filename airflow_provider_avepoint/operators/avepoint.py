@@ -11,8 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
-from airflow_provider_avepoint.sensors.gate import DEFAULT_CONN_ID, PolicyOperator
+from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -21,8 +21,9 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.question import parse_flag
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.waiting import Event, Status, Watch
-from airflow_provider_avepoint.sensors.gate import DEFAULT_CONN_ID, PolicyOperator
+from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

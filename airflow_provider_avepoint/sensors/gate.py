@@ -10,12 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-DEFAULT_CONN_ID = "avepoint_default"
 #: The XCom that holds the evidence of a verdict that does not pass; one that passes is the return value.
 VERDICT_KEY = "verdict"
 

@@ -143,6 +143,19 @@ def test_a_count_goes_on_where_another_process_left_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, Watch()),
+        ({"failed_polls": 9}, Watch(failed_polls=9)),
+        ({"failed_polls": 9, "news": None}, Watch(failed_polls=9)),
+        ({"failed_polls": 9, "news": "All was well."}, Watch(failed_polls=9, news="All was well.")),
+    ],
+)
+def test_resume(arguments: dict[str, Any], expected: Watch) -> None:
+    assert expected == Watch.resume(**arguments)
+
+
+@pytest.mark.parametrize(
     ("end", "status", "text"),
     [
         (lambda watch: watch.time_out(3600.4), "timeout", "Gave up after 3600 s; "),

@@ -161,8 +161,34 @@ def test_a_redirect_gets_no_token(
 
 # Left early
 
-#: Seconds that the pages take which nobody will read.
+#: Seconds that a page takes which nobody will read.
 SLOW = 4.0
+#: What has been asked for when the 35th job of pages of ten has come: four pages, and seven ahead of them.
+ASKED = 11
+
+
+def fill(alone: Simulator) -> None:
+    alone.generate("m365", 2000)
+    alone.set_quirks("m365", max_page_size=10)
+
+
+def is_quiet(alone: Simulator) -> bool:
+    """Tell whether all that has been asked for is answered; from now on, every page is slow."""
+    if [200] * ASKED != [each["status"] for each in alone.requests(PATHS["m365"])]:
+        return False
+    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, count=None)
+    return True
+
+
+def is_asked_for_one_more(alone: Simulator) -> bool:
+    return ASKED + 1 == len(alone.requests(PATHS["m365"]))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 def avepoint_threads() -> set[threading.Thread]:
@@ -171,28 +197,39 @@ def avepoint_threads() -> set[threading.Thread]:
 
 def test_leaving_a_listing_early_blocking(alone: Simulator, connect: Connect) -> None:
     """Nobody waits for pages that nobody will read, and no thread stays."""
-    alone.generate("m365", 2000)
-    alone.set_quirks("m365", max_page_size=10)
-    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
+    fill(alone)
     connect(host=alone.url, extra={"identity_endpoint": alone.token_url})
     with AvePointHook() as hook:
         jobs = hook.iter_jobs("m365", started_after=AFTER)
         assert 35 == len([next(jobs) for _ in range(35)])
+        wait_until(lambda: is_quiet(alone))
+        assert 10 == len([next(jobs) for _ in range(10)])
+        wait_until(lambda: is_asked_for_one_more(alone))
         threads = avepoint_threads()
-        assert threads
         left_at = time.monotonic()
         jobs.close()
         assert SLOW / 2 > time.monotonic() - left_at
     for thread in threads:
         thread.join(20)
     assert not any(thread.is_alive() for thread in threads)
-    assert 100 > len(alone.requests(PATHS["m365"]))
+    assert is_asked_for_one_more(alone)
+
+
+async def leave_early(alone: Simulator, jobs: Any) -> set[asyncio.Task[Any]]:
+    """Read and leave in the middle; return the tasks that are left."""
+    before = asyncio.all_tasks()
+    assert 35 == len([await anext(jobs) for _ in range(35)])
+    await asyncio.to_thread(wait_until, lambda: is_quiet(alone))
+    assert 10 == len([await anext(jobs) for _ in range(10)])
+    await asyncio.to_thread(wait_until, lambda: is_asked_for_one_more(alone))
+    assert asyncio.all_tasks() - before
+    async with asyncio.timeout(SLOW / 2):
+        await jobs.aclose()
+    return asyncio.all_tasks() - before
 
 
 async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
-    alone.generate("m365", 2000)
-    alone.set_quirks("m365", max_page_size=10)
-    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
+    fill(alone)
     own = settings(
         alone.url,
         identity_endpoint=alone.token_url,
@@ -205,29 +242,17 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
     async def protect(_: str) -> None:
         pass
 
-    before = asyncio.all_tasks()
     async with AiohttpTransport(own, protect) as transport:
         jobs = transport.aiter_jobs(client.list_jobs(question, datetime.now(UTC)))
-        assert 35 == len([await anext(jobs) for _ in range(35)])
-        await jobs.aclose()
-        assert set() == asyncio.all_tasks() - before
-    assert 100 > len(alone.requests(PATHS["m365"]))
+        assert set() == await leave_early(alone, jobs)
 
 
 async def test_leaving_a_listing_early_on_a_loop(alone: Simulator, connect: Connect) -> None:
-    alone.generate("m365", 2000)
-    alone.set_quirks("m365", max_page_size=10)
-    alone.add_fault("slow", path=PATHS["m365"], seconds=SLOW, skip=5, count=None)
+    """Not left to the garbage collector: the session would be closed before the tasks that use it."""
+    fill(alone)
     connect(host=alone.url, extra={"identity_endpoint": alone.token_url})
-    before = asyncio.all_tasks()
     async with AvePointAsyncHook() as hook:
-        jobs = hook.aiter_jobs("m365", started_after=AFTER)
-        assert 35 == len([await anext(jobs) for _ in range(35)])
-        await jobs.aclose()
-        left = asyncio.all_tasks() - before
-    # Not left to the garbage collector: it would close the session before the tasks that use it.
-    assert set() == left
-    assert 100 > len(alone.requests(PATHS["m365"]))
+        assert set() == await leave_early(alone, hook.aiter_jobs("m365", started_after=AFTER))
 
 
 # What is closed
