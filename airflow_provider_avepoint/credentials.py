@@ -126,6 +126,7 @@ def _load_pem(client_id: str, certificate: str, private_key: str, passphrase: st
 
 
 def _load_pfx(client_id: str, path: str, passphrase: str | None) -> Credential:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
     try:
@@ -136,7 +137,7 @@ def _load_pfx(client_id: str, path: str, passphrase: str | None) -> Credential:
         ) from None
     try:
         key, certificate, _ = load_key_and_certificates(content, passphrase.encode() if passphrase else None)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise AvePointConfigError(
             f"pfx_path: {path} cannot be opened; check the file, and that the connection's password is its "
             "passphrase."

@@ -1,6 +1,6 @@
 """The vocabulary in which a product is described: paths, names at the wire, tables of numbers, paging.
 
-A product is data (see ``products``); the code that reads it is :mod:`.rows`, :mod:`.query` and
+A product is data (see ``products``); the code that reads it is :mod:`.rows`, :mod:`.question` and
 :mod:`.paging`. A product that needs code of its own means that a word is missing here.
 """
 

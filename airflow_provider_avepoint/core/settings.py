@@ -130,8 +130,11 @@ class Settings:
             )
         region = reader.choice("region", REGIONS)
         name = reader.choice("environment", ENVIRONMENTS) or "commercial"
-        if name == "commercial":  # what the form sends where nobody chose
-            name = _ENVIRONMENT_OF_REGION.get(region or "", name)
+        if region is not None:
+            own = _ENVIRONMENT_OF_REGION.get(region, "commercial")
+            if name not in (own, "commercial"):
+                raise reader.error("region", f"{region} belongs to the environment {own}, not {name}")
+            name = own  # commercial is what the form sends where nobody chose
         environment = ENVIRONMENTS[name]
         insecure = reader.boolean("insecure_http", default=False)
         if not host:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 import aiohttp
 
@@ -104,6 +104,8 @@ class AiohttpTransport:
                 await _until_done(future)
             case Protect(secret):
                 await self._protect(secret)
+            case _:
+                assert_never(effect)
         return None
 
     async def _send(self, request: Request) -> Response:

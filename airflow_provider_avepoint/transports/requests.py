@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import requests
@@ -106,6 +106,8 @@ class RequestsTransport:
                 wait([future])
             case Protect(secret):
                 self._protect(secret)
+            case _:
+                assert_never(effect)
         return None
 
     def _send(self, request: Request) -> Response:

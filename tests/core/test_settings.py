@@ -174,6 +174,7 @@ def test_a_certificate_needs_no_password(extra: dict[str, Any], password: str | 
         ("region", {"extra": {"region": "moon"}}),
         ("region", {"extra": {"region": 5}}),
         ("environment", {"extra": {"environment": "US_GOVERNMENT"}}),
+        ("region", {"extra": {"region": "us", "environment": "fedramp"}}),
         ("environment", {"extra": {"environment": ["aos2"]}}),
         ("identity_endpoint", {"extra": {"identity_endpoint": "id.example/connect/token"}}),
         ("identity_endpoint", {"extra": {"identity_endpoint": "http://id.example/connect/token"}}),
