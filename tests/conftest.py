@@ -30,6 +30,13 @@ from airflow_provider_avepoint.core.auth import TOKENS  # noqa: E402
 from airflow_provider_avepoint.simulator import Simulator  # noqa: E402
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that start Airflow on one of pytest's processes: they share one Airflow."""
+    for item in items:
+        if item.get_closest_marker("airflow"):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
 @pytest.fixture(scope="session")
 def running_simulator() -> Iterator[Simulator]:
     with Simulator() as simulator:

@@ -172,8 +172,8 @@ class _AvePointSensor(BaseSensorOperator):
     def _poll(self, context: Context) -> Event | None:
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-        store = context.get("task_state_store") if self.reschedule else None
-        if store is not None:  # each look of mode="reschedule" is a new process
+        store = self._find_store(context)
+        if store is not None:
             self._watch = Watch.resume(**json.loads(str(store.get(_WATCH_KEY) or "{}")))
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:  # type: ignore[attr-defined]  # both have one
@@ -183,13 +183,19 @@ class _AvePointSensor(BaseSensorOperator):
             self.log.warning("The poll failed (%s in a row): %s", self._watch.failed_polls, e)
         else:
             self.log.info("%s", self._watch.news)
-        if store is not None:  # a wait that has ended leaves nothing for the next try
+        if store is not None:
             known = {"failed_polls": self._watch.failed_polls, "news": self._watch.news}
-            store.set(_WATCH_KEY, json.dumps({} if event is not None else known))
+            store.set(_WATCH_KEY, json.dumps(known))
         return event
+
+    def _find_store(self, context: Context) -> Any:
+        """Return what keeps a wait's state from one look of mode="reschedule" to the next: processes each."""
+        return context.get("task_state_store") if self.reschedule else None
 
     def _conclude(self, context: Context, event: Event | None) -> Any:
         """Return the evidence, or raise what the event stands for."""
+        if (store := self._find_store(context)) is not None:
+            store.set(_WATCH_KEY, "{}")  # the next try begins anew
         status = event.get("status") if isinstance(event, dict) else None
         if event is None or status not in list(Status):
             self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
