@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -134,35 +134,23 @@ class Client:
             )
         return job
 
-    def find_job(
-        self,
-        product: Product,
-        job_id: str,
-        *,
-        location: str | None,
-        organization_id: str | None,
-        started_after: datetime | None,
-        now: datetime,
-    ) -> Flow[BackupJob]:
-        """Return one job: from the endpoint for one job, else by a search from *started_after* on.
+    def find_job(self, question: Question, job_id: str, now: datetime) -> Flow[BackupJob]:
+        """Return the job of *question* with this id: from the endpoint for one job, else by a search.
 
         Microsoft 365's endpoint knows the central location only, where its listing knows all: a job that it
-        does not know is searched for, unless the location is given.
+        does not know is searched for, unless the location is given. A search goes back to the question's
+        ``started_after``, else ``SEARCH_SPAN``.
 
         :raises AvePointJobNotFound: no job has this id.
         """
+        product, location = question.product, question.location
         if product.job is not None:
             try:
                 return (yield from self.get_job(product, job_id, location))
             except AvePointJobNotFound:
                 if location is not None or not product.tells_locations:
                     raise
-        question = Question(
-            product=product,
-            started_after=started_after or now - SEARCH_SPAN,
-            organization_id=organization_id,
-            location=location,
-        )
+        question = replace(question, started_after=question.started_after or now - SEARCH_SPAN)
         listing = self.list_jobs(question, now)
         while wanted := listing.wanted(0, limit=1):
             for job in listing.receive((yield from listing.fetch(wanted[0]))):

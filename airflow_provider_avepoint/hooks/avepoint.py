@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
@@ -29,8 +30,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import Product, all_products, get_product
-from airflow_provider_avepoint.core.question import Question, build_questions, parse_moment
+from airflow_provider_avepoint.core.product import all_products, get_product
+from airflow_provider_avepoint.core.question import ALL, Question, build_questions
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+
+
+# Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
+_TEST_TIMEOUT = 10.0
 
 
 class AvePointHook(HttpHook):
@@ -183,11 +188,14 @@ class AvePointHook(HttpHook):
         with _for_airflow():
             return self.transport.run(
                 self.client.find_job(
-                    *_check_job_arguments(product, job_id),
-                    location=_default_location(product, location, self.settings),
-                    organization_id=organization_id,
-                    started_after=parse_moment("started_after", started_after),
-                    now=datetime.now(UTC),
+                    _ask_for_job(
+                        product,
+                        location=_default_location(product, location, self.settings),
+                        organization_id=organization_id,
+                        started_after=started_after,
+                    ),
+                    _check_job_id(job_id),
+                    datetime.now(UTC),
                 )
             )
 
@@ -212,11 +220,14 @@ class AvePointHook(HttpHook):
         """
         readable: list[str] = []
         missing: list[str] = []
+        transport: RequestsTransport | None = None
         try:
             client = self.client
+            hasty = replace(self.settings, timeout=min(self.settings.timeout, _TEST_TIMEOUT))
+            transport = RequestsTransport(hasty, self.get_conn, _mask)
             for product in all_products().values():
                 try:
-                    self.transport.run(client.check_access(product, datetime.now(UTC)))
+                    transport.run(client.check_access(product, datetime.now(UTC)))
                 except AvePointPermissionError as e:
                     missing.append(f"{product.name} lacks {e.permission}")
                 except AvePointAuthError:  # the same for every product
@@ -229,6 +240,9 @@ class AvePointHook(HttpHook):
                     readable.append(product.name)
         except AvePointError as e:
             return False, str(e)
+        finally:
+            if transport is not None:
+                transport.close()
         return bool(readable), _describe_access(readable, missing)
 
     def close(self) -> None:
@@ -330,11 +344,14 @@ class AvePointAsyncHook(BaseHook):
         with _for_airflow():
             return await self._run.run(
                 client.find_job(
-                    *_check_job_arguments(product, job_id),
-                    location=_default_location(product, location, client.settings),
-                    organization_id=organization_id,
-                    started_after=parse_moment("started_after", started_after),
-                    now=datetime.now(UTC),
+                    _ask_for_job(
+                        product,
+                        location=_default_location(product, location, client.settings),
+                        organization_id=organization_id,
+                        started_after=started_after,
+                    ),
+                    _check_job_id(job_id),
+                    datetime.now(UTC),
                 )
             )
 
@@ -461,10 +478,16 @@ def _default_location(product: str, location: str | None, settings: Settings) ->
     return location
 
 
-def _check_job_arguments(product: str, job_id: object) -> tuple[Product, str]:
+def _ask_for_job(product: str, **arguments: object) -> Question:
+    """Return the question that a job of any type is looked for with."""
+    (question,) = build_questions(product, job_type=ALL, **arguments)
+    return question
+
+
+def _check_job_id(job_id: object) -> str:
     if not isinstance(job_id, str) or not job_id.strip():
         raise AvePointConfigError(f"job_id: {job_id!r} is not the id of a job.")
-    return get_product(product), job_id.strip()
+    return job_id.strip()
 
 
 def _describe_access(readable: list[str], missing: list[str]) -> str:

@@ -342,8 +342,8 @@ def test_no_endpoint_for_one_job() -> None:
 
 def find(product: Any, serve: Callable[[Request], Answer], **arguments: Any) -> tuple[Driver, BackupJob]:
     driver = Driver(serve)
-    wanted = {"location": None, "organization_id": None, "started_after": None, "now": NOW, **arguments}
-    return driver, driver.run(client().find_job(product, "FB1", **wanted))
+    question = Question(product=product, **arguments)
+    return driver, driver.run(client().find_job(question, "FB1", NOW))
 
 
 def test_find_job_by_its_endpoint() -> None:

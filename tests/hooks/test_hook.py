@@ -395,6 +395,20 @@ class TestSingleJob:
             driver.get_job("m365", job_id, location="NAM")
 
     @both_drivers
+    @pytest.mark.parametrize(
+        ("product", "arguments"),
+        [("dynamics365", {"location": "EUR"}), ("m365", {"organization_id": "nobody"})],
+    )
+    def test_what_a_product_cannot_tell_is_refused(
+        self, simulator: Simulator, connect: Callable[..., str], driver: Driver, product: str, arguments: dict
+    ) -> None:
+        connect()
+
+        with pytest.raises(errors.AvePointConfigError, match=next(iter(arguments))):
+            driver.get_job(product, "FB1", **arguments)
+        assert simulator.requests() == []
+
+    @both_drivers
     def test_an_empty_id_is_refused(
         self, simulator: Simulator, connect: Callable[..., str], driver: Driver
     ) -> None:
