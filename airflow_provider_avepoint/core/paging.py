@@ -67,7 +67,7 @@ class Mode(Enum):
 
     FIRST = auto()  #: nothing has come yet
     LINKS = auto()  #: by the last page's link, one after the other
-    PROBE = auto()  #: by the number 1, to learn from what number the server counts
+    PROBE = auto()  #: by the number 1, which may be the first page again
     NUMBERS = auto()  #: by number, several at a time
     CHECK = auto()  #: by reading the first page again
     DONE = auto()
@@ -90,7 +90,7 @@ class Pager:
     _first: Page | None = None
     _is_rereading: bool = False
     _was_concurrent: bool = False
-    #: The next page by number, and the rows of a full page.
+    #: The next page by number, and the rows of a full page: the first one's, or pages would not join up.
     _next_number: int = 1
     _page_rows: int = 0
     #: Whether the last page by number looked like the end.
@@ -144,6 +144,7 @@ class Pager:
 
     def _receive_first(self, page: Page) -> None:
         self._first = page
+        self._page_rows = len(page.keys)
         self._note(page)
         self._useful = 1
         link = self._read_link(page.link)
@@ -198,7 +199,6 @@ class Pager:
         self._receive_first(page)
 
     def _note(self, page: Page) -> None:
-        self._page_rows = max(self._page_rows, len(page.keys))
         if page.keys:
             self._pages_seen.add(hash(page.keys))
 
