@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,23 +20,7 @@ if TYPE_CHECKING:
 #: The XCom that holds the evidence of a verdict that does not pass; one that passes is the return value.
 VERDICT_KEY = "verdict"
 
-_POLICY_FIELDS = (
-    "product",
-    "started_after",
-    "max_age",
-    "organization_ids",
-    "object_types",
-    "locations",
-    "expect_seen_within",
-    "exclude",
-    "job_type",
-    "decide_by",
-    "accept_partial",
-    "max_failed",
-    "max_failed_ratio",
-    "on_failed",
-    "fail_fast",
-)
+_POLICY_FIELDS = tuple(each.name for each in fields(Policy))
 
 
 class PolicyOperator(BaseOperator):
