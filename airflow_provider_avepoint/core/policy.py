@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.question import (
     parse_list,
     parse_moment,
     parse_words,
+    shift,
 )
 from airflow_provider_avepoint.core.text import one_line
 
@@ -192,7 +193,7 @@ class Policy:
 
     def look_back_start(self, now: datetime) -> datetime:
         """Return from when on jobs matter at *now*: the window, and what tells which scopes to expect."""
-        return self.window_start(now) - (self.expect_seen_within or timedelta())
+        return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
 
     def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings whose jobs :func:`judge` needs at *now*.

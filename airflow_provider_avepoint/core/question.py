@@ -51,14 +51,14 @@ class Question:
         latest = now + CLOCK_SKEW
         before = latest
         if self.started_before is not None:
-            before = min(latest, _shift(self.started_before, _LONGEST_JOB))
+            before = min(latest, shift(self.started_before, _LONGEST_JOB))
         after = self.started_after
         if after is None and filters.window_required:
             after = _BEGINNING
         if after is not None:
             # A whole second wider: servers may round, and may or may not include the end.
-            sent[filters.started_after] = filters.write_time(_shift(after, -_SECOND))
-            sent[filters.started_before] = filters.write_time(_shift(max(before, after), _SECOND))
+            sent[filters.started_after] = filters.write_time(shift(after, -_SECOND))
+            sent[filters.started_before] = filters.write_time(shift(max(before, after), _SECOND))
         if self.job_type is not None:
             sent[filters.job_type] = str(self.product.job_types[self.job_type])
         numbers = self.product.state_numbers(self.states) if self.states else []
@@ -233,7 +233,7 @@ def fold_id(value: str | None) -> str | None:
     return None if value is None else value.strip("{} ").casefold()
 
 
-def _shift(moment: datetime, by: timedelta) -> datetime:
+def shift(moment: datetime, by: timedelta) -> datetime:
     """Return ``moment + by``, or the end of time that it would pass."""
     try:
         return moment + by

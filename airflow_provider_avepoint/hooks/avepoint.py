@@ -491,9 +491,5 @@ def _check_job_id(job_id: object) -> str:
 
 
 def _describe_access(readable: list[str], missing: list[str]) -> str:
-    can = (
-        f"This app registration may read {', '.join(readable)}"
-        if readable
-        else ("This app registration may read no product")
-    )
+    can = f"This app registration may read {', '.join(readable) or 'no product'}"
     return f"{can}; {'; '.join(missing)}." if missing else f"{can}."

@@ -139,6 +139,7 @@ class RequestsTransport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._open_session()
+            session.trust_env = False  # what the environment says is decided in .environment
             self._sessions.append(session)
         return session
 

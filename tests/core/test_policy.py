@@ -448,3 +448,12 @@ def test_a_verdict_is_dated_in_utc(offset: int) -> None:
     """Wherever the clock stands: an auditor compares the evidence of many."""
     now = NOW.astimezone(timezone(timedelta(hours=offset)))
     assert judge([], make_policy(), now).as_dict()["judged_at"] == "2026-11-22T06:00:00+00:00"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_time_are_no_error(moment: str) -> None:
+    """The look-back before the first of all days stops there."""
+    policy = make_policy("dynamics365", started_after=moment, max_age=None)
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert policy.look_back_start(now) <= policy.window_start(now)
+    assert policy.questions(now)[0].parameters(now)

@@ -163,6 +163,7 @@ def through(server: Server, proxy: Server) -> str:
         ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9", "no_proxy": "elsewhere"}, True, "proxy"),
         ({}, {"http_proxy": "127.0.0.1:{port}"}, True, "proxy"),
         ({"http": "127.0.0.1:{port}"}, {}, True, "proxy"),
+        ({"https": "http://127.0.0.1:9"}, {"http_proxy": "{proxy}"}, True, "direct"),
     ],
 )
 def test_proxies(
