@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from airflow_provider_avepoint.core.product import Product
 from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.rows import RowReader, read_license
 from airflow_provider_avepoint.core.settings import Settings
+from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wire import Flow, Request
 
 #: How far back a job is searched for unless the caller says.
@@ -58,27 +60,41 @@ class Client:
         :raises AvePointAuthError: a fresh token is refused too.
         :raises AvePointPermissionError: the app registration lacks *permission*.
         """
+        return self._send(Request(method="GET", url=self.settings.base_url + path, query=tuple(query)), permission)
+
+    def ask(self, question: Question, now: datetime, paging: Pairs) -> Flow[Any]:
+        """Return the JSON of one page of the answer to *question*."""
+        product = question.product
+        path = product.path.format(organization_id=quote(question.organization_id or "", safe=""))
+        parameters = question.parameters(now)
+        if product.method == "GET":
+            return self.call(path, merge_parameters(parameters, paging), product.permission)
+        request = Request(
+            method=product.method,
+            url=self.settings.base_url + path,
+            query=paging,
+            json={name: int(value) for name, value in parameters},
+        )
+        return self._send(request, product.permission)
+
+    def _send(self, request: Request, permission: str) -> Flow[Any]:
         token = yield from self.tokens.get(permission)
         try:
-            return (yield from self._call_with(token, path, query))
+            return (yield from self._send_with(token, request))
         except AvePointRequestError as e:
             if e.status != 401:
                 raise self._explain(e, permission) from None
         self.tokens.discard(permission, token)
         token = yield from self.tokens.get(permission)
         try:
-            return (yield from self._call_with(token, path, query))
+            return (yield from self._send_with(token, request))
         except AvePointRequestError as e:
             raise self._explain(e, permission) from None
 
-    def _call_with(self, token: Token, path: str, query: Iterable[tuple[str, str]]) -> Flow[Any]:
-        wanted = Request(
-            method="GET",
-            url=self.settings.base_url + path,
-            query=tuple(query),
-            headers={"Authorization": f"Bearer {token.value}", "Accept": "application/json"},
-        )
-        request, response = yield from send_patiently(lambda: wanted)
+    def _send_with(self, token: Token, request: Request) -> Flow[Any]:
+        headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
+        signed = replace(request, headers=headers)
+        request, response = yield from send_patiently(lambda: signed)
         return parse_answer(request, response)
 
     def _explain(self, error: AvePointRequestError, permission: str) -> Exception:
@@ -101,10 +117,15 @@ class Client:
         return Listing(self, question, now)
 
     def check_access(self, product: Product, now: datetime) -> Flow[None]:
-        """Make one small authorised call to *product*: a page of one job of the last day."""
+        """Make one small authorised call to *product*: a page of one job of the last day.
+
+        Where a list is of one customer, none is known here: then it is only asked for a token.
+        """
+        if product.needs_organization:
+            yield from self.tokens.get(product.permission)
+            return
         question = Question(product=product, started_after=now - timedelta(days=1))
-        query = [*question.parameters(now), (product.paging.size, "1")]
-        document = yield from self.call(product.path, query, product.permission)
+        document = yield from self.ask(question, now, ((product.paging.size, "1"),))
         read_rows(product, document)
 
     def get_job(self, product: Product, job_id: str, location: str | None) -> Flow[BackupJob]:
@@ -190,7 +211,7 @@ class Listing:
         self._client = client
         self._question = question
         self._product = question.product
-        self._parameters = question.parameters(now)
+        self._now = now
         self._reader = RowReader(question.product)
         # A digest of 64 bits tells rows apart: a million jobs collide with a chance of 1 in 37 million.
         self._seen: set[int] = set()
@@ -212,16 +233,13 @@ class Listing:
             document = yield from self._fetch_first()
         else:
             paging = merge_parameters(page, ((self._product.paging.size, str(self._page_size)),))
-            document = yield from self._call(paging)
+            document = yield from self._ask(paging)
+        read, question = self._reader.read, self._question
+        # Where the server does not filter by it, a row that does not say is not one of those.
+        job_type = question.job_type if question.is_asked_by_type else None
+        workload = question.object_type if self._product.filters.object_type else None
         jobs = [
-            self._reader.read(
-                row,
-                job_type=self._question.job_type,
-                # Where the server does not filter by it, a row that does not say is not one of those.
-                workload=self._question.object_type if self._product.filters.object_type else None,
-                organization_id=self._question.organization_id,
-                location=self._question.location,
-            )
+            read(row, job_type, workload, question.organization_id, question.location)
             for row in read_rows(self._product, document)
         ]
         return self._read_page(document, jobs), jobs
@@ -232,10 +250,16 @@ class Listing:
         seen, admits = self._seen, self._question.admits
         fresh: list[BackupJob] = []
         new_rows = 0
+        is_typed = self._question.job_type is not None
         for key, job in zip(page.keys, jobs, strict=True):
             if key not in seen:
                 seen.add(key)
                 new_rows += 1
+                if is_typed and job.job_type is None:
+                    raise AvePointPayloadError(
+                        f"{self._product.label}, job {one_line(job.job_id, 100)} does not say its type, so "
+                        f'nobody can tell whether it is a {self._question.job_type}; ask with job_type="all".'
+                    )
                 if admits(job):
                     fresh.append(job)
         self._pager.receive(page, new_rows)
@@ -249,7 +273,7 @@ class Listing:
         for size in sizes:
             self._page_size = size
             try:
-                document = yield from self._call(((paging.size, str(size)),))
+                document = yield from self._ask(((paging.size, str(size)),))
             except AvePointRequestError as e:
                 if size == sizes[-1] or not self._is_about_size(e):
                     raise
@@ -265,12 +289,8 @@ class Listing:
         name = self._product.paging.size.casefold()
         return name in str(error).casefold() or (error.field is None and error.code is None)
 
-    def _call(self, paging: Pairs) -> Flow[Any]:
-        return self._client.call(
-            self._product.path,
-            merge_parameters(self._parameters, paging),
-            self._product.permission,
-        )
+    def _ask(self, paging: Pairs) -> Flow[Any]:
+        return self._client.ask(self._question, self._now, paging)
 
     def _read_page(self, document: Any, jobs: list[BackupJob]) -> Page:
         envelope = self._product.envelope
@@ -288,7 +308,17 @@ class Listing:
             link=None if is_absent(link) else link,
             total=total,
             asked_size=self._page_size,
+            is_last=self._reaches_window_start(jobs),
         )
+
+    def _reaches_window_start(self, jobs: list[BackupJob]) -> bool:
+        """Tell whether nothing after these *jobs* can be in the window: newest first, and past its start."""
+        begin = self._question.started_after
+        if begin is None or not self._product.paging.newest_first:
+            return False
+        starts = [job.started_at for job in jobs if job.started_at is not None]
+        is_sorted = all(one >= other for one, other in itertools.pairwise(starts))
+        return bool(starts) and is_sorted and starts[-1] < begin
 
 
 def read_rows(product: Product, document: Any) -> list[Any]:
@@ -296,17 +326,17 @@ def read_rows(product: Product, document: Any) -> list[Any]:
 
     :raises AvePointPayloadError: it has none where they should be: that is not an empty list.
     """
-    *where, key = product.envelope.rows
-    holder = get_path(document, tuple(where))
-    rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
-    if rows is None:  # the vendor's own description marks its lists as nullable
-        return []
-    if not isinstance(rows, list):
-        raise AvePointPayloadError(
-            f"{product.label} answered without the list {'.'.join(product.envelope.rows)}; its documentation "
-            f"is {product.documentation_url}."
-        )
-    return rows
+    for *where, key in product.envelope.rows:
+        holder = get_path(document, tuple(where))
+        rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
+        if rows is None:  # the vendor's own description marks its lists as nullable
+            return []
+        if isinstance(rows, list):
+            return rows
+    raise AvePointPayloadError(
+        f"{product.label} answered without the list {'.'.join(product.envelope.rows[0])}; its documentation "
+        f"is {product.documentation_url}."
+    )
 
 
 def job_not_found(product: Product, job_id: str) -> AvePointJobNotFound:

@@ -23,6 +23,10 @@ _LEAST_TICKS = 10**17
 _LEAST_MILLISECONDS = 10**11
 # More digits than any figure has, and fewer than Python refuses to read.
 _DIGITS = re.compile(r"-?[0-9]{1,40}")
+_TIME_SPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
+_UNITS_SPAN = re.compile(r"(?:(\d{1,8})d)?(?:(\d{1,8})h)?(?:(\d{1,8})m)?(?:(\d{1,8})s)?", re.ASCII)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,9})?)\s*([KMGTP]?)B", re.ASCII | re.IGNORECASE)
+_KILOBYTE = 1024
 
 
 def is_absent(value: object) -> bool:
@@ -111,6 +115,43 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return parse_ticks_or_hours(int(value))
     return parse_hours(value)
+
+
+def parse_time_span(value: object) -> timedelta | None:
+    """Read .NET's TimeSpan: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``."""
+    return _parse_parts(_TIME_SPAN, value)
+
+
+def parse_units_span(value: object) -> timedelta | None:
+    """Read a duration with units: ``"17m39s"``, ``"1h17m39s"``."""
+    return _parse_parts(_UNITS_SPAN, value)
+
+
+def _parse_parts(form: re.Pattern[str], value: object) -> timedelta | None:
+    if is_absent(value):
+        return None
+    match = form.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{quoted(value)} is not a duration")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def parse_kilobytes(value: object) -> int | None:
+    """Read a size in KB, which are 1,024 bytes; gives bytes."""
+    number = parse_integer(value)
+    return None if number is None else number * _KILOBYTE
+
+
+def parse_size(value: object) -> int | None:
+    """Read a size with its unit, such as ``"5 GB"``; gives bytes."""
+    if is_absent(value):
+        return None
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{quoted(value)} is not a size")
+    number, unit = match.groups()
+    return int(float(number) * _KILOBYTE ** ("KMGTP".index(unit.upper()) + 1 if unit else 0))
 
 
 def get_path(document: object, path: tuple[str, ...]) -> Any:

@@ -120,11 +120,13 @@ class BackupJob(_Value):
     """One job of one product.
 
     :param job_type: the job type in our words; for a product whose rows carry none, the one asked for.
-    :param workload: the Microsoft 365 object type that was asked for, or the Dynamics module.
+    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says: the
+        Dynamics or Elements module, Google app, AOS category.
     :param raw_state: the state as the vendor wrote it.
     :param duration: finish minus start; the vendor's own figure only where one of them is missing.
     :param counts: objects, or Dynamics entities.
-    :param record_counts: Dynamics records.
+    :param record_counts: Dynamics or Salesforce records.
+    :param metadata_counts: Salesforce metadata.
     :param location: the Multi-Geo location that was asked for.
     :param raw: the row as received, read-only.
     """
@@ -140,12 +142,18 @@ class BackupJob(_Value):
     duration: timedelta | None = None
     counts: Counts = NO_COUNTS
     record_counts: Counts = NO_COUNTS
+    metadata_counts: Counts = NO_COUNTS
     size_bytes: int | None = None
     organization_id: str | None = None
     organization_name: str | None = None
     location: str | None = None
     errors: tuple[JobError, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    @property
+    def levels(self) -> tuple[Counts, ...]:
+        """All counts: of objects, of records, of metadata."""
+        return (self.counts, self.record_counts, self.metadata_counts)
 
     @property
     def effective_start(self) -> datetime | None:

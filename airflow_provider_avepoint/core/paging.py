@@ -42,12 +42,14 @@ class Page:
     """One page received: the identity of each row in order, the next link and the total, as received.
 
     :param asked_size: the page size that was asked for, None where none was.
+    :param is_last: whatever comes after it was not asked for.
     """
 
     keys: tuple[int, ...]
     link: object = None
     total: int | None = None
     asked_size: int | None = None
+    is_last: bool = False
 
 
 @dataclass(slots=True)
@@ -148,10 +150,17 @@ class Pager:
         self._note(page)
         self._useful = 1
         link = self._read_link(page.link)
+        if page.is_last:
+            self.mode = Mode.DONE
+            return
         if link is None:
             self._go_on_without_link(page)
             return
         self.habits.sends_links = True
+        if self.paging.is_offset and page.keys:
+            # The vendor's own sample link is off by one; where the next page begins needs no link.
+            self.mode = Mode.NUMBERS
+            return
         number = _find_number(link, self.paging.index)
         is_full = len(page.keys) in (page.asked_size, _find_number(link, self.paging.size))
         if number is None or not is_full:
@@ -165,7 +174,7 @@ class Pager:
         if not first.keys or (self.habits.sends_links and is_short):
             self.mode = Mode.DONE
         else:
-            self.mode = Mode.PROBE
+            self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
     def _receive_next(self, page: Page, new_rows: int) -> None:
         if self.mode is Mode.PROBE:
@@ -178,8 +187,8 @@ class Pager:
         if self.mode is Mode.NUMBERS:
             is_short = len(page.keys) < self._page_rows and link is None
             is_promised = self._received < self._promised_pages()
-            self._seems_over = not page.keys or (is_short and not is_promised)
-        elif link is None:
+            self._seems_over = page.is_last or not page.keys or (is_short and not is_promised)
+        elif link is None or page.is_last:
             self.mode = Mode.DONE
         else:
             self._follow(link)
@@ -219,6 +228,8 @@ class Pager:
 
     def _take_number(self) -> Pairs:
         number, self._next_number = self._next_number, self._next_number + 1
+        if self.paging.is_offset:
+            number *= self._page_rows
         # As many rows as the server gave the first time: so a limit of its own shifts no page.
         return ((self.paging.index, str(number)), (self.paging.size, str(self._page_rows)))
 

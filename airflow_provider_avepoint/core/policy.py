@@ -84,7 +84,7 @@ class Policy:
     :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta or
         seconds. One of the two is required; with both, both hold.
     :param organization_ids: the organisations expected; an absent one is ``missed``.
-    :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules.
+    :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules, Google apps …
     :param locations: the Multi-Geo locations expected.
     :param expect_seen_within: a scope with any job within this time before the window is expected too; None
         switches it off. A timedelta or seconds.
@@ -92,8 +92,9 @@ class Policy:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``.
     :param job_type: the job types that count as a backup, a word or several.
     :param decide_by: which terminal backups of a scope in the window must be good: the ``newest``, ``any``
-        one or ``all``. None is ``newest`` where rows name their organisation, else ``all``: rows that do not
-        say what they protect must not let one machine's success hide another's failure.
+        one or ``all``. None is ``newest`` where rows name their organisation, else ``all``, as it is for
+        machines and stores: rows that do not say what they protect must not let one machine's success hide
+        another's failure.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
@@ -142,6 +143,10 @@ class Policy:
         ):
             if getattr(self, name) is not None and not is_told:
                 raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+        if product.needs_organization and self.organization_ids is None:
+            raise AvePointConfigError(
+                f"organization_ids: {product.label} lists one customer at a time; name those to be judged."
+            )
         words = parse_job_types(self.job_type, product) or (ALL,)
         if others := [word for word in words if word not in product.backup_types]:
             raise AvePointConfigError(
@@ -198,15 +203,18 @@ class Policy:
     def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings whose jobs :func:`judge` needs at *now*.
 
-        Microsoft 365 rows do not say their service, so each object type is asked for, and all together.
+        Where rows do not say their service (Microsoft 365, IaaS), each object type is asked for, and all
+        together; where they may not say their organisation, each that is named.
 
         :param location: the connection's own location, used where the policy names none.
         """
         product = get_product(self.product)
         workloads: tuple[str | None, ...] = (None,)
-        if product.object_types:
+        if product.asks_each_object_type:
             workloads = self.object_types or (*product.object_types, None)
-        organization = self.organization_ids[0] if len(self.organization_ids or ()) == 1 else None
+        organizations: tuple[str | None, ...] = self.organization_ids or (None,)
+        if len(organizations) > 1 and not product.asks_each_organization:
+            organizations = (None,)
         return [
             Question(
                 product=product,
@@ -216,6 +224,7 @@ class Policy:
                 organization_id=organization,
                 location=place,
             )
+            for organization in organizations
             for place in self.locations or (location if product.tells_locations else None,)
             for job_type in self.job_type
             for workload in workloads
@@ -315,6 +324,6 @@ def _parse_excluded_scope(value: Mapping[str, Any], product: Product) -> tuple[s
     if organization and not product.tells_organizations:
         raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
     # A module that nobody documents may still be left out; an object type is one that we ask for.
-    if workload and product.object_types:
+    if workload and product.asks_each_object_type:
         parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
     return organization, workload

@@ -13,11 +13,16 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.fields import normalize_label, to_iso, to_word
+from airflow_provider_avepoint.core.fields import normalize_label, parse_integer, to_iso, to_word
 from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.text import quoted
 
 #: A key of a row, or several of which the documents show now one, now another.
 Key = str | tuple[str, ...]
+#: Where something stands in nested objects.
+Path = tuple[str, ...]
+#: The vendor's number, or several that mean the same to us.
+Numbers = int | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Columns:
 
     :param counts_at: the key of the object that holds the counts, where they are not in the row itself.
     :param parse_duration: how the vendor's own duration is written.
-    :param size_unit_bytes: bytes in one unit of the size column.
+    :param parse_size: how the vendor writes a size; gives bytes.
     """
 
     job_id: Key
@@ -78,8 +83,9 @@ class Columns:
     counts_at: str | None = None
     counts: CountKeys | None = None
     record_counts: CountKeys | None = None
+    metadata_counts: CountKeys | None = None
     size: Key | None = None
-    size_unit_bytes: int = 1
+    parse_size: Callable[[object], int | None] = parse_integer
     organization_id: Key | None = None
     organization_name: Key | None = None
     errors: ErrorKeys | None = None
@@ -87,18 +93,18 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The names of the query parameters; None where the product has no such filter.
+    """The names of the parameters; None where the product has no such filter: we filter its rows ourselves.
 
     :param always: parameters sent with this value where the question does not set them.
     :param write_time: how the window's ends are written.
     """
 
-    started_after: str
-    started_before: str
+    started_after: str | None = None
+    started_before: str | None = None
     write_time: Callable[[datetime], str] = to_iso
     window_required: bool = False
-    job_type: str
-    state: str
+    job_type: str | None = None
+    state: str | None = None
     object_type: str | None = None
     organization_id: str | None = None
     location: str | None = None
@@ -109,23 +115,29 @@ class Filters:
 class Paging:
     """How the product cuts a listing into pages.
 
+    :param index: the parameter that says which page.
+    :param is_offset: *index* counts the rows before the page, from 0, not pages.
     :param sizes: page sizes to try, largest first; the next is tried where the server refuses one.
     :param token: the parameter that takes a next link which is an opaque token.
+    :param newest_first: the parameters ask for the newest start first, so that a listing may stop where its
+        window begins. Believed only as far as each page shows it.
     """
 
     index: str
+    is_offset: bool = False
     size: str
+    newest_first: bool = False
     token: str = "skiptoken"  # noqa: S105  # a parameter's name
     sizes: tuple[int, ...] = (1000, 500, 200, 100, 50, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Where an answer holds its rows, its next link and its total."""
+    """Where an answer holds its rows, its next link and its total: the places that the documents show."""
 
-    rows: tuple[str, ...]
-    link: tuple[str, ...]
-    total: tuple[tuple[str, ...], ...]
+    rows: tuple[Path, ...]
+    link: Path
+    total: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +145,7 @@ class JobEndpoint:
     """The endpoint for one job: its path with ``{job_id}``, and where the row stands."""
 
     path: str
-    row: tuple[str, ...]
+    row: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +154,7 @@ class LicenseEndpoint:
 
     path: str
     permission: str
-    figures: tuple[str, ...]
+    figures: Path
     location: str | None = None
 
 
@@ -152,11 +164,18 @@ class Product:
 
     :param label: the vendor's name of it.
     :param permission: the OAuth scope, which is the permission of the app registration.
-    :param job_types: our word → the vendor's number.
+    :param path: of the list of jobs; ``{organization_id}`` in it where a list is of one organisation.
+    :param method: ``POST`` where the filters travel in a JSON body; paging stays in the query.
+    :param job_types: our word → the vendor's number. A word that has several is what rows of any of them read
+        as, and is not asked for but filtered here; one that has none is found by its workload.
     :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
         those that a caller opts into by name.
-    :param object_types: our word → the vendor's number, where jobs are asked for by object type.
-    :param workloads: the known words for ``BackupJob.workload``, where rows carry it.
+    :param object_types: our word → the vendor's number of a workload, where rows or filters count them.
+    :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
+    :param housekeeping: workloads that are in truth job types: a row of one reads as a job of this type.
+    :param unnamed_resources: workloads whose jobs protect one machine or store each and do not say which.
+    :param asks_each_organization: rows may leave out their organisation, so each that a policy names is asked
+        for by itself.
     """
 
     name: str
@@ -164,15 +183,19 @@ class Product:
     documentation_url: str
     permission: str
     path: str
+    method: str = "GET"
     columns: Columns
     filters: Filters
     paging: Paging
     envelope: Envelope
     states: tuple[State, ...]
-    job_types: Mapping[str, int]
+    job_types: Mapping[str, Numbers]
     backup_types: tuple[str, ...] = ("backup",)
     object_types: Mapping[str, int] = field(default_factory=dict)
     workloads: tuple[str, ...] = ()
+    housekeeping: tuple[str, ...] = ()
+    unnamed_resources: frozenset[str] = frozenset()
+    asks_each_organization: bool = False
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
 
@@ -187,12 +210,28 @@ class Product:
     @cached_property
     def job_type_words(self) -> Mapping[int, str]:
         """The vendor's number → our word (the first, where a number has two)."""
-        return {number: word for word, number in reversed(tuple(self.job_types.items()))}
+        return {
+            number: word
+            for word in reversed(tuple(self.job_types))
+            for number in self.job_type_numbers(word)
+        }
+
+    @cached_property
+    def object_type_words(self) -> Mapping[int, str]:
+        """The vendor's number of a workload → our word."""
+        return {number: word for word, number in self.object_types.items()}
 
     @property
     def tells_organizations(self) -> bool:
         """Whether jobs can be told apart by organisation."""
-        return bool(self.columns.organization_id or self.filters.organization_id)
+        return bool(
+            self.columns.organization_id or self.filters.organization_id or self.needs_organization
+        )
+
+    @property
+    def needs_organization(self) -> bool:
+        """Whether every list is of one organisation, which must be named."""
+        return "{organization_id}" in self.path
 
     @property
     def tells_locations(self) -> bool:
@@ -200,9 +239,24 @@ class Product:
         return self.filters.location is not None
 
     @property
+    def asks_each_object_type(self) -> bool:
+        """Whether rows do not say their workload, so that each must be asked for by itself."""
+        return self.filters.object_type is not None and self.columns.workload is None
+
+    @property
     def known_workloads(self) -> tuple[str, ...]:
         """The words a caller may use for workloads, whether asked for or read from rows."""
         return tuple(self.object_types) or self.workloads
+
+    def job_type_numbers(self, word: str) -> tuple[int, ...]:
+        """Return the vendor's numbers for our *word*."""
+        numbers = self.job_types[word]
+        return numbers if isinstance(numbers, tuple) else (numbers,)
+
+    def canonical_job_type(self, word: str) -> str:
+        """Return the word that rows get for the type that a caller calls *word*."""
+        numbers = self.job_type_numbers(word)
+        return self.job_type_words[numbers[0]] if numbers else word
 
     def state_numbers(self, states: frozenset[JobState]) -> list[int]:
         """Return the vendor's numbers that mean one of *states*."""
@@ -214,13 +268,21 @@ class Product:
 
     def read_job_type(self, value: object) -> str:
         """Return our word for a row's job type; an undocumented number is kept as text."""
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return self.job_type_words.get(value, str(value))
-        if isinstance(value, str):
-            return to_word(value)
-        raise ValueError(f"{value!r} is not a job type")
+        return _read_word(value, self.job_type_words, "job type")
+
+    def read_workload(self, value: object) -> str:
+        """Return our word for a row's workload; an undocumented number is kept as text."""
+        return _read_word(value, self.object_type_words, "workload")
+
+
+def _read_word(value: object, words: Mapping[int, str], what: str) -> str:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return words.get(value, str(value))
+    if isinstance(value, str):
+        return to_word(value)
+    raise ValueError(f"{quoted(value)} is not a {what}")
 
 
 _PRODUCTS: dict[str, Product] = {}

@@ -45,7 +45,7 @@ class Question:
     location: str | None = None
 
     def parameters(self, now: datetime) -> list[tuple[str, str]]:
-        """Return the query parameters, without those of paging. *now* fixes the window's end."""
+        """Return the parameters, without those of paging. *now* fixes the window's end."""
         filters = self.product.filters
         sent = dict(filters.always)
         latest = now + CLOCK_SKEW
@@ -55,14 +55,15 @@ class Question:
         after = self.started_after
         if after is None and filters.window_required:
             after = _BEGINNING
-        if after is not None:
+        if after is not None and filters.started_after and filters.started_before:
             # A whole second wider: servers may round, and may or may not include the end.
             sent[filters.started_after] = filters.write_time(shift(after, -_SECOND))
             sent[filters.started_before] = filters.write_time(shift(max(before, after), _SECOND))
-        if self.job_type is not None:
-            sent[filters.job_type] = str(self.product.job_types[self.job_type])
+        if filters.job_type and self.is_asked_by_type:
+            (number,) = self.product.job_type_numbers(self.job_type or "")
+            sent[filters.job_type] = str(number)
         numbers = self.product.state_numbers(self.states) if self.states else []
-        if len(numbers) == 1 and len(self.states or ()) == 1:
+        if filters.state and len(numbers) == 1 and len(self.states or ()) == 1:
             sent[filters.state] = str(numbers[0])
         if self.object_type is not None and filters.object_type:
             sent[filters.object_type] = str(self.product.object_types[self.object_type])
@@ -71,6 +72,16 @@ class Question:
         if self.location is not None and filters.location:
             sent[filters.location] = self.location
         return list(sent.items())
+
+    @property
+    def is_asked_by_type(self) -> bool:
+        """Tell whether the server is asked for the job type, so that each of its rows is of it."""
+        known = self.product
+        return (
+            self.job_type is not None
+            and known.filters.job_type is not None
+            and len(known.job_type_numbers(self.job_type)) == 1
+        )
 
     def admits(self, job: BackupJob) -> bool:
         """Tell whether *job* is one that was asked for, whatever the server thought."""
@@ -121,6 +132,8 @@ def build_questions(
         raise AvePointConfigError(
             f"started_before ({before.isoformat()}) is not later than started_after ({after.isoformat()})."
         )
+    if known.needs_organization and base.organization_id is None:
+        raise AvePointConfigError(f"organization_id: {known.label} lists one customer at a time; name it.")
     object_types = parse_words("object_type", object_type, known.known_workloads, known)
     return [
         replace(base, job_type=kind, object_type=workload)
@@ -205,7 +218,7 @@ def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
     if words is None:
         raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
     # Two words may stand for one number: ask once, by the word that rows get.
-    return tuple(dict.fromkeys(product.job_type_words[product.job_types[word]] for word in words))
+    return tuple(dict.fromkeys(map(product.canonical_job_type, words)))
 
 
 def parse_states(value: object) -> frozenset[JobState] | None:

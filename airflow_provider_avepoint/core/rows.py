@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from datetime import timedelta
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -16,7 +18,6 @@ from airflow_provider_avepoint.core.fields import (
     normalize_label,
     parse_integer,
     parse_time,
-    to_word,
 )
 from airflow_provider_avepoint.core.model import (
     NO_COUNTS,
@@ -25,7 +26,7 @@ from airflow_provider_avepoint.core.model import (
     JobError,
     JobState,
 )
-from airflow_provider_avepoint.core.product import CountKeys, ErrorKeys, Key, Product, State
+from airflow_provider_avepoint.core.product import Columns, CountKeys, ErrorKeys, Key, Product, State
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 log = logging.getLogger(__name__)
@@ -39,17 +40,20 @@ _UNDOCUMENTED: set[tuple[str, object]] = set()
 class RowReader:
     """Reads the rows of one product.
 
-    Which key holds which column is looked up once for each set of keys that rows show, not once a row.
+    Which key holds which column is looked up once for each set of keys that rows show, and what the vendor's
+    few words mean once for each word: a listing has a million rows.
     """
 
     def __init__(self, product: Product) -> None:
         self.product = product
-        self._layouts: dict[tuple[str, ...], dict[Key, str | None]] = {}
+        self._layouts: dict[tuple[str, ...], Columns] = {}
+        self._job_type = _remember(product.read_job_type)
+        self._workload = _remember(product.read_workload)
+        self._state = _remember(partial(_find_state, product))
 
     def read(
         self,
         row: object,
-        *,
         job_type: str | None = None,
         workload: str | None = None,
         organization_id: str | None = None,
@@ -62,83 +66,94 @@ class RowReader:
         product, columns = self.product, self.product.columns
         if not isinstance(row, dict):
             raise AvePointPayloadError(f"{product.label} listed a job that is no JSON object.")
-        value = self._cells(row)
-        job_id = value(columns.job_id)
+        names = self._find_names(row)
+        value = row.get
+        job_id = value(names.job_id)
         if is_absent(job_id) or not isinstance(job_id, (str, int)):
             raise AvePointPayloadError(f"{product.label} listed a job without {columns.job_id}.")
         job_id = str(job_id)
-        shown = one_line(job_id, 100)
+        if names.state is None:
+            raise AvePointPayloadError(
+                f"{product.label}, job {one_line(job_id, 100)}: the key {columns.state} is missing."
+            )
+        raw_state = value(names.state)
 
-        def parse(parser: Callable[[object], T], key: Key | None, given: Any = ...) -> T:
-            try:
-                return parser(value(key) if given is ... else given)
-            except ValueError as e:
-                raise AvePointPayloadError(f"{product.label}, job {shown}: {key}: {e}.") from None
-
-        started_at = parse(parse_time, columns.started_at)
-        finished_at = parse(parse_time, columns.finished_at)
-        if value(columns.state, _MISSING) is _MISSING:
-            raise AvePointPayloadError(f"{product.label}, job {shown}: the key {columns.state} is missing.")
-        raw_state = value(columns.state)
-        state = self._read_state(raw_state, has_finished=finished_at is not None)
-
+        key: Key | CountKeys | None = None
         duration: timedelta | None = None
-        if started_at is not None and finished_at is not None:
-            duration = finished_at - started_at
-        elif columns.duration is not None and columns.parse_duration is not None:
-            duration = parse(columns.parse_duration, columns.duration)
-
-        counts_row = value
-        if columns.counts_at is not None:
-            nested = value(columns.counts_at)
-            counts_row = self._cells(nested) if isinstance(nested, dict) else _no_cells
-        own_type = value(columns.job_type)
-        own_workload = value(columns.workload)
-        own_organization = value(columns.organization_id)
-        size = parse(parse_integer, columns.size)
+        counts = record_counts = metadata_counts = NO_COUNTS
+        try:
+            key = columns.started_at
+            started_at = parse_time(value(names.started_at))
+            key = columns.finished_at
+            finished_at = parse_time(value(names.finished_at))
+            if started_at is not None and finished_at is not None:
+                duration = finished_at - started_at
+            elif columns.parse_duration is not None:
+                key = columns.duration
+                duration = columns.parse_duration(value(names.duration))
+            key = columns.job_type
+            if not is_absent(own_type := value(names.job_type)):
+                job_type = self._job_type(own_type)
+            key = columns.workload
+            if not is_absent(own_workload := value(names.workload)):
+                workload = self._workload(own_workload)
+                if workload in product.housekeeping:
+                    job_type = workload
+            key = columns.size
+            size_bytes = None if key is None else columns.parse_size(value(names.size))
+            if columns.counts is not None:
+                key, counts = columns.counts, self._read_main_counts(row, names)
+            if columns.record_counts is not None:
+                key, record_counts = columns.record_counts, _read_counts(row, names.record_counts)
+            if columns.metadata_counts is not None:
+                key, metadata_counts = columns.metadata_counts, _read_counts(row, names.metadata_counts)
+        except ValueError as e:
+            named = "" if isinstance(key, CountKeys) else f"{key}: "
+            raise AvePointPayloadError(
+                f"{product.label}, job {one_line(job_id, 100)}: {named}{e}."
+            ) from None
+        own_organization = value(names.organization_id)
         return BackupJob(
             product=product.name,
             job_id=job_id,
-            job_type=job_type if is_absent(own_type) else parse(product.read_job_type, columns.job_type),
-            workload=workload if is_absent(own_workload) else to_word(str(own_workload)),
-            state=state,
+            job_type=job_type,
+            workload=workload,
+            state=self._read_state(raw_state, has_finished=finished_at is not None),
             raw_state=raw_state if isinstance(raw_state, (str, int)) else None,
             started_at=started_at,
             finished_at=finished_at,
             duration=duration,
-            counts=self._read_counts(shown, counts_row, columns.counts),
-            record_counts=self._read_counts(shown, value, columns.record_counts),
-            size_bytes=None if size is None else size * columns.size_unit_bytes,
+            counts=counts,
+            record_counts=record_counts,
+            metadata_counts=metadata_counts,
+            size_bytes=size_bytes,
             organization_id=organization_id if is_absent(own_organization) else str(own_organization),
-            organization_name=_text(value(columns.organization_name)),
+            organization_name=_text(value(names.organization_name)),
             location=location,
-            errors=self._read_errors(shown, row, columns.errors),
+            errors=() if columns.errors is None else self._read_errors(job_id, row, columns.errors),
             raw=MappingProxyType(row),
         )
 
-    def _cells(self, row: dict[str, Any]) -> Callable[..., Any]:
-        """Return a function from one of our keys to what *row* holds there."""
-        names = tuple(row)
-        layout = self._layouts.get(names)
-        if layout is None:
-            # A server that makes up keys as it goes must not fill the memory.
+    def _find_names(self, row: dict[Any, Any]) -> Columns:
+        """Return the columns under the names that this very row has for them."""
+        shown = tuple(row)
+        names = self._layouts.get(shown)
+        if names is None:
             if len(self._layouts) > 1000:
                 self._layouts.clear()
-            layout = self._layouts[names] = {}
+            names = self._layouts[shown] = _resolve(self.product.columns, shown)
+        return names
 
-        def value(key: Key | None, default: Any = None) -> Any:
-            if key is None:
-                return default
-            try:
-                name = layout[key]
-            except KeyError:
-                name = layout[key] = _find_name(names, key)
-            return default if name is None else row[name]
-
-        return value
+    def _read_main_counts(self, row: dict[Any, Any], names: Columns) -> Counts:
+        if names.counts_at is None:
+            return NO_COUNTS if self.product.columns.counts_at else _read_counts(row, names.counts)
+        nested = row[names.counts_at]
+        if not isinstance(nested, dict):
+            return NO_COUNTS
+        return _read_counts(nested, self._find_names(nested).counts)
 
     def _read_state(self, raw: object, *, has_finished: bool) -> JobState:
-        line = _find_state(self.product, raw)
+        line = self._state(raw)
         if line is None:
             _warn_once(self.product, raw)
             return JobState.UNKNOWN
@@ -146,31 +161,13 @@ class RowReader:
             return JobState.RUNNING
         return line.state
 
-    def _read_counts(self, job_id: str, value: Callable[..., Any], keys: CountKeys | None) -> Counts:
-        if keys is None:
-            return NO_COUNTS
-
-        def read(key: Key | None) -> int | None:
-            try:
-                return parse_integer(value(key))
-            except ValueError as e:
-                raise AvePointPayloadError(f"{self.product.label}, job {job_id}: {key}: {e}.") from None
-
-        return Counts(
-            total=read(keys.total),
-            successful=read(keys.successful),
-            failed=read(keys.failed),
-            skipped=read(keys.skipped),
-            warning=read(keys.warning),
-        )
-
-    def _read_errors(self, job_id: str, row: Row, keys: ErrorKeys | None) -> tuple[JobError, ...]:
-        listed = None if keys is None else get_key(row, keys.at)
-        if keys is None or not listed:
+    def _read_errors(self, job_id: str, row: Row, keys: ErrorKeys) -> tuple[JobError, ...]:
+        listed = get_key(row, keys.at)
+        if not listed:
             return ()
         if not isinstance(listed, list) or not all(isinstance(error, dict) for error in listed):
             raise AvePointPayloadError(
-                f"{self.product.label}, job {job_id}: {keys.at} is not a list of objects."
+                f"{self.product.label}, job {one_line(job_id, 100)}: {keys.at} is not a list of objects."
             )
         try:
             return tuple(
@@ -183,7 +180,9 @@ class RowReader:
                 for error in listed
             )
         except ValueError as e:
-            raise AvePointPayloadError(f"{self.product.label}, job {job_id}: {keys.at}: {e}.") from None
+            raise AvePointPayloadError(
+                f"{self.product.label}, job {one_line(job_id, 100)}: {keys.at}: {e}."
+            ) from None
 
 
 def read_license(product: Product, document: object) -> dict[str, Any]:
@@ -214,6 +213,53 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
         "purchased_storage_gb": read(parse_integer, "purchasedStorageSize"),
         "protected_gb": read(parse_integer, "protectedSize"),
     }
+
+
+def _remember(read: Callable[[Any], T]) -> Callable[[object], T]:
+    """Return *read* with a memory for the few values that rows repeat."""
+    # Bounded: a server may make up words as it goes. Typed: True is no 1.
+    remembered = lru_cache(maxsize=256, typed=True)(read)
+
+    def look_up(value: object) -> T:
+        return remembered(value) if isinstance(value, (str, int)) else read(value)
+
+    return look_up
+
+
+def _resolve(declared: T, shown: tuple[str, ...]) -> T:
+    """Return *declared* (columns, or the keys of counts) with each key as the row spells it, else None."""
+    resolved: dict[str, Any] = {}
+    for each in fields(declared):  # type: ignore[arg-type]  # both are dataclasses
+        value = getattr(declared, each.name)
+        if isinstance(value, CountKeys):
+            resolved[each.name] = _resolve(value, shown)
+        elif isinstance(value, (str, tuple)):
+            resolved[each.name] = _find_name(shown, value)
+    return replace(declared, **resolved)  # type: ignore[type-var]
+
+
+def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
+    """Return one level of counts.
+
+    :raises ValueError: a count is none; the message says which.
+    """
+    assert names is not None  # noqa: S101  # as declared
+    value = row.get
+    try:
+        return Counts(
+            total=parse_integer(value(names.total)),
+            successful=parse_integer(value(names.successful)),
+            failed=parse_integer(value(names.failed)),
+            skipped=parse_integer(value(names.skipped)),
+            warning=parse_integer(value(names.warning)),
+        )
+    except ValueError:
+        for each in fields(names):
+            try:
+                parse_integer(value(name := getattr(names, each.name)))
+            except ValueError as e:
+                raise ValueError(f"{name}: {e}") from None
+        raise
 
 
 def _find_name(names: Iterable[str], key: Key) -> str | None:
@@ -259,9 +305,3 @@ def _flag(value: object) -> bool | None:
 def _text(value: object) -> str | None:
     return None if is_absent(value) else str(value)
 
-
-def _no_cells(_key: Key | None, default: Any = None) -> Any:
-    return default
-
-
-_MISSING = object()

@@ -178,9 +178,11 @@ def _sort_into_scopes(
 ) -> dict[Scope, list[BackupJob]]:
     """Return the jobs that count, by scope: those a list leaves out are left out."""
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    # Asked for all object types together, Microsoft 365 repeats the jobs that one of them claims.
+    # Asked for all object types together, a server repeats the jobs that one of them claims.
     claimed = (
-        {_identity(job) for job in counted if job.workload is not None} if product.object_types else set()
+        {_identity(job) for job in counted if job.workload is not None}
+        if product.asks_each_object_type
+        else set()
     )
     organizations = {fold_id(each): each for each in policy.organization_ids or ()}
     scopes: dict[Scope, dict[tuple[str | None, ...], BackupJob]] = defaultdict(dict)
@@ -190,7 +192,7 @@ def _sort_into_scopes(
     spelled |= organizations
     for job in counted:
         workload = job.workload
-        if workload is None and product.object_types:
+        if workload is None and product.asks_each_object_type:
             if _identity(job) in claimed:
                 continue
             workload = OTHER
@@ -312,7 +314,11 @@ def _decide(
 
 def _rule(policy: Policy, scope: Scope) -> str:
     """Return which backups of *scope* must be good: ``newest``, ``any`` or ``all``."""
-    return policy.decide_by or ("newest" if scope.organization_id is not None else "all")
+    is_named = (
+        scope.organization_id is not None
+        and scope.workload not in get_product(policy.product).unnamed_resources
+    )
+    return policy.decide_by or ("newest" if is_named else "all")
 
 
 def _grade(job: BackupJob, policy: Policy) -> JobState:
@@ -320,7 +326,7 @@ def _grade(job: BackupJob, policy: Policy) -> JobState:
 
     State and counts are both read and the worse holds; a partial one within the policy's limits is a success.
     """
-    levels = [level for level in (job.counts, job.record_counts) if level != Counts()]
+    levels = [level for level in job.levels if level != Counts()]
     if job.state is JobState.FAILED:
         return JobState.FAILED
     is_partial = job.state is JobState.PARTIAL or any(level.failed for level in levels)
@@ -370,7 +376,7 @@ def _is_ahead(job: BackupJob, now: datetime) -> bool:
 
 def _outcome(job: BackupJob, policy: Policy) -> tuple[bool, tuple[datetime, int, int], int]:
     """Order what one job was seen as: ended last, and of two ends the worse."""
-    failed = max(job.counts.failed or 0, job.record_counts.failed or 0)
+    failed = max(level.failed or 0 for level in job.levels)
     return (job.state.is_terminal, _newness(job, policy), failed)
 
 

@@ -57,7 +57,7 @@ DYNAMICS365 = Product(
         always={"type": "0"},
     ),
     paging=Paging(index="pageIndex", size="pageSize"),
-    envelope=Envelope(rows=("jobs",), link=("nextLink",), total=(("totalCount",),)),
+    envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),
     # 0, 1, 5 and 6 are not listed; skipped, stopped or waiting jobs may well have them.
     states=(
         State(2, ("In progress",), JobState.RUNNING),

@@ -95,7 +95,7 @@ M365 = Product(
     paging=Paging(index="pageIndex", size="pageSize"),
     # The table says totalNumber, the sample totalCount.
     envelope=Envelope(
-        rows=("data",),
+        rows=(("data",),),
         link=("metadata", "nextLink"),
         total=(("metadata", "totalNumber"), ("metadata", "totalCount")),
     ),

@@ -60,7 +60,7 @@ M365_LEGACY = Product(
         always={"StartTime": "0", "FinishTime": "0", "JobType": "0", "ObjectType": "0", "JobState": "0"},
     ),
     paging=Paging(index="PageIndex", size="PageSize"),
-    envelope=Envelope(rows=("Jobs",), link=("NextLink",), total=(("TotalCount",),)),
+    envelope=Envelope(rows=(("Jobs",),), link=("NextLink",), total=(("TotalCount",),)),
     states=STATES,
     job_types=JOB_TYPES,
     object_types=OBJECT_TYPES,

@@ -47,6 +47,7 @@ def test_a_job_as_json() -> None:
         "duration": 60.5,
         "counts": {"total": 2, "successful": 1, "failed": 1, "skipped": None, "warning": None},
         "record_counts": {"total": 5, "successful": 5, "failed": 0, "skipped": 0, "warning": 1},
+            "metadata_counts": dict.fromkeys(("total", "successful", "failed", "skipped", "warning")),
         "size_bytes": 1024,
         "organization_id": "o1",
         "organization_name": "Org",

@@ -1,0 +1,43 @@
+"""Scan jobs of AvePoint Online Services: https://learn.avepoint.com/docs/services-and-features/aos/jobs.html.
+
+A scan finds what is new, and only what was found is backed up: a scan that fails is a gap that no backup shows.
+So ``backup`` means the scan here. The API filters by nothing, not even by time: jobs are listed newest start
+first, and the listing stops at the first page that ends before the window. A job that does not say when it
+started may stand after that.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import Columns, Envelope, Filters, Paging, Product, State
+
+AOS_SCAN = Product(
+    name="aos_scan",
+    label="AvePoint Online Services scans",
+    documentation_url="https://learn.avepoint.com/docs/services-and-features/aos/jobs.html",
+    permission="autodiscovery.readwrite.all",
+    path="/aos/jobs",
+    columns=Columns(
+        job_id="id",
+        state="state",
+        started_at="startTime",
+        finished_at="finishTime",
+        job_type="type",
+        workload="category",
+    ),
+    filters=Filters(always={"orderby": "startTime", "sortorder": "1"}),
+    paging=Paging(index="skip", is_offset=True, size="top", newest_first=True),
+    envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),
+    states=(
+        State(1, ("Running",), JobState.RUNNING),
+        State(2, ("Finished",), JobState.SUCCESS),
+        State(3, ("Failed",), JobState.FAILED),
+        State(4, ("Finished with exception",), JobState.PARTIAL),
+        State(5, ("Skipped",), JobState.SKIPPED),
+        State(10, ("Stopped",), JobState.STOPPED),
+    ),
+    # Of Microsoft 365 and Power Platform, and of Google Workspace.
+    job_types={"backup": (0, 10), "scan": (0, 10), "batch_import": 11},
+    # The numbers are not a filter: rows carry them.
+    object_types={"m365": 0, "power_platform": 1, "active_directory": 2, "google": 3},
+)

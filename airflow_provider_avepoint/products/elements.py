@@ -1,0 +1,130 @@
+"""AvePoint Elements, the platform for partners: "Get customer jobs".
+
+AvePoint/cloud-api, docs/elements/general/job/get-customer-jobs.md. A list is of one customer, who is the
+organisation here and must be named, and of all that Elements manages for him: the module says what of it. There
+is no filter by time or state, no order and no next link, and a page has at most 100 jobs: every listing reads the
+customer's whole history. Elements has a host of its own, so it needs a connection of its own.
+
+Rows do not tell backups from restores: a job type is a service. The modules Archiver and Retention are no backup.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.fields import parse_size, parse_units_span
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import (
+    Columns,
+    CountKeys,
+    Envelope,
+    Filters,
+    Paging,
+    Product,
+    State,
+)
+
+_IAAS_MODULES = {
+    "cloud_backup_for_azure": 355,
+    "azure_virtual_machine": 356,
+    "disk": 357,
+    "microsoft_entra_id": 358,
+    "storage": 359,
+    "admin_portal_settings": 360,
+    "amazon_ec2": 361,
+    "native_azure_sql_backup_monitoring": 362,
+    "dev_ops": 363,
+    "microsoft_entra_id_b2c": 364,
+    "azure_sql_backup": 365,
+    "google_virtual_machine_instance": 366,
+    "azure_vmware_solution": 367,
+    "microsoft_sql_server_in_azure_vm": 368,
+    "google_cloud_storage": 369,
+    "cosmos_db": 370,
+    "azure_postgresql": 371,
+}
+
+ELEMENTS = Product(
+    name="elements",
+    label="AvePoint Elements",
+    documentation_url="https://learn.avepoint.com/docs/elements/general/job/get-customer-jobs.html",
+    permission="elements.jobs.read.all",
+    path="/partner/external/v3/general/customers/{organization_id}/avpt-products/jobs/batch",
+    method="POST",
+    columns=Columns(
+        job_id="jobId",
+        state="status",
+        started_at="startTime",
+        finished_at="endTime",
+        job_type="jobType",
+        workload="jobModule",
+        duration="jobDuration",
+        parse_duration=parse_units_span,
+        counts=CountKeys(
+            total="totalCount",
+            successful="successfulCount",
+            failed="failedCount",
+            skipped="skippedCount",
+            warning="warningCount",
+        ),
+        size="backupSize",
+        parse_size=parse_size,
+    ),
+    filters=Filters(job_type="jobType", object_type="jobModule"),
+    paging=Paging(index="pageIndex", size="pageSize", sizes=(100, 50, 10)),
+    envelope=Envelope(rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)),
+    # The vendor's own sample has status 3 where no object failed, and had "Successful" there before.
+    states=(
+        State(0, ("None",), JobState.UNKNOWN),
+        State(1, ("Running",), JobState.RUNNING),
+        State(2, ("Finished", "Successful"), JobState.SUCCESS),
+        State(3, ("Failed",), JobState.FAILED),
+        State(4, ("Finished with exception",), JobState.PARTIAL),
+        State(5, ("Skipped",), JobState.SKIPPED),
+        State(6, ("Pending",), JobState.WAITING),
+        State(7, ("Failed to start",), JobState.FAILED),
+        State(8, ("Canceled",), JobState.STOPPED),
+        State(9, ("Rejected",), JobState.FAILED),
+        State(10, ("Stopped",), JobState.STOPPED),
+        State(11, ("Not scanned",), JobState.SKIPPED),
+        State(12, ("Disabled",), JobState.SKIPPED),
+        State(13, ("Not started",), JobState.WAITING),
+        State(14, ("Waiting for configuration",), JobState.WAITING),
+    ),
+    job_types={
+        # Microsoft 365, Google Workspace, IaaS + PaaS, Salesforce, Dynamics 365.
+        "backup": (7, 11, 12, 15, 16),
+        # Of Microsoft 365 and Google Workspace.
+        "scan": (0, 10),
+        "archiver": (),
+        "retention": (),
+    },
+    housekeeping=("archiver", "retention"),
+    object_types={
+        "archiver": 8,
+        "retention": 10,
+        "sharepoint_online": 302,
+        "exchange_online": 303,
+        "microsoft_365_groups": 304,
+        "onedrive": 305,
+        "project_online": 306,
+        "exchange_online_public_folder": 307,
+        "microsoft_teams": 308,
+        "teams_chat": 309,
+        "power_bi": 310,
+        "power_automate": 311,
+        "power_apps": 312,
+        "viva_engage": 402,
+        **_IAAS_MODULES,
+        "dynamics_365": 401,
+        "customer_engagement": 550,
+        "unified_operations": 551,
+        "gmail": 501,
+        "calendar": 502,
+        "contacts": 503,
+        "drive": 504,
+        "shared_drives": 505,
+        "google_classroom": 506,
+        "chat": 507,
+        "google_directory": 508,
+    },
+    unnamed_resources=frozenset(_IAAS_MODULES),
+)

@@ -1,0 +1,60 @@
+"""Cloud Backup for Google Workspace: https://learn.avepoint.com/docs/services-and-features/google/google.html.
+
+Rows have neither counts nor a duration nor an organisation, and a job that failed has a progress of 100 like any
+that ended. Jobs of ReCenter are not listed: the API shows those of one data source, by default Admin's.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import Columns, Envelope, Filters, Paging, Product, State
+
+GOOGLE_WORKSPACE = Product(
+    name="google_workspace",
+    label="Cloud Backup for Google Workspace",
+    documentation_url="https://learn.avepoint.com/docs/services-and-features/google/google.html",
+    permission="gsuite.graph.read.all",
+    path="/backup/google/admin/jobs",
+    columns=Columns(
+        job_id="jobId",
+        state="status",
+        started_at="startTime",
+        finished_at="finishTime",
+        job_type="jobType",
+        workload="appType",
+    ),
+    filters=Filters(
+        started_after="startTime",
+        started_before="finishTime",
+        job_type="jobType",
+        # The table's name. The sample asks by "status", and its answer shows that nothing heeds it.
+        state="jobStatus",
+        object_type="appType",
+    ),
+    # The page does not name the parameter that takes the token; the swagger that it came from does.
+    paging=Paging(index="pageIndex", size="pageSize", token="NextLink"),  # noqa: S106  # a parameter's name
+    # An older form of the page calls the rows Value.
+    envelope=Envelope(rows=(("jobs",), ("Value",)), link=("nextLink",), total=(("totalCount",),)),
+    # 0 is a state here, not "all".
+    states=(
+        State(0, ("In progress",), JobState.RUNNING),
+        State(2, ("Finished",), JobState.SUCCESS),
+        State(3, ("Failed",), JobState.FAILED),
+        State(7, ("Finished with exception",), JobState.PARTIAL),
+    ),
+    job_types={"backup": 1, "restore": 2, "export": 3, "delete": 4, "retention": 5, "report": 6},
+    object_types={
+        "gmail": 1,
+        "drive": 2,
+        "calendar": 4,
+        "contacts": 8,
+        "shared_drives": 64,
+        "classroom": 128,
+        "users": 256,
+        "groups": 512,
+        "chat": 4096,
+        "vault_gmail": 8192,
+        "vault_drive": 16384,
+        "vault_shared_drives": 32768,
+    },
+)

@@ -1,0 +1,101 @@
+"""Cloud Backup for Salesforce: "Retrieve Job Information" of December 2025.
+
+Scheduled, on-demand and continuous backups are job types of their own, and so is that of the audit log: only the
+first is a ``backup``; the others count for who names them. The table gives rows an organisation, the sample does
+not: name the organisations, and each is asked for by itself.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.fields import parse_kilobytes
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import (
+    Columns,
+    CountKeys,
+    Envelope,
+    Filters,
+    Paging,
+    Product,
+    State,
+)
+
+SALESFORCE = Product(
+    name="salesforce",
+    label="Cloud Backup for Salesforce",
+    documentation_url="https://learn.avepoint.com/docs/services-and-features/salesforcebackup/jobs.html",
+    # Missing from the vendor's table of permissions.
+    permission="salesforce.public.read.all",
+    path="/backup/sfbapi/jobs",
+    columns=Columns(
+        job_id="jobId",
+        # The table says status, the sample state.
+        state=("status", "state"),
+        started_at="startTime",
+        finished_at="finishTime",
+        job_type="type",
+        counts=CountKeys(
+            total="totalObjects",
+            successful="successfulObjects",
+            failed="failedObjects",
+            skipped="skippedObjects",
+        ),
+        record_counts=CountKeys(
+            total="totalRecords",
+            successful="successfulRecords",
+            failed="failedRecords",
+            skipped="skippedRecords",
+        ),
+        metadata_counts=CountKeys(
+            total="totalMetadata", successful="successfulMetadata", failed="failedMetadata"
+        ),
+        size="dataSize",
+        parse_size=parse_kilobytes,
+        organization_id="organizationId",
+    ),
+    filters=Filters(
+        started_after="startTime",
+        started_before="finishTime",
+        window_required=True,
+        job_type="type",
+        state="status",
+        organization_id="organizationId",
+    ),
+    paging=Paging(index="pageIndex", size="pageSize"),
+    # Unlike Microsoft 365's, the link stands beside the rows.
+    envelope=Envelope(rows=(("data", "jobs"),), link=("data", "nextLink"), total=(("data", "totalCount"),)),
+    states=(
+        State(1, ("In progress",), JobState.RUNNING),
+        State(2, ("Finished",), JobState.SUCCESS),
+        State(3, ("Finished with exception",), JobState.PARTIAL),
+        State(4, ("Failed",), JobState.FAILED),
+        State(5, ("Paused",), JobState.WAITING),
+        State(6, ("Stopped",), JobState.STOPPED),
+        State(7, ("Skipped",), JobState.SKIPPED),
+    ),
+    backup_types=("backup", "on_demand_backup", "continuous_data_protection", "audit_log_backup"),
+    job_types={
+        "backup": 1,
+        "on_demand_backup": 2,
+        "restore": 3,
+        "pre_restore": 4,
+        "compare": 5,
+        "archive": 6,
+        "simulation": 7,
+        "inactive_data_analysis": 8,
+        "retention": 9,
+        "discovery": 10,
+        "backup_export": 11,
+        "on_demand_export": 12,
+        "auto_export": 13,
+        "data_cleanup": 14,
+        "sandbox_seeding": 15,
+        "generate_recovery_point": 16,
+        "continuous_data_protection": 17,
+        "data_service": 18,
+        "on_demand_data_service": 19,
+        "audit_log_backup": 20,
+        "audit_log_export": 21,
+        "audit_log_auto_export": 22,
+    },
+    asks_each_organization=True,
+)
