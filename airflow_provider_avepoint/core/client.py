@@ -24,14 +24,11 @@ from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
 from airflow_provider_avepoint.core.product import Product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
 from airflow_provider_avepoint.core.rows import RowReader, read_license
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wire import Flow, Request
-
-#: How far back a job is searched for unless the caller says.
-SEARCH_SPAN = timedelta(days=30)
 
 
 @dataclass(slots=True)
@@ -60,7 +57,9 @@ class Client:
         :raises AvePointAuthError: a fresh token is refused too.
         :raises AvePointPermissionError: the app registration lacks *permission*.
         """
-        return self._send(Request(method="GET", url=self.settings.base_url + path, query=tuple(query)), permission)
+        return self._send(
+            Request(method="GET", url=self.settings.base_url + path, query=tuple(query)), permission
+        )
 
     def ask(self, question: Question, now: datetime, paging: Pairs) -> Flow[Any]:
         """Return the JSON of one page of the answer to *question*."""

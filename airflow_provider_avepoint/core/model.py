@@ -120,8 +120,8 @@ class BackupJob(_Value):
     """One job of one product.
 
     :param job_type: the job type in our words; for a product whose rows carry none, the one asked for.
-    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says: the
-        Dynamics or Elements module, Google app, AOS category.
+    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says:
+        the Dynamics or Elements module, Google app, AOS category.
     :param raw_state: the state as the vendor wrote it.
     :param duration: finish minus start; the vendor's own figure only where one of them is missing.
     :param counts: objects, or Dynamics entities.

@@ -211,9 +211,7 @@ class Product:
     def job_type_words(self) -> Mapping[int, str]:
         """The vendor's number → our word (the first, where a number has two)."""
         return {
-            number: word
-            for word in reversed(tuple(self.job_types))
-            for number in self.job_type_numbers(word)
+            number: word for word in reversed(tuple(self.job_types)) for number in self.job_type_numbers(word)
         }
 
     @cached_property
@@ -224,9 +222,7 @@ class Product:
     @property
     def tells_organizations(self) -> bool:
         """Whether jobs can be told apart by organisation."""
-        return bool(
-            self.columns.organization_id or self.filters.organization_id or self.needs_organization
-        )
+        return bool(self.columns.organization_id or self.filters.organization_id or self.needs_organization)
 
     @property
     def needs_organization(self) -> bool:

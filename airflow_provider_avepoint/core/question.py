@@ -14,6 +14,8 @@ from airflow_provider_avepoint.core.product import Product, get_product
 #: Every job type, whatever the rows say.
 ALL = "all"
 
+#: How far back a job is searched for unless the caller says.
+SEARCH_SPAN = timedelta(days=30)
 # No document says whether the server's window is about a job's start, its finish or both, so the end is
 # asked for later than wanted by the longest that a job may run, and the rows are filtered here.
 _LONGEST_JOB = timedelta(days=30)
@@ -33,6 +35,7 @@ class Question:
     :param states: the states wanted; None for all.
     :param started_after: inclusive.
     :param started_before: exclusive.
+    :param job_id: the one job that is looked for in the listing.
     """
 
     product: Product
@@ -43,6 +46,7 @@ class Question:
     object_type: str | None = None
     organization_id: str | None = None
     location: str | None = None
+    job_id: str | None = None
 
     def parameters(self, now: datetime) -> list[tuple[str, str]]:
         """Return the parameters, without those of paging. *now* fixes the window's end."""

@@ -109,9 +109,7 @@ class RowReader:
                 key, metadata_counts = columns.metadata_counts, _read_counts(row, names.metadata_counts)
         except ValueError as e:
             named = "" if isinstance(key, CountKeys) else f"{key}: "
-            raise AvePointPayloadError(
-                f"{product.label}, job {one_line(job_id, 100)}: {named}{e}."
-            ) from None
+            raise AvePointPayloadError(f"{product.label}, job {one_line(job_id, 100)}: {named}{e}.") from None
         own_organization = value(names.organization_id)
         return BackupJob(
             product=product.name,
@@ -304,4 +302,3 @@ def _flag(value: object) -> bool | None:
 
 def _text(value: object) -> str | None:
     return None if is_absent(value) else str(value)
-

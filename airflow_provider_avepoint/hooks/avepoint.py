@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -279,9 +280,10 @@ class AvePointAsyncHook(BaseHook):
         if self._client is None:
             with _for_airflow():
                 connection = await _find_connection(self.avepoint_conn_id)
-                settings = _read_settings(connection, await get_async_extra_dejson(connection))
-                self._client = _build_client(settings)
-                self._transport = AiohttpTransport(settings, _amask)
+                extra = await get_async_extra_dejson(connection)
+                # In a thread: files are read and keys are derived, which would hold up every other trigger.
+                self._client = await asyncio.to_thread(_open_client, connection, extra)
+                self._transport = AiohttpTransport(self._client.settings, _amask)
         return self._client
 
     async def aiter_jobs(
@@ -412,6 +414,10 @@ def _read_settings(connection: Connection, extra: Mapping[str, Any]) -> Settings
 
 def _build_client(settings: Settings) -> Client:
     return Client.build(settings, build_credential(settings))
+
+
+def _open_client(connection: Connection, extra: Mapping[str, Any]) -> Client:
+    return _build_client(_read_settings(connection, extra))
 
 
 async def _find_connection(conn_id: str) -> Connection:

@@ -1,9 +1,9 @@
 """Scan jobs of AvePoint Online Services: https://learn.avepoint.com/docs/services-and-features/aos/jobs.html.
 
-A scan finds what is new, and only what was found is backed up: a scan that fails is a gap that no backup shows.
-So ``backup`` means the scan here. The API filters by nothing, not even by time: jobs are listed newest start
-first, and the listing stops at the first page that ends before the window. A job that does not say when it
-started may stand after that.
+A scan finds what is new, and only what was found is backed up: a scan that fails is a gap that no backup
+shows. So ``backup`` means the scan here. The API filters by nothing, not even by time: jobs are listed newest
+start first, and the listing stops at the first page that ends before the window. A job that does not say when
+it started may stand after that.
 """
 
 from __future__ import annotations

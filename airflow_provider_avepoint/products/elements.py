@@ -1,11 +1,12 @@
 """AvePoint Elements, the platform for partners: "Get customer jobs".
 
 AvePoint/cloud-api, docs/elements/general/job/get-customer-jobs.md. A list is of one customer, who is the
-organisation here and must be named, and of all that Elements manages for him: the module says what of it. There
-is no filter by time or state, no order and no next link, and a page has at most 100 jobs: every listing reads the
-customer's whole history. Elements has a host of its own, so it needs a connection of its own.
+organisation here and must be named, and of all that Elements manages for them: the module says what of it.
+There is no filter by time or state, no order and no next link, and a page has at most 100 jobs: every listing
+reads the customer's whole history. Elements has a host of its own, so it needs a connection of its own.
 
-Rows do not tell backups from restores: a job type is a service. The modules Archiver and Retention are no backup.
+Rows do not tell backups from restores: a job type is a service. The modules Archiver and Retention are no
+backup.
 """
 
 from __future__ import annotations

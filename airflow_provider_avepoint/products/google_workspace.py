@@ -1,7 +1,7 @@
 """Cloud Backup for Google Workspace: https://learn.avepoint.com/docs/services-and-features/google/google.html.
 
-Rows have neither counts nor a duration nor an organisation, and a job that failed has a progress of 100 like any
-that ended. Jobs of ReCenter are not listed: the API shows those of one data source, by default Admin's.
+Rows have neither counts nor a duration nor an organisation, and a job that failed has a progress of 100 like
+any that ended. Jobs of ReCenter are not listed: the API shows those of one data source, by default Admin's.
 """
 
 from __future__ import annotations

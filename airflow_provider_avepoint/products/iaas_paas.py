@@ -2,7 +2,8 @@
 
 Each service has a number of its own for its backups, and none stands for all of them: backups are asked for
 without a job type and picked out here. There is no filter for the state either. Rows have neither service nor
-machine: the service is the one asked for, so a gate asks for each, and every backup in its window must be good.
+machine: the service is the one asked for, so a gate asks for each, and every backup in its window must be
+good.
 """
 
 from __future__ import annotations

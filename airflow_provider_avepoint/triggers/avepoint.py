@@ -6,24 +6,23 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
+from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.sharing import Answers, ask_for_job
 from airflow_provider_avepoint.core.waiting import Event, Watch
-
-if TYPE_CHECKING:
-    from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
-
-
-# Whatever a sensor was told: an interval of 0 must not turn into a loop without a pause.
-_LEAST_INTERVAL = 1.0
+from airflow_provider_avepoint.triggers.poll import join
 
 
 class _WaitTrigger(BaseTrigger):
-    """Look again and again until the wait ends; one event, then done.
+    """Wait, and look whenever the shared poll does, until the wait ends; one event, then done.
 
     Arguments are JSON values and hold the connection's id, never a secret. Times are absolute, so that a
     restarted triggerer goes on where the other stopped.
@@ -65,9 +64,18 @@ class _WaitTrigger(BaseTrigger):
     def subject(self) -> dict[str, Any]:
         """The arguments that say what is waited for, as JSON values."""
 
+    @property
     @abstractmethod
-    async def look(self, hook: AvePointAsyncHook, watch: Watch) -> Event | None:
-        """Ask once and return the event that ends the wait, if it does."""
+    def polled_product(self) -> str:
+        """The product whose poll this wait shares."""
+
+    @abstractmethod
+    def ask(self, now: datetime, location: str | None) -> list[Question]:
+        """Return what is to be asked at *now*, for a connection with this *location* of its own."""
+
+    @abstractmethod
+    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
+        """Take the answers to *questions*, and return the event that ends the wait, if they do."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments that make this trigger again."""
@@ -88,31 +96,31 @@ class _WaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event that ends the wait."""
-        from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
-
         watch = Watch.resume(self.failed_polls, self.news)
         ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
         await _sleep_until(_parse(self.first_poll_at))
-        async with AvePointAsyncHook(self.avepoint_conn_id) as hook:
-            while True:
-                event = await self._poll(hook, watch)
+        event: Event | None = None
+        async with join(self.avepoint_conn_id, self.polled_product, self.ask, self.poll_interval) as wait:
+            while event is None:
+                event = self._take(await wait.look(ends_at), wait.questions, watch)
                 if event is None and ends_at is not None and datetime.now(UTC) >= ends_at:
                     event = self._end(watch)
-                if event is not None:
-                    yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
-                    return
-                next_poll = datetime.now(UTC) + timedelta(seconds=max(_LEAST_INTERVAL, self.poll_interval))
-                await _sleep_until(next_poll if ends_at is None else min(next_poll, ends_at))
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 
-    async def _poll(self, hook: AvePointAsyncHook, watch: Watch) -> Event | None:
+    def _take(
+        self, answers: Answers | AvePointError | None, questions: list[Question], watch: Watch
+    ) -> Event | None:
+        if answers is None:
+            return None
+        if isinstance(answers, AvePointError):
+            event = watch.note_error(answers)
+            self.log.warning("The poll failed (%s in a row so far): %s", watch.failed_polls, answers)
+            return event
         known = watch.news
-        try:
-            event = await self.look(hook, watch)
-        except AvePointError as e:
-            self.log.warning("The poll failed (%s in a row so far): %s", watch.failed_polls, e)
-            return watch.note_error(e)
+        event = self.note(answers, questions, watch)
         if watch.news != known:
-            self.log.info("%s Next look in %.0f s.", watch.news, self.poll_interval)
+            next_look = datetime.now(UTC) + timedelta(seconds=self.poll_interval)
+            self.log.info("%s Next look about %s UTC.", watch.news, f"{next_look:%H:%M:%S}")
         return event
 
     def _end(self, watch: Watch) -> Event:
@@ -138,9 +146,22 @@ class AvePointBackupTrigger(_WaitTrigger):
         """The policy."""
         return {"policy": self.policy}
 
-    async def look(self, hook: AvePointAsyncHook, watch: Watch) -> Event | None:
+    @cached_property
+    def _policy(self) -> Policy:
+        return Policy(**self.policy)
+
+    @property
+    def polled_product(self) -> str:
+        """The policy's product."""
+        return self._policy.product
+
+    def ask(self, now: datetime, location: str | None) -> list[Question]:
+        """Return the listings that hold what the policy is about."""
+        return self._policy.questions(now, location=location)
+
+    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
         """Judge what the API shows now."""
-        return watch.note_verdict(await hook.ajudge(Policy(**self.policy)))
+        return watch.note_verdict(answers.judge(self._policy, questions))
 
 
 class AvePointJobTrigger(_WaitTrigger):
@@ -169,6 +190,9 @@ class AvePointJobTrigger(_WaitTrigger):
         self.accept_partial = accept_partial
         self.location = location
         self.organization_id = organization_id
+        #: Since when it has been looked for; None before the first look of this trigger.
+        self._begun: datetime | None = None
+        self._job: BackupJob | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -181,15 +205,31 @@ class AvePointJobTrigger(_WaitTrigger):
             "organization_id": self.organization_id,
         }
 
-    async def look(self, hook: AvePointAsyncHook, watch: Watch) -> Event | None:
-        """Ask how the job stands."""
-        try:
-            job = await hook.aget_job(
-                self.product, self.job_id, location=self.location, organization_id=self.organization_id
-            )
-        except AvePointJobNotFound:
+    @property
+    def polled_product(self) -> str:
+        """The job's product."""
+        return self.product
+
+    def ask(self, now: datetime, location: str | None) -> list[Question]:
+        """Return the listing that holds the job: as short as what is known of it allows."""
+        known = get_product(self.product)
+        question = Question(
+            product=known,
+            organization_id=self.organization_id,
+            location=self.location or (location if known.tells_locations else None),
+            job_id=self.job_id,
+        )
+        return [ask_for_job(question, now, begun=self._begun, known=self._job)]
+
+    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
+        """Take how the job stands."""
+        (question,) = questions
+        job = answers.find(question)
+        self._begun = _parse(self.started_at)
+        if job is None:
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
+        self._job = job
         return watch.note_job(job, accept_partial=self.accept_partial)
 
 

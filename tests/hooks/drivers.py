@@ -8,6 +8,15 @@ from typing import Any
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
+from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
+
+
+def required_by(product: str) -> dict[str, Any]:
+    """Return the arguments without which *product* lists nothing: the customer that the simulator has."""
+    if product in PRODUCTS and PRODUCTS[product].needs_organization:
+        return {"organization_id": SIMULATED[product].default_organization[0]}
+    return {}
 
 
 class Worker:
@@ -15,11 +24,11 @@ class Worker:
 
     def list_jobs(self, product: str, conn_id: str = "avepoint_default", **arguments: Any) -> list[BackupJob]:
         with AvePointHook(conn_id) as hook:
-            return list(hook.iter_jobs(product, **arguments))
+            return list(hook.iter_jobs(product, **required_by(product) | arguments))
 
-    def get_job(self, *arguments: Any, **named: Any) -> BackupJob:
+    def get_job(self, product: str, job_id: str, **arguments: Any) -> BackupJob:
         with AvePointHook() as hook:
-            return hook.get_job(*arguments, **named)
+            return hook.get_job(product, job_id, **required_by(product) | arguments)
 
     def get_license(self, *arguments: Any, **named: Any) -> LicenseConsumption:
         with AvePointHook() as hook:
@@ -31,12 +40,13 @@ class Triggerer:
 
     def list_jobs(self, product: str, conn_id: str = "avepoint_default", **arguments: Any) -> list[BackupJob]:
         async def collect(hook: AvePointAsyncHook) -> list[BackupJob]:
-            return [job async for job in hook.aiter_jobs(product, **arguments)]
+            asked = required_by(product) | arguments
+            return [job async for job in hook.aiter_jobs(product, **asked)]
 
         return self._run(collect, conn_id)
 
-    def get_job(self, *arguments: Any, **named: Any) -> BackupJob:
-        return self._run(lambda hook: hook.aget_job(*arguments, **named))
+    def get_job(self, product: str, job_id: str, **arguments: Any) -> BackupJob:
+        return self._run(lambda hook: hook.aget_job(product, job_id, **required_by(product) | arguments))
 
     def get_license(self, *arguments: Any, **named: Any) -> LicenseConsumption:
         return self._run(lambda hook: hook.aget_license_consumption(*arguments, **named))

@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowTaskTimeou
 
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import avepoint as triggers
+from airflow_provider_avepoint.triggers import poll
 
 MAX_PAUSES = 60
 _MOMENTS = ("started_at", "deadline", "execution_deadline", "first_poll_at")
@@ -151,9 +152,9 @@ def wait_by_deferring(make: Make, world: World) -> Any:
 
 def run_trigger(trigger: Any, world: World) -> Any:
     """Hand *trigger* over as Airflow does, as JSON, and return its one event, which is JSON too."""
-    looked, sleeps = world.requests, 0
+    looked, sleeps, skipped = world.requests, 0, 0.0
 
-    async def pause(_seconds: float) -> None:
+    def pause() -> None:
         nonlocal looked, sleeps
         sleeps += 1
         assert sleeps <= MAX_PAUSES + 1, "the trigger sleeps for ever"
@@ -161,11 +162,24 @@ def run_trigger(trigger: Any, world: World) -> Any:
             world.pause()
             looked, sleeps = world.requests, 0
 
+    async def sleep(_seconds: float) -> None:
+        pause()
+
+    async def pause_poll(changed: asyncio.Event, seconds: float) -> None:
+        nonlocal skipped
+        if seconds == float("inf"):  # nobody waits for a look
+            await changed.wait()
+            return
+        pause()
+        skipped += seconds
+
     async def collect() -> list[Any]:
         return [json.loads(json.dumps(event.payload)) async for event in rebuild(trigger, world.passed).run()]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=pause))
+        patch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep))
+        patch.setattr(poll, "pause", pause_poll)
+        patch.setattr(poll.Poll, "now", lambda _poll: time.monotonic() + skipped)
         (event,) = asyncio.run(collect())
     return event
 

@@ -1,0 +1,303 @@
+"""The commands behind ``airflow avepoint``: ask through the hook, print, and leave with a status.
+
+0 is good, 1 a verdict that does not pass, 2 that nobody can tell.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+
+from airflow_provider_avepoint.cli.probe import MAX_REQUESTS, probe_products
+from airflow_provider_avepoint.cli.report import print_report
+from airflow_provider_avepoint.cli.terminal import (
+    WatchedHook,
+    print_json,
+    print_json_list,
+    print_table,
+    progress_bar,
+    say,
+    write_span,
+)
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.fields import parse_units_span
+from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.model import BackupJob, Counts, LicenseConsumption
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.core.verdict import Reason, ScopeVerdict, Verdict
+from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+GOOD, BAD, UNKNOWN = 0, 1, 2
+# What a shell makes of SIGINT and SIGPIPE: 128 and the signal.
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
+#: Rows of a table unless told otherwise.
+TABLE_ROWS = 100
+
+
+def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
+    """Make a function that returns its exit status what Airflow calls for a command."""
+
+    @functools.wraps(run)
+    def command(args: Namespace) -> None:
+        # A connection may be in Airflow's database; `airflow connections test` opens it in this way too.
+        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+        status = UNKNOWN
+        try:
+            status = run(args)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _leave(_INTERRUPTED)
+        except BrokenPipeError:  # such as `… | head`
+            _leave(_PIPE_CLOSED)
+        except (AvePointError, AirflowException) as e:
+            say(one_line(e, 1000))
+        except Exception:  # noqa: BLE001  # Python would end with 1, which says that the backup is bad
+            traceback.print_exc()
+        if status:
+            sys.exit(status)
+
+    return command
+
+
+def _leave(status: int) -> None:
+    """End the process now: threads may still wait for pages that nobody will read."""
+    os._exit(status)
+
+
+@_command
+def jobs(args: Namespace) -> int:
+    """List jobs."""
+    is_table = args.output == "table"
+    if is_table and args.raw:
+        raise AvePointConfigError("raw: a table has no place for the rows as received; add --output json.")
+    limit = TABLE_ROWS if args.limit is None and is_table else args.limit
+    with (
+        progress_bar(f"Jobs of {args.product}", "jobs", output=args.output) as bar,
+        WatchedHook(_conn_id(args), bar) as hook,
+    ):
+        listed = _Limited(
+            hook.iter_jobs(
+                args.product,
+                started_after=args.started_after,
+                started_before=args.started_before,
+                job_type=args.job_type or "backup",
+                state=args.state,
+                object_type=args.object_type,
+                organization_id=args.organization_id,
+                location=args.location,
+            ),
+            limit,
+        )
+        if is_table:
+            rows = [_job_row(job) for job in listed]
+        else:
+            print_json_list(_write_job(job, raw=args.raw) for job in listed)
+    if is_table:
+        if rows:
+            print_table(rows)
+        print(listed.summary)  # noqa: T201  # part of the table
+    elif listed.left_out:
+        say(listed.summary)
+    return GOOD
+
+
+class _Limited:
+    """Yields the first *limit* jobs and counts the others."""
+
+    def __init__(self, jobs: Iterator[BackupJob], limit: int | None) -> None:
+        self._jobs = jobs
+        self._limit = limit
+        self.shown = 0
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[BackupJob]:
+        for job in self._jobs:
+            if self._limit is not None and self.shown >= self._limit:
+                self.left_out += 1
+            else:
+                self.shown += 1
+                yield job
+
+    @property
+    def summary(self) -> str:
+        """How many there are, in a line."""
+        total = self.shown + self.left_out
+        text = f"{total:,} job{'' if total == 1 else 's'}"
+        if not total:
+            return f"{text}. Is the window, the job type or the state too narrow?"
+        return f"{text}, {self.left_out:,} of them not shown: see --limit." if self.left_out else f"{text}."
+
+
+def _job_row(job: BackupJob) -> dict[str, object]:
+    return {
+        "started": job.started_at,
+        "took": None if job.duration is None else write_span(job.duration.total_seconds()),
+        "state": job.state,
+        "type": job.job_type,
+        "workload": job.workload,
+        "organization": job.organization_name or job.organization_id,
+        "location": job.location,
+        "failed": _write_failed(job.counts),
+        "job": job.job_id,
+    }
+
+
+def _write_job(job: BackupJob, *, raw: bool) -> dict[str, Any]:
+    written = job.as_dict()
+    if not raw:
+        del written["raw"]
+    return written
+
+
+def _write_failed(counts: Counts) -> str:
+    if counts.failed is None:
+        return ""
+    return f"{counts.failed:,}" if counts.total is None else f"{counts.failed:,} of {counts.total:,}"
+
+
+@_command
+def check(args: Namespace) -> int:
+    """Judge the backup now."""
+    policy = _build_policy(args)
+    with (
+        progress_bar(f"Backups of {policy.product}", "jobs", output=args.output) as bar,
+        WatchedHook(_conn_id(args), bar) as hook,
+    ):
+        verdict = hook.judge(policy)
+    if args.output == "json":
+        print_json(verdict.as_dict())
+    else:
+        if verdict.scopes:
+            print_table([_scope_row(scope) for scope in verdict.scopes])
+        print(_describe(verdict))  # noqa: T201  # part of the table
+    return GOOD if verdict.passed else BAD
+
+
+def _build_policy(args: Namespace) -> Policy:
+    """Return the policy that the flags give: each is named like the argument that it sets."""
+    names = {each.name for each in fields(Policy)}
+    given = {name: value for name, value in vars(args).items() if name in names and value is not None}
+    for name in ("max_age", "expect_seen_within"):
+        if name in given:
+            given[name] = _parse_span(name, given[name])
+    return Policy(**given)
+
+
+def _parse_span(name: str, text: str) -> timedelta | str | None:
+    """Read a span with units; what may be a number of seconds is left to the policy."""
+    if name == "expect_seen_within" and text == "none":
+        return None
+    try:
+        float(text)
+    except ValueError:
+        pass
+    else:
+        return text
+    try:
+        return parse_units_span(text)
+    except ValueError:
+        raise AvePointConfigError(
+            f"{name}: {text!r} is not a time span; write for example 24h, 2d, 1h30m, or seconds."
+        ) from None
+
+
+def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
+    job = scope.job
+    named = scope.scope.organization_id, scope.scope.workload, scope.scope.location
+    return {
+        "organization": named[0] or ("" if any(named) else "all jobs"),
+        "workload": named[1],
+        "location": named[2],
+        "reason": scope.reason,
+        "started": None if job is None else job.started_at,
+        "age": None if scope.age_seconds is None else write_span(scope.age_seconds),
+        "state": None if job is None else job.state,
+        "failed": None if job is None else _write_failed(job.counts),
+        "open": str(len(scope.open_jobs)) if scope.open_jobs else "",
+        "job": None if job is None else job.job_id,
+    }
+
+
+def _describe(verdict: Verdict) -> str:
+    """Say what the verdict is; which scopes are why stands in the table."""
+    judged = [scope for scope in verdict.scopes if scope.reason is not Reason.EXCLUDED]
+    if verdict.passed or not judged:
+        return verdict.describe()
+    good = sum(scope.passed for scope in judged)
+    return f"{verdict.policy.product}: {verdict.reason}: {good} of {len(judged)} scopes good."
+
+
+@_command
+def license_(args: Namespace) -> int:
+    """Compare what is used with what is bought."""
+    with AvePointHook(_conn_id(args)) as hook:
+        consumption = hook.get_license_consumption(args.product, location=args.location)
+    findings = audit(consumption, args.near_limit)
+    if args.output == "json":
+        print_json(
+            {
+                "passed": not findings,
+                "reasons": list(findings),
+                "consumption": consumption.as_dict(),
+                "near_limit": args.near_limit,
+            }
+        )
+    else:
+        print_table(_license_rows(consumption))
+        for sentence in findings.values() or (f"{args.product}: within the licence",):
+            print(f"{sentence}.")  # noqa: T201  # part of the table
+    return BAD if findings else GOOD
+
+
+def _license_rows(consumption: LicenseConsumption) -> list[dict[str, object]]:
+    def row(what: str, used: int | None, bought: int | None, share: float | None) -> dict[str, object]:
+        return {"what": what, "used": used, "bought": bought, "share": "" if share is None else f"{share:.0%}"}
+
+    return [
+        row(
+            "user seats",
+            consumption.assigned_user_seats,
+            consumption.purchased_user_seats,
+            consumption.seat_ratio,
+        ),
+        row(
+            "storage, GB",
+            consumption.protected_gb,
+            consumption.purchased_storage_gb,
+            consumption.storage_ratio,
+        ),
+    ]
+
+
+@_command
+def probe(args: Namespace) -> int:
+    """Find out what the documents leave open."""
+    with (
+        progress_bar("Probing", f"requests (at most {MAX_REQUESTS} a product)", output="markdown") as bar,
+        AvePointHook(_conn_id(args)) as hook,
+    ):
+        portraits = probe_products(
+            hook,
+            args.product,
+            started_after=args.started_after,
+            organization_id=args.organization_id,
+            location=args.location,
+            bar=bar,
+        )
+    print_report(portraits, args.output)
+    return GOOD if any(portrait.is_readable for portrait in portraits) else UNKNOWN
+
+
+def _conn_id(args: Namespace) -> str:
+    return args.conn_id or DEFAULT_CONN_ID

@@ -1,0 +1,180 @@
+"""What ``airflow avepoint …`` takes. Airflow loads this at each of its commands, so it imports nothing of ours.
+
+Flags are named like the arguments of the hook and of the policy, and mean the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+
+_COMMANDS = "airflow_provider_avepoint.cli.commands"
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, more than 0 and at most 1")
+    return share
+
+
+def _repeated(flag: str, text: str) -> Arg:
+    return Arg((flag,), help=f"{text}; may be repeated", action="append")
+
+
+_PRODUCT = Arg(("product",), help="which product, such as dynamics365; a wrong name lists those there are")
+_CONN_ID = Arg(("--conn-id",), help="the Airflow connection (default: avepoint_default)")
+_OUTPUT = Arg(
+    ("-o", "--output"),
+    help="a table to read, or json for scripts (default: table)",
+    choices=("table", "json"),
+    default="table",
+)
+_VERBOSE = Arg(("-v", "--verbose"), help="log what is asked and answered", action="store_true")
+_LOCATION = Arg(("--location",), help="the Multi-Geo location (default: the connection's own, else all)")
+_ORGANIZATION = Arg(("--organization-id",), help="the organisation, or the customer of elements")
+_STARTED_AFTER = Arg(
+    ("--started-after",), help="jobs that started then or later: ISO 8601, such as 2026-11-22T05:00:00Z"
+)
+
+_JOBS = ActionCommand(
+    name="jobs",
+    help="List jobs",
+    description="List the jobs of a product, as the API lists them: newest first, as a rule.",
+    func=lazy_load_command(f"{_COMMANDS}.jobs"),
+    args=(
+        _PRODUCT,
+        _CONN_ID,
+        _STARTED_AFTER,
+        Arg(("--started-before",), help="jobs that started before then: ISO 8601"),
+        _repeated("--job-type", "backup (the default), restore, … or all"),
+        _repeated("--state", "waiting, running, success, partial, failed, skipped, stopped or unknown"),
+        _repeated("--object-type", "the workload, such as exchange_online"),
+        _ORGANIZATION,
+        _LOCATION,
+        Arg(
+            ("--limit",),
+            type=_count,
+            help="show so many jobs and count the rest (default: 100 in a table, all as json)",
+        ),
+        Arg(("--raw",), action="store_true", help="with json: add each row as it was received"),
+        _OUTPUT,
+        _VERBOSE,
+    ),
+)
+
+_CHECK = ActionCommand(
+    name="check",
+    help="Judge the backup now: exit status 0 if it is good, 1 if not, 2 if nobody can tell",
+    description=(
+        "Judge the backup now, as AvePointBackupCheckOperator does.\n"
+        "Exit status: 0 the backup is good, 1 it is not, 2 nobody can tell."
+    ),
+    func=lazy_load_command(f"{_COMMANDS}.check"),
+    args=(
+        _PRODUCT,
+        _CONN_ID,
+        Arg(
+            ("--started-after",),
+            help="the backup must have started then or later: ISO 8601, such as 2026-11-22T05:00:00Z",
+        ),
+        Arg(
+            ("--max-age",),
+            help="… and no longer ago than this: 24h, 2d, 1h30m, or seconds. One of the two is required",
+        ),
+        _repeated("--organization-ids", "an organisation that is expected"),
+        _repeated("--object-types", "a workload that is expected, such as exchange_online"),
+        _repeated("--locations", "a Multi-Geo location that is expected"),
+        Arg(
+            ("--expect-seen-within",),
+            help="expect whatever had a job within this time before the window (default: 7d), or none",
+        ),
+        Arg(
+            ("--exclude",),
+            help="JSON: scopes shown, not judged: "
+            '[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]',
+        ),
+        _repeated("--job-type", "a job type that counts as a backup (default: backup)"),
+        Arg(("--decide-by",), help="newest, any or all: which backups of a scope must be good"),
+        Arg(
+            ("--accept-partial",), action="store_true", default=None, help="finished with exceptions passes"
+        ),
+        Arg(("--max-failed",), help="… passes up to so many failed objects"),
+        Arg(("--max-failed-ratio",), help="… passes up to this share of failed objects, 0 to 1"),
+        _OUTPUT,
+        _VERBOSE,
+    ),
+)
+
+_LICENSE = ActionCommand(
+    name="license",
+    help="Compare what is used with what is bought: exit status 1 if it is too much, or nearly",
+    description=(
+        "Compare what is used with what is bought, as AvePointLicenseAuditOperator does.\n"
+        "Exit status: 0 within the licence, 1 beyond it or near its limit, 2 nobody can tell."
+    ),
+    func=lazy_load_command(f"{_COMMANDS}.license_"),
+    args=(
+        Arg(("product",), nargs="?", default="m365", help="m365 (the default) or m365_legacy"),
+        _CONN_ID,
+        Arg(
+            ("--near-limit",),
+            type=_share,
+            default=0.9,
+            help="the share of seats or storage from which it is near the limit (default: 0.9)",
+        ),
+        _LOCATION,
+        _OUTPUT,
+        _VERBOSE,
+    ),
+)
+
+_PROBE = ActionCommand(
+    name="probe",
+    help="Find out what the documents leave open, for an issue; prints no id, name or secret",
+    description=(
+        "Ask a real tenant what AvePoint's documents leave open, and print it as Markdown for an issue.\n"
+        "Only reads, with at most 40 requests a product (tokens and retries apart). Prints no id, name, host,\n"
+        "time of a job or secret; of what rows hold, only the labels of states."
+    ),
+    func=lazy_load_command(f"{_COMMANDS}.probe"),
+    args=(
+        Arg(("product",), nargs="*", help="the products to probe (default: all)"),
+        _CONN_ID,
+        Arg(
+            ("--started-after",),
+            help="look at jobs that started then or later: ISO 8601 (default: 30 days ago)",
+        ),
+        _ORGANIZATION,
+        _LOCATION,
+        Arg(
+            ("-o", "--output"),
+            help="markdown to paste, or json (default: markdown)",
+            choices=("markdown", "json"),
+            default="markdown",
+        ),
+        _VERBOSE,
+    ),
+)
+
+
+def get_avepoint_cli_commands() -> list[CLICommand]:
+    """Return the commands, for Airflow's parser; Airflow 3.2 and newer ask for them."""
+    return [
+        GroupCommand(
+            name="avepoint",
+            help="Look at AvePoint backups",
+            description="Look at AvePoint backups through an Airflow connection. Nothing is changed.",
+            subcommands=(_JOBS, _CHECK, _LICENSE, _PROBE),
+        )
+    ]

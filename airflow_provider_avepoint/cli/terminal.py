@@ -1,0 +1,142 @@
+"""Tables and a progress bar: for people at a terminal; a pipe gets plain lines, a script JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from airflow.cli.simple_table import SimpleTable
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from airflow_provider_avepoint.core.fields import to_iso
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+_STYLES = {
+    **dict.fromkeys(("success", "passed"), "green"),
+    **dict.fromkeys(("waiting", "running", "skipped", "stopped", "excluded"), "yellow"),
+    **dict.fromkeys(("partial", "failed", "missed", "stale", "unknown", "unknown_state", "clock_skew"), "red"),
+}
+# Wider than any table: what is piped is not folded.
+_PIPE_WIDTH = 10_000
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print *rows*, all of the same columns, without the columns that none of them fills."""
+    names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)] if rows else []
+    table = SimpleTable(show_header=True)
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in names))
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False).print(table)
+
+
+def _cell(value: object) -> Text:
+    # A Text, so that brackets in the vendor's words stay brackets.
+    text = "" if value is None else one_line(to_iso(value) if isinstance(value, datetime) else value)
+    return Text(text, style=_STYLES.get(text, ""), overflow="fold")
+
+
+def print_json(document: Any) -> None:
+    """Print *document* for a script."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  # this is what it is for
+
+
+def print_json_list(items: Iterable[Mapping[str, Any]]) -> None:
+    """Print a JSON array as its items come, one a line; cut off by an error, it does not parse."""
+    sys.stdout.write("[")
+    for number, item in enumerate(items):
+        sys.stdout.write(",\n" if number else "\n")
+        sys.stdout.write(json.dumps(item, ensure_ascii=False))
+    sys.stdout.write("\n]\n")
+
+
+def say(message: str) -> None:
+    """Print a line for whoever watches, beside the output."""
+    print(message, file=sys.stderr)  # noqa: T201  # this is what it is for
+
+
+def write_span(seconds: float) -> str:
+    """Write a span in its two largest units: ``2d 3h``, ``3h 12m``, ``45s``."""
+    rest = int(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, size)
+        if number or (unit == "s" and not parts):
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2])
+
+
+class Bar:
+    """A progress bar's handle; see :func:`progress_bar`."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._count = 0
+
+    def expect(self, steps: int) -> None:
+        """Say how many steps there are; with one, nobody knows how far it is."""
+        self._progress.update(self._task, total=steps if steps > 1 else None)
+
+    def count(self) -> None:
+        """Count one more of what is counted."""
+        self._count += 1
+        self._progress.update(self._task, count=f"{self._count:,}")
+
+    def finish_step(self) -> None:
+        """Go one step further."""
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
+    """Show a bar on standard error while the block runs, if that is a terminal; then take it away.
+
+    JSON that goes to the same terminal is left alone.
+    """
+    console = Console(stderr=True)
+    is_in_the_way = output == "json" and sys.stdout.isatty()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn(f"{{task.fields[count]}} {unit}"),
+        TimeElapsedColumn(),
+    )
+    # Redirected, what is meant for a pipe would end up on the terminal.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=is_in_the_way or not console.is_terminal,
+    ) as progress:
+        yield Bar(progress, progress.add_task(what, total=None, count="0"))
+
+
+class WatchedHook(AvePointHook):
+    """The hook, which shows on a bar how many jobs it has read."""
+
+    def __init__(self, conn_id: str, bar: Bar) -> None:
+        super().__init__(conn_id)
+        self._bar = bar
+
+    def ask(self, questions: list[Question]) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *questions*, and count them."""
+        self._bar.expect(len(questions))
+        for question in questions:
+            for job in super().ask([question]):
+                self._bar.count()
+                yield job
+            self._bar.finish_step()

@@ -1,0 +1,249 @@
+"""One poll for many waits: those of an event loop on the same connection and product share it.
+
+The poll begins with the first wait that joins and ends with the last that leaves; it asks when the first of
+them is due and takes the others along, so that a thousand waits cost what one does. Nothing of it outlives its
+event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
+from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.sharing import FEW_ORGANIZATIONS, Answers, Ask, plan
+
+if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.model import BackupJob
+    from airflow_provider_avepoint.core.question import Question
+    from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
+
+log = logging.getLogger(__name__)
+
+_Key = tuple[str, str]
+_POLLS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, Poll]] = WeakKeyDictionary()
+
+#: Seconds; whatever a wait was told, an interval of 0 must not turn into a loop without a pause.
+LEAST_INTERVAL = 1.0
+# Seconds between two rounds, at least, unless an interval is shorter: waits that end one after the other each
+# want a last look.
+_LEAST_SPACING = 10.0
+# The pause after a failed round, in units of a request's first back-off; it doubles, up to the second.
+_BACKOFF, _LONGEST_BACKOFF = 30.0, 300.0
+# How long after its deadline a wait hopes for a last look, in seconds.
+_GRACE = 15.0
+
+
+@contextlib.asynccontextmanager
+async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIterator[Wait]:
+    """Take part in the poll of *product* over the connection *conn_id*, and begin it where there is none.
+
+    :param ask: what this wait asks at each look.
+    :param interval: seconds between two looks.
+    """
+    polls = _POLLS.setdefault(asyncio.get_running_loop(), {})
+    key = (conn_id, product)
+    poll = polls.get(key)
+    if poll is None:
+        poll = polls[key] = Poll(conn_id, product)
+    wait = Wait(poll, ask, max(LEAST_INTERVAL, interval))
+    poll.waits.add(wait)
+    try:
+        yield wait
+    finally:
+        poll.waits.discard(wait)
+        if not poll.waits:
+            if polls.get(key) is poll:
+                del polls[key]
+            await poll.stop()
+
+
+class Wait:
+    """One member of a poll.
+
+    :param due: when its next look is wanted, on the event loop's clock.
+    :param questions: what was asked for it at its last look.
+    """
+
+    def __init__(self, poll: Poll, ask: Ask, interval: float) -> None:
+        self.ask = ask
+        self.interval = interval
+        self.due = max(poll.now(), poll.last_round + interval)
+        self.is_new = True
+        self.questions: list[Question] = []
+        self.answer: asyncio.Future[Answers | AvePointError] | None = None
+        self._poll = poll
+
+    async def look(self, ends_at: datetime | None = None) -> Answers | AvePointError | None:
+        """Wait for the next look and return what it brought, or why it failed.
+
+        :param ends_at: wants a look then, if none is due before, and waits little longer: None says that none
+            came.
+        """
+        poll = self._poll
+        left = None
+        if ends_at is not None:
+            left = max(0.0, (ends_at - datetime.now(UTC)).total_seconds())
+            self.due = min(self.due, poll.now() + left)
+        self.answer = asyncio.get_running_loop().create_future()
+        poll.wake()
+        try:
+            async with asyncio.timeout(None if left is None else left + _GRACE):
+                return await self.answer
+        except TimeoutError:
+            return None
+        finally:
+            self.answer = None
+
+
+class Poll:
+    """The rounds of one product's poll."""
+
+    def __init__(self, conn_id: str, product: str) -> None:
+        self.waits: set[Wait] = set()
+        #: When the last round began, on the event loop's clock.
+        self.last_round = float("-inf")
+        self._conn_id = conn_id
+        self._product = get_product(product)
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._hook: AvePointAsyncHook | None = None
+        self._failures = 0
+        self._not_before = float("-inf")
+        #: Whether rows were found to leave out their organisation, where that is possible.
+        self._by_organization = False
+
+    def now(self) -> float:
+        """Return the time on the event loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    def wake(self) -> None:
+        """Have the poll look again at who waits until when."""
+        if self._task is None:
+            # Without the context of the wait that happens to be first: the log lines are the triggerer's own.
+            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
+        self._changed.set()
+
+    async def stop(self) -> None:
+        """End the poll and close its connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._changed.clear()
+                waiting = [wait for wait in self.waits if wait.answer is not None and not wait.answer.done()]
+                now, due = self.now(), self._find_due(waiting)
+                if due > now:
+                    await pause(self._changed, due - now)
+                    continue
+                nearly = [wait for wait in waiting if wait.is_new or wait.due - now <= wait.interval / 2]
+                await self._look_for(nearly)
+        finally:
+            await self._close_hook()
+
+    def _find_due(self, waiting: list[Wait]) -> float:
+        """Return when the next round is due, on the event loop's clock."""
+        if not waiting:
+            return float("inf")
+        spacing = min(_LEAST_SPACING, *(wait.interval for wait in waiting))
+        first = min(wait.due for wait in waiting)
+        return max(first, self.last_round + spacing, self._not_before)
+
+    async def _look_for(self, waits: list[Wait]) -> None:
+        """Ask once, and hand all *waits* what came, or why nothing did."""
+        begun = self.last_round = self.now()
+        outcome: Answers | AvePointError
+        try:
+            outcome = await self._ask(waits)
+        except AvePointError as e:
+            outcome = e.with_traceback(None)
+            await self._close_hook()  # the next round reads the connection anew
+            self._failures += 1
+            backoff = retry.BASE_DELAY * _BACKOFF * 2.0 ** (self._failures - 1)
+            spread = 0.75 + random.random() / 2  # noqa: S311  # spreads load, guards nothing
+            self._not_before = self.now() + min(backoff, _LONGEST_BACKOFF) * spread
+            log.warning("%s: the poll failed (%s in a row): %s", self, self._failures, e)
+        except Exception as e:
+            # A defect of ours must not leave anybody waiting for ever.
+            log.exception("%s: the poll ended", self)
+            for wait in waits:
+                if wait.answer is not None and not wait.answer.done():
+                    wait.answer.set_exception(RuntimeError(f"The shared poll ended: {type(e).__name__}."))
+            return
+        else:
+            self._failures = 0
+        for wait in waits:
+            wait.due = begun + wait.interval
+            wait.is_new = False
+            if wait.answer is not None and not wait.answer.done():
+                wait.answer.set_result(outcome)
+
+    async def _ask(self, waits: list[Wait]) -> Answers:
+        from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
+
+        begun = self.now()
+        if self._hook is None:
+            self._hook = AvePointAsyncHook(self._conn_id)
+        client = await self._hook.aget_client()
+        now = datetime.now(UTC)
+        for wait in waits:
+            wait.questions = wait.ask(now, client.settings.location)
+        questions = [question for wait in waits for question in wait.questions]
+        is_tried = not self._by_organization and plan(questions).organizations > FEW_ORGANIZATIONS
+        answers = await self._answer(self._hook, questions, by_organization=not is_tried)
+        if is_tried and not answers.names_organizations:
+            self._by_organization = True
+            answers = await self._answer(self._hook, questions, by_organization=True)
+        took = self.now() - begun
+        log.info("%s: %s jobs for %s waits, in %.1f s.", self, answers.count, len(waits), took)
+        return answers
+
+    async def _answer(
+        self, hook: AvePointAsyncHook, questions: list[Question], *, by_organization: bool
+    ) -> Answers:
+        planned = plan(questions, by_organization=by_organization)
+        jobs = [(question, await self._find(hook, question)) for question in planned.jobs]
+        listings = {
+            topic: [job async for job in hook.aask([question])]
+            for topic, question in planned.listings.items()
+        }
+        return Answers(datetime.now(UTC), listings, jobs, by_organization=by_organization)
+
+    async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
+        try:
+            return await hook.aget_job(
+                self._product.name,
+                question.job_id or "",
+                location=question.location,
+                organization_id=question.organization_id,
+                started_after=question.started_after,
+            )
+        except AvePointJobNotFound:
+            return None
+
+    async def _close_hook(self) -> None:
+        hook, self._hook = self._hook, None
+        if hook is not None:
+            await hook.close()
+
+    def __str__(self) -> str:
+        return f"Poll of {self._product.name} over {self._conn_id}"
+
+
+async def pause(changed: asyncio.Event, seconds: float) -> None:
+    """Sleep for *seconds*, or until *changed* is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None if seconds == float("inf") else seconds):
+            await changed.wait()
