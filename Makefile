@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check compose-env format lock clean
+.PHONY: help demo test bench check compose-env format lock clean
 
 help:
 	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
 	@echo "make test         the whole test suite"
+	@echo "make bench        measure beside HttpOperator, and write the README's table"
 	@echo "make check        ruff, mypy --strict, the import directions"
 	@echo "make compose-env  write the .env that docker-compose.yaml needs"
 	@echo "make format       let ruff format the code"
@@ -30,6 +31,10 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --readme
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check

@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": modules("operators"),
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
+        "cli": [f"{_ROOT}.cli.definition.get_avepoint_cli_commands"],
         "connection-types": [
             {
                 "connection-type": "avepoint",

@@ -100,7 +100,7 @@ def list_with_http_operator(order: Order) -> Callable[[], int]:
     def collect_jobs(responses: list[Any]) -> list[dict[str, Any]]:
         return [job for response in responses for job in response.json()["jobs"]]
 
-    operator = HttpOperator(
+    list_jobs = HttpOperator(
         task_id="list_jobs",
         http_conn_id=_define("http_bench", {"conn_type": "http", "host": order.url}),
         method="GET",
@@ -111,7 +111,7 @@ def list_with_http_operator(order: Order) -> Callable[[], int]:
         response_filter=collect_jobs,
     )
     # execute() is for Airflow's own task runner; this is all that it does.
-    return lambda: len(operator.execute_sync(context={}))
+    return lambda: len(list_jobs.execute_sync(context={}))
 
 
 def list_with_aiohttp(order: Order) -> Callable[[], int]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median
 from types import TracebackType
 from typing import Any, Self
@@ -146,5 +147,12 @@ def _serve(pipe: Connection, prepare: Prepare, environment: Mapping[str, str]) -
 
 
 def _peak_bytes() -> int:
+    """Return the most memory that this process has held.
+
+    Linux counts to ``ru_maxrss`` what the starting process held, too, before it became this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -13,11 +13,12 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 
 # A module may import its own layer and those after it.
 LAYERS = [
+    ("cli",),
     ("operators",),
     ("sensors",),
     ("triggers",),
     ("hooks",),
-    ("exceptions",),
+    ("exceptions", "assets"),
     ("transports",),
     ("products",),
     ("credentials",),
@@ -27,7 +28,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What stands apart: the simulator and the metadata import nothing of ours.
 APART = {"simulator", "get_provider_info", "__init__"}
 # Exceptions, transports, products and credentials know only the core.
-ONLY_CORE = {"exceptions", "transports", "products", "credentials"}
+ONLY_CORE = {"exceptions", "assets", "transports", "products", "credentials"}
 
 
 def modules() -> list[Path]:

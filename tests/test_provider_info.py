@@ -48,6 +48,7 @@ def test_connection_form_follows_airflows_schema() -> None:
             for module in entry["python-modules"]
         ),
         CONNECTION_TYPE["hook-class-name"],
+        *INFO["cli"],
     ],
 )
 def test_every_dotted_path_imports(path: str) -> None:

@@ -31,7 +31,7 @@ from airflow_provider_avepoint.cli.terminal import (
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.fields import parse_units_span
 from airflow_provider_avepoint.core.license import audit
-from airflow_provider_avepoint.core.model import BackupJob, Counts, LicenseConsumption
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
@@ -143,7 +143,7 @@ def _job_row(job: BackupJob) -> dict[str, object]:
     return {
         "started": job.started_at,
         "took": None if job.duration is None else write_span(job.duration.total_seconds()),
-        "state": job.state,
+        "state": _write_state(job),
         "type": job.job_type,
         "workload": job.workload,
         "organization": job.organization_name or job.organization_id,
@@ -158,6 +158,11 @@ def _write_job(job: BackupJob, *, raw: bool) -> dict[str, Any]:
     if not raw:
         del written["raw"]
     return written
+
+
+def _write_state(job: BackupJob) -> str:
+    # What nobody documented is shown as it came.
+    return f"{job.state} ({job.raw_state})" if job.state is JobState.UNKNOWN else job.state.value
 
 
 def _write_failed(counts: Counts) -> str:
@@ -222,7 +227,7 @@ def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
         "reason": scope.reason,
         "started": None if job is None else job.started_at,
         "age": None if scope.age_seconds is None else write_span(scope.age_seconds),
-        "state": None if job is None else job.state,
+        "state": None if job is None else _write_state(job),
         "failed": None if job is None else _write_failed(job.counts),
         "open": str(len(scope.open_jobs)) if scope.open_jobs else "",
         "job": None if job is None else job.job_id,
@@ -261,22 +266,11 @@ def license_(args: Namespace) -> int:
 
 
 def _license_rows(consumption: LicenseConsumption) -> list[dict[str, object]]:
-    def row(what: str, used: int | None, bought: int | None, share: float | None) -> dict[str, object]:
-        return {"what": what, "used": used, "bought": bought, "share": "" if share is None else f"{share:.0%}"}
-
+    seats = (consumption.assigned_user_seats, consumption.purchased_user_seats, consumption.seat_ratio)
+    storage = (consumption.protected_gb, consumption.purchased_storage_gb, consumption.storage_ratio)
     return [
-        row(
-            "user seats",
-            consumption.assigned_user_seats,
-            consumption.purchased_user_seats,
-            consumption.seat_ratio,
-        ),
-        row(
-            "storage, GB",
-            consumption.protected_gb,
-            consumption.purchased_storage_gb,
-            consumption.storage_ratio,
-        ),
+        {"what": what, "used": used, "bought": bought, "share": "" if share is None else f"{share:.0%}"}
+        for what, (used, bought, share) in (("user seats", seats), ("storage, GB", storage))
     ]
 
 

@@ -1,4 +1,4 @@
-"""What ``airflow avepoint …`` takes. Airflow loads this at each of its commands, so it imports nothing of ours.
+"""What ``airflow avepoint …`` takes. Airflow loads this at every command: nothing of ours is imported.
 
 Flags are named like the arguments of the hook and of the policy, and mean the same.
 """
@@ -6,6 +6,7 @@ Flags are named like the arguments of the hook and of the policy, and mean the s
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
@@ -28,23 +29,27 @@ def _share(text: str) -> float:
     return share
 
 
+def _arg(*flags: str, **described: Any) -> Arg:
+    return Arg(flags, **described)  # type: ignore[no-untyped-call]  # Airflow's has no types
+
+
 def _repeated(flag: str, text: str) -> Arg:
-    return Arg((flag,), help=f"{text}; may be repeated", action="append")
+    return _arg(flag, help=f"{text}; may be repeated", action="append")
 
 
-_PRODUCT = Arg(("product",), help="which product, such as dynamics365; a wrong name lists those there are")
-_CONN_ID = Arg(("--conn-id",), help="the Airflow connection (default: avepoint_default)")
-_OUTPUT = Arg(
-    ("-o", "--output"),
+_PRODUCT = _arg("product", help="which product, such as dynamics365; a wrong name lists those there are")
+_CONN_ID = _arg("--conn-id", help="the Airflow connection (default: avepoint_default)")
+_OUTPUT = _arg(
+    "-o",
+    "--output",
     help="a table to read, or json for scripts (default: table)",
     choices=("table", "json"),
     default="table",
 )
-_VERBOSE = Arg(("-v", "--verbose"), help="log what is asked and answered", action="store_true")
-_LOCATION = Arg(("--location",), help="the Multi-Geo location (default: the connection's own, else all)")
-_ORGANIZATION = Arg(("--organization-id",), help="the organisation, or the customer of elements")
-_STARTED_AFTER = Arg(
-    ("--started-after",), help="jobs that started then or later: ISO 8601, such as 2026-11-22T05:00:00Z"
+_LOCATION = _arg("--location", help="the Multi-Geo location (default: the connection's own, else all)")
+_ORGANIZATION = _arg("--organization-id", help="the organisation, or the customer of elements")
+_STARTED_AFTER = _arg(
+    "--started-after", help="jobs that started then or later: ISO 8601, such as 2026-11-22T05:00:00Z"
 )
 
 _JOBS = ActionCommand(
@@ -56,20 +61,19 @@ _JOBS = ActionCommand(
         _PRODUCT,
         _CONN_ID,
         _STARTED_AFTER,
-        Arg(("--started-before",), help="jobs that started before then: ISO 8601"),
+        _arg("--started-before", help="jobs that started before then: ISO 8601"),
         _repeated("--job-type", "backup (the default), restore, … or all"),
         _repeated("--state", "waiting, running, success, partial, failed, skipped, stopped or unknown"),
         _repeated("--object-type", "the workload, such as exchange_online"),
         _ORGANIZATION,
         _LOCATION,
-        Arg(
-            ("--limit",),
+        _arg(
+            "--limit",
             type=_count,
             help="show so many jobs and count the rest (default: 100 in a table, all as json)",
         ),
-        Arg(("--raw",), action="store_true", help="with json: add each row as it was received"),
+        _arg("--raw", action="store_true", help="with json: add each row as it was received"),
         _OUTPUT,
-        _VERBOSE,
     ),
 )
 
@@ -84,35 +88,32 @@ _CHECK = ActionCommand(
     args=(
         _PRODUCT,
         _CONN_ID,
-        Arg(
-            ("--started-after",),
+        _arg(
+            "--started-after",
             help="the backup must have started then or later: ISO 8601, such as 2026-11-22T05:00:00Z",
         ),
-        Arg(
-            ("--max-age",),
+        _arg(
+            "--max-age",
             help="… and no longer ago than this: 24h, 2d, 1h30m, or seconds. One of the two is required",
         ),
         _repeated("--organization-ids", "an organisation that is expected"),
         _repeated("--object-types", "a workload that is expected, such as exchange_online"),
         _repeated("--locations", "a Multi-Geo location that is expected"),
-        Arg(
-            ("--expect-seen-within",),
+        _arg(
+            "--expect-seen-within",
             help="expect whatever had a job within this time before the window (default: 7d), or none",
         ),
-        Arg(
-            ("--exclude",),
+        _arg(
+            "--exclude",
             help="JSON: scopes shown, not judged: "
             '[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]',
         ),
         _repeated("--job-type", "a job type that counts as a backup (default: backup)"),
-        Arg(("--decide-by",), help="newest, any or all: which backups of a scope must be good"),
-        Arg(
-            ("--accept-partial",), action="store_true", default=None, help="finished with exceptions passes"
-        ),
-        Arg(("--max-failed",), help="… passes up to so many failed objects"),
-        Arg(("--max-failed-ratio",), help="… passes up to this share of failed objects, 0 to 1"),
+        _arg("--decide-by", help="newest, any or all: which backups of a scope must be good"),
+        _arg("--accept-partial", action="store_true", default=None, help="finished with exceptions passes"),
+        _arg("--max-failed", help="… passes up to so many failed objects"),
+        _arg("--max-failed-ratio", help="… passes up to this share of failed objects, 0 to 1"),
         _OUTPUT,
-        _VERBOSE,
     ),
 )
 
@@ -125,17 +126,16 @@ _LICENSE = ActionCommand(
     ),
     func=lazy_load_command(f"{_COMMANDS}.license_"),
     args=(
-        Arg(("product",), nargs="?", default="m365", help="m365 (the default) or m365_legacy"),
+        _arg("product", nargs="?", default="m365", help="m365 (the default) or m365_legacy"),
         _CONN_ID,
-        Arg(
-            ("--near-limit",),
+        _arg(
+            "--near-limit",
             type=_share,
             default=0.9,
             help="the share of seats or storage from which it is near the limit (default: 0.9)",
         ),
         _LOCATION,
         _OUTPUT,
-        _VERBOSE,
     ),
 )
 
@@ -144,26 +144,26 @@ _PROBE = ActionCommand(
     help="Find out what the documents leave open, for an issue; prints no id, name or secret",
     description=(
         "Ask a real tenant what AvePoint's documents leave open, and print it as Markdown for an issue.\n"
-        "Only reads, with at most 40 requests a product (tokens and retries apart). Prints no id, name, host,\n"
-        "time of a job or secret; of what rows hold, only the labels of states."
+        "Only reads, with at most 40 requests a product (tokens and retries apart). Prints no id, name,\n"
+        "host, time of a job or secret; of what rows hold, only the states."
     ),
     func=lazy_load_command(f"{_COMMANDS}.probe"),
     args=(
-        Arg(("product",), nargs="*", help="the products to probe (default: all)"),
+        _arg("product", nargs="*", help="the products to probe (default: all)"),
         _CONN_ID,
-        Arg(
-            ("--started-after",),
+        _arg(
+            "--started-after",
             help="look at jobs that started then or later: ISO 8601 (default: 30 days ago)",
         ),
         _ORGANIZATION,
         _LOCATION,
-        Arg(
-            ("-o", "--output"),
+        _arg(
+            "-o",
+            "--output",
             help="markdown to paste, or json (default: markdown)",
             choices=("markdown", "json"),
             default="markdown",
         ),
-        _VERBOSE,
     ),
 )
 

@@ -20,10 +20,11 @@ from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
+_BAD = ("partial", "failed", "missed", "stale", "unknown", "unknown_state", "clock_skew")
 _STYLES = {
     **dict.fromkeys(("success", "passed"), "green"),
     **dict.fromkeys(("waiting", "running", "skipped", "stopped", "excluded"), "yellow"),
-    **dict.fromkeys(("partial", "failed", "missed", "stale", "unknown", "unknown_state", "clock_skew"), "red"),
+    **dict.fromkeys(_BAD, "red"),
 }
 # Wider than any table: what is piped is not folded.
 _PIPE_WIDTH = 10_000
@@ -32,7 +33,7 @@ _PIPE_WIDTH = 10_000
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
     """Print *rows*, all of the same columns, without the columns that none of them fills."""
     names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)] if rows else []
-    table = SimpleTable(show_header=True)
+    table = SimpleTable(show_header=True)  # type: ignore[no-untyped-call]  # Airflow's has no types
     for name in names:
         table.add_column(name)
     for row in rows:
@@ -43,7 +44,7 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
 def _cell(value: object) -> Text:
     # A Text, so that brackets in the vendor's words stay brackets.
     text = "" if value is None else one_line(to_iso(value) if isinstance(value, datetime) else value)
-    return Text(text, style=_STYLES.get(text, ""), overflow="fold")
+    return Text(text, style=_STYLES.get(text.partition(" ")[0], ""), overflow="fold")
 
 
 def print_json(document: Any) -> None:
@@ -66,14 +67,17 @@ def say(message: str) -> None:
 
 
 def write_span(seconds: float) -> str:
-    """Write a span in its two largest units: ``2d 3h``, ``3h 12m``, ``45s``."""
-    rest = int(seconds)
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        number, rest = divmod(rest, size)
-        if number or (unit == "s" and not parts):
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2])
+    """Write a span in its largest unit and the next: ``2d 3h``, ``3h 12m``, ``45s``."""
+    rest = max(0, int(seconds))
+    for size, unit, next_size, next_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if rest >= size:
+            few = rest % size // next_size
+            return f"{rest // size}{unit} {few}{next_unit}" if few else f"{rest // size}{unit}"
+    return f"{rest}s"
 
 
 class Bar:
@@ -83,19 +87,33 @@ class Bar:
         self._progress = progress
         self._task = task
         self._count = 0
+        self._steps = 0
+        self._expected = 1
 
     def expect(self, steps: int) -> None:
         """Say how many steps there are; with one, nobody knows how far it is."""
-        self._progress.update(self._task, total=steps if steps > 1 else None)
+        self._expected = steps
+        self._show()
 
     def count(self) -> None:
         """Count one more of what is counted."""
         self._count += 1
-        self._progress.update(self._task, count=f"{self._count:,}")
+        self._show()
 
     def finish_step(self) -> None:
         """Go one step further."""
-        self._progress.advance(self._task)
+        self._steps += 1
+        self._show()
+
+    def _show(self) -> None:
+        is_measured = self._expected > 1
+        self._progress.update(
+            self._task,
+            total=self._expected if is_measured else None,
+            completed=self._steps,
+            steps=f"{self._steps} of {self._expected}, " if is_measured else "",
+            count=f"{self._count:,}",
+        )
 
 
 @contextmanager
@@ -110,7 +128,7 @@ def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn(f"{{task.fields[count]}} {unit}"),
+        TextColumn(f"{{task.fields[steps]}}{{task.fields[count]}} {unit}"),
         TimeElapsedColumn(),
     )
     # Redirected, what is meant for a pipe would end up on the terminal.
@@ -122,7 +140,7 @@ def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
         redirect_stderr=False,
         disable=is_in_the_way or not console.is_terminal,
     ) as progress:
-        yield Bar(progress, progress.add_task(what, total=None, count="0"))
+        yield Bar(progress, progress.add_task(what, total=None, steps="", count="0"))
 
 
 class WatchedHook(AvePointHook):

@@ -72,6 +72,11 @@ def parse_answer(request: Request, response: Response) -> Any:
             raise _explain(request, status, document)
         if get_key(document, "error") or get_key(document, "errors"):
             raise _explain(request, None, document)
+        # No sample shows it, so it may stand beside rows; where there are none, it says why.
+        if get_key(document, "errorModel") and not any(
+            isinstance(value, list) and value for value in document.values()
+        ):
+            raise _explain(request, None, document)
     return document
 
 
@@ -95,7 +100,7 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     if isinstance(first, list):
         first = first[0] if first else None
     detail: Mapping[str, Any] = first if isinstance(first, Mapping) else {}
-    error = get_key(document, "error")
+    error = get_key(document, "error") or get_key(document, "errorModel")
     if isinstance(error, Mapping):
         detail = detail or error
     text = next(

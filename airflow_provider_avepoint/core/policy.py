@@ -138,7 +138,6 @@ class Policy:
         self._set("locations", parse_list("locations", self.locations))
         for name, is_told in (
             ("organization_ids", product.tells_organizations),
-            ("object_types", bool(product.known_workloads)),
             ("locations", product.tells_locations),
         ):
             if getattr(self, name) is not None and not is_told:
@@ -201,24 +200,29 @@ class Policy:
         return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
 
     def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
-        """Return the listings whose jobs :func:`judge` needs at *now*.
+        """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
+        return self.listings(self.look_back_start(now), location=location)
+
+    def listings(self, started_after: datetime, *, location: str | None = None) -> list[Question]:
+        """Return the listings that hold the jobs which this policy is about.
 
         Where rows do not say their service (Microsoft 365, IaaS), each object type is asked for, and all
-        together; where they may not say their organisation, each that is named.
+        together; where they may not say their organisation, or every list is of one, each that is named.
 
         :param location: the connection's own location, used where the policy names none.
         """
         product = get_product(self.product)
         workloads: tuple[str | None, ...] = (None,)
         if product.asks_each_object_type:
-            workloads = self.object_types or (*product.object_types, None)
+            # All together first: a job that begins meanwhile is then claimed by its type.
+            workloads = self.object_types or (None, *product.object_types)
         organizations: tuple[str | None, ...] = self.organization_ids or (None,)
-        if len(organizations) > 1 and not product.asks_each_organization:
+        if len(organizations) > 1 and not (product.asks_each_organization or product.needs_organization):
             organizations = (None,)
         return [
             Question(
                 product=product,
-                started_after=self.look_back_start(now),
+                started_after=started_after,
                 job_type=job_type,
                 object_type=workload,
                 organization_id=organization,

@@ -244,6 +244,12 @@ class Product:
         """The words a caller may use for workloads, whether asked for or read from rows."""
         return tuple(self.object_types) or self.workloads
 
+    def tells_resources(self, workload: str | None) -> bool:
+        """Tell whether jobs of *workload* protect one thing; unless all do, an unknown workload's may not."""
+        if not self.unnamed_resources:
+            return True
+        return workload in self.known_workloads and workload not in self.unnamed_resources
+
     def job_type_numbers(self, word: str) -> tuple[int, ...]:
         """Return the vendor's numbers for our *word*."""
         numbers = self.job_types[word]

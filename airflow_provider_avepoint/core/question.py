@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -200,12 +200,14 @@ def parse_list(name: str, value: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(items))
 
 
-def parse_words(name: str, value: object, known: Iterable[str], product: Product) -> tuple[str, ...] | None:
+def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
     """Read an argument that is one of the product's words, or several.
 
     :raises AvePointConfigError: a word is not known; the message lists those that are.
     """
     words = parse_list(name, value)
+    if words and not known:
+        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
     for word in words or ():
         if word not in known:
             raise AvePointConfigError(

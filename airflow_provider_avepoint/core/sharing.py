@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, fold_id, is_same_id, shift
 from airflow_provider_avepoint.core.verdict import Verdict, judge
@@ -19,7 +20,8 @@ Topic = tuple[object, ...]
 
 #: Up to so many single jobs are asked for one by one, where the product can: beyond, a listing costs less.
 FEW_JOBS = 4
-#: Up to so many organisations are asked for one by one; beyond, it is tried whether rows name theirs.
+#: Where rows may leave out their organisation, up to so many listings of one organisation each are asked for;
+#: beyond, it is tried whether rows name theirs.
 FEW_ORGANIZATIONS = 4
 # Listed late, a job may have started this long before somebody began to wait for it.
 _LISTED_LATE = timedelta(days=1)
@@ -34,7 +36,8 @@ def ask_for_job(
     :param begun: since when the wait has looked for it; None at its first look.
     :param known: the job as it was seen last.
     """
-    if known is not None and known.started_at is not None:
+    # A job that waits says when it is planned for, and may be run earlier.
+    if known is not None and known.started_at is not None and known.state is not JobState.WAITING:
         after = shift(known.started_at, -_SECOND)
     elif begun is not None:
         after = shift(begun, -_LISTED_LATE)
@@ -51,25 +54,23 @@ class Plan:
     :param listings: by topic.
     """
 
-    jobs: list[Question]
+    jobs: dict[Topic, Question]
     listings: dict[Topic, Question]
 
     @property
-    def organizations(self) -> int:
-        """How many organisations are to be asked for by themselves though one listing might hold them all."""
-        return len(
-            {
-                fold_id(question.organization_id)
-                for question in self.listings.values()
-                if question.product.asks_each_organization
-            }
+    def listings_apart(self) -> int:
+        """How many of the listings are of one organisation though one listing might hold them all."""
+        return sum(
+            question.organization_id is not None and not question.product.needs_organization
+            for question in self.listings.values()
         )
 
 
 def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan:
     """Return the fewest requests that answer all *questions*: a listing a topic, as wide as any needs.
 
-    :param by_organization: where rows may leave out their organisation, each is asked for by itself.
+    :param by_organization: each organisation that is named is asked for by itself: needed where rows leave
+        theirs out.
     """
     asked = list(questions)
     jobs = {
@@ -77,7 +78,7 @@ def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan
         for question in asked
         if question.job_id and question.product.job is not None
     }
-    if len(jobs) > FEW_JOBS:
+    if len(jobs) > FEW_JOBS or not all(question.job_id for question in asked):
         jobs = {}
     listings: dict[Topic, Question] = {}
     for question in asked:
@@ -86,7 +87,7 @@ def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan
         topic = _topic(question, by_organization=by_organization)
         known = listings.get(topic)
         listings[topic] = question if known is None else _widen(known, question)
-    return Plan(list(jobs.values()), listings)
+    return Plan(jobs, listings)
 
 
 def _job_key(question: Question) -> Topic:
@@ -95,7 +96,7 @@ def _job_key(question: Question) -> Topic:
 
 def _topic(question: Question, *, by_organization: bool) -> Topic:
     product = question.product
-    is_apart = product.needs_organization or (product.asks_each_organization and by_organization)
+    is_apart = product.needs_organization or (product.filters.organization_id and by_organization)
     return (
         product.name,
         question.job_type,
@@ -120,8 +121,9 @@ class Answers:
     """What one round of a shared poll has brought.
 
     :param now: when it had come.
-    :param listings: the jobs of each topic.
-    :param jobs: the single jobs that were asked for; None where there is none.
+    :param listings: the jobs of each topic of the plan.
+    :param jobs: the single jobs of the plan; None where there is none of this id.
+    :param errors: why a listing or a job of the plan has no answer, where others have.
     :param by_organization: as in the plan.
     """
 
@@ -129,13 +131,15 @@ class Answers:
         self,
         now: datetime,
         listings: Mapping[Topic, list[BackupJob]],
-        jobs: Iterable[tuple[Question, BackupJob | None]] = (),
+        jobs: Mapping[Topic, BackupJob | None] | None = None,
+        errors: Mapping[Topic, AvePointError] | None = None,
         *,
         by_organization: bool = True,
     ) -> None:
         self._now = now
         self._jobs = listings
-        self._single = {_job_key(question): job for question, job in jobs}
+        self._single = jobs or {}
+        self._errors = errors or {}
         self._is_by_organization = by_organization
         self._by_id: dict[Topic, dict[str, list[BackupJob]]] = {}
         self._by_organization: dict[Topic, dict[str | None, list[BackupJob]]] = {}
@@ -151,14 +155,24 @@ class Answers:
         """How many jobs have come."""
         return len(self._single) + sum(map(len, self._jobs.values()))
 
+    def find_error(self, questions: Iterable[Question]) -> AvePointError | None:
+        """Return why one of *questions* has no answer, if one has none."""
+        if not self._errors:
+            return None
+        keys = (key for each in questions for key in (_job_key(each), self._find_topic(each)))
+        return next((self._errors[key] for key in keys if key in self._errors), None)
+
     def judge(self, policy: Policy, questions: Iterable[Question]) -> Verdict:
         """Return the verdict on the jobs that answer *questions*; the same policy is judged once."""
         verdict = self._verdicts.get(policy)
         if verdict is None:
-            topics = dict.fromkeys(map(self._find_topic, questions))
-            jobs = [job for topic in topics for job in self._select(topic, policy)]
+            jobs = self._collect(questions, policy.organization_ids)
             verdict = self._verdicts[policy] = judge(jobs, policy, self._now)
         return verdict
+
+    def jobs(self, questions: Iterable[Question]) -> list[BackupJob]:
+        """Return the jobs that answer *questions*."""
+        return self._collect(questions, None)
 
     def find(self, question: Question) -> BackupJob | None:
         """Return the job that *question* names, None where it is not listed."""
@@ -174,7 +188,7 @@ class Answers:
         return next(
             (
                 job
-                for job in index.get(question.job_id or "", ())
+                for job in index.get((question.job_id or "").strip(), ())
                 if named is None or is_same_id(job.organization_id, named)
             ),
             None,
@@ -183,15 +197,31 @@ class Answers:
     def _find_topic(self, question: Question) -> Topic:
         return _topic(question, by_organization=self._is_by_organization)
 
-    def _select(self, topic: Topic, policy: Policy) -> Iterable[BackupJob]:
-        """Return the jobs of *topic* that *policy* can be about: judging a heap costs time."""
+    def _collect(
+        self, questions: Iterable[Question], organizations: tuple[str, ...] | None
+    ) -> list[BackupJob]:
+        """Return the jobs that answer *questions*, of these *organizations* only."""
+        by_topic: dict[Topic, list[Question]] = defaultdict(list)
+        for question in questions:
+            by_topic[self._find_topic(question)].append(question)
+        jobs: list[BackupJob] = []
+        for topic, asked in by_topic.items():
+            # They differ in the organisation, if in anything: each job is of one of those that are named.
+            named = [each.organization_id for each in asked if each.organization_id is not None]
+            wanted = organizations or (tuple(named) if len(named) == len(asked) else None)
+            question = replace(asked[0], organization_id=None)
+            jobs += filter(question.admits, self._select(topic, wanted))
+        return jobs
+
+    def _select(self, topic: Topic, organizations: tuple[str, ...] | None) -> Iterable[BackupJob]:
+        """Return the jobs of *topic* and *organizations*: to look through a heap for each wait costs time."""
         jobs = self._jobs.get(topic, [])
-        if policy.organization_ids is None:
+        if organizations is None:
             return jobs
         index = self._by_organization.get(topic)
         if index is None:
             index = self._by_organization[topic] = defaultdict(list)
             for job in jobs:
                 index[fold_id(job.organization_id)].append(job)
-        wanted = dict.fromkeys(map(fold_id, policy.organization_ids))
+        wanted = dict.fromkeys(map(fold_id, organizations))
         return [job for organization in wanted for job in index.get(organization, ())]

@@ -21,7 +21,7 @@ from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id
 from airflow_provider_avepoint.core.text import one_line, quoted
 
-__all__ = ["Policy", "Reason", "Scope", "ScopeVerdict", "Verdict", "judge"]
+__all__ = ["Policy", "Reason", "Scope", "ScopeVerdict", "Verdict", "judge", "leave_out_claimed"]
 
 
 class Reason(StrEnum):
@@ -178,12 +178,8 @@ def _sort_into_scopes(
 ) -> dict[Scope, list[BackupJob]]:
     """Return the jobs that count, by scope: those a list leaves out are left out."""
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    # Asked for all object types together, a server repeats the jobs that one of them claims.
-    claimed = (
-        {_identity(job) for job in counted if job.workload is not None}
-        if product.asks_each_object_type
-        else set()
-    )
+    if product.asks_each_object_type:
+        counted = leave_out_claimed(counted)
     organizations = {fold_id(each): each for each in policy.organization_ids or ()}
     scopes: dict[Scope, dict[tuple[str | None, ...], BackupJob]] = defaultdict(dict)
     spelled: dict[str | None, str | None] = {}
@@ -193,8 +189,6 @@ def _sort_into_scopes(
     for job in counted:
         workload = job.workload
         if workload is None and product.asks_each_object_type:
-            if _identity(job) in claimed:
-                continue
             workload = OTHER
         organization = fold_id(job.organization_id)
         if organizations and organization not in organizations:
@@ -214,6 +208,16 @@ def _sort_into_scopes(
         if known is None or _outcome(job, policy) > _outcome(known, policy):
             rows[_identity(job)] = job
     return {scope: list(rows.values()) for scope, rows in scopes.items()}
+
+
+def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
+    """Return *jobs* without those that came without a workload and with one too.
+
+    Asked for all object types together, a server repeats the jobs that one of them claims.
+    """
+    listed = list(jobs)
+    claimed = {_identity(job) for job in listed if job.workload is not None}
+    return [job for job in listed if job.workload is not None or _identity(job) not in claimed]
 
 
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
@@ -314,10 +318,8 @@ def _decide(
 
 def _rule(policy: Policy, scope: Scope) -> str:
     """Return which backups of *scope* must be good: ``newest``, ``any`` or ``all``."""
-    is_named = (
-        scope.organization_id is not None
-        and scope.workload not in get_product(policy.product).unnamed_resources
-    )
+    product = get_product(policy.product)
+    is_named = scope.organization_id is not None and product.tells_resources(scope.workload)
     return policy.decide_by or ("newest" if is_named else "all")
 
 

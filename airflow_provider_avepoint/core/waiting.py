@@ -49,7 +49,7 @@ class Watch:
 
     failed_polls: int = 0
     news: str = "nothing has been seen yet"
-    evidence: dict[str, Any] | None = None
+    _seen: Verdict | BackupJob | None = None
 
     @classmethod
     def resume(cls, failed_polls: int = 0, news: str | None = None) -> Watch:
@@ -58,7 +58,7 @@ class Watch:
 
     def note_verdict(self, verdict: Verdict) -> Event | None:
         """Take a verdict; return the event that ends the wait, if it does."""
-        self._note(verdict.describe(), verdict.as_dict())
+        self._note(verdict.describe(), verdict)
         if verdict.passed:
             return self._event(Status.PASSED)
         if verdict.policy.fail_fast and verdict.is_settled:
@@ -67,9 +67,7 @@ class Watch:
 
     def note_job(self, job: BackupJob, *, accept_partial: bool) -> Event | None:
         """Take a job; return the event that ends the wait, if it does."""
-        evidence = job.as_dict()
-        del evidence["raw"]
-        self._note(describe_job(job), evidence)
+        self._note(describe_job(job), job)
         if not job.state.is_terminal:
             return None
         is_good = job.state is JobState.SUCCESS or (job.state is JobState.PARTIAL and accept_partial)
@@ -103,9 +101,18 @@ class Watch:
         """Return the event for the end of the task's ``execution_timeout``."""
         return self._event(Status.OVERDUE, f"The task's execution_timeout has passed; {self.news}")
 
-    def _note(self, news: str, evidence: dict[str, Any] | None) -> None:
+    @property
+    def evidence(self) -> dict[str, Any] | None:
+        """What was seen last, ready for JSON; a job without its raw row."""
+        if self._seen is None:
+            return None
+        evidence = self._seen.as_dict()
+        evidence.pop("raw", None)
+        return evidence
+
+    def _note(self, news: str, seen: Verdict | BackupJob | None) -> None:
         self.failed_polls = 0
-        self.news, self.evidence = news, evidence
+        self.news, self._seen = news, seen
 
     def _event(self, status: Status, message: str | None = None) -> Event:
         return {"status": status.value, "message": message or self.news, "evidence": self.evidence}

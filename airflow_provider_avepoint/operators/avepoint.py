@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
+from itertools import chain
+from os import PathLike
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.question import parse_list
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
+from airflow_provider_avepoint.operators.files import JobFile
+from airflow_provider_avepoint.operators.listing import Progress, Summary
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 __all__ = [
     "AvePointBackupCheckOperator",
@@ -52,18 +60,32 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
 
 class AvePointListJobsOperator(BaseOperator):
-    """List jobs and return a summary: counts by state, newest and oldest start, and rows up to a limit.
+    """List jobs, of one product or several, to a file if wanted; return a summary.
 
-    The arguments are those of
-    :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`.
+    The summary: ``product``, ``total``, ``states`` (counts by state), ``newest_started_at``,
+    ``oldest_started_at``, ``jobs`` up to *max_rows*, and ``is_truncated``: whether there are more. With a
+    path or a list of products ``counts`` too, by product and state; with a path ``path`` and ``rows`` too.
 
+    The other arguments are those of
+    :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`, and hold for each product: one
+    that a product cannot take fails the task before anything is sent.
+
+    :param product: one product, or several: a list, or a JSON array in a string. They are listed in turn.
+    :param path: the file that all jobs are written to, as they come: a path, or any URL that Airflow's
+        ``ObjectStoragePath`` takes, such as ``s3://aws_default@bucket/jobs.jsonl``. It appears when it is
+        whole; a task that fails leaves the file that was there before.
+    :param file_format: ``jsonl`` (a line is ``BackupJob.as_dict()``; packed where the path ends in ``.gz``)
+        or ``parquet`` (needs the extra ``parquet``); by default what the path's suffix says: ``.jsonl``,
+        ``.ndjson``, ``.jsonl.gz``, ``.ndjson.gz`` or ``.parquet``.
     :param max_rows: how many jobs, newest first as the server lists them, the summary holds as rows; all are
-        counted. XCom is a database column: keep this small.
+        counted. 100 by default, with a path none. XCom is a database column: keep this small.
     """
 
     template_fields: Sequence[str] = (
         "avepoint_conn_id",
         "product",
+        "path",
+        "file_format",
         "started_after",
         "started_before",
         "job_type",
@@ -75,10 +97,14 @@ class AvePointListJobsOperator(BaseOperator):
     )
     ui_color = "#dcecf7"
 
+    _is_listing = False
+
     def __init__(
         self,
         *,
-        product: str,
+        product: str | list[str],
+        path: str | PathLike[str] | ObjectStoragePath | None = None,
+        file_format: str | None = None,
         started_after: datetime | str | None = None,
         started_before: datetime | str | None = None,
         job_type: str | list[str] = "backup",
@@ -86,13 +112,15 @@ class AvePointListJobsOperator(BaseOperator):
         object_type: str | list[str] | None = None,
         organization_id: str | None = None,
         location: str | None = None,
-        max_rows: int | str = 100,
+        max_rows: int | str | EllipsisType = ...,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.avepoint_conn_id = avepoint_conn_id
         self.product = product
+        self.path = path
+        self.file_format = file_format
         self.started_after = started_after
         self.started_before = started_before
         self.job_type = job_type
@@ -100,45 +128,67 @@ class AvePointListJobsOperator(BaseOperator):
         self.object_type = object_type
         self.organization_id = organization_id
         self.location = location
+        if max_rows is ...:
+            max_rows = 100 if path is None else 0
         self.max_rows = max_rows
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """List, count, and return the summary."""
+        """List, count, write, and return the summary."""
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-        limit = _parse_row_limit(self.max_rows)
-        states: Counter[str] = Counter()
-        rows: list[dict[str, Any]] = []
-        newest: datetime | None = None
-        oldest: datetime | None = None
-        with AvePointHook(self.avepoint_conn_id) as hook:
-            for job in hook.iter_jobs(
-                self.product,
-                started_after=self.started_after,
-                started_before=self.started_before,
-                job_type=self.job_type,
-                state=self.state,
-                object_type=self.object_type,
-                organization_id=self.organization_id,
-                location=self.location,
-            ):
-                states[job.state.value] += 1
-                if job.started_at is not None:
-                    newest = max(newest or job.started_at, job.started_at)
-                    oldest = min(oldest or job.started_at, job.started_at)
-                if len(rows) < limit:
-                    rows.append(job.as_dict())
-        total = states.total()
-        self.log.info("%s: %s jobs listed (%s).", self.product, total, dict(states))
+        self._is_listing = True
+        try:
+            limit = _parse_row_limit(self.max_rows)
+            products = parse_list("product", self.product)
+            if products is None:
+                raise AvePointConfigError("product is None; name one product or several.")
+            file = JobFile.parse(self.path, self.file_format)
+            with AvePointHook(self.avepoint_conn_id) as hook:
+                # Each checks its arguments here, and asks when it is iterated.
+                listings = [hook.iter_jobs(product, **self._filters()) for product in products]
+                return self._list(chain.from_iterable(listings), Summary(products, limit), file)
+        except AvePointError as e:
+            raise to_airflow(e) from None
+        finally:
+            self._is_listing = False
+
+    def on_kill(self) -> None:
+        """End a listing under way, so that its file is taken back.
+
+        Airflow 3 calls this when the task is told to end, lets it run on, and kills the process soon after.
+        """
+        if self._is_listing:
+            self._is_listing = False
+            sys.exit("The listing was told to end.")
+
+    def _filters(self) -> dict[str, Any]:
         return {
-            "product": self.product,
-            "total": total,
-            "states": dict(states),
-            "newest_started_at": newest.isoformat() if newest else None,
-            "oldest_started_at": oldest.isoformat() if oldest else None,
-            "jobs": rows,
-            "is_truncated": total > len(rows),
+            "started_after": self.started_after,
+            "started_before": self.started_before,
+            "job_type": self.job_type,
+            "state": self.state,
+            "object_type": self.object_type,
+            "organization_id": self.organization_id,
+            "location": self.location,
         }
+
+    def _list(self, jobs: Iterable[BackupJob], summary: Summary, file: JobFile | None) -> dict[str, Any]:
+        progress = Progress(self.log.info)
+        with nullcontext() if file is None else file.open() as write:
+            for job in jobs:
+                summary.add(job)
+                progress.add(job)
+                if write is not None:
+                    write(job)
+        products, found = list(summary.counts), summary.as_dict()
+        is_one = products == [self.product]
+        self.log.info("%s: %s jobs listed (%s).", ", ".join(products), found["total"], found["states"])
+        if file is not None:
+            self.log.info("Written to %s.", file.path)
+            found |= {"path": str(file.path), "rows": found["total"]}
+        if file is not None or not is_one:
+            found["counts"] = {product: dict(states) for product, states in summary.counts.items()}
+        return {"product": self.product if is_one else products, **found}
 
 
 class AvePointLicenseAuditOperator(BaseOperator):

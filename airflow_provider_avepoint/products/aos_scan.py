@@ -25,10 +25,12 @@ AOS_SCAN = Product(
         job_type="type",
         workload="category",
     ),
-    filters=Filters(always={"orderby": "startTime", "sortorder": "1"}),
+    # As the sample request spells it.
+    filters=Filters(always={"orderby": "StartTime", "sortorder": "1"}),
     paging=Paging(index="skip", is_offset=True, size="top", newest_first=True),
     envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),
     states=(
+        State(0, ("None",), JobState.UNKNOWN),
         State(1, ("Running",), JobState.RUNNING),
         State(2, ("Finished",), JobState.SUCCESS),
         State(3, ("Failed",), JobState.FAILED),

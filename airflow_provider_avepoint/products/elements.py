@@ -100,6 +100,8 @@ ELEMENTS = Product(
     },
     housekeeping=("archiver", "retention"),
     object_types={
+        # Salesforce has no module of its own.
+        "none": 0,
         "archiver": 8,
         "retention": 10,
         "sharepoint_online": 302,
@@ -127,5 +129,5 @@ ELEMENTS = Product(
         "chat": 507,
         "google_directory": 508,
     },
-    unnamed_resources=frozenset(_IAAS_MODULES),
+    unnamed_resources=frozenset({"none", *_IAAS_MODULES}),
 )

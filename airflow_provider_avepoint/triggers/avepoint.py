@@ -18,7 +18,10 @@ from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.sharing import Answers, ask_for_job
 from airflow_provider_avepoint.core.waiting import Event, Watch
+from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
 from airflow_provider_avepoint.triggers.poll import join
+
+__all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
 
 
 class _WaitTrigger(BaseTrigger):

@@ -1,8 +1,8 @@
 """One poll for many waits: those of an event loop on the same connection and product share it.
 
 The poll begins with the first wait that joins and ends with the last that leaves; it asks when the first of
-them is due and takes the others along, so that a thousand waits cost what one does. Nothing of it outlives its
-event loop.
+them is due and takes the others along, so that a thousand waits cost what one does. Nothing of it outlives
+its event loop.
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_avepoint.core import retry
-from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
+from airflow_provider_avepoint.core.errors import (
+    AvePointAuthError,
+    AvePointConfigError,
+    AvePointError,
+    AvePointJobNotFound,
+    AvePointPayloadError,
+    AvePointPermissionError,
+    AvePointRequestError,
+)
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.sharing import FEW_ORGANIZATIONS, Answers, Ask, plan
+from airflow_provider_avepoint.core.sharing import FEW_ORGANIZATIONS, Answers, Ask, Topic, plan
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.model import BackupJob
@@ -30,7 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _Key = tuple[str, str]
-_POLLS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, Poll]] = WeakKeyDictionary()
+# Weak on both sides: a poll knows its loop, and would keep one alive that was closed with waits in it.
+_POLLS: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[_Key, Poll]] = WeakKeyDictionary()
 
 #: Seconds; whatever a wait was told, an interval of 0 must not turn into a loop without a pause.
 LEAST_INTERVAL = 1.0
@@ -41,6 +50,10 @@ _LEAST_SPACING = 10.0
 _BACKOFF, _LONGEST_BACKOFF = 30.0, 300.0
 # How long after its deadline a wait hopes for a last look, in seconds.
 _GRACE = 15.0
+# Where nothing else was answered, so many answers that cannot be understood are enough for one round.
+_MOST_GARBLED = 3
+# What a connection that has changed since may mend.
+_REFUSALS = (AvePointAuthError, AvePointConfigError, AvePointPermissionError)
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +63,7 @@ async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIt
     :param ask: what this wait asks at each look.
     :param interval: seconds between two looks.
     """
-    polls = _POLLS.setdefault(asyncio.get_running_loop(), {})
+    polls = _POLLS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     key = (conn_id, product)
     poll = polls.get(key)
     if poll is None:
@@ -82,6 +95,20 @@ class Wait:
         self.questions: list[Question] = []
         self.answer: asyncio.Future[Answers | AvePointError] | None = None
         self._poll = poll
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for an answer that has not come."""
+        return self.answer is not None and not self.answer.done()
+
+    def give(self, outcome: Answers | AvePointError | RuntimeError) -> None:
+        """Answer, if anybody waits; what is no error of ours is raised where it is awaited."""
+        if self.answer is None or self.answer.done():
+            return
+        if isinstance(outcome, RuntimeError):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
 
     async def look(self, ends_at: datetime | None = None) -> Answers | AvePointError | None:
         """Wait for the next look and return what it brought, or why it failed.
@@ -128,7 +155,7 @@ class Poll:
 
     def wake(self) -> None:
         """Have the poll look again at who waits until when."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             # Without the context of the wait that happens to be first: the log lines are the triggerer's own.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
         self._changed.set()
@@ -142,16 +169,32 @@ class Poll:
     async def _run(self) -> None:
         try:
             while True:
-                self._changed.clear()
-                waiting = [wait for wait in self.waits if wait.answer is not None and not wait.answer.done()]
-                now, due = self.now(), self._find_due(waiting)
-                if due > now:
-                    await pause(self._changed, due - now)
-                    continue
-                nearly = [wait for wait in waiting if wait.is_new or wait.due - now <= wait.interval / 2]
-                await self._look_for(nearly)
+                try:
+                    await self._go_on()
+                except Exception:
+                    log.exception("%s: this round ended with a defect", self)
+                    self._give_up()
+                    await self._close_hook()
         finally:
+            self._give_up()
             await self._close_hook()
+
+    async def _go_on(self) -> None:
+        """Sleep until the next round is due, or somebody new waits, or begin the round that is."""
+        self._changed.clear()
+        waiting = [wait for wait in self.waits if wait.is_waiting]
+        now, due = self.now(), self._find_due(waiting)
+        if due > now:
+            await pause(self._changed, due - now)
+        else:
+            await self._look_for(
+                [wait for wait in waiting if wait.is_new or wait.due - now <= wait.interval / 2]
+            )
+
+    def _give_up(self) -> None:
+        """Leave nobody waiting for an answer that will not come."""
+        for wait in self.waits:
+            wait.give(RuntimeError("The shared poll ended with a defect, which the triggerer's log shows."))
 
     def _find_due(self, waiting: list[Wait]) -> float:
         """Return when the next round is due, on the event loop's clock."""
@@ -175,51 +218,72 @@ class Poll:
             spread = 0.75 + random.random() / 2  # noqa: S311  # spreads load, guards nothing
             self._not_before = self.now() + min(backoff, _LONGEST_BACKOFF) * spread
             log.warning("%s: the poll failed (%s in a row): %s", self, self._failures, e)
-        except Exception as e:
-            # A defect of ours must not leave anybody waiting for ever.
-            log.exception("%s: the poll ended", self)
-            for wait in waits:
-                if wait.answer is not None and not wait.answer.done():
-                    wait.answer.set_exception(RuntimeError(f"The shared poll ended: {type(e).__name__}."))
-            return
         else:
             self._failures = 0
         for wait in waits:
             wait.due = begun + wait.interval
             wait.is_new = False
-            if wait.answer is not None and not wait.answer.done():
-                wait.answer.set_result(outcome)
+        for wait in waits:
+            error = None if isinstance(outcome, AvePointError) else outcome.find_error(wait.questions)
+            wait.give(error or outcome)
+            await asyncio.sleep(0)  # each has its judging to do: what else runs on this loop gets its turn
 
     async def _ask(self, waits: list[Wait]) -> Answers:
-        from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
+        if self._hook is not None:
+            try:
+                return await self._ask_over(self._hook, waits)
+            except _REFUSALS:
+                await self._close_hook()  # the connection was read rounds ago, and may have changed since
+        hook_class = await asyncio.to_thread(_import_hook)
+        self._hook = hook_class(self._conn_id)
+        return await self._ask_over(self._hook, waits)
 
+    async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
         begun = self.now()
-        if self._hook is None:
-            self._hook = AvePointAsyncHook(self._conn_id)
-        client = await self._hook.aget_client()
+        client = await hook.aget_client()
         now = datetime.now(UTC)
         for wait in waits:
             wait.questions = wait.ask(now, client.settings.location)
         questions = [question for wait in waits for question in wait.questions]
-        is_tried = not self._by_organization and plan(questions).organizations > FEW_ORGANIZATIONS
-        answers = await self._answer(self._hook, questions, by_organization=not is_tried)
-        if is_tried and not answers.names_organizations:
+        is_apart = self._by_organization or not self._is_worth_merging(questions)
+        answers = await self._answer(hook, questions, by_organization=is_apart)
+        if not is_apart and not answers.names_organizations:
             self._by_organization = True
-            answers = await self._answer(self._hook, questions, by_organization=True)
-        took = self.now() - begun
-        log.info("%s: %s jobs for %s waits, in %.1f s.", self, answers.count, len(waits), took)
+            answers = await self._answer(hook, questions, by_organization=True)
+        log.info("%s: %s jobs for %s waits, in %.1f s.", self, answers.count, len(waits), self.now() - begun)
         return answers
+
+    def _is_worth_merging(self, questions: list[Question]) -> bool:
+        """Tell whether to ask for all organisations together, and see whether rows name theirs."""
+        if self._product.filters.organization_id is None:
+            return False
+        few = FEW_ORGANIZATIONS if self._product.asks_each_organization else 0
+        return plan(questions).listings_apart > few
 
     async def _answer(
         self, hook: AvePointAsyncHook, questions: list[Question], *, by_organization: bool
     ) -> Answers:
         planned = plan(questions, by_organization=by_organization)
-        jobs = [(question, await self._find(hook, question)) for question in planned.jobs]
-        listings = {
-            topic: [job async for job in hook.aask([question])]
-            for topic, question in planned.listings.items()
-        }
-        return Answers(datetime.now(UTC), listings, jobs, by_organization=by_organization)
+        jobs: dict[Topic, BackupJob | None] = {}
+        listings: dict[Topic, list[BackupJob]] = {}
+        errors: dict[Topic, AvePointError] = {}
+        garbled: list[AvePointPayloadError] = []
+        for key, question in (planned.jobs | planned.listings).items():
+            try:
+                if key in planned.jobs:
+                    jobs[key] = await self._find(hook, question)
+                else:
+                    listings[key] = [job async for job in hook.aask([question])]
+            except (AvePointConfigError, AvePointRequestError) as e:
+                errors[key] = e  # about this question alone
+            except AvePointPayloadError as e:
+                errors[key] = e
+                garbled.append(e)
+                if len(garbled) == _MOST_GARBLED and not (jobs or listings):
+                    break
+        if garbled and len(garbled) == len(errors) and not (jobs or listings):
+            raise garbled[0]  # not about one question: the API is away, in its own way
+        return Answers(datetime.now(UTC), listings, jobs, errors, by_organization=by_organization)
 
     async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
         try:
@@ -240,6 +304,13 @@ class Poll:
 
     def __str__(self) -> str:
         return f"Poll of {self._product.name} over {self._conn_id}"
+
+
+def _import_hook() -> type[AvePointAsyncHook]:
+    """Load the hook and aiohttp, in a thread: the first time it takes a while."""
+    from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
+
+    return AvePointAsyncHook
 
 
 async def pause(changed: asyncio.Event, seconds: float) -> None:

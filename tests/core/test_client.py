@@ -27,6 +27,8 @@ from .flows import Answer, Driver, answer
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
+GOOGLE, SALESFORCE, IAAS = PRODUCTS["google_workspace"], PRODUCTS["salesforce"], PRODUCTS["iaas_paas"]
+SCANS, ELEMENTS = PRODUCTS["aos_scan"], PRODUCTS["elements"]
 
 
 class Credential:
@@ -79,6 +81,41 @@ def d365_row(number: int, **fields: Any) -> dict[str, Any]:
         "startTime": "2026-11-22T04:00:00Z",
         "finishTime": "2026-11-22T04:30:00Z",
         "organizationId": "o1",
+        **fields,
+    }
+
+
+def scan_row(number: int, start: datetime | None, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"Scan{number}",
+        "type": 0,
+        "state": 2,
+        "startTime": None if start is None else start.isoformat(),
+        "finishTime": None if start is None else (start + timedelta(minutes=1)).isoformat(),
+        "category": 0,
+        **fields,
+    }
+
+
+def elements_row(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "jobType": 7,
+        "jobModule": 303,
+        "status": 2,
+        "jobId": f"FB{number}",
+        "startTime": "2026-11-22T04:00:00Z",
+        "endTime": "2026-11-22T04:30:00Z",
+        **fields,
+    }
+
+
+def iaas_row(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "jobId": f"IB{number}",
+        "jobType": 1,
+        "status": 2,
+        "startTime": "2026-11-22T04:00:00Z",
+        "finishTime": "2026-11-22T04:30:00Z",
         **fields,
     }
 
@@ -261,6 +298,185 @@ def test_what_was_asked_for_is_known_of_each_row() -> None:
     assert ("backup", "teams", "NAM") == (job.job_type, job.workload, job.location)
 
 
+# One customer at a time, filters in a body
+
+
+def test_a_question_in_a_body() -> None:
+    """The customer is in the path, the filters are numbers in the body, the page is in the query."""
+    asked: dict[str, Any] = {"job_type": "all", "object_type": "exchange_online", "organization_id": "c 1/ü"}
+    (question,) = build_questions("elements", started_after="2026-11-21T05:00:00Z", **asked)
+
+    def serve(request: Request) -> Response:
+        rows = [elements_row(1)] if dict(request.query).get("pageIndex", "1") == "1" else []
+        return answer({"data": rows, "metadata": {"pageIndex": 1, "pageSize": 100, "totalCount": 1}})
+
+    driver, (job,) = list_all(client(), question, serve)
+    path = "/partner/external/v3/general/customers/c%201%2F%C3%BC/avpt-products/jobs/batch"
+    expected = Request(
+        method="POST",
+        url=f"https://graph.example{path}",
+        query=(("pageSize", "100"),),
+        json={"jobModule": 303},
+        headers={"Authorization": "Bearer t", "Accept": "application/json"},
+    )
+    assert expected == driver.sent[0]
+    assert [(("pageIndex", str(number)), ("pageSize", "1")) for number in (1, 2)] == [
+        request.query for request in driver.sent[1:]
+    ]
+    assert [{"jobModule": 303}] * 3 == [request.json for request in driver.sent]
+    assert ("c 1/ü", "exchange_online") == (job.organization_id, job.workload)
+
+
+def test_a_question_without_filters_has_an_empty_body() -> None:
+    (question,) = build_questions("elements", organization_id="c1")
+    driver, _ = list_all(client(), question, lambda _: answer({"data": []}))
+    assert [{}] == [request.json for request in driver.sent]
+
+
+def test_the_access_check_of_customers_lists_is_a_token() -> None:
+    """No customer is known there: whoever may have the token may list the customers' jobs."""
+    driver = Driver([])
+    assert None is driver.run(client().check_access(ELEMENTS, NOW))
+
+
+def test_find_job_of_a_customer() -> None:
+    rows = [elements_row(0, jobId="FB0"), elements_row(1)]
+    driver, job = find(ELEMENTS, lambda _: answer({"data": rows}), organization_id="c1")
+    assert ("FB1", "c1") == (job.job_id, job.organization_id)
+    assert "/customers/c1/" in driver.sent[0].url
+
+
+# A type that rows have to say
+
+
+def list_types(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[str]:
+    (question,) = build_questions(product.name, **asked)
+    key = product.envelope.rows[0][-1]
+
+    def serve(request: Request) -> Response:
+        names = {name for name, _ in request.query}
+        return answer({key: rows if product.paging.index not in names else []})
+
+    _, jobs = list_all(client(), question, serve)
+    return [job.job_id for job in jobs]
+
+
+def test_backups_of_many_numbers_are_picked_out() -> None:
+    rows = [iaas_row(n, jobType=kind) for n, kind in enumerate((1, 2, 20009, 64, 99999, 90110))]
+    assert ["IB0", "IB2", "IB5"] == list_types(IAAS, rows)
+    assert ["IB1"] == list_types(IAAS, rows, job_type="restore")
+    assert ["IB0", "IB1", "IB2", "IB3", "IB4", "IB5"] == list_types(IAAS, rows, job_type="all")
+
+
+@pytest.mark.parametrize("kind", [None, "", "N/A", ...])
+@pytest.mark.parametrize(
+    ("product", "make", "key"),
+    [(IAAS, iaas_row, "jobType"), (SCANS, scan_row, "type"), (ELEMENTS, elements_row, "jobType")],
+    ids=["iaas_paas", "aos_scan", "elements"],
+)
+def test_a_row_that_hides_its_type_is_no_backup_and_no_other_job(
+    product: Any, make: Any, key: str, kind: object
+) -> None:
+    """Nobody asked the server for a type, so nobody knows: neither counted nor left out."""
+    fields = {"start": NOW - timedelta(hours=1)} if product is SCANS else {}
+    row = {name: value for name, value in make(1, **fields, **{key: kind}).items() if value is not ...}
+    customer = {"organization_id": "c1"} if product.needs_organization else {}
+    with pytest.raises(AvePointPayloadError, match=r'1 does not say its type.* job_type="all"') as caught:
+        list_types(product, [row], **customer)
+    assert product.label in str(caught.value)
+    assert 1 == len(list_types(product, [row], job_type="all", **customer))
+
+
+def test_a_row_without_a_type_that_was_asked_for_is_of_it() -> None:
+    assert ["IB1"] == list_types(IAAS, [iaas_row(1, jobType=None)], job_type="retention")
+    assert ["DCIB1"] == list_types(D365, [d365_row(1, type=None)])
+
+
+def test_housekeeping_needs_no_type() -> None:
+    row = elements_row(1, jobType=None, jobModule=10)
+    assert [] == list_types(ELEMENTS, [row], organization_id="c1")
+    assert ["FB1"] == list_types(ELEMENTS, [row], organization_id="c1", job_type="retention")
+
+
+# Newest first
+
+
+def list_scans(
+    starts: list[datetime | None], *, page_size: int = 10, ahead: int = 1, **asked: Any
+) -> tuple[list[int], int]:
+    """Return which scans are found, and how many requests that takes; scans are listed in the given order."""
+    rows = [scan_row(n, start) for n, start in enumerate(starts)]
+    (question,) = build_questions("aos_scan", **asked)
+
+    def serve(request: Request) -> Response:
+        query = {name: int(value) for name, value in request.query if name in ("skip", "top")}
+        skip, top = query.get("skip", 0), query["top"]
+        link = f"?orderby=StartTime&sortorder=1&top={top}&skip={skip + top - 1}"
+        return answer({"jobs": rows[skip : skip + top], "nextLink": link if skip + top < len(rows) else None})
+
+    driver, jobs = list_all(client(page_size=page_size, max_concurrency=ahead), question, serve)
+    return [int(job.job_id.removeprefix("Scan")) for job in jobs], len(driver.sent)
+
+
+def hourly(count: int, *, first: int = 1) -> list[datetime | None]:
+    return [NOW - timedelta(hours=hour) for hour in range(first, first + count)]
+
+
+def test_scans_are_read_until_one_began_before_the_window() -> None:
+    """The link of the vendor's sample is off by one row; where the next page begins is counted."""
+    found, requests = list_scans(hourly(95), started_after=NOW - timedelta(hours=25))
+    assert (list(range(25)), 3) == (found, requests)
+
+
+def test_without_a_window_all_scans_are_read() -> None:
+    found, requests = list_scans(hourly(95))
+    assert (list(range(95)), 10) == (found, requests)
+
+
+def test_a_scan_just_at_the_windows_start_may_have_others_beside_it() -> None:
+    """Only an earlier start tells that the window is over."""
+    begin = NOW - timedelta(hours=5)
+    found, requests = list_scans([begin] * 35, started_after=begin)
+    assert (list(range(35)), 4) == (found, requests)
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 10])
+@pytest.mark.parametrize("ahead", [1, 8])
+def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int, ahead: int) -> None:
+    """Which is its order unless told otherwise. A page of one row shows no order at all."""
+    begin = NOW - timedelta(hours=25)
+    found, _ = list_scans(hourly(95)[::-1], page_size=page_size, ahead=ahead, started_after=begin)
+    assert list(range(70, 95)) == sorted(found)
+
+
+@pytest.mark.parametrize("ahead", [1, 8])
+def test_a_server_without_order_is_read_to_its_end(ahead: int) -> None:
+    begin = NOW - timedelta(hours=25)
+    newest, oldest = hourly(95)[:47], hourly(95)[:47:-1]
+    starts = [start for pair in zip(newest, oldest, strict=True) for start in pair]
+    found, _ = list_scans(starts, ahead=ahead, started_after=begin)
+    assert {n for n, start in enumerate(starts) if start and start >= begin} == set(found)
+
+
+def test_a_page_of_one_moment_shows_no_order() -> None:
+    """All of a night's scans may begin in the same second, and the server may list the oldest first."""
+    old = [NOW - timedelta(hours=50)] * 10
+    found, _ = list_scans([*old, *hourly(5)[::-1]], started_after=NOW - timedelta(hours=25))
+    assert set(range(10, 15)) == set(found)
+
+
+def test_scans_that_do_not_say_when_they_began_end_nothing() -> None:
+    starts: list[datetime | None] = [None] * 10
+    found, requests = list_scans([*starts, *hourly(15)], started_after=NOW - timedelta(hours=8))
+    assert (list(range(18)), 2) == (found, requests)
+
+
+def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
+    found, requests = list_scans(hourly(5000), started_after=NOW - timedelta(hours=25), ahead=8)
+    assert set(range(25)) == set(found)
+    assert 15 > requests
+
+
 @pytest.mark.parametrize(
     ("product", "document", "expected"),
     [
@@ -269,6 +485,14 @@ def test_what_was_asked_for_is_known_of_each_row() -> None:
         (M365, {"data": None, "statusCode": 200}, []),
         (LEGACY, {"jobs": [1]}, [1]),
         (D365, {"jobs": []}, []),
+        (GOOGLE, {"status": 200, "message": "", "jobs": [1]}, [1]),
+        (GOOGLE, {"Status": 200, "Value": [1], "NextLink": None}, [1]),
+        (SALESFORCE, {"statusCode": 200, "data": {"totalCount": 1, "jobs": [1], "nextLink": ""}}, [1]),
+        (SALESFORCE, {"Data": {"Jobs": []}}, []),
+        (IAAS, {"totalCount": 51, "jobs": [1], "nextLink": "pZ5%2FtiSPUEfNBIK13B"}, [1]),
+        (IAAS, {"totalCount": 0, "jobs": None}, []),
+        (SCANS, {"jobs": [1], "totalCount": 2}, [1]),
+        (ELEMENTS, {"data": [1], "metadata": {"pageIndex": 1}}, [1]),
     ],
 )
 def test_rows(product: Any, document: object, expected: list[Any]) -> None:

@@ -114,6 +114,9 @@ def test_requests_are_built_anew_for_each_try() -> None:
         {"error": "", "jobs": []},
         {"errors": [], "statusCode": 200, "data": []},
         {"errors": None, "statusCode": 200, "data": []},
+        {"errorModel": None, "jobs": []},
+        {"errorModel": "", "jobs": []},
+        {"errorModel": "3f2a 2024-12-02", "jobs": [{"jobId": "IB1"}]},
         [],
         [1],
         None,
@@ -176,6 +179,10 @@ REFUSAL = {"code": "InvalidParameter", "field": "pageSize", "message": "It is to
         pytest.param(
             {"message": 5, "error": 6, "requestId": ""}, (None, None, None), "no message", id="no text"
         ),
+        pytest.param({"errorModel": "3f2a 2024-12-02"}, (None, None, None), "3f2a 2024-12-02", id="IaaS"),
+        pytest.param(
+            {"errorModel": {"code": 500, "message": "No."}}, ("500", None, None), "No.", id="IaaS, an object"
+        ),
         pytest.param({}, (None, None, None), "no message", id="empty"),
     ],
 )
@@ -220,6 +227,9 @@ def test_whose_fault_a_status_is(status: int, kind: type[AvePointError]) -> None
         ({"status": 200, "statusCode": 404}, AvePointRequestError, 404),
         ({"traceId": "t", "error": "Internal Server Error"}, AvePointUnavailable, None),
         ({"error": {"code": "x", "message": "Oops"}, "data": []}, AvePointUnavailable, None),
+        ({"totalCount": 0, "jobs": None, "errorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, None),
+        ({"totalCount": 0, "jobs": [], "errorModel": {"code": "500"}}, AvePointUnavailable, None),
+        ({"ErrorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, None),
     ],
 )
 def test_a_200_with_an_error_in_it(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -199,6 +200,164 @@ def test_parse_ticks_or_hours(value: object, expected: timedelta | None) -> None
 def test_parse_ticks_or_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_ticks_or_hours(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("00:04:01", timedelta(minutes=4, seconds=1)),
+        ("1.16:00:44", timedelta(days=1, hours=16, seconds=44)),
+        ("13:02:26", timedelta(hours=13, minutes=2, seconds=26)),
+        ("00:00:00", timedelta(0)),
+        ("00:00:01.5", timedelta(seconds=1.5)),
+        ("00:00:01.1234567", timedelta(seconds=1, microseconds=123_457)),
+        ("10675199.02:48:05.4775807", timedelta(days=10675199, seconds=10085, microseconds=477_581)),
+        ("99999999.23:59:59", timedelta(days=99999999, seconds=86399)),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_time_span(value: object, expected: timedelta | None) -> None:
+    """The samples' forms, and the longest that .NET has."""
+    assert expected == fields.parse_time_span(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4:1",
+        "00:04",
+        "00:4:01",
+        "-00:04:01",
+        "1 16:00:44",
+        "1.16:00",
+        "00:04:01 ",
+        "00:04:01.",
+        "1234567890.00:00:00",
+        "\u0660\u0660:04:01",
+        "17m39s",
+        241,
+        0.5,
+        True,
+        [],
+        {},
+    ],
+    ids=shorten,
+)
+def test_parse_time_span_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        fields.parse_time_span(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("17m39s", timedelta(minutes=17, seconds=39)),
+        ("1h17m39s", timedelta(hours=1, minutes=17, seconds=39)),
+        ("2d1h17m39s", timedelta(days=2, hours=1, minutes=17, seconds=39)),
+        ("39s", timedelta(seconds=39)),
+        ("0s", timedelta(0)),
+        ("90m", timedelta(minutes=90)),
+        ("1h39s", timedelta(hours=1, seconds=39)),
+        ("99999999d99999999h99999999m99999999s", timedelta(seconds=99_999_999 * (86400 + 3600 + 60 + 1))),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_units_span(value: object, expected: timedelta | None) -> None:
+    assert expected == fields.parse_units_span(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "39",
+        "39s17m",
+        "17m 39s",
+        "-17m39s",
+        "17M39S",
+        "1.5h",
+        "17m39",
+        "m39s",
+        " ",
+        "00:17:39",
+        1059,
+        True,
+        [],
+    ],
+    ids=shorten,
+)
+def test_parse_units_span_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        fields.parse_units_span(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, 0), (1, 1024), ("12", 12_288), (10**12, 10**12 * 1024), *((value, None) for value in ABSENT)],
+)
+def test_parse_kilobytes(value: object, expected: int | None) -> None:
+    """1,024 bytes each."""
+    assert expected == fields.parse_kilobytes(value)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "12 KB", "many", True, [], {}], ids=shorten)
+def test_parse_kilobytes_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_kilobytes(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0 GB", 0),
+        ("5 GB", 5 * 1024**3),
+        ("5GB", 5 * 1024**3),
+        ("5 gb", 5 * 1024**3),
+        ("1.5 MB", 1_572_864),
+        ("12 KB", 12_288),
+        ("7 B", 7),
+        ("2 TB", 2 * 1024**4),
+        ("1 PB", 1024**5),
+        ("0.0001 KB", 0),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_size(value: object, expected: int | None) -> None:
+    assert expected == fields.parse_size(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "5",
+        5,
+        "GB",
+        "many GB",
+        "-1 GB",
+        "0/1 GB",
+        "1,024 GB",
+        "1,5 GB",
+        "5 EB",
+        "5 GiB",
+        ".5 GB",
+        True,
+        [],
+        {},
+    ],
+    ids=shorten,
+)
+def test_parse_size_refuses(value: object) -> None:
+    """A comma may part thousands or decimals: nobody documented which."""
+    with pytest.raises(ValueError, match="is not a size"):
+        fields.parse_size(value)
+
+
+@pytest.mark.parametrize(
+    "read", [fields.parse_time_span, fields.parse_units_span, fields.parse_kilobytes, fields.parse_size]
+)
+def test_a_refusal_names_the_value(read: Callable[[object], object]) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is what is tested
+        read("soon")
+    assert "'soon'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_job_as_json() -> None:
         "duration": 60.5,
         "counts": {"total": 2, "successful": 1, "failed": 1, "skipped": None, "warning": None},
         "record_counts": {"total": 5, "successful": 5, "failed": 0, "skipped": 0, "warning": 1},
-            "metadata_counts": dict.fromkeys(("total", "successful", "failed", "skipped", "warning")),
+        "metadata_counts": dict.fromkeys(("total", "successful", "failed", "skipped", "warning")),
         "size_bytes": 1024,
         "organization_id": "o1",
         "organization_name": "Org",
@@ -64,8 +64,19 @@ def test_an_empty_job_as_json() -> None:
     job = BackupJob(product="m365", job_id="FB1", state=JobState.UNKNOWN)
     document = json.loads(json.dumps(job.as_dict()))
     assert {each.name for each in fields(BackupJob)} == document.keys()
+    counts = {"counts", "record_counts", "metadata_counts"}
     empty = {name for name, value in document.items() if value in (None, [], {})}
-    assert document.keys() - {"product", "job_id", "state", "counts", "record_counts"} == empty
+    assert document.keys() - {"product", "job_id", "state"} - counts == empty
+    no_counts = dict.fromkeys(("total", "successful", "failed", "skipped", "warning"))
+    assert dict.fromkeys(counts, no_counts) == {name: document[name] for name in counts}
+
+
+def test_levels_are_all_counts() -> None:
+    """Whatever looks for failed objects must look at each level that there is."""
+    counts = {each.name: Counts(total=i) for i, each in enumerate(fields(BackupJob)) if "counts" in each.name}
+    job = BackupJob(product="salesforce", job_id="AI1", state=JobState.SUCCESS, **counts)
+    assert 3 == len(counts)
+    assert set(counts.values()) == set(job.levels)
 
 
 @pytest.mark.parametrize(

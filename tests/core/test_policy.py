@@ -51,6 +51,29 @@ OBJECT_TYPES = [
 ]
 
 
+IAAS_SERVICES = [
+    "virtual_machine",
+    "entra_id",
+    "azure_storage",
+    "admin_portal",
+    "common",
+    "ec2",
+    "native_azure_sql",
+    "devops",
+    "azure_sql",
+    "b2c",
+    "gcp",
+    "aws_setting",
+    "sql_server",
+    "vmware",
+    "gcs",
+    "cosmos",
+    "postgresql",
+    "s3",
+    "entra_external_id",
+]
+
+
 def make_policy(product: str = "dynamics365", **given: Any) -> Policy:
     """Return a policy that looks back a day unless told otherwise."""
     return Policy(product=product, **({"max_age": DAY} | given))
@@ -115,11 +138,25 @@ def test_the_defaults() -> None:
         ("dynamics365", "max_failed_ratio", 0, 0.0),
         ("dynamics365", "max_failed_ratio", "1", 1.0),
         ("dynamics365", "on_failed", "skip", "skip"),
+        ("google_workspace", "object_types", '["gmail", "vault_drive"]', ("gmail", "vault_drive")),
+        ("salesforce", "organization_ids", "00D5g", ("00D5g",)),
+        (
+            "salesforce",
+            "job_type",
+            ["backup", "on_demand_backup", "continuous_data_protection", "audit_log_backup"],
+            ("backup", "on_demand_backup", "continuous_data_protection", "audit_log_backup"),
+        ),
+        ("iaas_paas", "object_types", "cosmos", ("cosmos",)),
+        ("aos_scan", "object_types", "power_platform", ("power_platform",)),
+        ("aos_scan", "job_type", "scan", ("backup",)),
+        ("elements", "organization_ids", '["c1", "c2"]', ("c1", "c2")),
+        ("elements", "object_types", "none", ("none",)),
     ],
 )
 def test_an_argument_takes(product: str, name: str, given: object, expected: object) -> None:
     """A template renders to text, so each argument takes text beside its own form."""
-    value = getattr(make_policy(product, **{name: given}), name)
+    customer = {"organization_ids": "c1"} if PRODUCTS[product].needs_organization else {}
+    value = getattr(make_policy(product, **customer | {name: given}), name)
     assert (expected, type(expected)) == (value, type(value))
 
 
@@ -234,6 +271,26 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dynamics365", {"exclude": [EXCLUSION | {"until": 20261231}]}, ["until"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"reason": "  "}]}, ["reason"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"reason": 7}]}, ["reason"]),
+    ("google_workspace", {"organization_ids": "a"}, ["Google Workspace", "cannot"]),
+    ("google_workspace", {"object_types": "exchange_online"}, ["'exchange_online'", "gmail", "drive"]),
+    ("salesforce", {"object_types": "record"}, ["Salesforce", "cannot"]),
+    ("salesforce", {"locations": "NAM"}, ["Salesforce", "cannot"]),
+    ("salesforce", {"job_type": "restore"}, ["'restore'", "on_demand_backup", "audit_log_backup"]),
+    ("salesforce", {"job_type": "generate_recovery_point"}, ["'generate_recovery_point'"]),
+    ("iaas_paas", {"organization_ids": "a"}, ["IaaS + PaaS", "cannot"]),
+    ("iaas_paas", {"object_types": "other"}, ["'other'", "virtual_machine", "entra_external_id"]),
+    ("iaas_paas", {"job_type": "aws_platform_configurations"}, ["'aws_platform_configurations'"]),
+    (
+        "iaas_paas",
+        {"exclude": [{"workload": "vm", "until": "2026-12-31", "reason": "moved"}]},
+        ["'vm'", "virtual_machine", "other"],
+    ),
+    ("aos_scan", {"organization_ids": "a"}, ["AvePoint Online Services", "cannot"]),
+    ("aos_scan", {"job_type": "batch_import"}, ["'batch_import'", "backup"]),
+    ("elements", {"job_type": "scan", "organization_ids": "c1"}, ["'scan'", "backup"]),
+    ("elements", {"job_type": "archiver", "organization_ids": "c1"}, ["'archiver'", "backup"]),
+    ("elements", {"organization_ids": []}, ["empty"]),
+    ("elements", {"organization_ids": None}, ["Elements", "one customer at a time"]),
     # An unknown word fails with the list of known ones; "other" is one here.
     (
         "m365",
@@ -287,6 +344,8 @@ POLICIES = [
     ),
     Policy(product="m365", max_age=DAY, object_types=["teams"], locations="NAM", accept_partial="true"),
     Policy(product="m365", max_age=timedelta(days=1, microseconds=1), decide_by="all", exclude=[]),
+    Policy(product="elements", max_age=DAY, organization_ids=["c1", "c2"], object_types="disk"),
+    Policy(product="aos_scan", max_age=DAY, job_type="scan"),
 ]
 
 
@@ -354,6 +413,26 @@ QUESTION_CASES: list[tuple[str, dict[str, Any], str | None, list[tuple[Any, ...]
         "JPN",
         [("backup", each, None, place) for place in ("NAM", "EUR") for each in (*OBJECT_TYPES, None)],
     ),
+    ("google_workspace", {}, "NAM", [("backup", None, None, None)]),
+    ("google_workspace", {"object_types": ["gmail", "drive"]}, None, [("backup", None, None, None)]),
+    ("salesforce", {}, None, [("backup", None, None, None)]),
+    ("salesforce", {"organization_ids": "a"}, None, [("backup", None, "a", None)]),
+    (
+        "salesforce",
+        {"organization_ids": ["a", "b"], "job_type": ["backup", "on_demand_backup"]},
+        None,
+        [(kind, None, each, None) for each in "ab" for kind in ("backup", "on_demand_backup")],
+    ),
+    ("iaas_paas", {}, None, [("backup", each, None, None) for each in (*IAAS_SERVICES, None)]),
+    ("iaas_paas", {"object_types": "cosmos"}, None, [("backup", "cosmos", None, None)]),
+    ("aos_scan", {"object_types": "google"}, "NAM", [("backup", None, None, None)]),
+    ("elements", {"organization_ids": "c1"}, None, [("backup", None, "c1", None)]),
+    (
+        "elements",
+        {"organization_ids": ["c1", "c2"], "object_types": "disk"},
+        None,
+        [("backup", None, "c1", None), ("backup", None, "c2", None)],
+    ),
 ]
 
 
@@ -361,7 +440,10 @@ QUESTION_CASES: list[tuple[str, dict[str, Any], str | None, list[tuple[Any, ...]
 def test_the_questions(
     product: str, given: dict[str, Any], location: str | None, expected: list[tuple[Any, ...]]
 ) -> None:
-    """Microsoft 365 rows do not say their service, so each object type is asked for, and all together."""
+    """Where rows do not say their service, each object type is asked for, and all together.
+
+    Where they may not say their organisation, or a list is of one, each that is named.
+    """
     policy = make_policy(product, **given)
     asked = policy.questions(NOW, location=location)
     found = [(each.job_type, each.object_type, each.organization_id, each.location) for each in asked]
@@ -369,6 +451,22 @@ def test_the_questions(
     assert {(product, policy.look_back_start(NOW), None, None)} == {
         (each.product.name, each.started_after, each.started_before, each.states) for each in asked
     }
+
+
+def test_no_customer_is_no_policy() -> None:
+    """Of whom would it be the list? Nobody is asked before that is said."""
+    with pytest.raises(AvePointConfigError, match=r"^organization_ids: .*one customer at a time"):
+        make_policy("elements")
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_every_question_can_be_asked(product: str) -> None:
+    """No listing lacks the organisation that its path needs, however many are named."""
+    known = PRODUCTS[product]
+    named = {"organization_ids": ["a", "b"]} if known.tells_organizations else {}
+    questions = make_policy(product, **named).questions(NOW)
+    is_apart = known.needs_organization or known.asks_each_organization
+    assert ({"a", "b"} if is_apart else {None}) == {question.organization_id for question in questions}
 
 
 def test_the_questions_bring_every_row_that_the_verdict_needs() -> None:

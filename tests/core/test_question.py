@@ -21,6 +21,9 @@ from airflow_provider_avepoint.products import PRODUCTS
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
+GOOGLE, SALESFORCE, IAAS = PRODUCTS["google_workspace"], PRODUCTS["salesforce"], PRODUCTS["iaas_paas"]
+SCANS, ELEMENTS = PRODUCTS["aos_scan"], PRODUCTS["elements"]
+WINDOW = {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-22T05:05:01Z"}
 
 
 def job(**fields: Any) -> BackupJob:
@@ -129,6 +132,76 @@ def job(**fields: Any) -> BackupJob:
             },
             id="modules have no filter",
         ),
+        pytest.param(Question(product=GOOGLE), {}, id="Google: nothing is asked for"),
+        pytest.param(
+            Question(
+                product=GOOGLE,
+                started_after=AFTER,
+                job_type="backup",
+                states=frozenset({JobState.RUNNING}),
+                object_type="vault_drive",
+            ),
+            {**WINDOW, "jobType": "1", "jobStatus": "0", "appType": "16384"},
+            id="Google: 0 is the state of what runs",
+        ),
+        pytest.param(
+            Question(product=SALESFORCE),
+            {"startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            id="Salesforce: a window is required",
+        ),
+        pytest.param(
+            Question(
+                product=SALESFORCE,
+                started_after=AFTER,
+                job_type="audit_log_backup",
+                states=frozenset({JobState.PARTIAL}),
+                organization_id="00D5g",
+            ),
+            {**WINDOW, "type": "20", "status": "3", "organizationId": "00D5g"},
+            id="Salesforce: every filter",
+        ),
+        pytest.param(
+            Question(
+                product=IAAS,
+                started_after=AFTER,
+                job_type="backup",
+                states=frozenset({JobState.FAILED}),
+                object_type="cosmos",
+            ),
+            {**WINDOW, "serviceType": "24000"},
+            id="IaaS: no number stands for all backups, and no filter for a state",
+        ),
+        pytest.param(
+            Question(product=IAAS, job_type="index_generation"), {"jobType": "32"}, id="IaaS: one number"
+        ),
+        pytest.param(
+            Question(
+                product=SCANS,
+                started_after=AFTER,
+                started_before=NOW,
+                job_type="batch_import",
+                states=frozenset({JobState.FAILED}),
+                object_type="google",
+            ),
+            {"orderby": "StartTime", "sortorder": "1"},
+            id="scans: the newest first, and no filter at all",
+        ),
+        pytest.param(
+            Question(
+                product=ELEMENTS,
+                started_after=AFTER,
+                job_type="backup",
+                states=frozenset({JobState.FAILED}),
+                organization_id="c1",
+            ),
+            {},
+            id="Elements: the customer is in the path, backups have many numbers",
+        ),
+        pytest.param(
+            Question(product=ELEMENTS, job_type="archiver", object_type="archiver", organization_id="c1"),
+            {"jobModule": "8"},
+            id="Elements: housekeeping is a module",
+        ),
     ],
 )
 def test_parameters(question: Question, expected: dict[str, str]) -> None:
@@ -144,8 +217,32 @@ def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
         {"started_before": edge},
         {"started_after": AFTER, "started_before": "9999-12-31T23:59:59Z"},
     ):
-        (question,) = build_questions(product.name, **fields)
+        customer = {"organization_id": "c1"} if product.needs_organization else {}
+        (question,) = build_questions(product.name, **fields, **customer)
         question.parameters(NOW)
+
+
+@pytest.mark.parametrize(
+    ("product", "job_type", "expected"),
+    [
+        (M365, "backup", True),
+        (M365, None, False),
+        (GOOGLE, "restore", True),
+        (SALESFORCE, "backup", True),
+        (IAAS, "backup", False),
+        (IAAS, "restore", False),
+        (IAAS, "retention", True),
+        (SCANS, "backup", False),
+        (SCANS, "batch_import", False),
+        (ELEMENTS, "backup", False),
+        (ELEMENTS, "retention", False),
+    ],
+)
+def test_whether_the_server_is_asked_for_a_type(
+    product: Any, job_type: str | None, *, expected: bool
+) -> None:
+    """Only then is a row without a type known to be of it."""
+    assert expected is Question(product=product, job_type=job_type).is_asked_by_type
 
 
 @pytest.mark.parametrize(
@@ -218,6 +315,19 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
     assert expected == [question.job_type for question in build_questions("m365", **arguments)]
 
 
+@pytest.mark.parametrize("job_type", ["scan", "backup", ["scan", "backup"]])
+def test_a_scan_is_what_a_backup_is_there(job_type: Any) -> None:
+    (question,) = build_questions("aos_scan", job_type=job_type)
+    assert "backup" == question.job_type
+
+
+def test_housekeeping_is_asked_for_by_its_word() -> None:
+    questions = build_questions("elements", job_type=["archiver", "retention"], organization_id="c1")
+    assert [("archiver", "c1"), ("retention", "c1")] == [
+        (question.job_type, question.organization_id) for question in questions
+    ]
+
+
 @pytest.mark.parametrize(
     ("product", "arguments", "text"),
     [
@@ -263,6 +373,23 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
         ("dynamics365", {"organization_id": " "}, "organization_id: ' ' is not a text"),
         ("dynamics365", {"organization_id": 7}, "organization_id: 7 is not a text"),
         ("dynamics365", {"object_type": "teams"}, "known are customer_engagement, unified_operations"),
+        ("google_workspace", {"object_type": "exchange_online"}, "known are gmail, drive, calendar"),
+        ("google_workspace", {"organization_id": "o"}, "organization_id: Cloud Backup for Google Workspace"),
+        ("google_workspace", {"location": "NAM"}, "location: Cloud Backup for Google Workspace cannot tell"),
+        ("salesforce", {"object_type": "record"}, "object_type: Cloud Backup for Salesforce cannot tell"),
+        ("salesforce", {"job_type": "export"}, "job_type: 'export' is not known for salesforce"),
+        ("salesforce", {"location": "NAM"}, "location: Cloud Backup for Salesforce cannot tell"),
+        ("iaas_paas", {"object_type": "vm"}, "known are virtual_machine, entra_id"),
+        ("iaas_paas", {"job_type": "delete"}, "known are backup, restore, export"),
+        ("iaas_paas", {"organization_id": "o"}, "organization_id: Cloud Backup for IaaS + PaaS cannot tell"),
+        ("aos_scan", {"object_type": "gmail"}, "known are m365, power_platform, active_directory, google"),
+        ("aos_scan", {"job_type": "restore"}, "known are backup, scan, batch_import"),
+        ("aos_scan", {"organization_id": "o"}, "organization_id: AvePoint Online Services scans cannot tell"),
+        ("elements", {}, "organization_id: AvePoint Elements lists one customer at a time; name it"),
+        ("elements", {"organization_id": " "}, "organization_id: ' ' is not a text"),
+        ("elements", {"organization_id": "c", "location": "NAM"}, "location: AvePoint Elements cannot tell"),
+        ("elements", {"organization_id": "c", "job_type": "restore"}, "known are backup, scan, archiver"),
+        ("elements", {"organization_id": "c", "object_type": "teams"}, "microsoft_teams, teams_chat"),
     ],
 )
 def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], text: str) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, judge
+from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.products.m365 import M365
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -60,12 +61,42 @@ def legacy(start: float, state: str = "success", workload: str | None = "teams",
     return make_job("m365_legacy", start, state, **({"workload": workload} | given))
 
 
+def google(start: float, state: str = "success", app: str | None = "gmail", **given: Any) -> BackupJob:
+    return make_job("google_workspace", start, state, **({"workload": app} | given))
+
+
+def salesforce(start: float, state: str = "success", org: str | None = "a", **given: Any) -> BackupJob:
+    return make_job("salesforce", start, state, **({"organization_id": org} | given))
+
+
+def iaas(
+    start: float, state: str = "success", service: str | None = "virtual_machine", **given: Any
+) -> BackupJob:
+    """Return a job of IaaS + PaaS that was asked for as *service*; None: as all of them together."""
+    return make_job("iaas_paas", start, state, **({"workload": service} | given))
+
+
+def scan(start: float, state: str = "success", category: str | None = "m365", **given: Any) -> BackupJob:
+    return make_job("aos_scan", start, state, **({"workload": category} | given))
+
+
+def elements(
+    start: float, state: str = "success", module: str | None = "onedrive", **given: Any
+) -> BackupJob:
+    """Return a job of Elements: of customer c1, unless told otherwise."""
+    return make_job("elements", start, state, **({"workload": module, "organization_id": "c1"} | given))
+
+
 def entities(total: int | None, failed: int | None) -> dict[str, Counts]:
     return {"counts": Counts(total=total, failed=failed)}
 
 
 def records(total: int | None, failed: int | None) -> dict[str, Counts]:
     return {"record_counts": Counts(total=total, failed=failed)}
+
+
+def metadata(total: int | None, failed: int | None) -> dict[str, Counts]:
+    return {"metadata_counts": Counts(total=total, failed=failed)}
 
 
 def exclude(until: str, **scope: str) -> list[dict[str, str]]:
@@ -105,6 +136,8 @@ class Case:
     def judge(self, jobs: Iterable[BackupJob] | None = None) -> Verdict:
         product = self.jobs[0].product if self.jobs else "dynamics365"
         policy: dict[str, Any] = {"product": product} | self.policy
+        if product == "elements":
+            policy = {"organization_ids": "c1"} | policy
         if not policy.keys() & {"started_after", "max_age"}:
             policy["max_age"] = 24 * HOUR
         return judge(self.jobs if jobs is None else jobs, Policy(**policy), self.now)
@@ -1300,6 +1333,265 @@ CHOICES = [
     ),
 ]
 
+GOOGLE = [
+    Case(
+        "Google apps are scopes",
+        [google(2), google(3, "failed", "drive")],
+        "failed",
+        scopes={"-/gmail/-": "passed", "-/drive/-": "failed"},
+    ),
+    Case(
+        "Google rows do not say their organisation: all by default",
+        [google(5, "failed"), google(2)],
+        "failed",
+        job="failed@5",
+    ),
+    Case(
+        "Google, newest by the user's word",
+        [google(5, "failed"), google(2)],
+        "passed",
+        policy={"decide_by": "newest"},
+    ),
+    Case(
+        "an app that was not backed up is missed",
+        [google(2)],
+        "missed",
+        policy={"object_types": ["gmail", "chat"]},
+        scopes={"-/gmail/-": "passed", "-/chat/-": "missed"},
+    ),
+    Case(
+        "an app that nobody documents is a scope of its own",
+        [google(2), google(2, "failed", "3")],
+        "failed",
+        scopes={"-/gmail/-": "passed", "-/3/-": "failed"},
+    ),
+    Case(
+        "Google without counts: no limit excuses a partial one",
+        [google(2, "partial")],
+        "partial",
+        policy={"max_failed_ratio": 1},
+    ),
+]
+
+ALL_BACKUPS = ["backup", "on_demand_backup", "continuous_data_protection", "audit_log_backup"]
+SALESFORCE = [
+    Case(
+        "Salesforce organisations are scopes",
+        [salesforce(2), salesforce(3, "failed", "b")],
+        "failed",
+        scopes={"a/-/-": "passed", "b/-/-": "failed"},
+    ),
+    Case(
+        "Salesforce: newest by default where rows say their organisation",
+        [salesforce(5, "failed"), salesforce(2)],
+        "passed",
+        job="success@2",
+    ),
+    Case(
+        "Salesforce: all by default where they do not",
+        [salesforce(5, "failed", None), salesforce(2, org=None)],
+        "failed",
+        scopes={"-/-/-": "failed"},
+        job="failed@5",
+    ),
+    Case(
+        "a Salesforce organisation that was not backed up is missed",
+        [salesforce(2)],
+        "missed",
+        policy={"organization_ids": ["a", "b"]},
+        scopes={"a/-/-": "passed", "b/-/-": "missed"},
+    ),
+    *(
+        Case(
+            f"a newer successful {kind} of Salesforce does not stand for a backup unless named",
+            [salesforce(5, "failed"), salesforce(2, job_type=kind)],
+            "failed",
+            job="failed@5",
+        )
+        for kind in (*ALL_BACKUPS[1:], "generate_recovery_point", "archive", "backup_export")
+    ),
+    *(
+        Case(
+            f"a newer successful {kind} of Salesforce stands for one where it is named",
+            [salesforce(5, "failed"), salesforce(2, job_type=kind)],
+            "passed",
+            policy={"job_type": ALL_BACKUPS},
+            job="success@2",
+        )
+        for kind in ALL_BACKUPS
+    ),
+    Case("failed metadata makes a success partial", [salesforce(2, **metadata(4, 1))], "partial"),
+    Case(
+        "failed metadata alone, within the limit",
+        [salesforce(2, **entities(20, 0), **records(900, 0), **metadata(20, 1))],
+        "passed",
+        policy=SOME,
+    ),
+    Case(
+        "failed metadata alone, beyond the limit that objects and records keep",
+        [salesforce(2, "partial", **entities(20, 1), **records(900, 1), **metadata(20, 3))],
+        "partial",
+        policy=SOME,
+    ),
+    Case(
+        "an audit log has no records: what counts nothing voids no limit",
+        [salesforce(2, "partial", **entities(20, 1), **records(0, 0), **metadata(0, 0))],
+        "passed",
+        policy=SOME,
+    ),
+    Case(
+        "a tie: a success with failed metadata is newer than one without",
+        [salesforce(2, job_id="2"), salesforce(2, job_id="1", **metadata(20, 1))],
+        "partial",
+        job="1",
+    ),
+    Case(
+        "a job seen twice: failed metadata is the worse",
+        [salesforce(2, job_id="1"), salesforce(2, job_id="1", **metadata(20, 1))],
+        "partial",
+        job="1",
+    ),
+    Case("paused is under way", [salesforce(2, "waiting")], "running", open_jobs={"waiting@2"}),
+]
+
+IAAS = [
+    Case(
+        "IaaS services are scopes",
+        [iaas(2), iaas(2, "failed", "cosmos")],
+        "failed",
+        scopes={"-/virtual_machine/-": "passed", "-/cosmos/-": "failed"},
+    ),
+    Case(
+        "one machine's success does not hide another's failure",
+        [iaas(5, "failed"), iaas(2)],
+        "failed",
+        job="failed@5",
+    ),
+    Case(
+        "one machine's success does not hide what nobody understands of another",
+        [iaas(5, "unknown"), iaas(2)],
+        "unknown_state",
+    ),
+    Case(
+        "IaaS jobs that no service claims are the scope other, where all must be good too",
+        [iaas(2), iaas(5, "failed", None), iaas(3, service=None)],
+        "failed",
+        scopes={"-/virtual_machine/-": "passed", "-/other/-": "failed"},
+    ),
+    Case(
+        "an IaaS job that a service claims is not other too",
+        [iaas(2, job_id="1"), iaas(2, service=None, job_id="1")],
+        "passed",
+        scopes={"-/virtual_machine/-": "passed"},
+    ),
+    Case(
+        "with services listed, what no service claims is left out",
+        [iaas(2), iaas(2, "failed", None)],
+        "passed",
+        policy={"object_types": "virtual_machine"},
+        scopes={"-/virtual_machine/-": "passed"},
+    ),
+    Case(
+        "most objects skipped is the vendor's success",
+        [iaas(2, counts=Counts(total=45, successful=10, failed=0, skipped=35))],
+        "passed",
+    ),
+    Case("an IaaS backup that has not started", [iaas(2, "waiting"), iaas(4)], "passed", job="success@4"),
+    Case(
+        "an IaaS job of a type that nobody documents is no backup",
+        [iaas(5, "failed"), iaas(2, job_type="99999")],
+        "failed",
+    ),
+    Case(
+        "IaaS, newest by the user's word",
+        [iaas(5, "failed"), iaas(2)],
+        "passed",
+        policy={"decide_by": "newest"},
+    ),
+]
+
+SCANS = [
+    Case(
+        "scan categories are scopes",
+        [scan(2), scan(2, "failed", "power_platform")],
+        "failed",
+        scopes={"-/m365/-": "passed", "-/power_platform/-": "failed"},
+    ),
+    Case(
+        "one scan profile's success does not hide another's failure",
+        [scan(5, "failed"), scan(2)],
+        "failed",
+        job="failed@5",
+    ),
+    Case("by its other name, a scan is the same", [scan(2)], "passed", policy={"job_type": "scan"}),
+    Case("a batch import is no scan", [scan(5, "failed"), scan(2, job_type="batch_import")], "failed"),
+    Case(
+        "a category without a scan is missed",
+        [scan(2)],
+        "missed",
+        policy={"object_types": ["m365", "google"]},
+        scopes={"-/m365/-": "passed", "-/google/-": "missed"},
+    ),
+    Case("a scan of no category", [scan(2), scan(2, "failed", None)], "failed"),
+]
+
+ELEMENTS = [
+    Case(
+        "customers and modules are scopes",
+        [elements(2), elements(2, "failed", "exchange_online"), elements(2, organization_id="c2")],
+        "failed",
+        policy={"organization_ids": ["c1", "c2"]},
+        scopes={"c1/onedrive/-": "passed", "c1/exchange_online/-": "failed", "c2/onedrive/-": "passed"},
+    ),
+    Case(
+        "a customer without jobs is missed",
+        [elements(2)],
+        "missed",
+        policy={"organization_ids": ["c1", "c2"]},
+        scopes={"c1/onedrive/-": "passed", "c2/-/-": "missed"},
+    ),
+    Case(
+        "Elements: newest by default where a module is one thing",
+        [elements(5, "failed"), elements(2)],
+        "passed",
+        job="success@2",
+    ),
+    *(
+        Case(
+            f"Elements: all by default for {module}, whose rows do not say which one",
+            [elements(5, "failed", module), elements(2, module=module)],
+            "failed",
+            job="failed@5",
+        )
+        for module in ("azure_virtual_machine", "disk", "google_cloud_storage", "none", "372", None)
+    ),
+    Case(
+        "Elements: a machine by the user's word",
+        [elements(5, "failed", "disk"), elements(2, module="disk")],
+        "passed",
+        policy={"decide_by": "newest"},
+    ),
+    *(
+        Case(
+            f"{kind} is no backup of Elements",
+            [elements(5, "failed"), elements(2, module=kind, job_type=kind)],
+            "failed",
+            scopes={"c1/onedrive/-": "failed"},
+        )
+        for kind in ("archiver", "retention")
+    ),
+    Case("housekeeping alone is missed", [elements(2, module="retention", job_type="retention")], "missed"),
+    Case("a scan is no backup of Elements", [elements(2, job_type="scan")], "missed"),
+    Case(
+        "failed stays failed though no object did, as in the vendor's sample",
+        [elements(2, "failed", counts=Counts(total=2323, successful=2323, failed=0, skipped=0, warning=0))],
+        "failed",
+        policy={"max_failed_ratio": 1},
+        settled=True,
+    ),
+    Case("warnings are no failures", [elements(2, counts=Counts(total=9, failed=0, warning=9))], "passed"),
+]
+
 CASES = [
     *SCOPES,
     *LISTS,
@@ -1315,6 +1607,11 @@ CASES = [
     *NEVER_A_PASS,
     *WINDOW,
     *CHOICES,
+    *GOOGLE,
+    *SALESFORCE,
+    *IAAS,
+    *SCANS,
+    *ELEMENTS,
 ]
 
 
@@ -1341,6 +1638,86 @@ def test_the_table(case: Case) -> None:
             assert case.job == (scope.job and scope.job.job_id)
         if case.age is not ...:
             assert case.age == scope.age_seconds
+
+
+# Each product, whatever its rows say.
+
+
+def make_typed_job(product: str, start: float | None, state: str, job_type: str = "backup") -> BackupJob:
+    """Return a job of an organisation and a workload, so far as *product* tells them apart."""
+    known = PRODUCTS[product]
+    left_out = {*known.housekeeping, *known.unnamed_resources}
+    return make_job(
+        product,
+        start,
+        state,
+        job_type=job_type,
+        organization_id="c1" if known.tells_organizations else None,
+        workload=next((word for word in known.known_workloads if word not in left_out), None),
+    )
+
+
+def judge_product(product: str, *jobs: BackupJob) -> str:
+    named = {"organization_ids": "c1"} if PRODUCTS[product].needs_organization else {}
+    verdict = judge(jobs, Policy(product=product, max_age=24 * HOUR, **named), NOW)
+    assert verdict.passed is (verdict.reason == "passed")
+    return verdict.reason
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize(
+    ("start", "state", "reason"),
+    [
+        (2, "success", "passed"),
+        (2, "partial", "partial"),
+        (2, "failed", "failed"),
+        (2, "running", "running"),
+        (2, "waiting", "running"),
+        (2, "skipped", "skipped"),
+        (2, "stopped", "skipped"),
+        (2, "unknown", "unknown_state"),
+        (60, "success", "stale"),
+        (None, "success", "unknown_state"),
+        (-1, "success", "clock_skew"),
+        (24 + WEEK + 1, "success", "missed"),
+    ],
+)
+def test_one_job_of_each_product(product: str, start: float | None, state: str, reason: str) -> None:
+    assert reason == judge_product(product, make_typed_job(product, start, state))
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_no_job_of_each_product(product: str) -> None:
+    assert "missed" == judge_product(product)
+
+
+@pytest.mark.parametrize(
+    ("product", "job_type"),
+    [
+        (name, word)
+        for name, product in PRODUCTS.items()
+        for word in dict.fromkeys(product.job_type_words.values())
+    ]
+    + [(name, word) for name, product in PRODUCTS.items() for word in product.housekeeping],
+)
+def test_nothing_but_a_backup_stands_for_one(product: str, job_type: str) -> None:
+    """Of every documented job type: alone it is missed, newer than a failure it mends nothing."""
+    other = make_typed_job(product, 2, "success", job_type)
+    if job_type == "backup":
+        assert "passed" == judge_product(product, other)
+    else:
+        assert "missed" == judge_product(product, other)
+        assert "failed" == judge_product(product, make_typed_job(product, 5, "failed"), other)
+
+
+# Rows that do not say whose they are must not let one tenant's, or machine's, success hide another's failure.
+BY_THE_NEWEST = {"dynamics365", "salesforce", "elements"}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_what_decides_unless_told_otherwise(product: str) -> None:
+    jobs = [make_typed_job(product, 5, "failed"), make_typed_job(product, 2, "success")]
+    assert ("passed" if product in BY_THE_NEWEST else "failed") == judge_product(product, *jobs)
 
 
 def test_the_table_names_each_case_once() -> None:
@@ -1521,6 +1898,7 @@ def make_up_odd_jobs(rng: random.Random) -> list[BackupJob]:
             org=rng.choice(["a", "b", None]),
             **entities(rng.choice([None, 0, 10]), rng.choice([None, 0, 1, 5])),
             **records(rng.choice([None, 0, 10]), rng.choice([None, 0, 1, 5])),
+            **metadata(rng.choice([None, 0, 10]), rng.choice([None, 0, 1, 5])),
         )
         for n in range(rng.randrange(2, 10))
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
@@ -19,12 +19,40 @@ def required_by(product: str) -> dict[str, Any]:
     return {}
 
 
+def path_of(product: str) -> str:
+    """Return the path that *product*'s listings begin with, as faults and the journal name it."""
+    return PRODUCTS[product].path.partition("{")[0]
+
+
+def simulated_jobs(product: str, job_type: str) -> list[dict[str, Any]]:
+    """Return one job, for the simulator, of each of the vendor's numbers for our word *job_type*."""
+    if job_type in PRODUCTS[product].housekeeping:
+        return [{"product": product, "workload": simulated_workload(product, job_type)}]
+    words = {number: word for word, number in SIMULATED[product].job_types.shown.items()}
+    numbers = PRODUCTS[product].job_type_numbers(job_type)
+    return [{"product": product, "job_type": words[number]} for number in numbers]
+
+
+def simulated_workload(product: str, word: str) -> str:
+    """Return the simulator's word for the workload that we call *word*."""
+    shown = SIMULATED[product].workloads.shown
+    number = PRODUCTS[product].object_types.get(word)
+    return word if number is None else next(each for each in shown if shown[each] == number)
+
+
 class Worker:
     """The blocking hook."""
 
     def list_jobs(self, product: str, conn_id: str = "avepoint_default", **arguments: Any) -> list[BackupJob]:
+        (jobs,) = self.list_each(product, [arguments], conn_id)
+        return jobs
+
+    def list_each(
+        self, product: str, asked: Iterable[dict[str, Any]], conn_id: str = "avepoint_default"
+    ) -> list[list[BackupJob]]:
+        """Return the jobs that each of *asked* brings, through one hook."""
         with AvePointHook(conn_id) as hook:
-            return list(hook.iter_jobs(product, **required_by(product) | arguments))
+            return [list(hook.iter_jobs(product, **required_by(product) | arguments)) for arguments in asked]
 
     def get_job(self, product: str, job_id: str, **arguments: Any) -> BackupJob:
         with AvePointHook() as hook:
@@ -39,9 +67,19 @@ class Triggerer:
     """The hook for event loops."""
 
     def list_jobs(self, product: str, conn_id: str = "avepoint_default", **arguments: Any) -> list[BackupJob]:
-        async def collect(hook: AvePointAsyncHook) -> list[BackupJob]:
-            asked = required_by(product) | arguments
-            return [job async for job in hook.aiter_jobs(product, **asked)]
+        (jobs,) = self.list_each(product, [arguments], conn_id)
+        return jobs
+
+    def list_each(
+        self, product: str, asked: Iterable[dict[str, Any]], conn_id: str = "avepoint_default"
+    ) -> list[list[BackupJob]]:
+        """Return the jobs that each of *asked* brings, through one hook."""
+
+        async def collect(hook: AvePointAsyncHook) -> list[list[BackupJob]]:
+            return [
+                [job async for job in hook.aiter_jobs(product, **required_by(product) | arguments)]
+                for arguments in asked
+            ]
 
         return self._run(collect, conn_id)
 

@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
 from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker
 
 Driver = Worker | Triggerer
@@ -329,13 +330,17 @@ class TestSingleJob:
     ) -> None:
         """As the listing shows it, but that nobody asked for a type."""
         connect()
-        errors_of_it = {"is_code": True, "message": "Throttled", "url": "https://e.example/1", "count": 2}
+        known = SIMULATED[product].carries
+        fields = {
+            "counts": {"total": 10, "successful": 7, "failed": 2, "skipped": 1},
+            "errors": [{"is_code": True, "message": "Throttled", "url": "https://e.example/1", "count": 2}],
+            "size_bytes": 2048,
+        }
         simulator.add_job(
             product,
             job_id="FB1",
             state="partial",
-            counts={"total": 10, "successful": 7, "failed": 2, "skipped": 1},
-            **({"errors": [errors_of_it]} if PRODUCTS[product].columns.errors else {}),
+            **{name: value for name, value in fields.items() if name in known},
         )
         simulator.generate(product, 40, every_seconds=60)
         (listed,) = (job for job in driver.list_jobs(product, job_type="all") if job.job_id == "FB1")
@@ -524,10 +529,15 @@ class TestTestConnection:
 
     def test_it_names_what_is_missing(self, simulator: Simulator, connect: Callable[..., str]) -> None:
         simulator.set_client("limited", secret="limited-secret", scopes=[PRODUCTS["m365"].permission])
+        lacks = "; ".join(
+            f"{name} lacks {product.permission}"
+            for name, product in PRODUCTS.items()
+            if product.permission != PRODUCTS["m365"].permission
+        )
 
         assert AvePointHook(connect(login="limited", password="limited-secret")).test_connection() == (
             True,
-            f"This app registration may read m365, m365_legacy; dynamics365 lacks {DYNAMICS}.",
+            f"This app registration may read m365, m365_legacy; {lacks}.",
         )
 
     def test_wrong_credentials_are_told_without_the_secret(self, connect: Callable[..., str]) -> None:
@@ -550,8 +560,9 @@ class TestTestConnection:
 
         is_good, message = AvePointHook(connect()).test_connection()
 
+        others = ", ".join(name for name in PRODUCTS if name != "dynamics365")
         assert is_good
-        assert message.startswith("This app registration may read m365, m365_legacy; dynamics365: GET ")
+        assert message.startswith(f"This app registration may read {others}; dynamics365: GET ")
         assert "503" in message
 
     def test_a_bad_field_is_named(self, connect: Callable[..., str]) -> None:
@@ -561,12 +572,17 @@ class TestTestConnection:
         assert "host" in message
 
     def test_it_asks_for_little(self, simulator: Simulator, connect: Callable[..., str]) -> None:
-        """One call a product, of one row, read only."""
+        """One call a product, of one row, read only; where a list is of a customer, only for a token."""
         AvePointHook(connect()).test_connection()
 
         calls = [request for request in simulator.requests() if request["path"] != "/connect/token"]
-        assert [call["method"] for call in calls] == ["GET"] * len(PRODUCTS)
-        assert {value for call in calls for name, value in call["query"].items() if "ize" in name} == {"1"}
+        asked = [product for product in PRODUCTS.values() if not product.needs_organization]
+        assert [("GET", product.path) for product in asked] == [
+            (call["method"], call["path"]) for call in calls
+        ]
+        for product, call in zip(asked, calls, strict=True):
+            assert call["query"][product.paging.size] == "1"
+        assert simulator.stats()["tokens"].keys() == {product.permission for product in PRODUCTS.values()}
 
 
 class TestConnections:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.exceptions import AvePointAuthError
 from airflow_provider_avepoint.operators.avepoint import AvePointListJobsOperator
+from airflow_provider_avepoint.operators.listing import Progress
 from airflow_provider_avepoint.simulator import Simulator
 
 START = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -77,6 +81,7 @@ def test_the_summary(simulator: Simulator, connect: Callable[..., str]) -> None:
         "duration": 600.0,
         "counts": {"total": 10, "successful": 8, "failed": 1, "skipped": 1, "warning": 2},
         "record_counts": {"total": 100, "successful": 70, "failed": 30, "skipped": 0, "warning": 0},
+        "metadata_counts": dict.fromkeys(["total", "successful", "failed", "skipped", "warning"]),
         "size_bytes": 4096,
         "organization_id": "contoso",
         "organization_name": "Contoso",
@@ -98,6 +103,65 @@ def test_nothing_found(simulator: Simulator, connect: Callable[..., str]) -> Non
         "is_truncated": False,
     }
     assert simulator.requests("/dynamicsbackup/jobs") != []
+
+
+SEVERAL = ["salesforce", "dynamics365", "m365"]
+
+
+@pytest.mark.parametrize("given", [SEVERAL, json.dumps(SEVERAL), tuple(SEVERAL), [*SEVERAL, "m365"]], ids=str)
+def test_several_products(simulator: Simulator, connect: Callable[..., str], given: Any) -> None:
+    """One summary of all, counts by product and state, and the jobs in the order of the products."""
+    connect()
+    add(simulator, "D0", started_at=START + timedelta(hours=2))
+    add(simulator, "D1", state="failed")
+    add(simulator, "S0", "salesforce", state="failed", started_at=START - timedelta(hours=2))
+
+    summary = list_jobs(product=given).execute({})
+
+    assert [(job["product"], job["job_id"]) for job in summary.pop("jobs")] == [
+        ("salesforce", "S0"),
+        ("dynamics365", "D0"),
+        ("dynamics365", "D1"),
+    ]
+    assert summary == {
+        "product": SEVERAL,
+        "total": 3,
+        "states": {"success": 1, "failed": 2},
+        "counts": {"salesforce": {"failed": 1}, "dynamics365": {"success": 1, "failed": 1}, "m365": {}},
+        "newest_started_at": "2026-11-20T03:00:00+00:00",
+        "oldest_started_at": "2026-11-19T23:00:00+00:00",
+        "is_truncated": False,
+    }
+
+
+def test_a_list_of_one_product(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """Whoever gives a list, which a template may have made, gets the shape of several products."""
+    connect()
+    add(simulator, "J0")
+
+    summary = list_jobs(product=["dynamics365"]).execute({})
+
+    assert (summary["product"], summary["counts"]) == (["dynamics365"], {"dynamics365": {"success": 1}})
+
+
+def test_arguments_hold_for_each_product(simulator: Simulator, connect: Callable[..., str]) -> None:
+    connect()
+    for product in ("dynamics365", "salesforce"):
+        for organization_id, state in [("contoso", "failed"), ("contoso", "success"), ("fabrikam", "failed")]:
+            add(
+                simulator,
+                f"{product}-{organization_id}-{state}",
+                product,
+                organization_id=organization_id,
+                state=state,
+            )
+
+    summary = list_jobs(
+        product=["dynamics365", "salesforce"], organization_id="contoso", state="failed", max_rows=1
+    ).execute({})
+
+    assert summary["counts"] == {"dynamics365": {"failed": 1}, "salesforce": {"failed": 1}}
+    assert (ids(summary), summary["is_truncated"]) == ({"dynamics365-contoso-failed"}, True)
 
 
 def test_a_job_that_does_not_say_when_it_started_is_listed(
@@ -145,6 +209,13 @@ def test_a_hundred_rows_by_default(simulator: Simulator, connect: Callable[..., 
 # Argument → its value, the jobs that are there, and those found with it and without it.
 FILTERS: dict[str, tuple[str, Any, list[dict[str, Any]], set[str], set[str]]] = {
     "product": ("product", "m365_legacy", [{}, {"product": "m365_legacy"}], {"J1"}, {"J0"}),
+    "product, several": (
+        "product",
+        ["dynamics365", "m365"],
+        [{}, {"product": "m365"}, {"product": "salesforce"}],
+        {"J0", "J1"},
+        {"J0"},
+    ),
     "started_after": (
         "started_after",
         START.isoformat(),
@@ -276,6 +347,15 @@ def test_the_connection_is_the_one_named(simulator: Simulator, connect: Callable
     ("name", "arguments"),
     [
         ("product", {"product": "nonsense"}),
+        ("product", {"product": ["dynamics365", "nonsense"]}),
+        ("product", {"product": []}),
+        ("product", {"product": '["dynamics365"'}),
+        ("product", {"product": None}),
+        ("product", {"product": ""}),
+        ("product", {"product": 5}),
+        ("object_type", {"product": ["dynamics365", "m365"], "object_type": "teams"}),
+        ("organization_id", {"product": ["dynamics365", "m365"], "organization_id": "contoso"}),
+        ("location", {"product": ["m365", "dynamics365"], "location": "EUR"}),
         ("started_after", {"started_after": "yesterday"}),
         ("started_after", {"started_after": "2026-11-20T00:00:00"}),
         ("started_before", {"started_before": 5}),
@@ -327,3 +407,45 @@ def test_default_args_and_mapping(simulator: Simulator, connect: Callable[..., s
     assert (task.product, task.max_rows) == ("dynamics365", 1)
     found = [ids(mapped.unmap({"state": state}).execute({})) for state in ("failed", "running")]
     assert found == [{"J1"}, set()]
+
+
+def test_long_listings_log_progress(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A line at ten thousand jobs and one at the end, not one a page."""
+    connect()
+    simulator.generate("dynamics365", 10_500, every_seconds=60)
+    monkeypatch.setattr(AvePointListJobsOperator, "log", logging.getLogger("task"))
+
+    with caplog.at_level(logging.INFO, "task"):
+        list_jobs(product=["m365", "dynamics365"]).execute({})
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "task"]
+    assert [re.sub(r"\d+ a second", "… a second", line) for line in lines] == [
+        "10000 jobs so far, … a second; now at dynamics365.",
+        "m365, dynamics365: 10500 jobs listed ({'success': 10500}).",
+    ]
+
+
+def test_progress_comes_at_each_tenfold_and_every_thirty_seconds() -> None:
+    """Each step is told once, however fast the jobs come; a slow listing says that it lives."""
+    lines: list[tuple[int, str, int]] = []
+    now = 0.0
+    progress = Progress(
+        lambda _, jobs, rate, product: lines.append((jobs, product, round(rate))), lambda: now
+    )
+    job = BackupJob(product="m365", job_id="J0", state=JobState.SUCCESS)
+
+    for number in range(1, 100_001):
+        now += {5: 29, 6: 1, 20_000: 30}.get(number, 0)
+        progress.add(job)
+
+    assert lines == [
+        (6, "m365", 0),
+        (10_000, "m365", 333),
+        (20_000, "m365", 333),
+        (100_000, "m365", 1667),
+    ]

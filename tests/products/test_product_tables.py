@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import fields
 from datetime import UTC, datetime
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.verdict import OTHER
 from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 
 pytestmark = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
 WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -56,17 +58,64 @@ def test_names_are_unique(product: Product) -> None:
 
 
 def test_object_types_have_a_number_each(product: Product) -> None:
+    """Zero means "all" in a query, so it can be one only where it is read from rows or sent in a body."""
     assert 1 == max(Counter(product.object_types.values()).values(), default=1)
-    assert 0 not in product.object_types.values()
+    is_sent = product.filters.object_type is not None and product.method == "GET"
+    assert not (is_sent and 0 in product.object_types.values())
+
+
+def test_object_types_read_back(product: Product) -> None:
+    for word, number in product.object_types.items():
+        assert [word] * 3 == [product.read_workload(each) for each in (number, str(number), word)]
 
 
 def test_job_types_read_back(product: Product) -> None:
-    """What a row's number reads as is asked for by the same number."""
-    for number in product.job_types.values():
-        word = product.read_job_type(number)
-        assert number == product.job_types[word]
-        assert word == product.read_job_type(str(number))
-        assert word == product.read_job_type(word.replace("_", " ").title())
+    """What a row's number reads as is asked for by the same number, or is one of several that are not."""
+    for word in product.job_types:
+        canonical = product.canonical_job_type(word)
+        numbers = product.job_type_numbers(word)
+        assert numbers == product.job_type_numbers(canonical)
+        assert canonical == product.canonical_job_type(canonical)
+        for number in numbers:
+            assert [canonical] * 2 == [product.read_job_type(each) for each in (number, str(number))]
+        assert canonical == product.canonical_job_type(
+            product.read_job_type(canonical.replace("_", " ").title())
+        )
+
+
+def test_every_job_type_can_be_found(product: Product) -> None:
+    """By its numbers; one that has none is a workload, whose rows read as it."""
+    without = {word for word in product.job_types if not product.job_type_numbers(word)}
+    assert without == set(product.housekeeping) == without & set(product.known_workloads)
+
+
+def test_a_job_type_of_several_numbers_is_not_asked_for(product: Product) -> None:
+    """One parameter takes one number: the server would hide the jobs of the others."""
+    for word in product.job_types:
+        numbers = product.job_type_numbers(word)
+        question = Question(product=product, job_type=word)
+        asked = dict(question.parameters(NOW)).get(str(product.filters.job_type))
+        is_asked = asked is not None and asked != product.filters.always.get(str(product.filters.job_type))
+        assert is_asked is question.is_asked_by_type
+        assert not is_asked or (asked,) == tuple(map(str, numbers))
+
+
+def test_a_backup_is_never_housekeeping(product: Product) -> None:
+    assert not set(product.housekeeping) & set(product.backup_types)
+
+
+def test_resources_without_a_name_are_known_workloads(product: Product) -> None:
+    assert product.unnamed_resources <= set(product.known_workloads)
+    named = set(product.known_workloads) - product.unnamed_resources
+    assert named == {word for word in product.known_workloads if product.tells_resources(word)}
+
+
+@pytest.mark.parametrize("workload", [None, "999", "new_module"])
+def test_a_workload_that_nobody_documents_may_be_of_several_resources(
+    product: Product, workload: str | None
+) -> None:
+    """Where some known ones are; where none is, it is one thing like the others."""
+    assert product.tells_resources(workload) is not bool(product.unnamed_resources)
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, [], {}])
@@ -78,7 +127,8 @@ def test_values_that_are_no_job_type(product: Product, value: object) -> None:
 def test_backups_are_job_types(product: Product) -> None:
     assert product.backup_types
     assert set(product.backup_types) <= product.job_types.keys()
-    assert 0 not in {product.job_types[word] for word in product.backup_types}
+    for word in product.backup_types:
+        assert not Question(product=product, job_type=word).is_asked_by_type or product.job_types[word] != 0
 
 
 def test_states_have_a_number_each(product: Product) -> None:
@@ -96,9 +146,12 @@ def test_states_have_spellings_of_their_own(product: Product) -> None:
     assert len(product.states) + len(spellings) == len(product.state_table)
 
 
-def test_no_state_is_documented_as_unknown(product: Product) -> None:
+def test_only_none_is_documented_as_unknown(product: Product) -> None:
+    """A state called None is documented, and says nothing; no server is asked for it."""
+    unknown = [state for state in product.states if state.state is JobState.UNKNOWN]
+    assert [(0, ("None",))] * len(unknown) == [(state.number, state.labels) for state in unknown]
+    assert not (unknown and product.filters.state)
     states = {state.state for state in product.states}
-    assert JobState.UNKNOWN not in states
     assert {JobState.RUNNING, JobState.SUCCESS, JobState.FAILED, JobState.PARTIAL} <= states
 
 
@@ -110,27 +163,31 @@ def test_a_filter_by_state_never_hides_a_row(product: Product) -> None:
     """Where one number is asked for, no row with another number may read as this state."""
     reader = RowReader(product)
     columns = product.columns
+    (state_key, *_) = (columns.state,) if isinstance(columns.state, str) else columns.state
     for wanted in JobState:
         question = Question(product=product, states=frozenset({wanted}))
-        asked = dict(question.parameters(NOW)).get(product.filters.state)
-        unfiltered = product.filters.always.get(product.filters.state)
+        asked = dict(question.parameters(NOW)).get(str(product.filters.state))
+        unfiltered = product.filters.always.get(str(product.filters.state))
         if asked is None or asked == unfiltered:
             continue
-        for state in product.states:
+        for number in (*(state.number for state in product.states), 97):
             for finish in (None, "2026-11-22T05:00:00Z"):
                 row = {
                     columns.job_id: "1",
-                    columns.state: state.number,
+                    state_key: number,
                     columns.started_at: "2026-11-22T04:00:00Z",
                     columns.finished_at: finish,
                 }
                 if reader.read(row).state is wanted:
-                    assert str(state.number) == asked, (wanted, state)
+                    assert str(number) == asked, (wanted, number)
 
 
 def test_addresses(product: Product) -> None:
     assert product.documentation_url.startswith("https://learn.avepoint.com/")
     assert product.path.startswith("/")
+    fields_of_path = {name for _, name, _, _ in Formatter().parse(product.path) if name is not None}
+    assert fields_of_path == ({"organization_id"} if product.needs_organization else set())
+    assert product.method in ("GET", "POST")
     assert SCOPE.fullmatch(product.permission)
     if product.job is not None:
         assert "{job_id}" in product.job.path
@@ -148,11 +205,14 @@ def test_a_window_is_two_parameters(product: Product) -> None:
         if each.name not in ("write_time", "window_required", "always")
     ]
     names += [product.paging.index, product.paging.size, product.paging.token]
+    assert (product.filters.started_after is None) is (product.filters.started_before is None)
+    assert product.filters.started_after or not product.filters.window_required
     folded = [name.casefold() for name in names if name is not None]
     assert len(folded) == len(set(folded))
 
 
 def test_parameters_always_sent_are_known(product: Product) -> None:
+    """Filters that a question may set, or the order, which each server takes under names of its own."""
     filters = product.filters
     known = {
         filters.started_after,
@@ -161,7 +221,22 @@ def test_parameters_always_sent_are_known(product: Product) -> None:
         filters.state,
         filters.object_type,
     }
-    assert product.filters.always.keys() <= known
+    own = SIMULATED[product.name].order
+    order = {own.column_parameter: own.column, own.sense_parameter: "1"} if own else {}
+    others = {name: value for name, value in filters.always.items() if name not in known}
+    assert {name: value.casefold() for name, value in order.items()} == {
+        name: value.casefold() for name, value in others.items()
+    }
+    assert product.paging.newest_first is bool(order)
+
+
+def test_a_body_holds_numbers(product: Product) -> None:
+    """What travels in JSON is a number to the vendor."""
+    if product.method == "POST":
+        filters = product.filters
+        sent = {filters.job_type, filters.object_type, *filters.always}
+        assert {None} >= {filters.started_after, filters.state, filters.organization_id, filters.location}
+        assert sent <= {filters.job_type, filters.object_type}
 
 
 def test_page_sizes_go_down_to_the_vendors_default(product: Product) -> None:
@@ -175,17 +250,24 @@ def test_durations_have_a_parser(product: Product) -> None:
     assert (columns.duration is None) is (columns.parse_duration is None)
 
 
-def test_object_types_have_a_filter(product: Product) -> None:
-    """Rows carry the workload, or it is asked for; not both, and workloads are words of rows."""
-    assert bool(product.object_types) is bool(product.filters.object_type)
+def test_object_types_have_a_filter_or_a_column(product: Product) -> None:
+    """Their numbers are sent, or read from rows, or both; workloads are words of rows."""
+    uses_numbers = bool(product.filters.object_type or (product.columns.workload and not product.workloads))
+    assert bool(product.object_types) is uses_numbers
+    assert product.object_types or not product.filters.object_type
     assert not (product.object_types and product.workloads)
     assert bool(product.workloads) <= bool(product.columns.workload)
     assert product.known_workloads == (tuple(product.object_types) or product.workloads)
 
 
 def test_what_a_product_tells(product: Product) -> None:
-    has_organizations = bool(product.columns.organization_id or product.filters.organization_id)
+    has_organizations = bool(
+        product.columns.organization_id
+        or product.filters.organization_id
+        or "{organization_id}" in product.path
+    )
     assert has_organizations is product.tells_organizations
+    assert product.filters.organization_id or not product.asks_each_organization
     assert (product.filters.location is not None) is product.tells_locations
 
 

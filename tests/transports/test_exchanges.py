@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,21 @@ def test_a_form(fetch: Fetch, server: Server) -> None:
     assert asked.headers["content-type"].startswith("application/x-www-form-urlencoded")
 
 
-def test_a_json_body(fetch: Fetch, server: Server) -> None:
-    fetch(settings(server.url), Request(method="POST", url=server.url, json={"jobType": [7]}))
-    assert b'{"jobType":[7]}' == server.asked[0].body.replace(b" ", b"")
-    assert "application/json" == server.asked[0].headers["content-type"]
+@pytest.mark.parametrize("body", [{"jobType": [7]}, {"jobModule": 0}, {}])
+def test_a_json_body(fetch: Fetch, server: Server, body: dict[str, Any]) -> None:
+    """A question without filters is an empty object, and the query stays beside it."""
+    url = f"{server.url}/jobs"
+    fetch(settings(server.url), Request(method="POST", url=url, json=body, query=(("pageIndex", "2"),)))
+    (asked,) = server.asked
+    assert ("POST", "/jobs?pageIndex=2", body) == (asked.method, asked.path, json.loads(asked.body))
+    assert "application/json" == asked.headers["content-type"]
+
+
+def test_no_body(fetch: Fetch, server: Server) -> None:
+    fetch(settings(server.url), get(f"{server.url}/jobs"))
+    (asked,) = server.asked
+    assert b"" == asked.body
+    assert "content-type" not in asked.headers
 
 
 def test_connections_are_kept_alive(fetch: Fetch, server: Server) -> None:

@@ -1,0 +1,140 @@
+"""How a wire value is written, said without the value: what a report may show of somebody's tenant.
+
+Every text that comes out of here is one of ours, but for a state's label.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_avepoint.core.fields import normalize_label
+from airflow_provider_avepoint.core.product import Product
+
+#: What stands for a key that a row does not have.
+MISSING = object()
+
+_ISO = re.compile(
+    r"(?P<year>\d{4})-\d\d-\d\d"
+    r"(?:(?P<gap>[T ])\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
+# Of a state's label only these words are shown, so that no name can come along.
+_USUAL_WORDS = (
+    "a aborted active all and archived at back been blocked by cancel canceled canceling cancelled "
+    "cancelling closed complete completed completing configuration conflict corrupted created creating "
+    "deleted deleting disabled done due error errors exception exceptions executing expired fail failed "
+    "failing failure finish finished finishing for full fully has idle ignored in incomplete initial "
+    "initialized initializing interrupted invalid is job limited lost manually missed missing new no "
+    "none not ok on open or out overdue partial partially paused pausing pending planned preparing "
+    "process processed processing progress queued ready rejected resumed resuming retry retrying rolled "
+    "run running scan scanned scanning scheduled skip skipped some start started starting stop stopped "
+    "stopping submitted succeeded success successful successfully suspended system terminated the time "
+    "timed timeout to unknown user validating wait waiting warning warnings was with without"
+)
+_STATE_WORDS = frozenset(_USUAL_WORDS.split())
+_LABEL = re.compile(r"[A-Za-z]+(?:[ _-]+[A-Za-z]+)*")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_LONGEST_LABEL = 60
+_MOST_DIGITS = 6
+
+
+def describe_absence(value: object) -> str | None:
+    """Say how *value* means "none"; None where it is a value."""
+    if value is MISSING:
+        return "no such key"
+    if value is None:
+        return "null"
+    if value in ("", "N/A"):
+        return f'"{value}"'
+    return None
+
+
+def describe_time(value: object) -> str:
+    """Say in which form an instant is written."""
+    absence = describe_absence(value)
+    if absence is not None:
+        return absence
+    if isinstance(value, str):
+        match = _ISO.fullmatch(value)
+        if match is not None:
+            return _describe_iso(match)
+        if value.isascii() and value.isdigit():
+            return f"{_describe_number(int(value[:40]))}, as text"
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return _describe_number(value)
+    return "a form of its own"
+
+
+def _describe_iso(match: re.Match[str]) -> str:
+    if match["year"] == "0001":
+        return "the year 1"
+    if match["gap"] is None:
+        return "ISO 8601, a day only"
+    digits = len(match["fraction"] or "")
+    fraction = f"{digits} fraction digit{'' if digits == 1 else 's'}" if digits else "whole seconds"
+    zone = match["zone"]
+    if zone is None:
+        offset = "no offset"
+    elif zone == "Z" or zone[1:].replace(":", "") == "0000":
+        offset = zone
+    else:
+        offset = "an offset that is not UTC's"
+    return f"ISO 8601, {fraction}, {offset}"
+
+
+def _describe_number(number: int) -> str:
+    if number <= 0:
+        return "0" if number == 0 else "a negative number"
+    # As parse_time tells them apart.
+    return ".NET ticks" if number >= 10**17 else "milliseconds" if number >= 10**11 else "seconds"
+
+
+def describe_link(link: object, *, base_url: str, path: str) -> str:
+    """Say in which form a next link is written; *path* is the listing's own."""
+    absence = describe_absence(link)
+    if absence is not None:
+        return absence
+    if not isinstance(link, str):
+        return "no text"
+    try:
+        parts, own = urlsplit(link), urlsplit(base_url)
+    except ValueError:
+        return "a text that is no address"
+    if parts.netloc:
+        where = "the connection's host" if parts.netloc == own.netloc else "another host"
+        return f"{'an absolute URL' if parts.scheme else 'a URL without a scheme'} at {where}"
+    if link.startswith("/"):
+        return f"a path, {'complete' if parts.path == path else 'not the whole of it'}"
+    if link.startswith("?"):
+        return "a query only"
+    if "?" in link:
+        return "a relative path"
+    return f"a token, {'percent-encoded' if unquote(link) != link else 'as it is'}"
+
+
+def describe_state(product: Product, raw: object) -> str:
+    """Say how a state is spelled; a text that is no label made of a state's usual words is not shown."""
+    if raw is MISSING:
+        return "no such key"
+    if isinstance(raw, bool) or raw is None:
+        return str(raw).lower().replace("none", "null")
+    if isinstance(raw, int):
+        return describe_number(raw)
+    if not isinstance(raw, str):
+        return "neither number nor text"
+    if raw.isascii() and raw.isdigit():
+        return f'"{describe_number(int(raw[:40]))}"'
+    is_shown = normalize_label(raw) in product.state_table or _is_label(raw)
+    return f'"{raw}"' if is_shown else f"a text of {len(raw)} characters, not shown"
+
+
+def _is_label(text: str) -> bool:
+    if len(text) > _LONGEST_LABEL or not _LABEL.fullmatch(text):
+        return False
+    return all(word.casefold() in _STATE_WORDS for word in _WORD.findall(text))
+
+
+def describe_number(number: int) -> str:
+    """Write one of the vendor's numbers; one that is too large for that is not shown."""
+    return str(number) if 0 <= number < 10**_MOST_DIGITS else f"a number of {len(str(abs(number)))} digits"

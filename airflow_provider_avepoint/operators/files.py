@@ -1,0 +1,335 @@
+"""Files of jobs: JSON Lines or Parquet, in any store that Airflow reaches, whole under their name or absent.
+
+A file is streamed, and takes its name when it is complete; what stood there before stays until then. How
+depends on the store:
+
+- An object store shows an upload when it is complete, so an upload that fails is abandoned. (Elsewhere fsspec
+  would move by copy and delete: for Azure nobody waits for that copy.)
+- Anywhere else the file is written beside, under a temporary name, and renamed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
+from airflow_provider_avepoint.core.model import BackupJob, Counts
+from airflow_provider_avepoint.core.text import one_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from _typeshed import SupportsWrite
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from fsspec import AbstractFileSystem
+
+__all__ = ["JobFile"]
+
+log = logging.getLogger(__name__)
+
+#: Takes one job after the other.
+Write = Callable[[BackupJob], object]
+
+# fsspec's names of the stores whose files appear when their upload is completed: s3fs, gcsfs, adlfs.
+_OBJECT_STORES = frozenset({"s3", "gs", "abfs"})
+# What waits in memory: jobs to become columns, and columns to become a row group.
+_BATCH_JOBS = 1000
+_ROW_GROUP_BYTES = 32 * 1024**2
+
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFile:
+    """Where jobs are written, and how.
+
+    :param path: the file's name.
+    :param encode: makes, of the open file, what writes one job to it.
+    """
+
+    path: ObjectStoragePath
+    encode: Callable[[IO[bytes]], AbstractContextManager[Write]]
+
+    @classmethod
+    def parse(cls, path: object, file_format: object) -> JobFile | None:
+        """Check where to write and in which format; None where there is no path.
+
+        :param file_format: ``jsonl`` or ``parquet``; None: as the path's suffix says.
+        :raises AvePointConfigError: nothing can be written there, or not in this format.
+        """
+        if path is None:
+            if file_format is not None:
+                raise AvePointConfigError(f"file_format: {file_format!r} needs a path to write to.")
+            return None
+        place = _find_place(path)
+        encode = _ENCODINGS[_find_format(place.name.casefold(), file_format)]
+        if encode is _encode_parquet:
+            _import_pyarrow()
+        elif place.name.casefold().endswith(".gz"):
+            encode = _encode_gzip
+        return cls(path=place, encode=encode)
+
+    @contextmanager
+    def open(self) -> Iterator[Write]:
+        """Return what writes a job. The file appears when the block ends well, and never otherwise."""
+        with _replace(self.path.fs, self.path.path) as file, self.encode(file) as write:
+            yield write
+
+
+def _find_place(path: object) -> ObjectStoragePath:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from fsspec.implementations.local import LocalFileSystem
+
+    if not isinstance(path, (str, os.PathLike, ObjectStoragePath)):
+        raise AvePointConfigError(f"path: {path!r} is not the URL of a file.")
+    try:
+        place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(path)
+        store = place.fs
+    except AirflowNotFoundException as e:
+        raise AvePointConfigError(f"path: {path}: {e}.") from None
+    except (ValueError, ImportError) as e:
+        raise AvePointConfigError(
+            f"path: Airflow cannot reach the store of {path} ({e}); install its provider with its file "
+            "system, such as apache-airflow-providers-amazon[s3fs]."
+        ) from None
+    if not place.name or str(path).endswith("/"):
+        raise AvePointConfigError(f"path: {str(path)!r} names no file.")
+    # Anywhere else a file may stand beside a directory of its name.
+    if isinstance(store, LocalFileSystem) and store.isdir(place.path):
+        raise AvePointConfigError(f"path: {path} is a directory.")
+    return place
+
+
+def _find_format(name: str, file_format: object) -> str:
+    if file_format is None:
+        for suffix, known in _SUFFIXES.items():
+            if name.endswith(suffix):
+                return known
+        raise AvePointConfigError(
+            f"path: {name} says no format by its suffix ({', '.join(_SUFFIXES)}); give file_format."
+        )
+    if not isinstance(file_format, str) or file_format not in _ENCODINGS:
+        raise AvePointConfigError(f"file_format: {file_format!r} is not one of {', '.join(_ENCODINGS)}.")
+    return file_format
+
+
+def _import_pyarrow() -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401  # is it there, before anything is asked for?
+    except ImportError as e:
+        raise AvePointConfigError(
+            "file_format: Parquet needs pyarrow; pip install 'airflow-provider-avepoint[parquet]', or write "
+            f"jsonl. ({e})"
+        ) from None
+
+
+@contextmanager
+def _replace(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
+    """Return a file that takes the place of *path* when the block ends well, and leaves nothing otherwise."""
+    protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
+    replace = _replace_by_upload if protocols & _OBJECT_STORES else _replace_by_rename
+    with replace(store, store._strip_protocol(path)) as file:  # noqa: SLF001  # how fsspec's own calls begin
+        yield file
+
+
+@contextmanager
+def _replace_by_upload(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
+    file = store.open(path, "wb")
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        # Closing a file completes its upload, and the garbage collector would close it; one that says that it
+        # is closed only lets go of what it holds.
+        file.closed = True
+        file.discard()
+        file.close()
+        raise
+
+
+@contextmanager
+def _replace_by_rename(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
+    directory = path.rpartition("/")[0]
+    # Readers of whole directories pass over names that begin with a dot.
+    temporary = f"{directory}/.avepoint-{uuid4().hex}.tmp"
+    file = _create(store, temporary, directory)
+    try:
+        with file:
+            yield file
+        _rename(store, temporary, path)
+    except BaseException:
+        _remove(store, temporary)
+        raise
+
+
+def _create(store: AbstractFileSystem, path: str, directory: str) -> IO[bytes]:
+    try:
+        return store.open(path, "wb")  # type: ignore[no-any-return]  # fsspec has no types
+    except FileNotFoundError:
+        store.makedirs(directory, exist_ok=True)
+        return store.open(path, "wb")  # type: ignore[no-any-return]  # likewise
+
+
+def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
+    from fsspec import AbstractFileSystem
+    from fsspec.implementations.local import LocalFileSystem
+
+    if isinstance(store, LocalFileSystem):
+        os.replace(source, target)  # noqa: PTH105  # fsspec moves by shutil, which copies where a rename fails
+    elif type(store).mv is not AbstractFileSystem.mv:
+        store.mv(source, target)
+    else:  # fsspec's own copies into *target* where that is a directory as well
+        store.cp_file(source, target)
+        store.rm_file(source)
+
+
+def _remove(store: AbstractFileSystem, path: str) -> None:
+    try:
+        store.rm_file(path)
+    except OSError as e:  # the reason of the failure is the news, not this
+        log.warning("The temporary file %s could not be removed (%s); remove it.", path, e)
+
+
+@contextmanager
+def _encode_jsonl(file: SupportsWrite[bytes]) -> Iterator[Write]:
+    def write(job: BackupJob) -> None:
+        file.write(f"{_to_json(job.as_dict())}\n".encode("ascii"))
+
+    yield write
+
+
+@contextmanager
+def _encode_gzip(file: IO[bytes]) -> Iterator[Write]:
+    # No name and no time: equal jobs make equal files.
+    with (
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed,
+        _encode_jsonl(packed) as write,
+    ):
+        yield write
+
+
+@contextmanager
+def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = _build_schema()
+    jobs: list[BackupJob] = []
+    batches: list[pa.RecordBatch] = []
+
+    def write(job: BackupJob) -> None:
+        jobs.append(job)
+        if len(jobs) == _BATCH_JOBS:
+            flush()
+            if sum(batch.nbytes for batch in batches) >= _ROW_GROUP_BYTES:
+                write_group()
+
+    def flush() -> None:
+        batches.append(_to_columns(jobs, schema))
+        jobs.clear()
+
+    def write_group() -> None:
+        writer.write_table(pa.Table.from_batches(batches, schema))
+        batches.clear()
+
+    with parquet.ParquetWriter(file, schema) as writer:
+        yield write
+        flush()
+        write_group()
+
+
+def _build_schema() -> pa.Schema:
+    """Return the columns of a Parquet file: the fields of ``BackupJob``, those of every product alike.
+
+    Durations are in seconds, since Parquet has no such type; the row as received is JSON, since its keys are
+    each product's own.
+    """
+    import pyarrow as pa
+
+    text, count, moment = pa.string(), pa.int64(), pa.timestamp("us", tz="UTC")
+    counts = pa.struct([(each.name, count) for each in fields(Counts)])
+    error = pa.struct([("is_error_code", pa.bool_()), ("message", text), ("url", text), ("count", count)])
+    return pa.schema(
+        [
+            pa.field("product", text, nullable=False),
+            pa.field("job_id", text, nullable=False),
+            pa.field("job_type", text),
+            pa.field("workload", text),
+            pa.field("state", text, nullable=False),
+            pa.field("raw_state", text),
+            pa.field("started_at", moment),
+            pa.field("finished_at", moment),
+            pa.field("duration", pa.float64()),
+            pa.field("counts", counts),
+            pa.field("record_counts", counts),
+            pa.field("metadata_counts", counts),
+            pa.field("size_bytes", count),
+            pa.field("organization_id", text),
+            pa.field("organization_name", text),
+            pa.field("location", text),
+            pa.field("errors", pa.list_(error)),
+            pa.field("raw", text, nullable=False),
+        ]
+    )
+
+
+def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
+    """Return *jobs* as columns.
+
+    :raises AvePointPayloadError: a number does not fit.
+    """
+    import pyarrow as pa
+
+    rows = [_to_row(job) for job in jobs]
+    try:
+        try:
+            return pa.RecordBatch.from_pylist(rows, schema=schema)
+        except UnicodeEncodeError:  # half a character: a text that the vendor cut
+            return pa.RecordBatch.from_pylist([_mend(row) for row in rows], schema=schema)
+    except (OverflowError, pa.ArrowInvalid) as e:
+        raise AvePointPayloadError(
+            f"{jobs[0].product}: a number among the jobs {one_line(jobs[0].job_id, 100)} to "
+            f"{one_line(jobs[-1].job_id, 100)} is larger than Parquet's integers ({e}); write jsonl."
+        ) from None
+
+
+def _to_row(job: BackupJob) -> dict[str, Any]:
+    return {
+        **job.as_dict(),
+        "raw_state": None if job.raw_state is None else str(job.raw_state),
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "raw": _to_json(dict(job.raw)),
+    }
+
+
+def _mend(value: Any) -> Any:
+    """Return *value* with a question mark for each character that UTF-8 cannot write."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {key: _mend(item) for key, item in value.items()}
+        case list():
+            return [_mend(item) for item in value]
+        case _:
+            return value
+
+
+_ENCODINGS = {"jsonl": _encode_jsonl, "parquet": _encode_parquet}
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonl.gz": "jsonl",
+    ".ndjson.gz": "jsonl",
+    ".parquet": "parquet",
+}

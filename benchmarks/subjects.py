@@ -1,0 +1,38 @@
+"""What there is to measure; a new subject is a module and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import listing
+from benchmarks.report import Figure, Table
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One part of ``results.json``, and how it is read.
+
+    :param measure: takes readings, and says meanwhile what it does; the result is JSON.
+    :param judge: the figures to reach.
+    :param tabulate: the tables, of which the README shows all.
+    :param footnote: how to read them.
+    """
+
+    measure: Callable[[Callable[[str], None]], dict[str, Any]]
+    judge: Callable[[Result], Sequence[Figure]]
+    tabulate: Sequence[Callable[[Result], Table]]
+    footnote: Callable[[Result], str]
+
+
+SUBJECTS = {
+    "listing": Subject(
+        measure=listing.measure,
+        judge=listing.judge,
+        tabulate=(listing.tabulate, listing.tabulate_growth),
+        footnote=listing.footnote,
+    ),
+}

@@ -1,0 +1,116 @@
+"""Start when a Dynamics 365 backup has ended well: no task waits, no schedule guesses."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetWatcher, Param, task
+
+from airflow_provider_avepoint.triggers.avepoint import AvePointBackupEventTrigger
+
+log = logging.getLogger(__name__)
+
+DOC = """
+### Start because a backup has ended
+
+The triggerer watches the backups of Dynamics 365 and starts this DAG once one has **ended well**: nobody waits
+in between, and several backups that end together may come as one run.
+
+| task | what it does |
+|---|---|
+| `create_table` | makes the table `avepoint_handled` where it is missing |
+| `take_events` | the backups that started this run, without those that an earlier run has handled |
+| `load` | one for each backup: your own work goes here |
+| `remember` | notes the backups as handled, once all of them are |
+
+A triggerer that is killed may announce a backup a second time, with the same `key`: that is why handled keys
+are kept. Airflow 3.0 or newer; from 3.3 on, what ends while no triggerer runs is announced as soon as one does.
+
+**Params.** `warehouse_conn_id`: any SQL connection; SQLite for a try, PostgreSQL by naming another.
+"""
+
+NAME = "avepoint_dynamics365_backups"
+BACKUPS = Asset(
+    NAME,
+    uri="avepoint://dynamics365/avepoint_default",
+    watchers=[
+        AssetWatcher(
+            name="backup_ended",
+            trigger=AvePointBackupEventTrigger(
+                asset=NAME,
+                product="dynamics365",
+                announce="passed",
+                poll_interval=float(os.environ.get("AVEPOINT_EVENT_POLL_INTERVAL", "300")),
+            ),
+        )
+    ],
+)
+
+
+def _warehouse(conn_id: str) -> Any:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    return BaseHook.get_connection(conn_id).get_hook()
+
+
+with DAG(
+    dag_id="avepoint_event_driven",
+    description=__doc__,
+    doc_md=DOC,
+    schedule=[BACKUPS],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    # One after the other, or two runs could handle the same repeat.
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    params={"warehouse_conn_id": Param("avepoint_warehouse", type="string")},
+    tags=["avepoint", "example"],
+) as dag:
+
+    @task
+    def create_table(params: dict[str, Any]) -> None:
+        """Make the table where it is missing."""
+        _warehouse(params["warehouse_conn_id"]).run(
+            "CREATE TABLE IF NOT EXISTS avepoint_handled (event_key VARCHAR(500) PRIMARY KEY)"
+        )
+
+    @task
+    def take_events(
+        params: dict[str, Any], triggering_asset_events: dict[Any, list[Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the backups that are not handled yet, each once."""
+        backups = {
+            event.extra["payload"]["key"]: event.extra["payload"]
+            for events in triggering_asset_events.values()
+            for event in events
+            if "payload" in event.extra
+        }
+        warehouse = _warehouse(params["warehouse_conn_id"])
+        query = f"SELECT 1 FROM avepoint_handled WHERE event_key = {warehouse.placeholder}"  # noqa: S608  # ours
+        return [backup for key, backup in backups.items() if warehouse.get_first(query, [key]) is None]
+
+    @task
+    def load(backup: dict[str, Any]) -> str:
+        """Do what waits for the backup; return its key."""
+        log.info("%s: %s ended %s", backup["organization_name"], backup["job_id"], backup["finished_at"])
+        return backup["key"]
+
+    @task
+    def remember(keys: list[str], params: dict[str, Any]) -> int:
+        """Note the backups as handled; return how many."""
+        rows = [(key,) for key in keys]
+        _warehouse(params["warehouse_conn_id"]).insert_rows(
+            "avepoint_handled",
+            rows,
+            target_fields=["event_key"],
+            replace=True,
+            replace_index=["event_key"],
+        )
+        return len(rows)
+
+    taken = take_events()
+    create_table() >> taken
+    remember(load.expand(backup=taken))

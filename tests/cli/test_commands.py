@@ -1,0 +1,474 @@
+"""``jobs``, ``check`` and ``license``: what they print, and the status they leave with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow.cli import cli_parser
+
+from airflow_provider_avepoint.cli import commands
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.operators.avepoint import AvePointLicenseAuditOperator
+from airflow_provider_avepoint.simulator import Simulator
+from tests.cli.conftest import Done, run_command
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def three_jobs(simulator: Simulator) -> list[dict]:
+    """Return a good, a bad and a running job of three organisations, newest last."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return [
+        simulator.add_job(
+            "dynamics365",
+            organization_id=name,
+            organization_name=name.title(),
+            state=state,
+            started_at=now - timedelta(seconds=ago),
+            counts=counts,
+        )
+        for name, state, ago, counts in (
+            ("alpha", "success", 7200, {"successful": 1500}),
+            ("bravo", "failed", 5400, {"successful": 97, "failed": 3}),
+            ("charlie", "running", 3600, None),
+        )
+    ]
+
+
+def test_jobs_prints_a_table(avepoint: Run, three_jobs: list[dict]) -> None:
+    done = avepoint("jobs", "dynamics365")
+
+    assert (done.status, done.err) == (0, "")
+    header, _, *rows = [line.split(" | ") for line in done.out.splitlines() if " | " in line or "+" in line]
+    assert [name.strip() for name in header] == [
+        "started", "took", "state", "type", "workload", "organization", "failed", "job",
+    ]  # fmt: skip
+    assert [(row[2].strip(), row[5].strip(), row[6].strip()) for row in rows] == [
+        ("running", "Charlie", ""),
+        ("failed", "Bravo", "3 of 100"),
+        ("success", "Alpha", "0 of 1,500"),
+    ]
+    assert done.out.endswith("3 jobs.\n")
+
+
+def test_jobs_table_counts_what_it_does_not_show(avepoint: Run, simulator: Simulator) -> None:
+    """A hundred rows unless told otherwise, and the rest is said, not dropped."""
+    simulator.generate("dynamics365", 1234)
+
+    default, few = avepoint("jobs", "dynamics365"), avepoint("jobs", "dynamics365", "--limit", "3")
+
+    assert default.out.count("DCIB") == 100
+    assert "1,234 jobs, 1,134 of them not shown: see --limit." in default.out
+    assert few.out.count("DCIB") == 3
+    assert "1,234 jobs, 1,231 of them not shown" in few.out
+
+
+def test_jobs_as_json_has_them_all(avepoint: Run, simulator: Simulator) -> None:
+    """A script gets every job, one a line, without the rows as received."""
+    simulator.generate("dynamics365", 1234)
+
+    done = avepoint("jobs", "dynamics365", "--output", "json")
+
+    assert len(done.json) == 1234
+    assert {"job_id", "state", "started_at", "counts"} < set(done.json[0])
+    assert "raw" not in done.json[0]
+    assert len(done.out.splitlines()) == 1234 + 2
+    assert done.err == ""
+
+
+def test_jobs_as_json_says_what_a_limit_leaves_out(avepoint: Run, simulator: Simulator) -> None:
+    simulator.generate("dynamics365", 7)
+
+    done = avepoint("jobs", "dynamics365", "--output", "json", "--limit", "2")
+
+    assert len(done.json) == 2
+    assert done.err == "7 jobs, 5 of them not shown: see --limit.\n"
+
+
+def test_jobs_as_json_of_none_is_an_empty_list(avepoint: Run) -> None:
+    assert avepoint("jobs", "dynamics365", "--output", "json").json == []
+
+
+def test_jobs_raw_adds_the_rows(avepoint: Run, three_jobs: list[dict]) -> None:
+    done = avepoint("jobs", "dynamics365", "--output", "json", "--raw")
+
+    assert [job["raw"]["status"] for job in done.json] == [2, 4, 3]
+
+
+def test_raw_rows_fit_no_table(avepoint: Run) -> None:
+    done = avepoint("jobs", "dynamics365", "--raw")
+
+    assert done.status == 2
+    assert done.err == "raw: a table has no place for the rows as received; add --output json.\n"
+
+
+def test_an_empty_table_asks_what_may_be_wrong(avepoint: Run) -> None:
+    done = avepoint("jobs", "dynamics365")
+
+    assert done == (0, "0 jobs. Is the window, the job type or the state too narrow?\n", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--state", "failed"], ["bravo"]),
+        (["--state", "failed", "--state", "running"], ["charlie", "bravo"]),
+        (["--organization-id", "alpha"], ["alpha"]),
+        (["--started-after", "{bravo}"], ["charlie", "bravo"]),
+        (["--started-before", "{bravo}"], ["alpha"]),
+        (["--job-type", "restore"], ["delta"]),
+        (["--job-type", "restore", "--job-type", "backup", "--state", "success"], ["delta", "alpha"]),
+        (["--job-type", "all"], ["charlie", "bravo", "alpha", "delta"]),
+        (["--job-type", "all", "--object-type", "unified_operations"], ["delta"]),
+    ],
+)
+def test_jobs_takes_the_hooks_arguments(
+    avepoint: Run, simulator: Simulator, three_jobs: list[dict], flags: list[str], expected: list[str]
+) -> None:
+    simulator.add_job(
+        "dynamics365",
+        organization_id="delta",
+        job_type="restore",
+        workload="unified_operations",
+        started_ago=9000,
+    )
+    start = {"bravo": three_jobs[1]["started_at"]}
+
+    done = avepoint("jobs", "dynamics365", "-o", "json", *(flag.format(**start) for flag in flags))
+
+    assert [job["organization_id"] for job in done.json] == expected
+
+
+def test_jobs_takes_a_location(avepoint: Run, simulator: Simulator) -> None:
+    for location in ("NAM", "EUR"):
+        simulator.add_job("m365", workload="teams", location=location)
+
+    done = avepoint("jobs", "m365", "--object-type", "teams", "--location", "EUR", "--output", "json")
+
+    assert [job["location"] for job in done.json] == ["EUR"]
+
+
+def test_another_connection_can_be_named(
+    avepoint: Run, connect: Callable[..., str], simulator: Simulator
+) -> None:
+    simulator.set_client("other", secret="other-secret")
+    connect("avepoint_other", login="other", password="other-secret")
+    simulator.add_job("dynamics365")
+
+    assert avepoint("jobs", "dynamics365", "--conn-id", "avepoint_other").status == 0
+    assert {each["client_id"] for each in simulator.requests("/dynamicsbackup")} == {"other"}
+
+
+def test_a_state_that_nobody_documents_is_shown_as_it_came(avepoint: Run, simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", raw_state=5)
+
+    assert "unknown (5)" in avepoint("jobs", "dynamics365").out
+    checked = avepoint("check", "dynamics365", "--max-age", "24h")
+    assert "unknown_state" in checked.out
+    assert "unknown (5)" in checked.out
+
+
+def test_the_vendors_words_cannot_format_the_table(avepoint: Run, simulator: Simulator) -> None:
+    """Brackets stay brackets, and what a terminal would obey is taken out."""
+    simulator.add_job("dynamics365", organization_id="a", organization_name="[red]Ltd[/] \x1b[2J\nB")
+
+    done = avepoint("jobs", "dynamics365")
+
+    assert "[red]Ltd[/] [2J B" in done.out
+    assert "\x1b" not in done.out
+
+
+# check
+
+
+def test_check_prints_each_scope_and_its_reason(avepoint: Run, three_jobs: list[dict]) -> None:
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert (done.status, done.err) == (1, "")
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in done.out.splitlines() if " | " in line]
+    assert rows[0] == [
+        "organization", "workload", "reason", "started", "age", "state", "failed", "open", "job",
+    ]  # fmt: skip
+    assert [(row[0], row[2], row[4], row[6], row[7], row[8]) for row in rows[1:]] == [
+        ("alpha", "passed", "2h", "0 of 1,500", "", three_jobs[0]["job_id"]),
+        ("bravo", "failed", "1h 30m", "3 of 100", "", three_jobs[1]["job_id"]),
+        ("charlie", "running", "1h", "", "1", three_jobs[2]["job_id"]),
+    ]
+    assert done.out.endswith("dynamics365: failed: 1 of 3 scopes good.\n")
+
+
+def test_check_passes_with_status_0(avepoint: Run, simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", state="success")
+
+    done = avepoint("check", "dynamics365", "--max-age", "2d")
+
+    assert done.status == 0
+    assert done.out.endswith("dynamics365: backup verified in 1 of 1 scopes.\n")
+
+
+def test_check_without_any_backup_does_not_pass(avepoint: Run) -> None:
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert done.status == 1
+    assert done.out.startswith("dynamics365: missed: no backup of any scope since ")
+
+
+def test_check_as_json_is_the_evidence(avepoint: Run, three_jobs: list[dict]) -> None:
+    """The same document that the operator returns."""
+    done = avepoint("check", "dynamics365", "--max-age", "86400", "--output", "json")
+
+    assert (done.status, done.err) == (1, "")
+    assert (done.json["passed"], done.json["reason"]) == (False, "failed")
+    assert [scope["reason"] for scope in done.json["scopes"]] == ["passed", "failed", "running"]
+    assert done.json["policy"]["max_age"] == 86400
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--max-age", "24h"], {"max_age": 86400.0}),
+        (["--max-age", "2d"], {"max_age": 172800.0}),
+        (["--max-age", "1h30m"], {"max_age": 5400.0}),
+        (["--max-age", "90"], {"max_age": 90.0}),
+        (
+            ["--started-after", "2026-11-22T05:00:00Z"],
+            {"max_age": None, "started_after": "2026-11-22T05:00:00+00:00"},
+        ),
+        (["--expect-seen-within", "3d"], {"expect_seen_within": 259200.0}),
+        (["--expect-seen-within", "none"], {"expect_seen_within": None}),
+        (["--organization-ids", "a", "--organization-ids", "b"], {"organization_ids": ["a", "b"]}),
+        (["--organization-id", "a"], {"organization_ids": ["a"]}),
+        (["--object-types", "unified_operations"], {"object_types": ["unified_operations"]}),
+        (["--job-type", "backup", "--job-type", "audit_backup"], {"job_type": ["backup", "audit_backup"]}),
+        (["--decide-by", "any"], {"decide_by": "any"}),
+        (["--accept-partial"], {"accept_partial": True}),
+        (["--max-failed", "3"], {"max_failed": 3}),
+        (["--max-failed-ratio", "0.1"], {"max_failed_ratio": 0.1}),
+        (
+            ["--exclude", '[{"organization_id": "a", "until": "2099-01-01", "reason": "moved"}]'],
+            {
+                "exclude": [
+                    {
+                        "organization_id": "a",
+                        "workload": None,
+                        "until": "2099-01-01",
+                        "reason": "moved",
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_check_takes_the_policys_arguments(avepoint: Run, flags: list[str], expected: dict) -> None:
+    window = [] if "--max-age" in flags or "--started-after" in flags else ["--max-age", "24h"]
+
+    policy = avepoint("check", "dynamics365", "-o", "json", *window, *flags).json["policy"]
+
+    assert {name: policy[name] for name in expected} == expected
+    default = Policy(product="dynamics365", max_age=86400).as_dict()
+    assert {name: policy[name] for name in set(policy) - set(expected)} == {
+        name: default[name] for name in set(policy) - set(expected)
+    }
+
+
+def test_check_takes_locations(avepoint: Run, simulator: Simulator) -> None:
+    flags = ["--object-types", "teams", "--locations", "EUR", "--locations", "NAM"]
+    for location in ("EUR", "NAM"):
+        simulator.add_job("m365", workload="teams", location=location)
+
+    done = avepoint("check", "m365", "--max-age", "24h", *flags)
+
+    assert done.status == 0
+    assert "backup verified in 2 of 2 scopes" in done.out
+
+
+def test_check_has_a_flag_for_every_argument_of_the_policy() -> None:
+    """But for the two that say what a task does with the verdict."""
+    args = cli_parser.get_parser().parse_args(["avepoint", "check", "m365"])
+
+    assert {each.name for each in fields(Policy)} - set(vars(args)) == {"on_failed", "fail_fast"}
+
+
+def test_help_tells_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    import inspect
+
+    for command in ("jobs", "check", "license", "probe"):
+        with pytest.raises(SystemExit):
+            cli_parser.get_parser().parse_args(["avepoint", command, "--help"])
+        assert DEFAULT_CONN_ID in capsys.readouterr().out
+    args = cli_parser.get_parser().parse_args(["avepoint", "license"])
+    parameters = inspect.signature(AvePointLicenseAuditOperator).parameters
+    assert (args.product, args.near_limit) == (
+        parameters["product"].default,
+        parameters["near_limit"].default,
+    )
+
+
+# license
+
+
+def test_license_prints_the_figures(avepoint: Run, simulator: Simulator) -> None:
+    simulator.set_license("m365", purchased_user_seats=200, assigned_user_seats=100)
+
+    done = avepoint("license")
+
+    assert done.status == 0
+    assert "user seats  | 100  | 200    | 50%" in done.out
+    assert done.out.endswith("m365: within the licence.\n")
+
+
+def test_license_leaves_with_1_where_too_much_is_used(avepoint: Run, simulator: Simulator) -> None:
+    simulator.set_license("m365_legacy", purchased_user_seats=100, assigned_user_seats=124)
+
+    done = avepoint("license", "m365_legacy")
+
+    assert done.status == 1
+    assert "over_assigned: 124 seats assigned, 100 purchased.\n" in done.out
+
+
+@pytest.mark.parametrize(("share", "status"), [("0.5", 0), ("0.4", 1)])
+def test_license_near_limit(avepoint: Run, share: str, status: int) -> None:
+    """The simulator's licence has 47 of 100 seats assigned."""
+    done = avepoint("license", "m365", "--near-limit", share, "--output", "json")
+
+    assert done.status == status
+    assert done.json["near_limit"] == float(share)
+    assert done.json["reasons"] == (["near_limit"] if status else [])
+    assert done.json["passed"] is not bool(status)
+    assert done.json["consumption"]["assigned_user_seats"] == 47
+
+
+def test_license_takes_a_location(avepoint: Run, simulator: Simulator) -> None:
+    simulator.set_license("m365", location="EUR", purchased_user_seats=10, assigned_user_seats=5)
+
+    figures = avepoint("license", "--location", "EUR", "--output", "json").json["consumption"]
+
+    assert (figures["purchased_user_seats"], figures["assigned_user_seats"]) == (10, 5)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("jobs", "nope"), "product: 'nope' is not known; known are m365, "),
+        (("jobs", "m365", "--state", "good"), "state: 'good' is not a job state; known are waiting, "),
+        (("jobs", "m365", "--started-after", "today"), "started_after: 'today' is not an ISO 8601 time"),
+        (("jobs", "m365", "--conn-id", "nowhere"), "avepoint_conn_id: there is no connection 'nowhere'"),
+        (("check", "m365"), "Give started_after "),
+        (("check", "m365", "--max-age", "24x"), "max_age: '24x' is not a time span; write for example 24h"),
+        (("check", "m365", "--max-age", "-1"), "max_age: '-1' is not more than zero"),
+        (("license", "dynamics365"), "product: Cloud Backup for Dynamics 365 has no API for licence"),
+        (("probe", "nope"), "product: 'nope' is not known"),
+    ],
+)
+def test_a_wrong_argument_is_a_line_and_status_2(avepoint: Run, words: tuple[str, ...], message: str) -> None:
+    done = avepoint(*words)
+
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(message)
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("flags", [("--limit", "-1"), ("--limit", "many")])
+def test_a_limit_is_a_count(avepoint: Run, flags: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        avepoint("jobs", "m365", *flags)
+
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "most"])
+def test_a_near_limit_is_a_share(avepoint: Run, share: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        avepoint("license", "--near-limit", share)
+
+    assert caught.value.code == 2
+
+
+def test_refused_credentials_are_a_line_and_status_2(avepoint: Run, connect: Callable[..., str]) -> None:
+    connect(password="wrong-secret")
+
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert (done.status, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1
+    assert "wrong-secret" not in done.err
+
+
+def test_a_listing_that_breaks_off_is_no_json(avepoint: Run, simulator: Simulator) -> None:
+    """Nobody can take the part for the whole."""
+    simulator.generate("dynamics365", 2500)
+    simulator.add_fault("status", status=400, path="/dynamicsbackup", skip=2, count=None)
+
+    done = avepoint("jobs", "dynamics365", "--output", "json")
+
+    assert done.status == 2
+    assert "was refused with 400" in done.err
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(done.out)
+
+
+def test_what_nobody_foresaw_is_no_verdict(avepoint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would leave with 1, which says that the backup is bad."""
+    monkeypatch.setattr(commands, "DEFAULT_CONN_ID", 5)
+
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert done.status == 2
+    assert done.err.startswith("Traceback")
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (BrokenPipeError, 141)])
+def test_an_end_from_outside_is_quiet(
+    avepoint: Run, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: int
+) -> None:
+    left: list[int] = []
+
+    class Interrupted:
+        def write(self, _text: str) -> int:
+            raise error
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(os, "_exit", left.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Interrupted())
+        run_command("jobs", "dynamics365", "--output", "json")
+
+    assert left == [status]
+
+
+def test_definition_loads_nothing_of_ours(tmp_path: Path) -> None:
+    """Airflow loads it at every command."""
+    import subprocess
+
+    code = (
+        "import sys; from airflow_provider_avepoint.cli.definition import get_avepoint_cli_commands as get;"
+        "before = set(sys.modules); get();"
+        "ours = {n for n in sys.modules if n.startswith('airflow_provider_avepoint')};"
+        "print(sorted(ours - {'airflow_provider_avepoint.get_provider_info'}), set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+    )
+
+    assert done.stdout.strip().splitlines()[-1] == (
+        "['airflow_provider_avepoint', 'airflow_provider_avepoint.cli', "
+        "'airflow_provider_avepoint.cli.definition'] set()"
+    )

@@ -1,0 +1,691 @@
+"""Each thing that the documents leave open is found out, and nothing of the tenant is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from airflow_provider_avepoint.cli import probe as probing
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.product import Product, all_products
+from airflow_provider_avepoint.simulator import Simulator
+from tests.cli.conftest import Done
+
+Run = Callable[..., Done]
+PRODUCTS = tuple(all_products())
+CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
+
+
+@pytest.fixture
+def probe(avepoint: Run) -> Callable[..., dict[str, Any]]:
+    """Return a function that probes one product and returns what it found."""
+
+    def run(product: str, *flags: str) -> dict[str, Any]:
+        named = ("--organization-id", CUSTOMER) if product == "elements" else ()
+        done = avepoint("probe", product, *named, *flags, "--output", "json")
+        (portrait,) = done.json["products"]
+        assert (done.status, done.err) == (0 if portrait["problem"] is None else 2, "")
+        return portrait
+
+    return run
+
+
+def found(portrait: dict[str, Any], about: str) -> list[tuple[str, bool]]:
+    """Return what was seen about something, and whether it is marked."""
+    return [(each["seen"], each["differs"]) for each in portrait["findings"] if each["about"] == about]
+
+
+def history(simulator: Simulator, product: str, count: int = 30, **fields: Any) -> None:
+    simulator.generate(product, count, every_seconds=3600, **fields)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_server_like_the_documents_is_told_without_surprises(
+    probe: Callable[..., dict], simulator: Simulator, product: str
+) -> None:
+    """What the simulator does by default is what our product files say: nothing is marked."""
+    history(simulator, product)
+
+    portrait = probe(product)
+
+    marked = [(each["about"], each["seen"], each["ours"]) for each in portrait["findings"] if each["differs"]]
+    assert marked == []
+    assert portrait["jobs"] == 30
+    assert portrait["requests"] <= 40
+    abouts = {each["about"] for each in portrait["findings"]}
+    assert {"largest page", "total", "state", "start of a job", "link, on the last page"} <= abouts
+    assert abouts & {"page base", "row base"}
+
+
+@pytest.mark.parametrize("product", [name for name in PRODUCTS if name != "aos_scan"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_page_base(probe: Callable[..., dict], simulator: Simulator, product: str, first: int) -> None:
+    history(simulator, product)
+    simulator.set_quirks(product, first_index=first)
+
+    ((seen, differs),) = found(probe(product), "page base")
+
+    assert seen.startswith(f"{first}: ")
+    assert not differs
+
+
+def test_row_base(probe: Callable[..., dict], simulator: Simulator) -> None:
+    history(simulator, "aos_scan")
+
+    assert found(probe("aos_scan"), "row base") == [("0: skip=0 is the first page, skip=2 the next", False)]
+
+
+def test_a_page_number_that_nobody_heeds(
+    probe: Callable[..., dict], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The product's file names a parameter that this server does not know."""
+    history(simulator, "iaas_paas")
+    product = all_products()["iaas_paas"]
+    renamed = replace(product, paging=replace(product.paging, index="sheet"))
+    monkeypatch.setitem(cast("dict[str, Product]", all_products()), "iaas_paas", renamed)
+
+    portrait = probe("iaas_paas")
+
+    assert found(portrait, "page base") == [("sheet is ignored: every page is the first", True)]
+
+
+def test_too_few_jobs_tell_no_page_base(probe: Callable[..., dict], simulator: Simulator) -> None:
+    simulator.add_job("dynamics365")
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "page base") == [
+        ("too few jobs to tell; an earlier --started-after may help", False)
+    ]
+    assert found(portrait, "total") == [
+        ("totalCount: too few jobs to tell; an earlier --started-after may help", False)
+    ]
+
+
+def test_no_jobs_are_said_to_be_none(probe: Callable[..., dict]) -> None:
+    portrait = probe("salesforce")
+
+    assert portrait["jobs"] == 0
+    assert found(portrait, "jobs") == [("none; an earlier --started-after may help", False)]
+
+
+def test_started_after_widens_the_look(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """Thirty days unless told otherwise."""
+    simulator.add_job("dynamics365", started_ago=40 * 86400)
+
+    earlier = (datetime.now(UTC) - timedelta(days=50)).isoformat()
+
+    assert probe("dynamics365")["jobs"] == 0
+    assert probe("dynamics365", "--started-after", earlier)["jobs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("quirks", "expected"),
+    [
+        ({}, [("2000 are taken", True)]),
+        ({"max_page_size": 500}, [("500 come where 2000 are asked for", True)]),
+        ({"max_page_size": 1000}, [("1000 come where 2000 are asked for", False)]),
+        ({"max_page_size": 500, "oversize": "refuse"}, [("500 are taken", True)]),
+        ({"max_page_size": 1000, "oversize": "refuse"}, [("1000 are taken", False)]),
+    ],
+)
+def test_largest_page(
+    probe: Callable[..., dict], simulator: Simulator, quirks: dict, expected: list[tuple[str, bool]]
+) -> None:
+    simulator.generate("dynamics365", 2500, every_seconds=60)
+    simulator.set_quirks("dynamics365", **quirks)
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "largest page") == expected
+    refused = [f"{size}: refused with 400" for size in (2000, 1000) if size > quirks.get("max_page_size", 0)]
+    assert [seen for seen, _ in found(portrait, "page size")] == (refused if "oversize" in quirks else [])
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("none", "no such key"),
+        ("empty", '""'),
+        ("null", "null"),
+        ("absolute", "an absolute URL at the connection's host"),
+        ("relative", "a path, complete"),
+        ("relative_without_prefix", "a path, not the whole of it"),
+        ("query", "a query only"),
+        ("token", "a token, percent-encoded"),
+    ],
+)
+@pytest.mark.parametrize("product", ["m365", "iaas_paas"])
+def test_link_form(
+    probe: Callable[..., dict], simulator: Simulator, product: str, link: str, expected: str
+) -> None:
+    history(simulator, product)
+    simulator.set_quirks(product, link=link, last_link="null", token_parameter="skiptoken")
+
+    portrait = probe(product)
+
+    assert found(portrait, "link, while pages follow") == [(expected, False)]
+    leads = [] if link in ("none", "empty", "null") else [("the next page", False)]
+    assert found(portrait, "the link leads to") == leads
+    last = expected if link in ("none", "empty") else "null"
+    assert found(portrait, "link, on the last page") == [(last, False)]
+
+
+@pytest.mark.parametrize(
+    ("product", "quirks", "expected"),
+    [
+        ("iaas_paas", {"link": "token", "token_parameter": "cursor"}, "the same page again"),
+        ("dynamics365", {"repeat_link": True}, "the same page again"),
+        ("aos_scan", {"link_overlap": 1}, "a page that repeats 1 of 2 rows"),
+        ("m365", {"foreign_link": True}, "another host; not followed"),
+    ],
+)
+def test_a_link_that_leads_astray(
+    probe: Callable[..., dict], simulator: Simulator, product: str, quirks: dict, expected: str
+) -> None:
+    history(simulator, product)
+    simulator.set_quirks(product, **quirks)
+
+    assert found(probe(product), "the link leads to") == [(expected, True)]
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        ("match", "metadata.totalCount: all rows that match"),
+        ("page", "metadata.totalCount: the rows of the page"),
+        ("absent", "no such key"),
+    ],
+)
+def test_meaning_of_the_total(
+    probe: Callable[..., dict], simulator: Simulator, total: str, expected: str
+) -> None:
+    history(simulator, "m365")
+    simulator.set_quirks("m365", total=total)
+
+    assert found(probe("m365"), "total") == [(expected, False)]
+
+
+def test_where_the_total_stands(probe: Callable[..., dict], simulator: Simulator) -> None:
+    history(simulator, "m365")
+    simulator.set_quirks("m365", count_names="number")
+
+    assert found(probe("m365"), "total") == [("metadata.totalNumber: all rows that match", False)]
+
+
+@pytest.mark.parametrize(
+    ("filters_by", "expected"),
+    [
+        ("start", "start"),
+        ("finish", "finish"),
+        ("overlap", "overlap: job and window have time in common"),
+    ],
+)
+@pytest.mark.parametrize(
+    "product", ["m365", "m365_legacy", "dynamics365", "google_workspace", "salesforce", "iaas_paas"]
+)
+def test_what_the_window_filters_by(
+    probe: Callable[..., dict], simulator: Simulator, product: str, filters_by: str, expected: str
+) -> None:
+    history(simulator, product)
+    simulator.set_quirks(product, window_filters_by=filters_by)
+
+    assert found(probe(product), "the window filters by") == [(expected, False)]
+
+
+def test_jobs_that_are_too_short_tell_nothing_of_the_window(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    now = datetime.now(UTC) - timedelta(hours=1)
+    simulator.add_job("dynamics365", started_at=now, finished_at=now + timedelta(seconds=2))
+    simulator.add_job("dynamics365", state="running", started_at=now)
+
+    ((seen, _),) = found(probe("dynamics365"), "the window filters by")
+
+    assert seen.startswith("no ended job is long enough to tell")
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("labels", ['"Failed"', '"Finished with Exception"', '"Finished"', '"In Progress"']),
+        ("names", ['"Failed"', '"Finished"', '"FinishedException"', '"InProgress"']),
+    ],
+)
+def test_spelling_of_each_state(
+    probe: Callable[..., dict], simulator: Simulator, spelling: str, expected: list[str]
+) -> None:
+    history(simulator, "m365", states=("success", "failed", "partial", "running"), count=8)
+    simulator.set_quirks("m365", state_spelling=spelling)
+
+    states = found(probe("m365"), "state")
+
+    assert states == [(f"{each} in 2 jobs", False) for each in expected]
+
+
+def test_a_state_is_seen_even_if_no_page_of_the_sample_has_it(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    """Each documented state is asked for by itself."""
+    simulator.generate("dynamics365", 2500, every_seconds=60)
+    simulator.add_job("dynamics365", state="partial", started_ago=20 * 86400)
+
+    assert ("7 in 1 job", False) in found(probe("dynamics365"), "state")
+
+
+@pytest.mark.parametrize(
+    ("product", "raw", "expected"),
+    [
+        ("dynamics365", 5, "5 in 1 job"),
+        ("m365", "Paused", '"Paused" in 1 job'),
+        ("m365", "Failed at jane@contoso.example", "a text of 30 characters, not shown in 1 job"),
+        ("elements", 0, "0 in 1 job"),
+    ],
+)
+def test_a_state_that_our_file_does_not_list_is_marked(
+    probe: Callable[..., dict], simulator: Simulator, product: str, raw: object, expected: str
+) -> None:
+    simulator.add_job(product, raw_state=raw)
+
+    assert found(probe(product), "state") == [(expected, True)]
+
+
+@pytest.mark.parametrize(
+    ("no_finish", "expected"),
+    [
+        ("null", "null"),
+        ("empty", '""'),
+        ("n/a", '"N/A"'),
+        ("absent", "no such key"),
+        ("year_1", "the year 1"),
+    ],
+)
+def test_how_a_job_under_way_has_no_finish(
+    probe: Callable[..., dict], simulator: Simulator, no_finish: str, expected: str
+) -> None:
+    simulator.add_job("dynamics365", state="success")
+    simulator.add_job("dynamics365", state="running")
+    simulator.set_quirks("dynamics365", no_finish=no_finish)
+
+    assert found(probe("dynamics365"), "finish of a job under way") == [(f"{expected} in 1 job", False)]
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        ("m365", "ISO 8601, whole seconds, Z"),
+        ("m365_legacy", ".NET ticks"),
+        ("dynamics365", "ISO 8601, 3 fraction digits, Z"),
+        ("aos_scan", "ISO 8601, 7 fraction digits, +00:00"),
+    ],
+)
+def test_form_of_times(probe: Callable[..., dict], simulator: Simulator, product: str, expected: str) -> None:
+    simulator.add_job(product, started_at="2026-11-20T05:00:00.1234567Z", state="success")
+
+    portrait = probe(product, "--started-after", "2026-11-01T00:00:00Z")
+
+    assert found(portrait, "start of a job") == [(f"{expected} in 1 job", False)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("2026-11-22T05:00:00", "ISO 8601, whole seconds, no offset in 1 job"),
+        ("yesterday", "a form of its own in 1 job"),
+    ],
+)
+def test_a_time_that_we_cannot_read_is_marked(
+    probe: Callable[..., dict], simulator: Simulator, shown: str, expected: str
+) -> None:
+    simulator.add_job("dynamics365", extra={"startTime": shown})
+
+    assert found(probe("dynamics365"), "start of a job") == [(expected, True)]
+
+
+def test_keys_that_rows_do_not_have_are_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """Salesforce's sample has no organisation, its table has."""
+    history(simulator, "salesforce")
+    simulator.set_quirks("salesforce", shows_organization=False, state_key="state")
+
+    portrait = probe("salesforce")
+
+    keys = [
+        (each["ours"], each["seen"], each["differs"])
+        for each in portrait["findings"]
+        if each["about"] == "key"
+    ]
+    assert keys == [("status or state", "state", False), ("organizationId", "no row has it", True)]
+
+
+def test_a_value_that_we_cannot_read_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", duration="a while", state="running")
+    simulator.add_job("dynamics365", extra={"totalEntity": "some"})
+
+    portrait = probe("dynamics365")
+
+    values = {each["ours"]: each["seen"] for each in portrait["findings"] if each["about"] == "value"}
+    assert values == {
+        "durationHours": "not understood in 1 job",
+        "totalEntity": "not understood in 1 job",
+    }
+
+
+def test_numbers_without_a_word_are_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    simulator.add_job("google_workspace", workload="2048")
+    simulator.add_job("google_workspace", extra={"jobType": 9, "appType": "Jane's Drive"})
+
+    portrait = probe("google_workspace")
+
+    assert found(portrait, "job type") == [("9 in 1 job", True)]
+    assert found(portrait, "workload") == [("2048 in 1 job", True), ("a text in 1 job", True)]
+
+
+def test_a_filter_that_nobody_heeds_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """The rows that come for a state, or a job type, are of others."""
+    history(simulator, "dynamics365", count=4)
+    simulator.add_job("dynamics365", state="failed", extra={"status": 3, "type": 2})
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "the state filter, status") == [("brings other states too, for 4", True)]
+    assert found(portrait, "the job type filter, type") == [("brings other types too", True)]
+
+
+def test_a_filter_that_is_refused_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """The sample, three pages, the last twice, four windows: then come the states."""
+    history(simulator, "dynamics365", count=4)
+    plain = probe("dynamics365")
+    states, types = 4, 1
+    simulator.add_fault(
+        "status", status=400, path="/dynamicsbackup", skip=plain["requests"] - states - types, count=None
+    )
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "the state filter, status") == [("refuses 2, 3, 4, 7", True)]
+    assert found(portrait, "the job type filter, type") == [("refused with 400", True)]
+
+
+def test_a_refused_window_is_no_answer(probe: Callable[..., dict], simulator: Simulator) -> None:
+    history(simulator, "dynamics365", count=4)
+    rest = 4 + 1
+    plain = probe("dynamics365")["requests"]
+    simulator.add_fault("status", status=400, path="/dynamicsbackup", skip=plain - rest - 4, count=4)
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "the window filters by") == [("not told: a window was refused", True)]
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    """Return rows as the simulator would send them, of jobs that it does not list."""
+    start = datetime.now(UTC) - timedelta(hours=2)
+    return [
+        {
+            "jobId": f"X{number}",
+            "status": 3,
+            "startTime": start.isoformat(),
+            "finishTime": (start + timedelta(minutes=9)).isoformat(),
+        }
+        for number in range(count)
+    ]
+
+
+def test_a_server_that_always_answers_the_same(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """It heeds neither page nor window, its link is no address, and its total is wrong."""
+    body = {"jobs": rows_of(4), "nextLink": "http://[", "totalCount": 3}
+    simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", count=None)
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "page base") == [("pageIndex is ignored: every page is the first", True)]
+    assert found(portrait, "the window filters by") == [("nothing: the window is ignored", True)]
+    assert found(portrait, "link, while pages follow") == [("a text that is no address", False)]
+    assert found(portrait, "the link leads to") == []
+    assert found(portrait, "total") == [("totalCount: neither all rows nor those of the page", False)]
+
+
+def test_a_total_that_is_less_than_the_rows(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """It does not change with the page, but there are more rows than that."""
+    history(simulator, "dynamics365")
+    body = {"jobs": rows_of(4), "totalCount": 3}
+    simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", count=4)
+
+    seen = found(probe("dynamics365"), "total")
+
+    assert seen == [("totalCount: neither all rows nor those of the page", False)]
+
+
+def test_what_stands_elsewhere_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """The envelope of another product has the link and the total in an object of their own."""
+    body = {"jobs": rows_of(4), "metadata": {"nextLink": "/jobs?a=b", "TotalCount": 4}}
+    simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", count=None)
+
+    portrait = probe("dynamics365")
+
+    assert found(portrait, "link, while pages follow") == [("stands elsewhere", True)]
+    assert found(portrait, "total") == [("stands elsewhere", True)]
+
+
+def test_a_link_to_other_rows_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """The link is followed by the seventh request."""
+    history(simulator, "dynamics365")
+    body = {"jobs": rows_of(2)}
+    simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", skip=6)
+
+    assert found(probe("dynamics365"), "the link leads to") == [("other rows than the next", True)]
+
+
+def test_a_page_base_that_is_not_clear(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """Neither page 0 nor page 1 is the page that came without a number."""
+    history(simulator, "dynamics365")
+    body = {"jobs": rows_of(2)}
+    simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", skip=1)
+
+    ((seen, _),) = found(probe("dynamics365"), "page base")
+
+    assert seen.startswith("not clear")
+
+
+def test_rows_that_come_twice_are_told(probe: Callable[..., dict], simulator: Simulator) -> None:
+    history(simulator, "dynamics365")
+    simulator.set_quirks("dynamics365", repeat_rows=3)
+
+    assert found(probe("dynamics365"), "rows") == [("some are listed more than once in a page", False)]
+
+
+def test_arrivals_are_told(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """What is said of pages may be wrong then."""
+    history(simulator, "dynamics365")
+    simulator.set_quirks("dynamics365", arrivals_per_page=1)
+
+    assert len(found(probe("dynamics365"), "caution")) == 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        (0, ("0", False)),
+        (638645575921780695, (".NET ticks", False)),
+        (1732252800000, ("milliseconds", False)),
+        (-5, ("a negative number", True)),
+    ],
+)
+def test_form_of_the_licences_day(
+    probe: Callable[..., dict], simulator: Simulator, figure: int, expected: tuple[str, bool]
+) -> None:
+    simulator.set_license("m365", out_of_policy_time=figure)
+
+    assert found(probe("m365"), "licence, outOfPolicyTime") == [expected]
+
+
+def test_a_licence_that_cannot_be_read(probe: Callable[..., dict], simulator: Simulator) -> None:
+    path = "/backup/m365/cloudbackuplicenseconsumption"
+    simulator.add_fault("status", status=404, path=path)
+    refused = found(probe("m365"), "licence")
+    simulator.add_fault("status", status=200, body={"data": []}, path=path)
+    elsewhere = found(probe("m365"), "licence")
+
+    assert refused == [("refused with 404", True)]
+    assert elsewhere == [("the figures are not where the file has them", True)]
+
+
+def test_missing_permissions_are_named(avepoint: Run, simulator: Simulator) -> None:
+    """One product is no reason to keep silent about the others."""
+    simulator.set_client(
+        simulator.client_id, scopes=["dynamics.readwrite.all", "microsoft365backup.jobInfo.read.all"]
+    )
+
+    done = avepoint("probe")
+
+    assert done.status == 0
+    assert "Not readable: the app lacks the permission salesforce.public.read.all." in done.out
+    lacks = "not readable: the app lacks the permission microsoft365backup.subscriptionInfo.read.all"
+    assert f"| licence | {lacks} |" in done.out
+    assert "Lists one customer at a time: name one by --organization-id." in done.out
+    assert len(re.findall(r"^## ", done.out, re.MULTILINE)) == len(PRODUCTS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"kind": "status", "status": 404}, "not readable: refused with 404"),
+        ({"kind": "html"}, "not readable: answered with what is no JSON"),
+        ({"kind": "missing_rows"}, "not readable: the list is not where the file has it"),
+        ({"kind": "status", "status": 503}, "not readable: answered with 503"),
+    ],
+)
+def test_a_listing_that_cannot_be_read(
+    probe: Callable[..., dict], simulator: Simulator, fault: dict, expected: str
+) -> None:
+    history(simulator, "dynamics365")
+    simulator.add_fault(**fault, path="/dynamicsbackup", count=None)
+
+    assert probe("dynamics365")["problem"] == expected
+
+
+def test_nobody_there_is_an_error(avepoint: Run, connect: Callable[..., str]) -> None:
+    connect(host="http://127.0.0.1:9")
+
+    done = avepoint("probe", "m365")
+
+    assert (done.status, done.out) == (2, "")
+    assert "gave no answer" in done.err.splitlines()[-1]
+
+
+def test_a_product_that_falls_silent_leaves_the_others(avepoint: Run, simulator: Simulator) -> None:
+    history(simulator, "dynamics365")
+    simulator.add_fault("drop", path="/backup/sfbapi", count=None)
+
+    done = avepoint("probe", "dynamics365", "salesforce")
+
+    assert done.status == 0
+    assert "## salesforce\n\nNot readable: no answer." in done.out
+
+
+def test_requests_are_bounded(
+    probe: Callable[..., dict], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(simulator, "dynamics365")
+    monkeypatch.setattr(probing, "MAX_REQUESTS", 5)
+
+    portrait = probe("dynamics365")
+
+    assert portrait["requests"] == 5
+    assert len(simulator.requests("/dynamicsbackup")) == 5
+    assert found(portrait, "requests") == [("5 were not enough for everything", False)]
+    assert found(portrait, "state") != []
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_probing_only_reads_and_asks_no_more_than_it_says(
+    probe: Callable[..., dict], simulator: Simulator, product: str
+) -> None:
+    """On the worst of days, too: every page size refused but the last, every experiment made."""
+    history(simulator, product, count=60)
+    simulator.set_quirks(product, max_page_size=10, oversize="refuse")
+
+    portrait = probe(product)
+
+    asked = [each for each in simulator.requests() if each["path"] != "/connect/token"]
+    assert portrait["requests"] == len(asked) <= 40
+    assert {each["method"] for each in asked} == {"POST" if product == "elements" else "GET"}
+
+
+PLANTED = {
+    "organization_id": "11112222-aaaa-bbbb-cccc-333344445555",
+    "organization_name": "Northwind Traders",
+    "label": "Quarterly payroll of Jane Doe",
+    "errors": [{"message": "Mailbox jane.doe@northwind.example", "url": "https://northwind.example/err"}],
+}
+
+
+@pytest.mark.parametrize("output", ["markdown", "json"])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_nothing_of_the_tenant_is_told(
+    avepoint: Run, simulator: Simulator, product: str, output: str
+) -> None:
+    """Ids, names, times, hosts and secrets, wherever they stand in rows, links and errors."""
+    known = json.loads(json.dumps(PLANTED))
+    jobs = []
+    for number, state in enumerate((None, "success", "failed", "running", "success", "success")):
+        fields: dict[str, Any] = {
+            "job_id": f"SECRETJOB{number}",
+            "started_at": f"2026-11-20T05:1{number}:17Z",
+            "extra": {"tenantOwner": "jane.doe@northwind.example", "comments": known["label"]},
+        }
+        if state is None:
+            fields["raw_state"] = "Stopped by Northwind Traders"
+        else:
+            fields["state"] = state
+        if number == 1:
+            fields["extra"]["startTime"] = "Northwind time"
+        for name, value in known.items():
+            try:
+                simulator.add_job(product, **fields, **{name: value})
+            except ValueError:
+                continue
+            simulator.delete_job(product, fields["job_id"])
+            fields[name] = value
+        jobs.append(simulator.add_job(product, **fields))
+    organization = PLANTED["organization_id"] if product == "elements" else None
+    named = ("--organization-id", organization) if organization else ()
+
+    done = avepoint("probe", product, *named, "--started-after", "2026-11-01T00:00:00Z", "--output", output)
+
+    assert done.status == 0
+    assert len(jobs) == 6
+    secrets = (
+        *("SECRETJOB", "northwind", "Northwind", "11112222", "jane", "Jane", "payroll", "05:1", "2026-11-20"),
+        *(simulator.client_id, simulator.client_secret, "127.0.0.1", simulator.url.rpartition(":")[2]),
+    )
+    assert [secret for secret in secrets if secret in done.out + done.err] == []
+    assert "6" in done.out
+
+
+def test_the_report_is_a_table_that_can_be_pasted(avepoint: Run, simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", raw_state=5)
+
+    done = avepoint("probe", "dynamics365")
+
+    assert done.err == ""
+    assert done.out.startswith("# What AvePoint's API shows\n\nairflow-provider-avepoint ")
+    assert "| ≠ | state | 5 in 1 job | not listed |\n" in done.out
+    rows = [line for line in done.out.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {5}
+
+
+def test_every_state_word_reads_as_documented(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """What our file makes of a state stands beside it."""
+    for state in ("success", "failed", "partial", "skipped", "stopped", "waiting", "running"):
+        simulator.add_job("salesforce", state=state)
+
+    states = [each for each in probe("salesforce")["findings"] if each["about"] == "state"]
+
+    assert {each["ours"] for each in states} == set(JobState) - {"unknown"}
