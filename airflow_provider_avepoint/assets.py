@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, quote
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.question import fold_id
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
+
+_FORM = "avepoint://<product>[/<connection>[/<organisation>]]"
 
 
 def create_asset(
@@ -17,28 +22,41 @@ def create_asset(
     product: str,
     avepoint_conn_id: str | None = None,
     organization_id: str | None = None,
+    name: str | None = None,
+    watchers: Sequence[Any] = (),
     extra: dict[str, Any] | None = None,
 ) -> Asset:
     """Return the asset for the backups of *product*: all, those of a connection, or of one organisation.
 
+    :param avepoint_conn_id: where an organisation is named without one, the default connection.
+    :param name: the asset's name; None takes the URI.
+    :param watchers: an ``AssetWatcher`` or several (Airflow 3).
     :raises ValueError: the product is not known.
     """
     from airflow.providers.common.compat.sdk import Asset
 
+    if organization_id and not avepoint_conn_id:
+        avepoint_conn_id = DEFAULT_CONN_ID
     parts = [part for part in (product, avepoint_conn_id, organization_id) if part]
-    return Asset(uri="avepoint://" + "/".join(quote(part, safe="") for part in parts), extra=extra or {})
+    uri = "avepoint://" + "/".join(quote(part, safe="") for part in parts)
+    sanitize_uri(urlsplit(uri))
+    given: dict[str, Any] = {"name": name, "watchers": list(watchers), "extra": extra}
+    return Asset(uri=uri, **{key: value for key, value in given.items() if value})
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Return *uri* as it compares with others of its kind.
+    """Return *uri* as it compares with others of its kind: ids of organisations are written in either case.
 
-    :raises ValueError: it names no known product, or carries a user, a port, a query or a fragment.
+    :raises ValueError: it names no known product, or carries a user, a port, a query, a fragment or further
+        parts.
     """
-    if "@" in uri.netloc or ":" in uri.netloc or uri.query or uri.fragment:
-        raise ValueError("an avepoint:// URI is avepoint://<product>[/<connection>[/<organisation>]]")
+    parts = [part for part in uri.path.split("/") if part]
+    if "@" in uri.netloc or ":" in uri.netloc or uri.query or uri.fragment or len(parts) > 2:
+        raise ValueError(f"an avepoint:// URI is {_FORM}")
     try:
         product = get_product(uri.netloc.lower())
     except AvePointConfigError as e:
         raise ValueError(f"avepoint://{uri.netloc}: {e}") from None
-    parts = [part for part in uri.path.split("/") if part]
-    return uri._replace(netloc=product.name, path="".join(f"/{part}" for part in parts))
+    connection, organization = parts[:1], [fold_id(unquote(part)) or "" for part in parts[1:]]
+    path = [quote(part, safe="") for part in (*map(unquote, connection), *organization)]
+    return uri._replace(netloc=product.name, path="".join(f"/{part}" for part in path))

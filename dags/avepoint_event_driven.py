@@ -7,8 +7,9 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, AssetWatcher, Param, task
+from airflow.sdk import DAG, AssetWatcher, Param, task, task_group
 
+from airflow_provider_avepoint.assets import create_asset
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupEventTrigger
 
 log = logging.getLogger(__name__)
@@ -16,26 +17,28 @@ log = logging.getLogger(__name__)
 DOC = """
 ### Start because a backup has ended
 
-The triggerer watches the backups of Dynamics 365 and starts this DAG once one has **ended well**: nobody waits
-in between, and several backups that end together may come as one run.
+The triggerer watches the backups of Dynamics 365 and starts this DAG once one has **ended well**: nobody
+waits in between, and several backups that end together may come as one run.
 
 | task | what it does |
 |---|---|
 | `create_table` | makes the table `avepoint_handled` where it is missing |
 | `take_events` | the backups that started this run, without those that an earlier run has handled |
-| `load` | one for each backup: your own work goes here |
-| `remember` | notes the backups as handled, once all of them are |
+| `backup.load` | your own work goes here |
+| `backup.remember` | notes the backup as handled, once its load is done |
 
 A triggerer that is killed may announce a backup a second time, with the same `key`: that is why handled keys
-are kept. Airflow 3.0 or newer; from 3.3 on, what ends while no triggerer runs is announced as soon as one does.
+are kept. A load that failed is not among them: clear it to try again. Airflow 3.0 or newer; from 3.3 on, what
+ends while no triggerer runs is announced as soon as one does.
 
 **Params.** `warehouse_conn_id`: any SQL connection; SQLite for a try, PostgreSQL by naming another.
 """
 
 NAME = "avepoint_dynamics365_backups"
-BACKUPS = Asset(
-    NAME,
-    uri="avepoint://dynamics365/avepoint_default",
+BACKUPS = create_asset(
+    name=NAME,
+    product="dynamics365",
+    avepoint_conn_id="avepoint_default",
     watchers=[
         AssetWatcher(
             name="backup_ended",
@@ -99,18 +102,21 @@ with DAG(
         return backup["key"]
 
     @task
-    def remember(keys: list[str], params: dict[str, Any]) -> int:
-        """Note the backups as handled; return how many."""
-        rows = [(key,) for key in keys]
+    def remember(key: str, params: dict[str, Any]) -> None:
+        """Note the backup as handled."""
         _warehouse(params["warehouse_conn_id"]).insert_rows(
             "avepoint_handled",
-            rows,
+            [(key,)],
             target_fields=["event_key"],
             replace=True,
             replace_index=["event_key"],
         )
-        return len(rows)
+
+    @task_group
+    def backup(ended: dict[str, Any]) -> None:
+        """Handle one backup, whatever becomes of the others."""
+        remember(load(ended))
 
     taken = take_events()
     create_table() >> taken
-    remember(load.expand(backup=taken))
+    backup.expand(ended=taken)

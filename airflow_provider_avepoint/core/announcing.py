@@ -9,24 +9,38 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
+from urllib.parse import quote
 
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.question import fold_id, shift
+from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id, shift
 
 # A job may be listed this long after it has started.
 _LISTED_LATE = timedelta(hours=6)
 # A job that has not ended by then, or whose state nobody documents, is no longer looked for.
 _LONGEST_JOB = timedelta(days=30)
+# One that has been under way for longer is looked for once in 1/24 of what it ran beyond: a backup that hangs
+# must not make every look go back for weeks.
+_LONG_JOB = timedelta(days=2)
+_LOOKS_A_LIFE = 24
+# 72 bits tell a lifetime of jobs apart, and are as many characters without padding.
+_DIGEST_BYTES, _DIGEST_LENGTH = 9, 12
+_HOUR = timedelta(hours=1)
 
 
 def key_of(job: BackupJob) -> str:
-    """Return what tells the event of *job*'s end from every other event, the same each time."""
-    parts = (job.product, job.location, fold_id(job.organization_id), job.workload, job.job_id)
-    return "/".join("" if part is None else str(part) for part in parts)
+    """Return what tells a job from every other of its connection, the same each time.
+
+    Without the workload where rows do not say it: a server may list one job for several.
+    """
+    workload = None if get_product(job.product).asks_each_object_type else job.workload
+    parts = (job.product, job.location, fold_id(job.organization_id), workload, job.job_id)
+    return "/".join("" if part is None else quote(part, safe="") for part in parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,91 +48,148 @@ class Watermark:
     """Up to where a watcher has announced the ends of backups.
 
     :param since: jobs that started before are known: only those of *under_way* can still end.
+    :param searched_at: when all of *under_way* were looked for last.
     :param under_way: the jobs seen that had not ended, by digest, with when they started.
-    :param ended: the digests of the jobs since *since* that have ended and are announced.
+    :param ended: the jobs that have ended and are announced, by digest, with the hour in which they started.
     """
 
     since: datetime
+    searched_at: datetime
     under_way: Mapping[str, datetime] = field(default_factory=dict)
-    ended: frozenset[str] = frozenset()
+    ended: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, jobs: Iterable[BackupJob], now: datetime) -> Self:
-        """Return the watermark of a watcher that begins at *now*: what has ended before is not announced."""
-        start = cls(since=shift(now, -_LISTED_LATE))
-        return start.advance(jobs, now)[1]
+        """Return the watermark of a watcher that begins at *now*: what has ended before is not announced.
 
-    @classmethod
-    def first_start(cls, now: datetime) -> datetime:
+        :param jobs: all since :meth:`first_start`.
+        """
+        start = cls(since=shift(now, -_LISTED_LATE), searched_at=now)
+        return start.advance(jobs, now, asked_since=cls.first_start(now))[1]
+
+    @staticmethod
+    def first_start(now: datetime) -> datetime:
         """Return how far back a watcher must look that begins at *now*, to see all that is under way."""
         return shift(now, -_LONGEST_JOB)
 
-    @property
-    def earliest_start(self) -> datetime:
-        """How far back the next look must go."""
-        return min([self.since, *self.under_way.values()])
+    def since_at(self, now: datetime) -> datetime:
+        """Return :attr:`since`; where that is still to come, our clock was wrong: what is sure at *now*."""
+        return self.since if self.since <= now else shift(now, -_LISTED_LATE)
 
-    def advance(self, jobs: Iterable[BackupJob], now: datetime) -> tuple[list[BackupJob], Self]:
-        """Take all *jobs* since :attr:`earliest_start`; return those that have ended since, and what to keep.
+    def earliest_start(self, now: datetime) -> datetime:
+        """Return how far back a look at *now* must go."""
+        sought = [start for start in self.under_way.values() if self._is_due(start, now)]
+        return min([self.since_at(now), *sought])
 
-        Jobs that nobody can tell to be the same (a workload asked for, and all together) count by
-        :func:`key_of`.
+    def _is_due(self, start: datetime, now: datetime) -> bool:
+        beyond = now - start - _LONG_JOB
+        return beyond <= timedelta() or abs(now - self.searched_at) >= beyond / _LOOKS_A_LIFE
+
+    def advance(
+        self, jobs: Iterable[BackupJob], now: datetime, *, asked_since: datetime
+    ) -> tuple[list[BackupJob], Self]:
+        """Return the jobs that have ended since the last look, and what to keep.
+
+        A job that was listed several times, for several workloads, is returned as often: the same key tells.
+
+        :param jobs: all that started since *asked_since*, which is :meth:`since_at` or before. Jobs that are
+            under way and not among them are not forgotten.
+        :param now: when they were asked for.
         """
-        since = max(self.since, shift(now, -_LISTED_LATE))
-        news: dict[str, BackupJob] = {}
+        known_before = self.since_at(now)
+        since = max(known_before, shift(now, -_LISTED_LATE))
+        news: list[BackupJob] = []
         under_way: dict[str, datetime] = {}
-        ended: set[str] = set()
+        ended: dict[str, datetime] = {}
+        over: set[str] = set()
         for job in jobs:
             digest = _digest(job)
-            start = job.effective_start or now
-            if not job.state.is_terminal:
-                if start >= shift(now, -_LONGEST_JOB):
-                    under_way[digest] = start
+            start = job.effective_start
+            if not job.state.is_terminal or (start is not None and start > shift(now, CLOCK_SKEW)):
+                # What does not say when it started was listed late at most.
+                under_way[digest] = start or self.under_way.get(digest, known_before)
                 continue
-            is_known = start < self.since if digest not in self.under_way else False
-            if not is_known and digest not in self.ended:
-                news[digest] = job
-            if start >= since:
-                ended.add(digest)
-        for digest in ended:
+            over.add(digest)
+            is_new = digest not in self.ended and (start is None or start >= known_before)
+            if is_new or digest in self.under_way:
+                news.append(job)
+            if start is None or start >= since:
+                ended[digest] = _hour_of(start or now)
+        for digest, hour in self.ended.items():
+            # A listing that leaves one out, once, must not make it new again.
+            if hour + _HOUR > since and digest not in under_way:
+                ended.setdefault(digest, hour)
+        for digest, start in self.under_way.items():
+            under_way.setdefault(digest, start)
+        for digest in over:
             under_way.pop(digest, None)
-        # Jobs that are under way but were not in this listing are not forgotten.
-        forgotten = self.under_way.keys() - under_way.keys() - ended - news.keys()
-        for digest in forgotten:
-            if self.under_way[digest] >= shift(now, -_LONGEST_JOB):
-                under_way[digest] = self.under_way[digest]
-        ordered = sorted(
-            news.values(), key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)
+        is_complete = asked_since <= min(self.under_way.values(), default=asked_since)
+        kept = type(self)(
+            since=since,
+            searched_at=now if is_complete else self.searched_at,
+            under_way={
+                digest: start for digest, start in under_way.items() if start >= shift(now, -_LONGEST_JOB)
+            },
+            ended=ended,
         )
-        return ordered, type(self)(since=since, under_way=under_way, ended=frozenset(ended))
+        return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the watermark, ready for JSON."""
+        """Return the watermark, ready for JSON, and short: Airflow warns of more than 64 KB."""
+        hours: dict[str, list[str]] = defaultdict(list)
+        for digest, hour in sorted(self.ended.items()):
+            hours[hour.isoformat()].append(digest)
         return {
             "since": self.since.isoformat(),
+            "searched_at": self.searched_at.isoformat(),
             "under_way": {digest: start.isoformat() for digest, start in sorted(self.under_way.items())},
-            "ended": sorted(self.ended),
+            "ended": {hour: "".join(digests) for hour, digests in sorted(hours.items())},
         }
 
     @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> Self:
+    def from_dict(cls, written: Any) -> Self:
         """Read what :meth:`as_dict` wrote.
 
         :raises ValueError: it is something else.
         """
         try:
             return cls(
-                since=datetime.fromisoformat(written["since"]).astimezone(UTC),
+                since=_parse(written["since"]),
+                searched_at=_parse(written["searched_at"]),
                 under_way={
-                    digest: datetime.fromisoformat(start).astimezone(UTC)
-                    for digest, start in written["under_way"].items()
+                    digest: _parse(start)
+                    for name, start in written["under_way"].items()
+                    for digest in _split(name)
                 },
-                ended=frozenset(written["ended"]),
+                ended={
+                    digest: _parse(hour)
+                    for hour, digests in written["ended"].items()
+                    for digest in _split(digests)
+                },
             )
         except (AttributeError, KeyError, TypeError, ValueError) as e:
-            raise ValueError(f"not a watermark: {type(e).__name__}") from e
+            raise ValueError(f"not a watermark: {type(e).__name__}: {e}") from e
 
 
 def _digest(job: BackupJob) -> str:
     """Return a short stand-in for :func:`key_of`: thousands must fit where Airflow keeps them."""
-    return urlsafe_b64encode(hashlib.blake2b(key_of(job).encode(), digest_size=9).digest()).decode()
+    digest = hashlib.blake2b(key_of(job).encode(), digest_size=_DIGEST_BYTES).digest()
+    return urlsafe_b64encode(digest).decode()
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _parse(written: str) -> datetime:
+    moment = datetime.fromisoformat(written)
+    if moment.utcoffset() is None:
+        raise ValueError(f"{written!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _split(digests: str) -> Iterator[str]:
+    if len(digests) % _DIGEST_LENGTH:
+        raise ValueError("digests of another length")
+    for at in range(0, len(digests), _DIGEST_LENGTH):
+        yield digests[at : at + _DIGEST_LENGTH]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
 from airflow_provider_avepoint.core.product import Product
 from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
-from airflow_provider_avepoint.core.rows import RowReader, read_license
+from airflow_provider_avepoint.core.rows import Identified, RowReader, read_license
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wire import Flow, Request
@@ -173,7 +173,8 @@ class Client:
         question = replace(question, started_after=question.started_after or now - SEARCH_SPAN)
         listing = self.list_jobs(question, now)
         while wanted := listing.wanted(0, limit=1):
-            for job in listing.receive((yield from listing.fetch(wanted[0]))):
+            document = yield from listing.fetch(wanted[0])
+            for job in listing.receive(document):
                 if job.job_id == job_id:
                     return job
         raise job_not_found(product, job_id)
@@ -212,7 +213,6 @@ class Listing:
         self._product = question.product
         self._now = now
         self._reader = RowReader(question.product)
-        # A digest of 64 bits tells rows apart: a million jobs collide with a chance of 1 in 37 million.
         self._seen: set[int] = set()
         self._pager = Pager(
             paging=question.product.paging,
@@ -223,46 +223,52 @@ class Listing:
         self._page_size = 0
 
     def wanted(self, in_flight: int, limit: int | None = None) -> list[Fetch]:
-        """Return the pages to fetch now, given how many are on their way, and how many may be at most."""
-        return self._pager.wanted(in_flight, limit or self._client.settings.max_concurrency)
+        """Return the pages to fetch now, given how many are fetched or on their way but not received yet.
 
-    def fetch(self, page: Fetch) -> Flow[tuple[Page, list[BackupJob]]]:
-        """Fetch one page and read its rows."""
+        :param limit: how many may be; by default twice as many as may be on their way, so that the network need
+            not wait for whoever draws the jobs. One means one after the other.
+        """
+        at_a_time = self._client.settings.max_concurrency
+        return self._pager.wanted(in_flight, limit or (2 * at_a_time if at_a_time > 1 else 1))
+
+    def fetch(self, page: Fetch) -> Flow[Any]:
+        """Fetch one page: the JSON of the answer."""
         if page is None:
-            document = yield from self._fetch_first()
-        else:
-            paging = merge_parameters(page, ((self._product.paging.size, str(self._page_size)),))
-            document = yield from self._ask(paging)
-        read, question = self._reader.read, self._question
+            return self._fetch_first()
+        return self._ask(merge_parameters(page, ((self._product.paging.size, str(self._page_size)),)))
+
+    def receive(self, document: Any) -> Iterator[BackupJob]:
+        """Take a page; return its jobs that were asked for and have not come before, made as they are drawn.
+
+        So a page's rows become jobs one by one, in whichever thread wants them, and none outlives its use.
+        """
+        rows = list(map(self._reader.identify, read_rows(self._product, document)))
+        # 64 bits tell rows apart: among a million, two are alike with a chance of 1 in 37 million.
+        keys = tuple([hash((organization, job_id)) for _, _, job_id, organization in rows])
+        seen = self._seen
+        fresh = []
+        for key, row in zip(keys, rows, strict=True):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(row)
+        self._pager.receive(self._read_page(document, rows, keys), len(fresh))
+        return self._make_jobs(fresh)
+
+    def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
+        question, build, admits = self._question, self._reader.build, self._question.admits
         # Where the server does not filter by it, a row that does not say is not one of those.
         job_type = question.job_type if question.is_asked_by_type else None
         workload = question.object_type if self._product.filters.object_type else None
-        jobs = [
-            read(row, job_type, workload, question.organization_id, question.location)
-            for row in read_rows(self._product, document)
-        ]
-        return self._read_page(document, jobs), jobs
-
-    def receive(self, fetched: tuple[Page, list[BackupJob]]) -> list[BackupJob]:
-        """Return the page's jobs that were asked for and have not come before."""
-        page, jobs = fetched
-        seen, admits = self._seen, self._question.admits
-        fresh: list[BackupJob] = []
-        new_rows = 0
-        is_typed = self._question.job_type is not None
-        for key, job in zip(page.keys, jobs, strict=True):
-            if key not in seen:
-                seen.add(key)
-                new_rows += 1
-                if is_typed and job.job_type is None:
-                    raise AvePointPayloadError(
-                        f"{self._product.label}, job {one_line(job.job_id, 100)} does not say its type, so "
-                        f'nobody can tell whether it is a {self._question.job_type}; ask with job_type="all".'
-                    )
-                if admits(job):
-                    fresh.append(job)
-        self._pager.receive(page, new_rows)
-        return fresh
+        organization, location = question.organization_id, question.location
+        for row in rows:
+            job = build(row, job_type, workload, organization, location)
+            if job.job_type is None and question.job_type is not None:
+                raise AvePointPayloadError(
+                    f"{self._product.label}, job {one_line(job.job_id, 100)} does not say its type: nobody "
+                    f'can tell whether it is a {question.job_type}. Ask with job_type="all".'
+                )
+            if admits(job):
+                yield job
 
     def _fetch_first(self) -> Flow[Any]:
         """Fetch the first page in the largest size that the server takes."""
@@ -291,7 +297,7 @@ class Listing:
     def _ask(self, paging: Pairs) -> Flow[Any]:
         return self._client.ask(self._question, self._now, paging)
 
-    def _read_page(self, document: Any, jobs: list[BackupJob]) -> Page:
+    def _read_page(self, document: Any, rows: list[Identified], keys: tuple[int, ...]) -> Page:
         envelope = self._product.envelope
         total: int | None = None
         for path in envelope.total:
@@ -303,21 +309,23 @@ class Listing:
                 break
         link = get_path(document, envelope.link)
         return Page(
-            keys=tuple(hash((job.organization_id, job.job_id)) for job in jobs),
+            keys=keys,
             link=None if is_absent(link) else link,
             total=total,
             asked_size=self._page_size,
-            is_last=self._reaches_window_start(jobs),
+            is_last=self._reaches_window_start(rows),
         )
 
-    def _reaches_window_start(self, jobs: list[BackupJob]) -> bool:
-        """Tell whether nothing after these *jobs* can be in the window: newest first, and past its start."""
+    def _reaches_window_start(self, rows: list[Identified]) -> bool:
+        """Tell whether nothing after these *rows* can be in the window: newest first, and past its start."""
         begin = self._question.started_after
         if begin is None or not self._product.paging.newest_first:
             return False
-        starts = [job.started_at for job in jobs if job.started_at is not None]
-        is_sorted = all(one >= other for one, other in itertools.pairwise(starts))
-        return bool(starts) and is_sorted and starts[-1] < begin
+        starts = [start for start in map(self._reader.start_of, rows) if start is not None]
+        # A page of one moment shows no order at all.
+        is_newest_first = bool(starts) and starts[0] > starts[-1]
+        is_sorted = is_newest_first and all(one >= other for one, other in itertools.pairwise(starts))
+        return is_sorted and starts[-1] < begin
 
 
 def read_rows(product: Product, document: Any) -> list[Any]:

@@ -40,8 +40,14 @@ def parse_time(value: object) -> datetime | None:
     Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds. A time
     without an offset is refused: nobody documented whose wall clock it would be.
     """
-    if type(value) is str and len(value) > 10 and value[4] == "-":
-        return _parse_iso(value)
+    if type(value) is str and value[4:5] == "-" and len(value) > 10:
+        try:
+            parsed = datetime.fromisoformat(value)
+            if parsed.tzinfo is UTC and parsed.year != 1:  # what it gives for both Z and +00:00
+                return parsed
+        except ValueError:
+            raise ValueError(f"{quoted(value)} is not a time") from None
+        return _to_utc(parsed, value)
     if is_absent(value):
         return None
     number = _integer(value)
@@ -57,18 +63,15 @@ def parse_time(value: object) -> datetime | None:
     return _EPOCH + timedelta(seconds=number) if number else None
 
 
-def _parse_iso(text: str) -> datetime | None:
+def _to_utc(moment: datetime, text: str) -> datetime | None:
+    if moment.year == 1:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError(f"{quoted(text)} is a time without an offset")
     try:
-        parsed = datetime.fromisoformat(text)
-        if parsed.year == 1:
-            return None
-        if parsed.tzinfo is UTC:  # what fromisoformat gives for both Z and +00:00
-            return parsed
-        if parsed.tzinfo is not None:
-            return parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return moment.astimezone(UTC)
+    except OverflowError:
         raise ValueError(f"{quoted(text)} is not a time") from None
-    raise ValueError(f"{quoted(text)} is a time without an offset")
 
 
 def to_ticks(moment: datetime) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+
+T = TypeVar("T")
+_MISSING = object()
 
 __all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
 
@@ -75,6 +78,34 @@ def _to_json(value: object) -> Any:
     return value
 
 
+def _quick(cls: type[T]) -> type[T]:
+    """Let a frozen dataclass with slots fill them directly.
+
+    The ``__init__`` that dataclasses writes calls ``object.__setattr__`` for each field, by name: that alone
+    was half of the time in which a row becomes a job.
+    """
+    known: dict[str, Any] = {"_missing": _MISSING}
+    parameters, statements = [], []
+    for each in fields(cls):  # type: ignore[arg-type]  # each is a dataclass
+        name = each.name
+        known[f"_set_{name}"] = getattr(cls, name).__set__
+        value = name
+        if each.default is not MISSING:
+            known[f"_default_{name}"] = each.default
+            parameters.append(f"{name}=_default_{name}")
+        elif each.default_factory is not MISSING:
+            known[f"_make_{name}"] = each.default_factory
+            parameters.append(f"{name}=_missing")
+            value = f"_make_{name}() if {name} is _missing else {name}"
+        else:
+            parameters.append(name)
+        statements.append(f"_set_{name}(self, {value})")
+    source = f"def __init__(self, *, {', '.join(parameters)}):\n  " + "\n  ".join(statements)
+    exec(source, known)  # noqa: S102  # the text is made of our own field names, as dataclasses does it
+    type.__setattr__(cls, "__init__", known["__init__"])  # the same signature
+    return cls
+
+
 class _Value:
     """A frozen value that can be written as JSON."""
 
@@ -85,6 +116,7 @@ class _Value:
         return {each.name: _to_json(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]  # each subclass is a dataclass
 
 
+@_quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts(_Value):
     """How many objects (or entities, or records) a job handled; None where the row does not say."""
@@ -99,6 +131,7 @@ class Counts(_Value):
 NO_COUNTS = Counts()
 
 
+@_quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError(_Value):
     """One kind of error that a job reports.
@@ -115,6 +148,7 @@ class JobError(_Value):
     count: int | None = None
 
 
+@_quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupJob(_Value):
     """One job of one product.

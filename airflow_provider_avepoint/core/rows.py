@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
-from datetime import timedelta
-from functools import lru_cache, partial
+from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from airflow_provider_avepoint.core.model import (
     JobError,
     JobState,
 )
-from airflow_provider_avepoint.core.product import Columns, CountKeys, ErrorKeys, Key, Product, State
+from airflow_provider_avepoint.core.product import Columns, CountKeys, Key, Product, State
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 _UNDOCUMENTED: set[tuple[str, object]] = set()
+
+
+#: A row; the columns, under the names that it has for them; its id; its organisation, where it says so.
+Identified = tuple[dict[Any, Any], Columns, str, str | None]
 
 
 class RowReader:
@@ -47,70 +51,83 @@ class RowReader:
     def __init__(self, product: Product) -> None:
         self.product = product
         self._layouts: dict[tuple[str, ...], Columns] = {}
+        self._shown: tuple[str, ...] = ()
+        self._names = product.columns
         self._job_type = _remember(product.read_job_type)
         self._workload = _remember(product.read_workload)
         self._state = _remember(partial(_find_state, product))
 
-    def read(
+    def identify(self, row: object) -> Identified:
+        """Return *row* with what tells it from others.
+
+        :raises AvePointPayloadError: it has no id.
+        """
+        product = self.product
+        if not isinstance(row, dict):
+            raise AvePointPayloadError(f"{product.label} listed a job that is no JSON object.")
+        # Most rows show what the one before has shown; of one document, the very same texts.
+        shown = tuple(row)
+        if shown != self._shown:
+            self._names = self._find_names(shown)
+        self._shown = shown
+        names = self._names
+        job_id = row.get(names.job_id)
+        if is_absent(job_id) or not isinstance(job_id, (str, int)):
+            raise AvePointPayloadError(
+                f"{product.label} listed a job without {_show(product.columns.job_id)}."
+            )
+        organization = row.get(names.organization_id)
+        return row, names, str(job_id), None if is_absent(organization) else str(organization)
+
+    def read(self, row: object, **asked: str | None) -> BackupJob:
+        """Return *row* as a job; see :meth:`build`.
+
+        :raises AvePointPayloadError: as :meth:`identify` and :meth:`build` do.
+        """
+        return self.build(self.identify(row), **asked)
+
+    def build(
         self,
-        row: object,
+        given: Identified,
         job_type: str | None = None,
         workload: str | None = None,
         organization_id: str | None = None,
         location: str | None = None,
     ) -> BackupJob:
-        """Return *row* as a job; the arguments are what was asked for, and fill what the row leaves out.
+        """Return a row as a job; the arguments are what was asked for, and fill what the row leaves out.
 
-        :raises AvePointPayloadError: the row lacks its id or state, or a value has a form nobody documented.
+        :raises AvePointPayloadError: the row lacks its state, or a value has a form nobody documented.
         """
-        product, columns = self.product, self.product.columns
-        if not isinstance(row, dict):
-            raise AvePointPayloadError(f"{product.label} listed a job that is no JSON object.")
-        names = self._find_names(row)
-        value = row.get
-        job_id = value(names.job_id)
-        if is_absent(job_id) or not isinstance(job_id, (str, int)):
-            raise AvePointPayloadError(f"{product.label} listed a job without {columns.job_id}.")
-        job_id = str(job_id)
+        row, names, job_id, own_organization = given
+        product = self.product
         if names.state is None:
-            raise AvePointPayloadError(
-                f"{product.label}, job {one_line(job_id, 100)}: the key {columns.state} is missing."
-            )
+            raise self._error(job_id, f"the key {_show(product.columns.state)} is missing")
+        value = row.get
         raw_state = value(names.state)
-
-        key: Key | CountKeys | None = None
-        duration: timedelta | None = None
-        counts = record_counts = metadata_counts = NO_COUNTS
+        at = "started_at"  # what is being read, for messages
         try:
-            key = columns.started_at
             started_at = parse_time(value(names.started_at))
-            key = columns.finished_at
+            at = "finished_at"
             finished_at = parse_time(value(names.finished_at))
-            if started_at is not None and finished_at is not None:
-                duration = finished_at - started_at
-            elif columns.parse_duration is not None:
-                key = columns.duration
-                duration = columns.parse_duration(value(names.duration))
-            key = columns.job_type
+            at = "duration"
+            duration = self._read_duration(started_at, finished_at, names, value)
+            at = "job_type"
             if not is_absent(own_type := value(names.job_type)):
                 job_type = self._job_type(own_type)
-            key = columns.workload
+            at = "workload"
             if not is_absent(own_workload := value(names.workload)):
                 workload = self._workload(own_workload)
                 if workload in product.housekeeping:
                     job_type = workload
-            key = columns.size
-            size_bytes = None if key is None else columns.parse_size(value(names.size))
-            if columns.counts is not None:
-                key, counts = columns.counts, self._read_main_counts(row, names)
-            if columns.record_counts is not None:
-                key, record_counts = columns.record_counts, _read_counts(row, names.record_counts)
-            if columns.metadata_counts is not None:
-                key, metadata_counts = columns.metadata_counts, _read_counts(row, names.metadata_counts)
+            at = "size"
+            size_bytes = None if names.size is None else names.parse_size(value(names.size))
+            at = ""
+            counts = self._read_main_counts(row, names)
+            record_counts = _read_counts(row, names.record_counts)
+            metadata_counts = _read_counts(row, names.metadata_counts)
         except ValueError as e:
-            named = "" if isinstance(key, CountKeys) else f"{key}: "
-            raise AvePointPayloadError(f"{product.label}, job {one_line(job_id, 100)}: {named}{e}.") from None
-        own_organization = value(names.organization_id)
+            named = f"{_show(getattr(product.columns, at))}: " if at else ""
+            raise self._error(job_id, f"{named}{e}") from None
         return BackupJob(
             product=product.name,
             job_id=job_id,
@@ -125,30 +142,48 @@ class RowReader:
             record_counts=record_counts,
             metadata_counts=metadata_counts,
             size_bytes=size_bytes,
-            organization_id=organization_id if is_absent(own_organization) else str(own_organization),
+            organization_id=own_organization or organization_id,
             organization_name=_text(value(names.organization_name)),
             location=location,
-            errors=() if columns.errors is None else self._read_errors(job_id, row, columns.errors),
+            errors=() if product.columns.errors is None else self._read_errors(job_id, row),
             raw=MappingProxyType(row),
         )
 
-    def _find_names(self, row: dict[Any, Any]) -> Columns:
-        """Return the columns under the names that this very row has for them."""
-        shown = tuple(row)
+    def start_of(self, given: Identified) -> datetime | None:
+        """Return when a row's job started; None where it does not say, or not so that it can be read."""
+        try:
+            row, names, *_ = given
+            return parse_time(row.get(names.started_at))
+        except ValueError:
+            return None
+
+    def _find_names(self, shown: tuple[str, ...]) -> Columns:
+        """Return the columns under the names that a row with the keys *shown* has for them."""
         names = self._layouts.get(shown)
         if names is None:
-            if len(self._layouts) > 1000:
+            if len(self._layouts) > 1000:  # a server that makes up keys must not fill the memory
                 self._layouts.clear()
             names = self._layouts[shown] = _resolve(self.product.columns, shown)
         return names
 
+    @staticmethod
+    def _read_duration(
+        started_at: datetime | None, finished_at: datetime | None, names: Columns, value: Callable[..., Any]
+    ) -> timedelta | None:
+        if started_at is not None and finished_at is not None:
+            return finished_at - started_at
+        return None if names.parse_duration is None else names.parse_duration(value(names.duration))
+
     def _read_main_counts(self, row: dict[Any, Any], names: Columns) -> Counts:
-        if names.counts_at is None:
-            return NO_COUNTS if self.product.columns.counts_at else _read_counts(row, names.counts)
-        nested = row[names.counts_at]
+        if self.product.columns.counts_at is None:
+            return _read_counts(row, names.counts)
+        nested = row.get(names.counts_at)
         if not isinstance(nested, dict):
             return NO_COUNTS
-        return _read_counts(nested, self._find_names(nested).counts)
+        return _read_counts(nested, self._find_names(tuple(nested)).counts)
+
+    def _error(self, job_id: str, problem: str) -> AvePointPayloadError:
+        return AvePointPayloadError(f"{self.product.label}, job {one_line(job_id, 100)}: {problem}.")
 
     def _read_state(self, raw: object, *, has_finished: bool) -> JobState:
         line = self._state(raw)
@@ -159,14 +194,13 @@ class RowReader:
             return JobState.RUNNING
         return line.state
 
-    def _read_errors(self, job_id: str, row: Row, keys: ErrorKeys) -> tuple[JobError, ...]:
-        listed = get_key(row, keys.at)
-        if not listed:
+    def _read_errors(self, job_id: str, row: Row) -> tuple[JobError, ...]:
+        keys = self.product.columns.errors
+        listed = None if keys is None else get_key(row, keys.at)
+        if keys is None or not listed:
             return ()
         if not isinstance(listed, list) or not all(isinstance(error, dict) for error in listed):
-            raise AvePointPayloadError(
-                f"{self.product.label}, job {one_line(job_id, 100)}: {keys.at} is not a list of objects."
-            )
+            raise self._error(job_id, f"{keys.at} is not a list of objects")
         try:
             return tuple(
                 JobError(
@@ -178,9 +212,7 @@ class RowReader:
                 for error in listed
             )
         except ValueError as e:
-            raise AvePointPayloadError(
-                f"{self.product.label}, job {one_line(job_id, 100)}: {keys.at}: {e}."
-            ) from None
+            raise self._error(job_id, f"{keys.at}: {e}") from None
 
 
 def read_license(product: Product, document: object) -> dict[str, Any]:
@@ -213,13 +245,24 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
     }
 
 
+def _show(key: Key) -> str:
+    return key if isinstance(key, str) else " or ".join(key)
+
+
 def _remember(read: Callable[[Any], T]) -> Callable[[object], T]:
     """Return *read* with a memory for the few values that rows repeat."""
-    # Bounded: a server may make up words as it goes. Typed: True is no 1.
-    remembered = lru_cache(maxsize=256, typed=True)(read)
+    remembered: dict[object, T] = {}
 
     def look_up(value: object) -> T:
-        return remembered(value) if isinstance(value, (str, int)) else read(value)
+        if value.__class__ is not str and value.__class__ is not int:  # True would be found as 1
+            return read(value)
+        try:
+            return remembered[value]
+        except KeyError:
+            if len(remembered) > 1000:  # a server that makes up words must not fill the memory
+                remembered.clear()
+            found = remembered[value] = read(value)
+            return found
 
     return look_up
 
@@ -241,15 +284,16 @@ def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
 
     :raises ValueError: a count is none; the message says which.
     """
-    assert names is not None  # noqa: S101  # as declared
+    if names is None:
+        return NO_COUNTS
     value = row.get
     try:
         return Counts(
             total=parse_integer(value(names.total)),
             successful=parse_integer(value(names.successful)),
             failed=parse_integer(value(names.failed)),
-            skipped=parse_integer(value(names.skipped)),
-            warning=parse_integer(value(names.warning)),
+            skipped=None if names.skipped is None else parse_integer(value(names.skipped)),
+            warning=None if names.warning is None else parse_integer(value(names.warning)),
         )
     except ValueError:
         for each in fields(names):

@@ -185,14 +185,13 @@ class Answers:
             for job in self._jobs.get(topic, ()):
                 index[job.job_id].append(job)
         named = question.organization_id
-        return next(
-            (
-                job
-                for job in index.get((question.job_id or "").strip(), ())
-                if named is None or is_same_id(job.organization_id, named)
-            ),
-            None,
-        )
+        jobs = [
+            job
+            for job in index.get((question.job_id or "").strip(), ())
+            if named is None or is_same_id(job.organization_id, named)
+        ]
+        # Others may have had the listing go back to a job of this id that another organisation has.
+        return next(filter(question.admits, jobs), jobs[0] if jobs else None)
 
     def _find_topic(self, question: Question) -> Topic:
         return _topic(question, by_organization=self._is_by_organization)

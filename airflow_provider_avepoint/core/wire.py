@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -47,11 +47,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One HTTP answer; header names in lower case, the body undecoded and out of the repr."""
+    """One HTTP answer; header names in lower case, the body undecoded and out of the repr.
+
+    :param loads: what reads a body as JSON, or raises ValueError.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    loads: Callable[[bytes], Any] = field(default=json.loads, repr=False, compare=False)
 
     def parse_json(self, request: Request) -> Any:
         """Return the body as JSON.
@@ -59,7 +63,7 @@ class Response:
         :raises AvePointPayloadError: the body is something else; the message says what.
         """
         try:
-            return json.loads(self.body)
+            return self.loads(self.body)
         except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
             kind = request.redact(self.headers.get("content-type", "no content type").split(";")[0])
             what = "an empty body" if not self.body.strip() else f"{len(self.body)} bytes of {kind}"

@@ -311,19 +311,29 @@ class AvePointAsyncHook(BaseHook):
                 organization_id=organization_id,
                 location=_default_location(product, location, client.settings),
             )
-        async with aclosing(self.aask(questions)) as jobs:  # leaving early ends what is under way
-            async for job in jobs:
-                yield job
+        async with aclosing(self._aask_pages(questions)) as pages:  # leaving early ends what is under way
+            async for page in pages:
+                with _for_airflow():
+                    for job in page:
+                        yield job
 
     async def aask(self, questions: list[Question]) -> AsyncGenerator[BackupJob]:
         """Yield the jobs that answer *questions*, one after the other."""
+        async with aclosing(self._aask_pages(questions)) as pages:
+            async for page in pages:
+                with _for_airflow():
+                    for job in page:
+                        yield job
+
+    async def _aask_pages(self, questions: list[Question]) -> AsyncGenerator[Iterator[BackupJob]]:
+        """Yield the jobs that answer *questions* by the page: to hand each on by itself takes time."""
         client = await self.aget_client()
         now = datetime.now(UTC)
         with _for_airflow():
             for question in questions:
-                async with aclosing(self._run.aiter_jobs(client.list_jobs(question, now))) as jobs:
-                    async for job in jobs:
-                        yield job
+                async with aclosing(self._run.aiter_pages(client.list_jobs(question, now))) as pages:
+                    async for page in pages:
+                        yield page
 
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""

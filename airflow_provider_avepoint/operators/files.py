@@ -295,7 +295,7 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
             return pa.RecordBatch.from_pylist(rows, schema=schema)
         except UnicodeEncodeError:  # half a character: a text that the vendor cut
             return pa.RecordBatch.from_pylist([_mend(row) for row in rows], schema=schema)
-    except (OverflowError, pa.ArrowInvalid) as e:
+    except OverflowError as e:
         raise AvePointPayloadError(
             f"{jobs[0].product}: a number among the jobs {one_line(jobs[0].job_id, 100)} to "
             f"{one_line(jobs[-1].job_id, 100)} is larger than Parquet's integers ({e}); write jsonl."

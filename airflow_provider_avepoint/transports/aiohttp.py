@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
@@ -24,6 +24,7 @@ from airflow_provider_avepoint.core.wire import (
     Response,
     Send,
 )
+from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class AiohttpTransport:
                 except NoAnswer as e:
                     problem = e
 
-    async def aiter_jobs(self, listing: Listing) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs of *listing*, fetching pages ahead as it allows."""
+    async def aiter_pages(self, listing: Listing) -> AsyncGenerator[Iterator[BackupJob]]:
+        """Yield the jobs of *listing* page by page, fetching pages ahead as it allows."""
         pending: deque[asyncio.Task[Any]] = deque()
         try:
             while True:
@@ -82,8 +83,9 @@ class AiohttpTransport:
                     pending.append(task)
                 if not pending:
                     return
-                for job in listing.receive(await pending.popleft()):
-                    yield job
+                document = await pending.popleft()
+                await asyncio.sleep(0)  # what has arrived meanwhile is taken in before jobs are made of this
+                yield listing.receive(document)
         finally:
             await _cancel(pending)
 
@@ -125,6 +127,7 @@ class AiohttpTransport:
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},
                     body=await answer.read(),
+                    loads=loads,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.

@@ -24,6 +24,7 @@ from airflow_provider_avepoint.core.wire import (
     Response,
     Send,
 )
+from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.settings import Settings
 
 T = TypeVar("T")
+_PIECE = 1 << 20
 
 
 class RequestsTransport:
@@ -124,14 +126,18 @@ class RequestsTransport:
                 allow_redirects=False,
                 proxies={urlsplit(request.url).scheme: proxy} if proxy else None,
                 verify=find_ca_bundle(self._settings) or False,
+                stream=True,
             )
+            # In large pieces: requests itself reads 10 KiB at a time.
+            body = b"".join(answer.iter_content(_PIECE))
         except (requests.RequestException, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(_describe(e)) from None
         return Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},
-            body=answer.content,
+            body=body,
+            loads=loads,
         )
 
     @property

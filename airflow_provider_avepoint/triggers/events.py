@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from types import NoneType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -18,7 +21,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointE
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.question import Question, fold_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.verdict import Reason, judge, leave_out_claimed
 from airflow_provider_avepoint.triggers.poll import join
@@ -42,21 +45,18 @@ _WATERMARK = "avepoint_watermark"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 # Seconds in which the first watcher of a stream has read its watermark, or the stream looks back by itself.
 _PATIENCE = 30.0
+# Seconds until a watermark that could not be read is read again.
+_RETRY_DELAY = 10.0
+# Seconds that keeping one may take: a triggerer that stops answers no more.
+_KEEPING = 10.0
+# A policy that does not say how old a backup may be.
+_ANY_AGE = 36500 * 86400.0
 #: Which ends are announced.
 ANNOUNCE = ("all", "passed", "not_passed")
 # What of a job an event carries; messages and rows stay behind: an event is small.
 _CARRIED = (
-    *(
-        "product",
-        "job_id",
-        "job_type",
-        "workload",
-        "state",
-        "raw_state",
-        "started_at",
-        "finished_at",
-        "duration",
-    ),
+    *("product", "job_id", "job_type", "workload", "state", "raw_state"),
+    *("started_at", "finished_at", "duration"),
     *("counts", "record_counts", "metadata_counts", "size_bytes"),
     *("organization_id", "organization_name", "location"),
 )
@@ -65,21 +65,25 @@ _CARRIED = (
 class AvePointBackupEventTrigger(BaseEventTrigger):
     """Send one event for each backup that ends, for ``AssetWatcher``.
 
-    On Airflow 3.3 the watermark is kept with the asset, and the watchers of one connection share one stream:
-    no backup is lost while the triggerer is away, and where it was killed a repeat carries the same ``key``.
-    On Airflow 3.0 to 3.2 a watcher knows only what ends while it runs, and says so in its log.
+    On Airflow 3.3 the watermark is kept with the asset, and the watchers that list the same of one connection
+    share a stream: no backup is lost while the triggerer is away. Where it was killed, or stopped within a
+    second or two of an event, that event may come again, with the same ``key``. On Airflow 3.0 to 3.2 a
+    watcher knows only what ends while it runs, and says so in its log.
 
     An event's payload is a job without its messages (see :class:`BackupJob`), with ``key``,
-    ``avepoint_conn_id`` and ``passed``: whether this backup by itself meets the policy.
+    ``avepoint_conn_id``, and ``passed`` and ``reason``: whether this backup by itself meets the policy, and
+    why or why not.
 
     :param asset: the name of the asset that is watched: where the watermark is kept.
     :param product: such as ``dynamics365``.
     :param announce: ``all``, or only what ``passed`` the policy, or what has ``not_passed``.
-    :param policy: the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`, as JSON values:
-        which scopes and job types count, and how good a backup must be. Each backup is judged by itself, when
-        it ends.
+    :param policy: the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`: which scopes and
+        job types count, and how good a backup must be. Each backup is judged by itself, when it is seen to
+        have ended, so that what is about several (``decide_by``, ``expect_seen_within``) or about a task
+        (``on_failed``, ``fail_fast``) has no say here. Without an age, a backup of any age will do.
     :param avepoint_conn_id: the connection.
     :param poll_interval: seconds between two looks.
+    :raises AvePointConfigError: an argument cannot be used; the DAG file is refused when it is read.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         asset: str,
         product: str,
         announce: str = "all",
-        policy: dict[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
         poll_interval: float = 300,
     ) -> None:
@@ -99,19 +103,27 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         self.policy = policy
         self.avepoint_conn_id = avepoint_conn_id
         self.poll_interval = poll_interval
+        for name in ("asset", "avepoint_conn_id"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise AvePointConfigError(f"{name}: {value!r} is not a text.")
         if announce not in ANNOUNCE:
             raise AvePointConfigError(f"announce: {announce!r} is not one of {', '.join(ANNOUNCE)}.")
+        is_number = isinstance(poll_interval, (int, float)) and not isinstance(poll_interval, bool)
+        if not is_number or not 0 < poll_interval < float("inf"):
+            raise AvePointConfigError(f"poll_interval: {poll_interval!r} is not a number of seconds above 0.")
         self.checked_policy  # noqa: B018  # a DAG that cannot work is refused when it is read
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again."""
+        """Return the class and the arguments that make this trigger again, as JSON values."""
+        written = self.checked_policy.as_dict()
         return (
             "airflow_provider_avepoint.triggers.avepoint.AvePointBackupEventTrigger",
             {
                 "asset": self.asset,
                 "product": self.product,
                 "announce": self.announce,
-                "policy": self.policy,
+                "policy": None if self.policy is None else {name: written[name] for name in self.policy},
                 "avepoint_conn_id": self.avepoint_conn_id,
                 "poll_interval": self.poll_interval,
             },
@@ -120,27 +132,37 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
     @cached_property
     def checked_policy(self) -> Policy:
         """Which backups count, and how good each must be."""
-        given = dict(self.policy or {})
+        if not isinstance(self.policy, (Mapping, NoneType)):
+            raise AvePointConfigError(f"policy: {self.policy!r} is not an object of a policy's arguments.")
+        given = {"product": self.product, **(self.policy or {})}
+        known = [each.name for each in fields(Policy)]
+        if unknown := [name for name in given if name not in known]:
+            raise AvePointConfigError(f"policy: {unknown[0]!r} is not one of {', '.join(known)}.")
+        if given["product"] != self.product:
+            raise AvePointConfigError(
+                f"policy: its product is {given['product']!r}, the watcher's is {self.product!r}."
+            )
         if given.get("started_after") is None and given.get("max_age") is None:
-            given["max_age"] = 36500 * 86400.0  # whenever it has started
-        return Policy(product=self.product, **given)
+            given["max_age"] = _ANY_AGE
+        return Policy(**given)
+
+    @cached_property
+    def _judging(self) -> Policy:
+        """The policy for one backup by itself, however long ago it started."""
+        return replace(self.checked_policy, expect_seen_within=_ANY_AGE)
 
     def shared_stream_key(self) -> Hashable | None:
-        """Return what watchers that share a stream have in common: the connection and what is listed."""
+        """Return what watchers that share a stream have in common: the connection and what is listed.
+
+        Watchers of a connection that list different things share the poll (see :mod:`.poll`) all the same.
+        """
         if SharedStreamProducer is None:
             return None
-        policy = self.checked_policy
-        customers = policy.organization_ids if get_product(self.product).needs_organization else None
-        return (
-            "avepoint",
-            self.avepoint_conn_id,
-            self.product,
-            self.poll_interval,
-            policy.job_type,
-            policy.object_types,
-            policy.locations,
-            customers,
+        listed = tuple(
+            (fold_id(question.organization_id), question.location, question.job_type, question.object_type)
+            for question in self.checked_policy.listings(_NEVER)
         )
+        return ("avepoint", self.avepoint_conn_id, self.product, float(self.poll_interval), listed)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
@@ -151,14 +173,15 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         """Yield an event for each backup that has ended since this watcher's watermark."""
         watermark = await self._load()
         async for look in shared_stream:
-            need = Watermark.first_start(look.now) if watermark is None else watermark.earliest_start
-            if look.since <= need:  # else it goes back less far than this watcher needs; the next one will
-                events, watermark = self._advance(watermark, look)
-                look.kept[self.asset] = watermark
-                need = watermark.earliest_start
+            known = Watermark.first_start(look.now) if watermark is None else watermark.since_at(look.now)
+            if look.since <= known:  # else it goes back less far than this watcher needs; the next one will
+                events, watermark = await self._advance(watermark, look)
                 for event in events:
                     yield event
-            look.state_need(need)
+                # Not before Airflow has taken the last of them: a watcher that is stopped in between must
+                # find its old watermark.
+                look.kept[self.asset] = watermark
+            look.state_need(self._need(watermark, look))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each backup that ends from now on: where Airflow keeps no watermark."""
@@ -168,24 +191,42 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             self.product,
         )
         watermark: Watermark | None = None
-        async for look in look_on(self):
-            if look.since > datetime.now(UTC):  # the first, which only asks how far to go back
-                look.state_need(Watermark.first_start(look.now))
-                continue
-            events, watermark = self._advance(watermark, look)
-            look.state_need(watermark.earliest_start)
-            for event in events:
-                yield event
+        async with aclosing(look_on(self)) as looks:
+            async for look in looks:
+                if look.since != _NEVER:
+                    events, watermark = await self._advance(watermark, look)
+                    for event in events:
+                        yield event
+                look.state_need(self._need(watermark, look))
 
-    def _advance(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
+    @staticmethod
+    def _need(watermark: Watermark | None, look: Look) -> datetime:
+        """Return how far back the look after *look* must go."""
+        return Watermark.first_start(look.now) if watermark is None else watermark.earliest_start(look.now)
+
+    async def _advance(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
+        """Do :meth:`_take` in a thread: of a hundred thousand jobs, the other triggers need not notice."""
+        return await asyncio.to_thread(self._take, watermark, look)
+
+    def _take(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
+        """Return the events of *look*, and the watermark after it; the first look has none."""
+        jobs = look.jobs
+        if self.checked_policy.organization_ids is not None:
+            wanted = set(map(fold_id, self.checked_policy.organization_ids))
+            jobs = [job for job in jobs if fold_id(job.organization_id) in wanted]
         if watermark is None:
             self.log.info("Watching the backups of %s that end from now on.", self.product)
-            return [], Watermark.begin(look.jobs, look.now)
-        ended, watermark = watermark.advance(look.jobs, look.now)
-        return [event for job in ended if (event := self._announce(job, look.now)) is not None], watermark
+            return [], Watermark.begin(jobs, look.now)
+        ended, watermark = watermark.advance(jobs, look.now, asked_since=look.since)
+        events: dict[str, TriggerEvent] = {}
+        for job in ended:
+            key = f"{quote(self.avepoint_conn_id, safe='')}/{key_of(job)}"
+            if key not in events and (event := self._announce(job, key, look.now)) is not None:
+                events[key] = event
+        return list(events.values()), watermark
 
-    def _announce(self, job: BackupJob, now: datetime) -> TriggerEvent | None:
-        verdicts = [scope for scope in judge([job], self.checked_policy, now).scopes if scope.job is not None]
+    def _announce(self, job: BackupJob, key: str, now: datetime) -> TriggerEvent | None:
+        verdicts = [scope for scope in judge([job], self._judging, now).scopes if scope.job is not None]
         if not verdicts:
             return None  # of a scope that the policy is not about
         (verdict,) = verdicts
@@ -194,25 +235,65 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             return None
         facts = job.as_dict()
         payload = {name: facts[name] for name in _CARRIED}
-        payload |= {"key": key_of(job), "avepoint_conn_id": self.avepoint_conn_id, "passed": verdict.passed}
-        self.log.info("%s has ended: %s.", payload["key"], job.state)
+        payload |= {
+            "key": key,
+            "avepoint_conn_id": self.avepoint_conn_id,
+            "passed": verdict.passed,
+            "reason": verdict.reason.value,
+        }
+        self.log.info("%s has ended: %s.", key, job.state)
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's
 
     async def _load(self) -> Watermark | None:
-        """Return the watermark that is kept with the asset, None where this watcher begins."""
-        kept = await _store_of(self.asset).aget(_WATERMARK)
+        """Return the watermark that is kept with the asset, None where this watcher begins.
+
+        A store that does not answer is asked again: raising would have Airflow begin anew, at once and for
+        ever; beginning without the watermark would lose backups.
+        """
+        if self.asset_state_store is not None and not self._is_watched():
+            self.log.error(
+                "asset=%r is not the name of the asset that this trigger watches: no watermark is kept for "
+                "it, and backups that end while no triggerer runs may be lost or announced again.",
+                self.asset,
+            )
+        while True:
+            try:
+                kept = await _store_of(self.asset).aget(_WATERMARK)
+                break
+            except Exception:  # whatever stands between us and the store
+                self.log.exception(
+                    "The watermark of asset %s cannot be read; it is tried again in %g s",
+                    self.asset,
+                    _RETRY_DELAY,
+                )
+                await asyncio.sleep(_RETRY_DELAY)
         if kept is None:
             return None
         try:
-            return Watermark.from_dict(kept)  # type: ignore[arg-type]  # what is none raises
+            return Watermark.from_dict(kept)
         except ValueError as e:
-            self.log.error("The watermark of %s cannot be read (%s): it begins anew.", self.asset, e)  # noqa: TRY400
+            self.log.error(  # noqa: TRY400  # the traceback says no more
+                "The watermark of asset %s cannot be read (%s): its watcher begins anew, and what ended "
+                "meanwhile is not announced.",
+                self.asset,
+                e,
+            )
             return None
+
+    def _is_watched(self) -> bool:
+        from airflow.providers.common.compat.sdk import Asset
+
+        try:
+            self.asset_state_store[Asset(self.asset)]  # type: ignore[index]  # is not None
+        except KeyError:
+            return False
+        return True
 
 
 class Look:
     """One look at the API, for all watchers of a stream.
 
+    :param now: when it was asked for.
     :param since: jobs that started before were not asked for.
     """
 
@@ -220,7 +301,7 @@ class Look:
         self.now = now
         self.since = since
         self.jobs = jobs
-        #: The watermark of each watcher, by asset, once its events of this look are stored.
+        #: The watermark after this look, by asset, of each watcher whose events Airflow has taken.
         self.kept: dict[str, Watermark] = {}
         self.need: datetime | None = None
         self.is_answered = asyncio.Event()
@@ -242,22 +323,25 @@ async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
             await look.is_answered.wait()
-    since = _NEVER
+    asked_at = since = _NEVER
 
     def ask(now: datetime, location: str | None) -> list[Question]:
-        nonlocal since
-        since = look.need or Watermark.first_start(now)
+        nonlocal asked_at, since
+        asked_at, since = now, look.need or Watermark.first_start(now)
         return policy.listings(since, location=location)
 
     async with join(trigger.avepoint_conn_id, trigger.product, ask, trigger.poll_interval) as wait:
         while True:
-            answers = await wait.look()
+            try:
+                answers = await wait.look()
+            except RuntimeError:  # a defect of the poll, which its log shows; the poll goes on, and so do we
+                continue
             if answers is None or isinstance(answers, AvePointError):
                 continue  # the poll has said so in the log
             jobs = answers.jobs(wait.questions)
             if product.asks_each_object_type:
                 jobs = leave_out_claimed(jobs)
-            look = Look(now=datetime.now(UTC), since=since, jobs=jobs)
+            look = Look(now=asked_at, since=since, jobs=jobs)
             yield look
 
 
@@ -271,14 +355,16 @@ def build_producer(trigger: AvePointBackupEventTrigger) -> SharedStreamProducer:
                     yield look, look
 
         async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-            if not all(item.outcome.is_clean for item in batch):
-                return  # somebody has not taken it: what is kept next covers it, or it is repeated
             kept: dict[str, Watermark] = {}
             for item in batch:
-                kept |= item.broker_payload.kept
+                # Where a watcher has not taken a look, it begins again from what is kept; a later look that
+                # all have taken covers this one.
+                if item.outcome.is_clean:
+                    kept |= item.broker_payload.kept
             for asset, watermark in kept.items():
                 try:
-                    await _store_of(asset).aset(_WATERMARK, watermark.as_dict())
+                    async with asyncio.timeout(_KEEPING):
+                        await _store_of(asset).aset(_WATERMARK, watermark.as_dict())
                 except Exception:
                     # Raising would end the stream and begin it anew, at once and for ever.
                     log.exception("The watermark of asset %s could not be kept; events may repeat", asset)

@@ -63,7 +63,8 @@ async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIt
     :param ask: what this wait asks at each look.
     :param interval: seconds between two looks.
     """
-    polls = _POLLS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    loop = asyncio.get_running_loop()
+    polls = _POLLS.setdefault(loop, WeakValueDictionary())
     key = (conn_id, product)
     poll = polls.get(key)
     if poll is None:
@@ -75,8 +76,9 @@ async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIt
     finally:
         poll.waits.discard(wait)
         if not poll.waits:
-            if polls.get(key) is poll:
-                del polls[key]
+            polls.pop(key, None)
+            if not polls:
+                _POLLS.pop(loop, None)
             await poll.stop()
 
 

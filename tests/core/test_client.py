@@ -249,6 +249,26 @@ def test_pages_are_followed_to_the_end() -> None:
     assert ["1000", "5", "5"] == sizes(driver)[:3]
 
 
+def test_jobs_are_made_as_they_are_drawn() -> None:
+    """Whoever leaves after the first job has paid for one; what comes next is known before."""
+    rows = [m365_row(1), m365_row(2, startTime="soon")]
+    page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
+    listing = client().list_jobs(Question(product=M365), NOW)
+    jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
+    assert [(("pageIndex", "1"),)] == listing.wanted(0)
+    assert "FB1" == next(iter(jobs)).job_id
+    with pytest.raises(AvePointPayloadError, match="job FB2: startTime"):
+        next(iter(jobs))
+
+
+@pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
+def test_a_row_that_nobody_can_tell_from_others_raises_at_once(row: object) -> None:
+    listing = client().list_jobs(Question(product=M365), NOW)
+    document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
+    with pytest.raises(AvePointPayloadError, match="listed a job"):
+        listing.receive(document)
+
+
 def test_an_opaque_token_goes_on_with_the_same_size() -> None:
     def serve(request: Request) -> Response:
         query = dict(request.query)
@@ -271,13 +291,16 @@ def test_a_link_elsewhere_gets_no_token() -> None:
 
 @pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
 @pytest.mark.parametrize(
-    ("total", "expected"), [(30, 30), ("30", 30), ("many", None), (-1, None), (None, None), (True, None)]
+    ("total", "ahead"), [(30, 3), ("30", 3), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
 )
-def test_the_total_is_a_hint(name: str, total: object, expected: int | None) -> None:
-    """One that cannot be read is none."""
-    driver = Driver([answer({"data": [], "metadata": {name: total, "nextLink": ""}})])
-    page, _ = driver.run(client().list_jobs(Question(product=M365), NOW).fetch(None))
-    assert (expected, None, 1000) == (page.total, page.link, page.asked_size)
+def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
+    """It tells how far to read ahead; one that cannot be read is none."""
+    listing = client(page_size=10).list_jobs(Question(product=M365), NOW)
+    metadata = {name: total, "nextLink": "?pageIndex=1&pageSize=10"}
+    page = answer({"data": [m365_row(i) for i in range(10)], "metadata": metadata})
+    jobs = listing.receive(Driver([page]).run(listing.fetch(*listing.wanted(0))))
+    assert 10 == len(list(jobs))
+    assert ahead == len(listing.wanted(0))
 
 
 def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
@@ -469,6 +492,13 @@ def test_scans_that_do_not_say_when_they_began_end_nothing() -> None:
     starts: list[datetime | None] = [None] * 10
     found, requests = list_scans([*starts, *hourly(15)], started_after=NOW - timedelta(hours=8))
     assert (list(range(18)), 2) == (found, requests)
+
+
+def test_a_scan_whose_start_cannot_be_read_raises() -> None:
+    """Rather than being taken for one that does not say, and left out or in."""
+    rows = [scan_row(1, NOW - timedelta(hours=1)), scan_row(2, None, startTime="soon")]
+    with pytest.raises(AvePointPayloadError, match="job Scan2: startTime"):
+        list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
 
 
 def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
@@ -665,15 +695,14 @@ def test_a_licence_that_knows_no_locations() -> None:
         Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
 
 
-def test_limits() -> None:
-    """Unless told otherwise, as many pages at a time as the connection says."""
-
-    def read_first(listing: Listing) -> None:
-        rows = [m365_row(i) for i in range(10)]
-        page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
-        listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-
-    for limit, expected in ((None, 3), (2, 2)):
-        listing = client(max_concurrency=3).list_jobs(Question(product=M365), NOW)
-        read_first(listing)
-        assert expected == len(listing.wanted(0, limit))
+@pytest.mark.parametrize(
+    ("at_a_time", "limit", "expected"), [(3, None, 6), (3, 2, 2), (3, 1, 1), (1, None, 1), (2, None, 4)]
+)
+def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:
+    """Unless told otherwise, as many pages wait to be drawn as are on their way; or one after the other."""
+    listing = client(max_concurrency=at_a_time).list_jobs(Question(product=M365), NOW)
+    rows = [m365_row(i) for i in range(10)]
+    page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
+    listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
+    assert expected == len(listing.wanted(0, limit))
+    assert [] == listing.wanted(expected, limit)

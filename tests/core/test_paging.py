@@ -217,7 +217,7 @@ def test_which_rows_are_skipped(link: str) -> None:
 
 @pytest.mark.parametrize("link", ["none", "absolute"])
 def test_a_listing_of_one_page_of_rows(link: str) -> None:
-    """Where no link is ever sent, one more page tells that there is none; who sends links need not be asked."""
+    """Where no link is ever sent, one more page tells that there is none."""
     habits = Habits()
     read_all(SkippingServer(start(25), link=link), habits=habits)
     for n in (0, 7):
@@ -282,6 +282,25 @@ def test_never_short_where_as_many_rows_arrive_as_a_page_holds(
                 continue
             missing = set(range(n)) - set(got)
             assert not missing, (total, arrivals, limit, n, seed, turn)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("link", ["none", "absolute", "token"])
+def test_never_short_where_as_many_rows_arrive_as_are_skipped(
+    link: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MAX_PAGES", 100)
+    cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), (0, 1))
+    for total, arrivals, limit, n, overlap in cases:
+        habits = Habits()
+        for turn, now_arriving in ((1, arrivals), (2, 0), (3, arrivals)):
+            server = SkippingServer(start(n), link=link, total=total, arrivals=now_arriving, overlap=overlap)
+            try:
+                got = read_all(server, habits=habits, asked_size=size, limit=limit)
+            except AvePointPayloadError:
+                continue
+            missing = set(range(n)) - set(got)
+            assert not missing, (total, arrivals, limit, n, overlap, turn)
 
 
 @pytest.mark.parametrize("base", [0, 1])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+from airflow_provider_avepoint.core.verdict import Policy, Verdict
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
 from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
@@ -58,6 +59,10 @@ class Worker:
         with AvePointHook() as hook:
             return hook.get_job(product, job_id, **required_by(product) | arguments)
 
+    def judge(self, **policy: Any) -> Verdict:
+        with AvePointHook() as hook:
+            return hook.judge(Policy(**policy))
+
     def get_license(self, *arguments: Any, **named: Any) -> LicenseConsumption:
         with AvePointHook() as hook:
             return hook.get_license_consumption(*arguments, **named)
@@ -85,6 +90,9 @@ class Triggerer:
 
     def get_job(self, product: str, job_id: str, **arguments: Any) -> BackupJob:
         return self._run(lambda hook: hook.aget_job(product, job_id, **required_by(product) | arguments))
+
+    def judge(self, **policy: Any) -> Verdict:
+        return self._run(lambda hook: hook.ajudge(Policy(**policy)))
 
     def get_license(self, *arguments: Any, **named: Any) -> LicenseConsumption:
         return self._run(lambda hook: hook.aget_license_consumption(*arguments, **named))

@@ -312,6 +312,27 @@ def test_paging(product: str) -> None:
     assert ((product == "aos_scan"),) * 2 == (paging.is_offset, paging.newest_first)
 
 
+# Where an answer holds its rows and its next link, and a row its id and its end.
+SHAPES = {
+    "m365": ("data", "metadata.nextLink", "id", "finishTime"),
+    "m365_legacy": ("Jobs", "NextLink", "Id", "FinishTime"),
+    "dynamics365": ("jobs", "nextLink", "jobId", "finishTime"),
+    "google_workspace": ("jobs", "nextLink", "jobId", "finishTime"),
+    "salesforce": ("data.jobs", "data.nextLink", "jobId", "finishTime"),
+    "iaas_paas": ("jobs", "nextLink", "jobId", "finishTime"),
+    "aos_scan": ("jobs", "nextLink", "id", "finishTime"),
+    # The page shows no link.
+    "elements": ("data", "metadata.nextLink", "jobId", "endTime"),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_shapes(product: str) -> None:
+    envelope, columns = PRODUCTS[product].envelope, PRODUCTS[product].columns
+    found = (".".join(envelope.rows[0]), ".".join(envelope.link), columns.job_id, columns.finished_at)
+    assert SHAPES[product] == found
+
+
 def test_the_largest_pages_that_are_documented() -> None:
     assert (1000, 100) == (PRODUCTS["aos_scan"].paging.sizes[0], PRODUCTS["elements"].paging.sizes[0])
 

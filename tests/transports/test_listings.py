@@ -7,8 +7,9 @@ import concurrent.futures
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,8 @@ def test_a_redirect_gets_no_token(
 
 #: Seconds that a page takes which nobody will read.
 SLOW = 4.0
-#: What has been asked for when the 35th job of pages of ten has come: four pages, and seven ahead of them.
-ASKED = 11
+#: What has been asked for when the 35th job of pages of ten has come: four pages, and fifteen ahead.
+ASKED = 19
 
 
 def fill(alone: Simulator) -> None:
@@ -215,6 +216,13 @@ def test_leaving_a_listing_early_blocking(alone: Simulator, connect: Connect) ->
     assert is_asked_for_one_more(alone)
 
 
+async def jobs_of(pages: Any) -> AsyncGenerator[Any]:
+    async with aclosing(pages):
+        async for page in pages:
+            for job in page:
+                yield job
+
+
 async def leave_early(alone: Simulator, jobs: Any) -> set[asyncio.Task[Any]]:
     """Read and leave in the middle; return the tasks that are left."""
     before = asyncio.all_tasks()
@@ -243,8 +251,9 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
         pass
 
     async with AiohttpTransport(own, protect) as transport:
-        jobs = transport.aiter_jobs(client.list_jobs(question, datetime.now(UTC)))
-        assert set() == await leave_early(alone, jobs)
+        pages = transport.aiter_pages(client.list_jobs(question, datetime.now(UTC)))
+        async with aclosing(jobs_of(pages)) as jobs:
+            assert set() == await leave_early(alone, jobs)
 
 
 async def test_leaving_a_listing_early_on_a_loop(alone: Simulator, connect: Connect) -> None:

@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.verdict import Policy
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers import poll
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 
 PATH, JOB = "/dynamicsbackup/jobs", "DCIB00000001"
@@ -240,20 +241,26 @@ async def test_the_first_event_is_not_before_its_time_whatever_the_deadline(
 @each_trigger
 @pytest.mark.parametrize("poll_interval", [0, 0.001, -1])
 async def test_no_interval_runs_hot(
-    simulator: Simulator, connect: Callable[..., str], make: Make, poll_interval: float
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    make: Make,
+    poll_interval: float,
 ) -> None:
     """At most one look a second, whatever a sensor was told: also where every look fails."""
+    assert poll.LEAST_INTERVAL == 1
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.3)  # the rest in a third of the time
     connect()
     add(simulator, "running")
 
-    event = await run(make(poll_interval=poll_interval, deadline=soon(1.5)))
+    event = await run(make(poll_interval=poll_interval, deadline=soon(0.5)))
 
     assert event["status"] == "timeout"
     assert looks(simulator) <= 4
 
     simulator.add_fault("status", path=PATH, status=500, count=None)
     asked = looks(simulator)
-    event = await run(make(poll_interval=poll_interval, deadline=soon(1.5)))
+    event = await run(make(poll_interval=poll_interval, deadline=soon(0.5)))
 
     assert event["status"] == "timeout"
     assert looks(simulator) - asked <= 4 * retry.MAX_ATTEMPTS
@@ -297,7 +304,7 @@ async def test_a_restart_in_the_middle_goes_on(
     """Killed between two looks, made again from what is stored: the deadline is still the first one's."""
     connect()
     add(simulator, "running")
-    deadline = soon(3)
+    deadline = soon(1.5)
     trigger = make(deadline=deadline, started_at=soon(-100))
     task = asyncio.create_task(run(trigger))
     await until(lambda: looks(simulator) == 1)
@@ -314,12 +321,13 @@ async def test_a_restart_in_the_middle_goes_on(
 
 @each_trigger
 async def test_the_deadline_cuts_an_interval_short(
-    simulator: Simulator, connect: Callable[..., str], make: Make
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     """With a look at the end: an interval of an hour does not make a timeout of a second one of an hour."""
+    monkeypatch.setattr(poll, "_LEAST_SPACING", 0.5)
     connect()
     add(simulator, "running")
-    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(3))))
+    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(1.5))))
     await until(lambda: looks(simulator) == 1)
     simulator.patch_job("dynamics365", JOB, state="success")
 
@@ -534,7 +542,7 @@ async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..
     """Nothing in a look holds up the loop that all triggers share."""
     connect()
     add(simulator, "success")
-    simulator.add_fault("slow", path=PATH, seconds=1.5, count=10)
+    simulator.add_fault("slow", path=PATH, seconds=0.8, count=10)
     began = time.monotonic()
     longest, last = 0.0, time.monotonic()
 
@@ -549,5 +557,5 @@ async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..
     watcher.cancel()
 
     assert {event["status"] for event in events} == {"passed"}
-    assert time.monotonic() - began < 10, "they took turns"
-    assert longest < 1.2, "the loop stood still"
+    assert time.monotonic() - began < 7, "they took turns"
+    assert longest < 0.7, "the loop stood still"

@@ -1,0 +1,480 @@
+"""Which backups have ended since the last look: every one, once, with what is kept in between."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_avepoint.core.announcing import Watermark, key_of
+from airflow_provider_avepoint.core.model import BackupJob, JobState
+
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
+#: Airflow warns of more: ``[state_store] max_value_storage_bytes``.
+SOFT_LIMIT = 64 * 1024
+TERMINAL = [state for state in JobState if state.is_terminal]
+
+
+def job(name: str = "J1", state: str = "success", **fields: Any) -> BackupJob:
+    """Return a job that started an hour before NOW, unless *fields* say otherwise."""
+    given_fields = {"product": "dynamics365", "organization_id": "contoso", "started_at": NOW - HOUR}
+    return BackupJob(**({"job_id": name, "state": JobState(state)} | given_fields | fields))
+
+
+def look(
+    watermark: Watermark, *jobs: BackupJob, now: datetime = NOW, asked_since: datetime | None = None
+) -> tuple[list[str], Watermark]:
+    """Return the ids of the jobs that are announced, and what is kept, as it comes back from the store."""
+    since = watermark.earliest_start(now) if asked_since is None else asked_since
+    news, kept = watermark.advance(jobs, now, asked_since=since)
+    return [each.job_id for each in news], Watermark.from_dict(json.loads(json.dumps(kept.as_dict())))
+
+
+def begin(*jobs: BackupJob, now: datetime = NOW - 10 * MINUTE) -> Watermark:
+    return Watermark.begin(jobs, now)
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_a_job_that_was_under_way_is_announced_once_when_it_has_ended(state: JobState) -> None:
+    watermark = begin(job(state="running"))
+
+    first, watermark = look(watermark, job(state=state))
+    second, watermark = look(watermark, job(state=state), now=NOW + 5 * MINUTE)
+
+    assert (["J1"], []) == (first, second)
+
+
+def test_what_has_ended_before_the_beginning_is_not_announced() -> None:
+    old = job("old", started_at=NOW - 20 * DAY)
+
+    assert [] == look(begin(job(), old), job(), old)[0]
+
+
+def test_a_job_that_began_and_ended_between_two_looks_is_announced() -> None:
+    assert ["J1"] == look(begin(), job(started_at=NOW - MINUTE))[0]
+
+
+@pytest.mark.parametrize(
+    ("late_by", "announced"), [(6 * HOUR, ["J1"]), (6 * HOUR + 11 * MINUTE, [])], ids=["6 h", "more"]
+)
+def test_a_job_may_be_listed_six_hours_after_it_started(late_by: timedelta, announced: list[str]) -> None:
+    """Later than that it cannot be told from those that were known before."""
+    assert announced == look(begin(), job(started_at=NOW - late_by))[0]
+
+
+def test_six_hours_are_counted_from_the_last_look_not_from_this_one() -> None:
+    """A triggerer that was away for a day finds all that happened meanwhile."""
+    watermark = begin(now=NOW - DAY)
+
+    assert NOW - DAY - 6 * HOUR == watermark.earliest_start(NOW)
+    assert ["J1"] == look(watermark, job(started_at=NOW - DAY - 5 * HOUR))[0]
+
+
+@pytest.mark.parametrize("days", [3, 5, 29])
+def test_a_job_that_runs_for_days_is_looked_for_until_it_ends(days: int) -> None:
+    started_at = NOW - days * DAY
+    watermark = begin(job(state="running", started_at=started_at), now=NOW - 2 * DAY)
+
+    assert started_at == watermark.earliest_start(NOW)
+    assert ["J1"] == look(watermark, job(started_at=started_at))[0]
+
+
+def test_a_job_is_given_up_after_thirty_days() -> None:
+    hung = job(state="running", started_at=NOW - 30 * DAY + MINUTE)
+    watermark = begin(hung, now=NOW)
+
+    _, watermark = look(watermark, hung, now=NOW + 2 * MINUTE)
+
+    assert {} == watermark.under_way
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["listed", "deleted at the vendor"])
+def test_a_job_that_hangs_does_not_make_every_look_go_back_to_it(*, shown: bool) -> None:
+    """One that ran ten days is looked for each (10 - 2) / 24 days, not each five minutes."""
+    hung = job(state="running", started_at=NOW - 10 * DAY)
+    watermark, deep = begin(hung, now=NOW), 0
+    for minutes in range(5, 24 * 60, 5):
+        now = NOW + minutes * MINUTE
+        is_deep = watermark.earliest_start(now) == hung.started_at
+        deep += is_deep
+        _, watermark = look(watermark, *([hung] if is_deep and shown else []), now=now)
+
+    assert deep == 2
+    assert ["J1"] == look(watermark, job(started_at=hung.started_at), now=NOW + 2 * DAY)[0]
+
+
+def test_a_long_job_is_announced_at_a_look_that_goes_back_for_others_sake() -> None:
+    started_at = NOW - 10 * DAY
+    watermark = begin(job(state="running", started_at=started_at), now=NOW - MINUTE)
+
+    assert watermark.earliest_start(NOW) > started_at
+    assert ["J1"] == look(watermark, job(started_at=started_at), asked_since=NOW - 11 * DAY)[0]
+
+
+def test_a_look_that_does_not_reach_a_long_job_does_not_count_as_a_search_for_it() -> None:
+    hung = job(state="running", started_at=NOW - 10 * DAY)
+    watermark = begin(hung, now=NOW)
+    for hours in range(1, 9):
+        _, watermark = look(watermark, now=NOW + hours * HOUR, asked_since=NOW - 5 * HOUR)
+
+    assert hung.started_at == watermark.earliest_start(NOW + 9 * HOUR)
+
+
+def test_an_undocumented_state_is_no_end_and_what_follows_it_is() -> None:
+    watermark = begin(job(state="running"))
+
+    first, watermark = look(watermark, job(state="unknown", raw_state=42))
+    second, watermark = look(watermark, job(), now=NOW + 5 * MINUTE)
+
+    assert ([], ["J1"]) == (first, second)
+
+
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_a_job_that_does_not_say_when_it_started_is_found_when_it_ends(state: str) -> None:
+    """What it says in the end lies as far back as a job may be listed late."""
+    watermark = begin(now=NOW - 9 * HOUR)
+    _, watermark = look(watermark, job(state=state, started_at=None), now=NOW - 8 * HOUR)
+    _, watermark = look(watermark, job(state=state, started_at=None), now=NOW - MINUTE)
+    started_at = NOW - 14 * HOUR
+
+    assert watermark.earliest_start(NOW) <= started_at
+    assert ["J1"] == look(watermark, job(started_at=started_at))[0]
+
+
+def test_a_job_that_waits_for_its_time_and_runs_early_is_found() -> None:
+    """Until it starts, a job says when it is planned for."""
+    planned = job(state="waiting", started_at=NOW + 10 * HOUR)
+    watermark = begin(planned)
+
+    assert ["J1"] == look(watermark, job(started_at=NOW - MINUTE))[0]
+
+
+def test_a_job_without_any_time_is_announced_once() -> None:
+    watermark, announced = begin(), []
+    for hours in range(1, 20):
+        news, watermark = look(watermark, job(started_at=None), now=NOW + hours * HOUR)
+        announced += news
+
+    assert ["J1"] == announced
+
+
+def test_a_job_that_says_only_when_it_finished_is_announced_once() -> None:
+    only_finish = job(started_at=None, finished_at=NOW - MINUTE)
+
+    first, watermark = look(begin(), only_finish)
+    second, _ = look(watermark, only_finish, now=NOW + 5 * MINUTE)
+
+    assert (["J1"], []) == (first, second)
+
+
+def test_jobs_come_in_the_order_in_which_they_ended() -> None:
+    ends = {"a": 3, "b": 1, "c": 2}
+    jobs = [job(name, finished_at=NOW - minutes * MINUTE) for name, minutes in ends.items()]
+
+    assert ["a", "c", "b"] == look(begin(), *jobs)[0]
+
+
+def test_a_listing_that_leaves_an_ended_job_out_does_not_make_it_new() -> None:
+    _, watermark = look(begin(), job())
+    _, watermark = look(watermark, now=NOW + 5 * MINUTE)
+
+    assert [] == look(watermark, job(), now=NOW + 10 * MINUTE)[0]
+
+
+def test_a_job_that_begins_anew_under_its_id_is_announced_again() -> None:
+    """A vendor's retry may turn a failure into a success."""
+    _, watermark = look(begin(), job(state="failed"))
+    _, watermark = look(watermark, job(state="running"), now=NOW + 5 * MINUTE)
+
+    assert ["J1"] == look(watermark, job(), now=NOW + 10 * MINUTE)[0]
+
+
+def test_a_job_seen_running_and_ended_in_one_look_is_announced_once() -> None:
+    """Two listings of a look may be seconds apart."""
+    started_at = NOW - 8 * HOUR
+    running, ended = (job(state=state, started_at=started_at) for state in ("running", "success"))
+    watermark = begin(running)
+
+    first, watermark = look(watermark, ended, running)
+    second, _ = look(watermark, ended, now=NOW + 5 * MINUTE, asked_since=started_at)
+
+    assert (["J1"], []) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "announced"), [(4 * MINUTE, ["J1"]), (6 * MINUTE, [])], ids=["little", "much"]
+)
+def test_an_end_that_lies_in_the_future_waits_for_our_clock(ahead: timedelta, announced: list[str]) -> None:
+    """Five minutes ahead count as now, as they do in a verdict."""
+    ahead_job = job(started_at=NOW + ahead)
+
+    first, watermark = look(begin(), ahead_job)
+    second, watermark = look(watermark, ahead_job, now=NOW + 5 * MINUTE)
+    third, _ = look(watermark, ahead_job, now=NOW + 7 * HOUR)
+
+    assert announced == first
+    assert ["J1"] == first + second + third
+
+
+def test_a_look_by_a_clock_that_is_behind_the_last_repeats_nothing() -> None:
+    """Two triggerers never agree to the second."""
+    _, watermark = look(begin(), job(), job("J2", started_at=NOW - 6 * HOUR - MINUTE))
+
+    assert [] == look(watermark, job(), now=NOW - 3 * MINUTE)[0]
+
+
+@pytest.mark.parametrize("ahead", [DAY, 400 * DAY], ids=["a day", "over a year"])
+def test_a_clock_that_was_wrong_loses_nothing_once_it_is_right(ahead: timedelta) -> None:
+    _, watermark = look(begin(), now=NOW + ahead)
+
+    assert NOW - 6 * HOUR >= watermark.earliest_start(NOW)
+    first, watermark = look(watermark, job(started_at=NOW - MINUTE))
+    second, _ = look(watermark, job(started_at=NOW - MINUTE), now=NOW + MINUTE)
+
+    assert (["J1"], []) == (first, second)
+
+
+KEYS = {
+    "the product": ({}, {"product": "salesforce"}, False),
+    "the id": ({}, {"job_id": "J2"}, False),
+    "the organisation": ({}, {"organization_id": "fabrikam"}, False),
+    "the spelling of an organisation": (
+        {"organization_id": "{ABC-1}"},
+        {"organization_id": "abc-1"},
+        True,
+    ),
+    "the workload": ({"workload": "customer_engagement"}, {"workload": "finance_operations"}, False),
+    "the location": ({"location": "EUR"}, {"location": "NAM"}, False),
+    "the state": ({}, {"state": JobState.RUNNING}, True),
+    "where a part ends": (
+        {"organization_id": "a/b", "workload": "c"},
+        {"organization_id": "a", "workload": "b/c"},
+        False,
+    ),
+    "the workload where rows do not say it": (
+        {"product": "m365", "workload": "teams"},
+        {"product": "m365", "workload": None},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "is_same"), KEYS.values(), ids=KEYS)
+def test_what_tells_two_ends_apart(one: dict[str, Any], other: dict[str, Any], *, is_same: bool) -> None:
+    """By the key, and by the digest that is kept."""
+    first, second = job(**one), job(**other)
+    _, watermark = look(begin(), first)
+    announced, _ = look(watermark, second) if second.state.is_terminal else ([], None)
+
+    assert is_same is (key_of(first) == key_of(second))
+    assert is_same is (announced == [])
+
+
+def test_a_key_says_what_it_is_of() -> None:
+    assert "dynamics365//contoso/customer_engagement/J%2F1" == key_of(
+        job("J/1", workload="customer_engagement")
+    )
+
+
+def history(per_day: int, *, within: timedelta) -> list[BackupJob]:
+    """Return the jobs that *per_day* backups left, all of a day within so much before NOW."""
+    return [job(f"DCIB{i:08}", started_at=NOW - within * (i / per_day)) for i in range(per_day)]
+
+
+@pytest.mark.parametrize(
+    ("within", "least", "most"), [(DAY, 10_000, 20_000), (6 * HOUR, 50_000, SOFT_LIMIT)], ids=["day", "night"]
+)
+def test_five_thousand_jobs_a_day_fit_where_airflow_keeps_them(
+    within: timedelta, least: int, most: int
+) -> None:
+    """Spread over the day, and all of them in one night."""
+    jobs = history(5000, within=within)
+    running = [job(f"R{i}", state="running") for i in range(20)]
+
+    _, watermark = look(begin(now=NOW - DAY), *jobs, *running)
+
+    assert least < len(json.dumps(watermark.as_dict())) < most
+
+
+def test_a_watermark_does_not_grow_with_time() -> None:
+    watermark, sizes = begin(now=NOW - HOUR), []
+    for hour in range(72):
+        now = NOW + hour * HOUR
+        jobs = [job(f"J{hour}-{i}", started_at=now - i * MINUTE) for i in range(50)]
+        _, watermark = look(watermark, *jobs, now=now)
+        sizes.append(len(json.dumps(watermark.as_dict())))
+
+    assert max(sizes[8:24]) == max(sizes[48:])
+
+
+def test_what_is_kept_is_read_back_as_it_was() -> None:
+    long = job("long", state="running", started_at=NOW - 3 * DAY)
+    watermark = Watermark.begin([job("J1"), job("J2"), job("J3", state="running"), long], NOW)
+
+    assert watermark == Watermark.from_dict(json.loads(json.dumps(watermark.as_dict())))
+
+
+def test_times_are_read_in_utc() -> None:
+    written = begin(job(), job("J2", state="running")).as_dict()
+    berlin = timezone(timedelta(hours=1))
+    moved = {**written, "since": datetime.fromisoformat(written["since"]).astimezone(berlin).isoformat()}
+
+    assert Watermark.from_dict(moved) == Watermark.from_dict(written)
+    assert UTC == Watermark.from_dict(moved).since.tzinfo
+
+
+GOOD = {
+    "since": "2026-11-22T00:00:00+00:00",
+    "searched_at": "2026-11-22T00:00:00+00:00",
+    "under_way": {},
+    "ended": {},
+}
+CORRUPT: dict[str, Any] = {
+    "text": "2026-11-22",
+    "a number": 7,
+    "a list": [GOOD],
+    "nothing in it": {},
+    "no time": {**GOOD, "since": "yesterday"},
+    "a time without zone": {**GOOD, "since": "2026-11-22T00:00:00"},
+    "a number for a time": {**GOOD, "since": 1_763_769_600},
+    "no search": {name: value for name, value in GOOD.items() if name != "searched_at"},
+    "a list of what is under way": {**GOOD, "under_way": ["AAAAAAAAAAAA"]},
+    "a digest of another length": {**GOOD, "under_way": {"AAAA": GOOD["since"]}},
+    "a start that is none": {**GOOD, "under_way": {"AAAAAAAAAAAA": None}},
+    "a list of what has ended": {**GOOD, "ended": ["AAAAAAAAAAAA"]},
+    "digests that were cut": {**GOOD, "ended": {GOOD["since"]: "AAAAAAAAAAAABBBB"}},
+    "digests that are none": {**GOOD, "ended": {GOOD["since"]: None}},
+    "hours that are none": {**GOOD, "ended": {"AAAAAAAAAAAA": "AAAAAAAAAAAA"}},
+}
+
+
+@pytest.mark.parametrize("written", CORRUPT.values(), ids=CORRUPT)
+def test_something_else_than_a_watermark_is_refused(written: Any) -> None:
+    with pytest.raises(ValueError, match="not a watermark"):
+        Watermark.from_dict(written)
+
+
+def test_the_smallest_watermark_is_read() -> None:
+    """The cases above differ from it in one thing each."""
+    assert {} == Watermark.from_dict(GOOD).ended
+
+
+@dataclass(frozen=True)
+class Life:
+    """One job at the vendor.
+
+    :param listed_after: how long after its start it appears; before it, where it waits for its time.
+    :param hides_start: while it runs, its row does not say when it started.
+    """
+
+    name: str
+    started_at: datetime
+    listed_after: timedelta
+    lasts: timedelta
+    hides_start: bool
+    ends_as: JobState
+    is_unknown_meanwhile: bool
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.started_at + self.lasts
+
+    @property
+    def listed_at(self) -> datetime:
+        return self.started_at + self.listed_after
+
+    def row(self, at: datetime, skew: timedelta) -> BackupJob | None:
+        """Return its row at a time, by a vendor's clock that is ahead by *skew*; None before it is listed."""
+        if at < self.listed_at:
+            return None
+        if at >= self.ended_at:
+            return job(
+                self.name,
+                self.ends_as,
+                started_at=self.started_at + skew,
+                finished_at=self.ended_at + skew,
+            )
+        meanwhile = "unknown" if self.is_unknown_meanwhile else "running"
+        state = "waiting" if at < self.started_at else meanwhile
+        return job(self.name, state, started_at=None if self.hides_start else self.started_at + skew)
+
+
+BEGINNING = NOW
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[Life]:
+    """Draw jobs that start from days before the watcher's beginning on."""
+    minutes = st.integers(-3 * 24 * 60, 4 * 24 * 60)
+    drawn = []
+    for index in range(draw(st.integers(1, 12))):
+        hides_start = draw(st.booleans())
+        starts = draw(st.integers(-5 * 60, 4 * 24 * 60) if hides_start else minutes)
+        drawn.append(
+            Life(
+                name=f"J{index}",
+                started_at=BEGINNING + starts * MINUTE,
+                listed_after=draw(st.integers(-600, 5 * 60 + 45)) * MINUTE,
+                lasts=draw(st.sampled_from([1, 4, 45, 300, 500, 1500, 5000, 20_000])) * MINUTE,
+                hides_start=hides_start,
+                ends_as=draw(st.sampled_from(TERMINAL)),
+                is_unknown_meanwhile=draw(st.booleans()),
+            )
+        )
+    return drawn
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    jobs=lives(),
+    gaps=st.lists(st.sampled_from([1, 5, 5, 5, 60, 400, 1800, 6000]), min_size=1, max_size=60),
+    jitters=st.lists(st.integers(-120, 120), min_size=70, max_size=70),
+    skew=st.integers(-4, 4),
+    interrupts=st.sets(st.integers(0, 60)),
+    others_need=st.sets(st.integers(0, 60)),
+)
+def test_every_end_after_the_beginning_is_announced_whatever_happens(
+    jobs: list[Life],
+    gaps: list[int],
+    jitters: list[int],
+    skew: int,
+    interrupts: set[int],
+    others_need: set[int],
+) -> None:
+    """Looks come at any time, by clocks that differ; after an interrupt the look before is done again.
+
+    Without interrupts nothing is announced twice. What has ended before the beginning is not announced,
+    unless it was listed later.
+    """
+    ahead = skew * MINUTE
+
+    def listed(at: datetime, since: datetime) -> list[BackupJob]:
+        rows = [row for each in jobs if (row := each.row(at, ahead)) is not None]
+        return [row for row in rows if row.effective_start is None or row.effective_start >= since]
+
+    watermark = begin(*listed(BEGINNING, Watermark.first_start(BEGINNING)), now=BEGINNING)
+    at, need, announced = BEGINNING, watermark.earliest_start(BEGINNING), Counter[str]()
+    # Two quiet days at the end: then every job has ended, and a long one is searched for again.
+    last = max(each.ended_at for each in jobs)
+    for index, minutes in enumerate([*gaps, None, 3 * 24 * 60]):
+        at = max(at, last) + 6 * HOUR if minutes is None else at + minutes * MINUTE
+        now = at + timedelta(seconds=jitters[index])
+        since = need - 40 * DAY if index in others_need else need
+        news, kept = watermark.advance(listed(at, since), now, asked_since=since)
+        announced.update(each.job_id for each in news)
+        if index not in interrupts or index >= len(gaps):
+            watermark = Watermark.from_dict(kept.as_dict())
+        need = watermark.earliest_start(now)
+
+    ended_after = {each.name for each in jobs if max(each.ended_at, each.listed_at) > BEGINNING}
+    expected = {each.name: each for each in jobs if each.name in ended_after}
+    assert set(expected) == set(announced)
+    if not interrupts:
+        assert {1} >= set(announced.values())

@@ -1,0 +1,338 @@
+"""Many waits, few listings: what is asked for all of them, and that nobody's verdict changes by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
+from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
+from airflow_provider_avepoint.core.sharing import FEW_JOBS, Answers, ask_for_job, plan
+from airflow_provider_avepoint.core.verdict import judge
+from tests.triggers.server import (
+    NOW,
+    describe,
+    job_questions_of,
+    list_jobs,
+    policies_of,
+    products,
+    rows_of,
+)
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+LATEST = datetime.max.replace(tzinfo=UTC)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+each_product = pytest.mark.parametrize("product", products(), ids=lambda product: product.name)
+
+
+def about(product: str, **fields: Any) -> Question:
+    return Question(product=get_product(product), **({"started_after": NOW - DAY} | fields))
+
+
+def job(product: str = "dynamics365", job_id: str = "J1", **fields: Any) -> BackupJob:
+    given_fields = {"job_type": "backup", "state": JobState.RUNNING, "started_at": NOW - timedelta(hours=1)}
+    return BackupJob(product=product, job_id=job_id, **(given_fields | fields))
+
+
+def gates(product: str, count: int = 1, **arguments: Any) -> list[Question]:
+    """Return what *count* gates ask, each with a window of its own."""
+    return [
+        question
+        for number in range(count)
+        for question in Policy(product=product, max_age=3600 + number, **arguments).questions(NOW)
+    ]
+
+
+def jobs(product: str, count: int, **fields: Any) -> list[Question]:
+    """Return what waits for *count* jobs ask."""
+    return [about(product, job_id=f"J{number}", **fields) for number in range(count)]
+
+
+def share(product: Product, rows: list[Any], questions: list[Question], *, by_organization: bool) -> Answers:
+    """Answer all *questions* in one round."""
+    planned = plan(questions, by_organization=by_organization)
+    found = {
+        key: next((each for each in list_jobs(rows, question) if each.job_id == question.job_id), None)
+        for key, question in planned.jobs.items()
+    }
+    listings = {topic: list_jobs(rows, question) for topic, question in planned.listings.items()}
+    return Answers(NOW, listings, found, by_organization=by_organization)
+
+
+@each_product
+@settings(max_examples=100, deadline=None, database=None)
+@given(data=st.data())
+def test_sharing_never_changes_a_verdict(product: Product, data: st.DataObject) -> None:
+    """Whatever the others ask: the verdict is that on the jobs which a policy's own questions bring.
+
+    Where one listing is to hold several organisations, rows name theirs: that they do is seen to first.
+    """
+    by_organization = data.draw(st.booleans(), label="by organisation")
+    rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
+    policies = data.draw(st.lists(policies_of(product), min_size=2, max_size=5), label="policies")
+    waits = data.draw(st.lists(job_questions_of(product), max_size=6), label="jobs")
+    asked = [policy.questions(NOW) for policy in policies]
+
+    answers = share(product, rows, [*chain(*asked), *waits], by_organization=by_organization)
+
+    for policy, questions in zip(policies, asked, strict=True):
+        own = [each for question in questions for each in list_jobs(rows, question)]
+        assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, questions))
+
+
+@each_product
+@settings(max_examples=100, deadline=None, database=None)
+@given(data=st.data())
+def test_sharing_never_changes_what_is_found(product: Product, data: st.DataObject) -> None:
+    """A job is found by whoever would find it by himself, and as it is; a wider look may find more."""
+    by_organization = data.draw(st.booleans(), label="by organisation")
+    rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
+    waits = data.draw(st.lists(job_questions_of(product), min_size=1, max_size=8), label="jobs")
+    policies = data.draw(st.lists(policies_of(product), max_size=2), label="policies")
+    others = [question for policy in policies for question in policy.questions(NOW)]
+
+    answers = share(product, rows, [*waits, *others], by_organization=by_organization)
+
+    for question in waits:
+        own = [each for each in list_jobs(rows, question) if each.job_id == question.job_id]
+        ever = replace(question, started_after=None)
+        possible = [each for each in list_jobs(rows, ever) if each.job_id == question.job_id]
+        assert answers.find(question) in (own[:1] or [None, *possible])
+
+
+@each_product
+@settings(max_examples=50, deadline=None, database=None)
+@given(data=st.data())
+def test_the_jobs_of_questions_are_those_that_they_ask_for(product: Product, data: st.DataObject) -> None:
+    """What others ask for beside them, earlier jobs and other organisations, stays out."""
+    by_organization = data.draw(st.booleans(), label="by organisation")
+    rows = data.draw(rows_of(product, is_named=True), label="rows")
+    one, other = (data.draw(policies_of(product)).questions(NOW) for _ in range(2))
+
+    answers = share(product, rows, [*one, *other], by_organization=by_organization)
+
+    own = [each for question in one for each in list_jobs(rows, question)]
+    assert sorted(map(repr, own)) == sorted(map(repr, answers.jobs(one)))
+
+
+def listed(*questions: Question, by_organization: bool = True) -> int:
+    planned = plan(questions, by_organization=by_organization)
+    assert planned.jobs == {}
+    return len(planned.listings)
+
+
+CONTOSO = {"organization_ids": ["contoso"]}
+
+
+@pytest.mark.parametrize(
+    ("questions", "by_organization", "listings"),
+    [
+        (gates("dynamics365", 300), False, 1),
+        (gates("dynamics365", 300) + gates("dynamics365", 300, **CONTOSO), False, 1),
+        (gates("dynamics365", 300) + gates("dynamics365", 300, **CONTOSO), True, 2),
+        (gates("dynamics365", 300) + jobs("dynamics365", 300), False, 2),
+        (gates("dynamics365", 3, job_type=["backup", "audit_backup"]), False, 2),
+        (jobs("dynamics365", 300), False, 1),
+        (gates("salesforce", 3, organization_ids=["contoso", "fabrikam"]), True, 2),
+        (gates("salesforce", 3, organization_ids=["contoso", "fabrikam"]), False, 1),
+        (gates("salesforce") + gates("salesforce", **CONTOSO), True, 2),
+        (gates("salesforce", **CONTOSO) + gates("salesforce", organization_ids=["{CONTOSO}"]), True, 1),
+        (gates("elements", 3, organization_ids=["contoso", "fabrikam"]), False, 2),
+        (gates("m365", 300), True, 13),
+        (gates("m365", 300) + jobs("m365", 300), True, 14),
+        (gates("m365", 300) + jobs("m365", 1), True, 14),
+        (gates("m365", 3, locations=["EUR", "NAM"]), True, 26),
+        (gates("m365", 3, object_types=["teams"]) + gates("m365", 3, object_types=["onedrive"]), True, 2),
+        (jobs("m365", FEW_JOBS + 1), True, 1),
+        (jobs("m365", 10) + jobs("m365", 10, location="EUR"), True, 2),
+        (gates("m365_legacy", 300) + jobs("m365_legacy", 1), True, 14),
+        (gates("iaas_paas", 300), True, 20),
+        (gates("google_workspace", 300) + jobs("google_workspace", 300), True, 2),
+        (gates("aos_scan", 300) + jobs("aos_scan", 300), True, 2),
+        ([], True, 0),
+    ],
+)
+def test_how_many_listings_answer_all(
+    questions: list[Question],
+    by_organization: bool,  # noqa: FBT001  # a column of the table
+    listings: int,
+) -> None:
+    assert listings == listed(*questions, by_organization=by_organization)
+
+
+@pytest.mark.parametrize(
+    ("count", "single", "listings"), [(1, 1, 0), (FEW_JOBS, FEW_JOBS, 0), (FEW_JOBS + 1, 0, 1)]
+)
+def test_few_jobs_are_asked_for_one_by_one(count: int, single: int, listings: int) -> None:
+    """Where the product has an endpoint for one job; any number of waits for the same job is one."""
+    planned = plan(jobs("m365", count) * 3)
+
+    assert (single, listings) == (len(planned.jobs), len(planned.listings))
+
+
+def test_the_same_id_elsewhere_is_another_job() -> None:
+    planned = plan([about("m365", job_id="J1"), about("m365", job_id="J1", location="EUR")])
+
+    assert {None, "EUR"} == {question.location for question in planned.jobs.values()}
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        ([NOW - DAY, NOW - 3 * DAY, NOW - 2 * DAY], NOW - 3 * DAY),
+        ([NOW - DAY, None], None),
+        ([None, NOW - DAY], None),
+        ([NOW - DAY], NOW - DAY),
+    ],
+)
+def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expected: datetime | None) -> None:
+    (question,) = plan([about("dynamics365", started_after=start) for start in starts]).listings.values()
+
+    assert expected == question.started_after
+
+
+@pytest.mark.parametrize(
+    ("organizations", "expected"),
+    [
+        (["contoso", "contoso"], "contoso"),
+        (["contoso", "{CONTOSO}"], "contoso"),
+        (["contoso", "fabrikam"], None),
+        (["contoso", None], None),
+        ([None, "contoso"], None),
+    ],
+)
+def test_a_merged_listing_is_of_one_organisation_only_where_all_are(
+    organizations: list[str | None], expected: str | None
+) -> None:
+    questions = [about("dynamics365", organization_id=each) for each in organizations]
+    (question,) = plan(questions, by_organization=False).listings.values()
+
+    assert expected == question.organization_id
+
+
+@pytest.mark.parametrize(
+    ("questions", "expected"),
+    [
+        (gates("salesforce", 3, organization_ids=["a", "b", "c"]), 3),
+        (gates("salesforce", 3, organization_ids=["a", "b"], job_type=["backup", "on_demand_backup"]), 4),
+        (gates("salesforce", 3), 0),
+        (gates("dynamics365", **CONTOSO) + gates("dynamics365"), 1),
+        (gates("elements", organization_ids=["a", "b"]), 0),
+        (gates("m365"), 0),
+    ],
+)
+def test_how_many_listings_one_might_replace(questions: list[Question], expected: int) -> None:
+    assert expected == plan(questions).listings_apart
+
+
+@pytest.mark.parametrize(
+    ("begun", "known", "expected"),
+    [
+        (None, None, NOW - SEARCH_SPAN),
+        (NOW - DAY, None, NOW - 2 * DAY),
+        (NOW - DAY, job(started_at=NOW - 5 * DAY), NOW - 5 * DAY - SECOND),
+        (NOW - DAY, job(started_at=None), NOW - 2 * DAY),
+        # Planned for tomorrow, and then run at once: it must not be lost.
+        (NOW - DAY, job(started_at=NOW + DAY, state=JobState.WAITING), NOW - 2 * DAY),
+        (EARLIEST, None, EARLIEST),
+    ],
+)
+def test_a_job_is_looked_for_in_as_short_a_window_as_will_hold_it(
+    begun: datetime | None, known: BackupJob | None, expected: datetime
+) -> None:
+    question = about("dynamics365", job_id="J1")
+
+    asked = ask_for_job(question, NOW, begun=begun, known=known)
+
+    assert replace(question, started_after=expected) == asked
+
+
+@pytest.mark.parametrize(
+    ("organizations", "expected"), [([], True), (["a", "b"], True), (["a", None], False), ([None], False)]
+)
+def test_whether_rows_name_their_organisation(
+    organizations: list[str | None],
+    expected: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    question = about("salesforce", job_type="backup")
+    (topic,) = plan([question]).listings
+    listing = [job("salesforce", organization_id=each) for each in organizations]
+
+    assert expected == Answers(NOW, {topic: listing}).names_organizations
+
+
+def test_how_many_jobs_have_come() -> None:
+    single = plan([about("m365", job_id="J1")])
+    shared = plan([about("m365", job_type="backup")])
+
+    answers = Answers(
+        NOW,
+        {topic: [job("m365"), job("m365", "J2")] for topic in shared.listings},
+        dict.fromkeys(single.jobs, job("m365")),
+    )
+
+    assert 3 == answers.count
+
+
+@pytest.mark.parametrize("written", ["J1", " J1", "J1\n"])
+def test_a_job_is_found_however_its_id_is_padded(written: str) -> None:
+    """A template may leave blanks; the hook does not mind them either."""
+    question = about("dynamics365", job_id=written)
+    (topic,) = plan([question]).listings
+
+    assert "J1" == Answers(NOW, {topic: [job()]}).find(question).job_id  # type: ignore[union-attr]
+
+
+def test_a_job_that_was_asked_for_alone_and_is_not_there() -> None:
+    question = about("m365", job_id="J1")
+
+    answers = Answers(NOW, {}, dict.fromkeys(plan([question]).jobs))
+
+    assert answers.find(question) is None
+
+
+@pytest.mark.parametrize("question", [about("m365", job_id="J1"), about("dynamics365", job_id="J1")])
+def test_a_job_of_which_nothing_came(question: Question) -> None:
+    assert Answers(NOW, {}).find(question) is None
+
+
+def test_one_policy_is_judged_once() -> None:
+    """A thousand gates with the same policy cost one judgement."""
+    policies = [Policy(product="dynamics365", max_age=3600) for _ in range(2)]
+    questions = policies[0].questions(NOW)
+    answers = Answers(NOW, {topic: [job()] for topic in plan(questions).listings})
+
+    assert answers.judge(policies[0], questions) is answers.judge(policies[1], policies[1].questions(NOW))
+
+
+def test_an_error_is_of_those_who_asked_for_it() -> None:
+    """One customer that the vendor does not know must not end the gates of all others."""
+    good, bad, garbled = (about("elements", organization_id=each, job_type="backup") for each in "abc")
+    single = about("m365", job_id="J1")
+    refused, broken, denied = (
+        AvePointRequestError("404"),
+        AvePointPayloadError("HTML"),
+        AvePointRequestError("400"),
+    )
+    (bad_topic, garbled_topic), (key,) = plan([bad, garbled]).listings, plan([single]).jobs
+    errors = {bad_topic: refused, garbled_topic: broken, key: denied}
+
+    answers = Answers(NOW, {}, {}, errors)
+
+    assert answers.find_error([good]) is None
+    assert answers.find_error([]) is None
+    assert refused is answers.find_error([good, bad])
+    assert broken is answers.find_error([garbled])
+    assert denied is answers.find_error([single])
+    assert Answers(NOW, {}).find_error([bad]) is None

@@ -1,0 +1,1357 @@
+"""The poll that waits share: what it costs, when it asks, and how it ends. Times are real, but scaled.
+
+A round is counted by the poll's own line of the log, its requests by the simulator's journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.sharing import FEW_JOBS, FEW_ORGANIZATIONS, Answers
+from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.hooks import avepoint as hooks
+from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers import poll
+from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
+from tests.triggers import server
+
+LONGEST_WAIT = 30.0  # seconds; none of the waits here should come near it
+MANY = 300
+TOKEN = "/connect/token"
+Trigger = AvePointBackupTrigger | AvePointJobTrigger
+Connect = Callable[..., str]
+
+#: What a round may cost: the gates of a product that must be asked per object type cost one listing each, and
+#: one for all together.
+BUDGET = {
+    "dynamics365": 10,
+    "google_workspace": 10,
+    "salesforce": 10,
+    "aos_scan": 10,
+    "m365": 16,
+    "m365_legacy": 18,
+    "iaas_paas": 24,
+}
+PATHS = {name: get_product(name).path for name in BUDGET}
+
+
+def soon(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def wait_arguments(**given_arguments: Any) -> dict[str, Any]:
+    return {
+        "avepoint_conn_id": "avepoint_default",
+        "poll_interval": 0.5,
+        "started_at": soon(0),
+        **given_arguments,
+    }
+
+
+def job_wait(product: str = "dynamics365", job_id: str = "J0", **arguments: Any) -> AvePointJobTrigger:
+    return AvePointJobTrigger(product=product, job_id=job_id, **wait_arguments(**arguments))
+
+
+def gate(
+    product: str = "dynamics365", policy: dict[str, Any] | None = None, **arguments: Any
+) -> AvePointBackupTrigger:
+    written = Policy(product=product, **({"max_age": 86400} | (policy or {}))).as_dict()
+    return AvePointBackupTrigger(policy=written, **wait_arguments(**arguments))
+
+
+def job_waits(product: str, count: int, **arguments: Any) -> list[Trigger]:
+    return [job_wait(product, f"J{number}", **arguments) for number in range(count)]
+
+
+def gates(product: str, count: int, **arguments: Any) -> list[Trigger]:
+    """Return gates of as many different policies."""
+    return [gate(product, {"max_age": 3600 + number}, **arguments) for number in range(count)]
+
+
+def add_running(simulator: Simulator, product: str, count: int, **fields: Any) -> None:
+    known = get_product(product)
+    named = {"organization_id": "contoso"} if known.tells_organizations else {}
+    simulator.add_jobs(
+        {"product": product, "job_id": f"J{number}", "state": "running", **named, **fields}
+        for number in range(count)
+    )
+
+
+async def run(trigger: Trigger) -> dict[str, Any]:
+    """Return the trigger's one event; what it logs can be caught."""
+    trigger._log = logging.getLogger("trigger")
+    (event,) = [event.payload async for event in trigger.run()]
+    assert event == json.loads(json.dumps(event))
+    return event
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for *condition*, on a machine however slow."""
+    async with asyncio.timeout(LONGEST_WAIT):
+        while not condition():  # noqa: ASYNC110  # what is waited for is another thread's
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def waiting(*triggers: Trigger) -> AsyncIterator[list[asyncio.Task[dict[str, Any]]]]:
+    """Run *triggers*, and cancel those that still wait at the end."""
+    tasks = [asyncio.create_task(run(trigger)) for trigger in triggers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def events_of(*triggers: Trigger) -> list[dict[str, Any]]:
+    async with asyncio.timeout(LONGEST_WAIT), waiting(*triggers) as tasks:
+        return list(await asyncio.gather(*tasks))
+
+
+@dataclass
+class Rounds(logging.Handler):
+    """The rounds of polls: of each its line, when it came, and how many requests there had been by then."""
+
+    simulator: Simulator
+    lines: list[logging.LogRecord] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(logging.INFO)
+
+    __hash__ = logging.Handler.__hash__
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record)
+        self.marks.append(len(self.simulator.requests()))
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def requests(self) -> list[list[dict[str, Any]]]:
+        """The requests of each round, those for tokens left out."""
+        journal = self.simulator.requests()
+        begins = [0, *self.marks]
+        return [
+            [entry for entry in journal[begin:end] if entry["path"] != TOKEN]
+            for begin, end in zip(begins, self.marks, strict=False)
+        ]
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds between each two rounds."""
+        moments = [line.created for line in self.lines]
+        return [after - before for before, after in pairwise(moments)]
+
+
+@pytest.fixture
+def rounds(simulator: Simulator) -> Iterator[Rounds]:
+    handler = Rounds(simulator)
+    level = poll.log.level
+    poll.log.addHandler(handler)
+    poll.log.setLevel(logging.INFO)
+    yield handler
+    poll.log.removeHandler(handler)
+    poll.log.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let waits poll faster than once a second, and retries come at once."""
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.05)
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+def polls_alive() -> int:
+    gc.collect()
+    return sum(map(len, poll._POLLS.values()))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Whatever happened: no poll is registered once its loop has closed."""
+    yield
+    assert polls_alive() == 0
+
+
+def what_is_left() -> list[object]:
+    """Return what a poll that has ended must not leave behind on this loop."""
+    gc.collect()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    sessions = [
+        each for each in gc.get_objects() if issubclass(type(each), aiohttp.ClientSession) and not each.closed
+    ]
+    return [*tasks, *sessions, *poll._POLLS.get(asyncio.get_running_loop(), {}).values()]
+
+
+# What it costs
+
+
+async def cost_of_a_round(
+    simulator: Simulator, rounds: Rounds, triggers: Iterable[Trigger]
+) -> tuple[list[Counter[str]], int]:
+    """Return what the second and third round of *triggers* asked, and how much the dearest of three was."""
+    begun = len(rounds)
+    async with waiting(*triggers) as tasks:
+        await until(lambda: len(rounds) >= begun + 3 or any(task.done() for task in tasks))
+        assert [task for task in tasks if task.done()] == []
+        asked = rounds.requests[begun : begun + 3]
+    return [Counter(entry["path"] for entry in each) for each in asked[1:]], max(map(len, asked))
+
+
+@pytest.mark.parametrize("product", BUDGET)
+@pytest.mark.parametrize("kinds", ["jobs", "gates", "both"])
+async def test_a_round_costs_the_same_for_however_many(
+    simulator: Simulator, connect: Connect, rounds: Rounds, product: str, kinds: str
+) -> None:
+    connect()
+    add_running(simulator, product, MANY)
+
+    def triggers(count: int) -> list[Trigger]:
+        made: list[Trigger] = []
+        if kinds != "gates":
+            made += job_waits(product, count)
+        if kinds != "jobs":
+            made += gates(product, count)
+        return made
+
+    few, dearest_of_few = await cost_of_a_round(simulator, rounds, triggers(FEW_JOBS + 1))
+    many, dearest = await cost_of_a_round(simulator, rounds, triggers(MANY // 2))
+
+    assert few == many
+    assert max(dearest, dearest_of_few) <= (10 if kinds == "jobs" else BUDGET[product])
+
+
+@pytest.mark.parametrize("product", ["dynamics365", "m365"])
+async def test_a_thousand_waits_on_a_thousand_jobs(
+    simulator: Simulator, connect: Connect, rounds: Rounds, product: str
+) -> None:
+    connect()
+    add_running(simulator, product, 1000)
+
+    _, dearest = await cost_of_a_round(simulator, rounds, job_waits(product, 1000, poll_interval=1))
+
+    assert dearest <= 10
+
+
+async def test_few_jobs_beside_gates_stay_within_the_budget(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """Single jobs that are not listed yet cost two requests each: beside listings, one is for all."""
+    connect()
+
+    _, dearest = await cost_of_a_round(
+        simulator, rounds, [*gates("m365", 3), *job_waits("m365", FEW_JOBS, started_at=soon(-5))]
+    )
+
+    assert dearest <= BUDGET["m365"]
+
+
+async def test_what_is_one_poll(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+    """Different policies, organisations, job ids and both kinds of trigger; one line of the log a round."""
+    connect()
+    add_running(simulator, "dynamics365", 3)
+
+    async with waiting(
+        *job_waits("dynamics365", 3),
+        job_wait(job_id="J1", organization_id="contoso"),
+        job_wait(job_id="nobody's", organization_id="fabrikam"),
+        *gates("dynamics365", 3),
+        gate(policy={"organization_ids": ["contoso"]}),
+        gate(policy={"organization_ids": ["contoso", "fabrikam"], "decide_by": "all"}),
+        gate(policy={"started_after": soon(-7200), "max_age": None}),
+    ):
+        await until(lambda: len(rounds) == 2)
+
+    assert {"Poll of dynamics365 over avepoint_default"} == {
+        line.getMessage().split(":")[0] for line in rounds.lines
+    }
+    for asked in rounds.requests:
+        assert {("1",), ("0",)} == {(entry["query"]["type"],) for entry in asked}
+        assert all("organizationId" not in entry["query"] for entry in asked)
+
+
+async def test_another_connection_or_product_polls_apart(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    connect()
+    connect("elsewhere")
+    for product in ("dynamics365", "salesforce"):
+        add_running(simulator, product, 1)
+
+    async with waiting(
+        job_wait(), job_wait(avepoint_conn_id="elsewhere"), job_wait("salesforce", poll_interval=20)
+    ):
+        await until(lambda: len({line.getMessage().split(":")[0] for line in rounds.lines}) == 3)
+
+    assert {
+        "Poll of dynamics365 over avepoint_default",
+        "Poll of dynamics365 over elsewhere",
+        "Poll of salesforce over avepoint_default",
+    } == {line.getMessage().split(":")[0] for line in rounds.lines}
+
+
+async def test_another_location_is_another_listing(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """A good backup in one must not open the gate of the other; the connection's own location is one more."""
+    connect(extra={"location": "APC"})
+    for location, state in (("EUR", "success"), ("NAM", "failed"), ("APC", "success")):
+        simulator.add_job(
+            "m365", job_id=f"FB-{location}", workload="teams", location=location, state=state, started_ago=600
+        )
+    teams = {"object_types": ["teams"]}
+
+    good, bad, own, job = await events_of(
+        gate("m365", {**teams, "locations": ["EUR"]}),
+        gate("m365", {**teams, "locations": ["NAM"]}),
+        gate("m365", teams),
+        job_wait("m365", "FB-NAM", location="NAM"),
+    )
+
+    assert ["passed", "failed", "passed", "failed"] == [each["status"] for each in (good, bad, own, job)]
+    for event, location in ((good, "EUR"), (bad, "NAM"), (own, "APC")):
+        assert [(location, f"FB-{location}")] == [
+            (scope["scope"]["location"], scope["job"]["job_id"]) for scope in event["evidence"]["scopes"]
+        ]
+    assert {"EUR", "NAM", "APC"} == {entry["query"]["location"] for entry in rounds.requests[0]}
+
+
+# Whose rows are whose
+
+
+class FakeHook:
+    """A hook before a vendor that is a function, with rows that may leave out what a real one may."""
+
+    rows: list[server.Row]
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+
+    async def aget_client(self) -> Any:
+        return type("Client", (), {"settings": type("Settings", (), {"location": None})})
+
+    async def aask(self, questions: list[Question]) -> AsyncIterator[Any]:
+        for question in questions:
+            for job in server.list_jobs(self.rows, question):
+                yield job
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+async def judge_together(policies: list[Policy]) -> tuple[list[Any], list[list[Question]]]:
+    """Return the answers of one round to all *policies*, and what each of them asked."""
+
+    async def look(policy: Policy) -> tuple[Any, list[Question]]:
+        def ask(_now: datetime, _location: str | None) -> list[Question]:
+            return policy.questions(server.NOW)
+
+        async with poll.join("avepoint_default", policy.product, ask, 60) as wait:
+            answers = await wait.look()
+            assert isinstance(answers, Answers)
+            answers._now = server.NOW
+            return answers.judge(policy, wait.questions), wait.questions
+
+    looked = await asyncio.gather(*map(look, policies))
+    return [verdict for verdict, _ in looked], [questions for _, questions in looked]
+
+
+@pytest.mark.parametrize("product", server.products(), ids=lambda product: product.name)
+@settings(max_examples=60, deadline=None, database=None)
+@given(data=st.data())
+def test_a_shared_poll_never_opens_a_gate(product: Product, data: st.DataObject) -> None:
+    """Nor shuts one: each verdict is that of a poll by oneself, also where rows leave out whose they are."""
+    rows = data.draw(server.rows_of(product), label="rows")
+    policies = data.draw(st.lists(server.policies_of(product), min_size=2, max_size=7), label="policies")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hooks, "AvePointAsyncHook", type("Hook", (FakeHook,), {"rows": rows}))
+        verdicts, asked = asyncio.run(judge_together(policies))
+
+    for policy, verdict, questions in zip(policies, verdicts, asked, strict=True):
+        own = [job for question in questions for job in server.list_jobs(rows, question)]
+        assert server.describe(judge(own, policy, server.NOW)) == server.describe(verdict)
+
+
+@pytest.mark.parametrize("product", ["dynamics365", "salesforce"])
+async def test_rows_without_their_organisation(
+    simulator: Simulator, connect: Connect, rounds: Rounds, product: str
+) -> None:
+    """Once one is seen, each organisation is asked for by itself: that the newest of one has failed shows."""
+    connect()
+    count = FEW_ORGANIZATIONS + 1
+    simulator.add_jobs(
+        {
+            "product": product,
+            "job_id": f"J-{number}-{state}",
+            "organization_id": f"org{number}",
+            "state": state,
+            "started_ago": started_ago,
+            "omit": ["organizationId"] if state == "failed" else [],
+        }
+        for number in range(count)
+        for state, started_ago in (("success", 7200), *([("failed", 600)] if number < 2 else []))
+    )
+    triggers = [
+        gate(product, {"organization_ids": [f"org{number}"], "fail_fast": False}) for number in range(count)
+    ]
+
+    async with waiting(*triggers) as tasks:
+        await until(lambda: len(rounds) == 3)
+        statuses = [task.result()["status"] if task.done() else "waits" for task in tasks]
+
+    assert ["waits", "waits", *["passed"] * (count - 2)] == statuses
+    first, second, _ = rounds.requests
+    organizations = [entry["query"].get("organizationId") for entry in first]
+    assert organizations[0] is None
+    assert {None, *(f"org{number}" for number in range(count))} == set(organizations)
+    assert {"org0", "org1"} == {entry["query"].get("organizationId") for entry in second}
+
+
+@pytest.mark.parametrize(
+    ("count", "shows_organization", "listings"),
+    [
+        (FEW_ORGANIZATIONS, True, FEW_ORGANIZATIONS),
+        (FEW_ORGANIZATIONS + 1, True, 1),
+        (60, True, 1),
+        (8, False, 8),
+    ],
+)
+async def test_organisations_of_salesforce(
+    simulator: Simulator,
+    connect: Connect,
+    rounds: Rounds,
+    count: int,
+    shows_organization: bool,  # noqa: FBT001  # a column of the table
+    listings: int,
+) -> None:
+    """One listing where rows name their organisation, one each where they do not, and that is remembered."""
+    connect()
+    simulator.set_quirks("salesforce", shows_organization=shows_organization)
+    simulator.add_jobs(
+        {
+            "product": "salesforce",
+            "job_id": f"J{number}",
+            "organization_id": f"org{number}",
+            "state": "running" if number else "failed",
+        }
+        for number in range(count)
+    )
+    triggers = [
+        gate("salesforce", {"organization_ids": [f"org{number}"], "fail_fast": False})
+        for number in range(count)
+    ]
+
+    async with waiting(*triggers) as tasks:
+        await until(lambda: len(rounds) == 3)
+        assert [task for task in tasks if task.done()] == []
+
+    for asked in rounds.requests[1:]:
+        assert listings == len({entry["query"].get("organizationId") for entry in asked})
+
+
+# Its life
+
+
+@pytest.mark.parametrize("together", [2, 30])
+async def test_it_begins_with_the_first_and_ends_with_the_last(
+    simulator: Simulator, connect: Connect, rounds: Rounds, together: int
+) -> None:
+    """Leaving nothing, and leaving alone who still waits, whoever leaves first."""
+    connect()
+    add_running(simulator, "dynamics365", together)
+    assert what_is_left() == []
+
+    async with waiting(*job_waits("dynamics365", together)) as tasks:
+        await until(lambda: len(rounds) == 1)
+        assert len(what_is_left()) == together + 3  # with the poll's task, its session and the poll
+        for task in tasks[:-1]:
+            task.cancel()
+        seen = len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
+        assert not tasks[-1].done()
+        simulator.patch_job("dynamics365", f"J{together - 1}", state="success")
+        assert "passed" == (await tasks[-1])["status"]
+
+    assert what_is_left() == []
+
+
+async def test_cancelled_in_the_middle_of_a_round(simulator: Simulator, connect: Connect) -> None:
+    """The last to leave ends the requests under way; who comes at that moment begins anew."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=5, count=1)
+    first = asyncio.create_task(run(job_wait()))
+    await until(lambda: simulator.requests(PATHS["dynamics365"]))
+
+    first.cancel()
+    await asyncio.sleep(0)  # now it stops its poll
+    async with waiting(job_wait()) as (second,):
+        await asyncio.wait([first], timeout=2)
+        assert first.cancelled()
+        simulator.patch_job("dynamics365", "J0", state="success")
+        assert "passed" == (await asyncio.wait_for(second, 3))["status"]
+
+    assert what_is_left() == []
+
+
+async def test_cancelled_twice(simulator: Simulator, connect: Connect) -> None:
+    """Whoever is in a hurry while the last wait closes its poll: it is closed all the same."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=5, count=1)
+    task = asyncio.create_task(run(job_wait()))
+    await until(lambda: simulator.requests(PATHS["dynamics365"]))
+
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: what_is_left() == [])
+
+
+async def test_who_leaves_without_a_look_leaves_nothing(simulator: Simulator, connect: Connect) -> None:
+    connect()
+
+    async with poll.join("avepoint_default", "dynamics365", lambda *_: [], 1):
+        assert polls_alive() == 1
+
+    assert (what_is_left(), simulator.requests()) == ([], [])
+
+
+async def test_an_answer_that_comes_too_late_is_for_the_next_look(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that has been given up is not answered; the next one is, once, and by one round."""
+    monkeypatch.setattr(poll, "_GRACE", 0.1)
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=0.8, count=1)
+    question = Question(
+        product=get_product("dynamics365"), job_id="J0", started_after=datetime.now(UTC) - timedelta(days=1)
+    )
+
+    async with poll.join("avepoint_default", "dynamics365", lambda *_: [question], 60) as wait:
+        assert await wait.look(datetime.now(UTC)) is None
+        answers = await asyncio.wait_for(wait.look(), 5)
+
+    assert isinstance(answers, Answers)
+    assert answers.find(question) is not None
+    assert 1 == len(rounds)
+
+
+async def test_one_leaves_in_the_middle_of_a_round(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    connect()
+    add_running(simulator, "dynamics365", 2, state="success")
+    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=0.3, count=1)
+
+    async with waiting(*job_waits("dynamics365", 2)) as (first, second):
+        await until(lambda: simulator.requests(PATHS["dynamics365"]))
+        first.cancel()
+        assert "passed" == (await second)["status"]
+        assert first.cancelled()
+
+    assert 1 == len(rounds)
+
+
+def test_a_second_loop_starts_clean(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+    """Nothing that belongs to one loop is found by the next; a loop that was cut short counts too."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+
+    async def cut_short() -> None:
+        task = asyncio.create_task(run(job_wait()))
+        seen = len(rounds)
+        await until(lambda: len(rounds) > seen)
+        assert not task.done()
+
+    for _ in range(2):
+        asyncio.run(cut_short())
+        assert (len(poll._POLLS), polls_alive()) == (0, 0)
+
+    simulator.patch_job("dynamics365", "J0", state="success")
+    assert "passed" == asyncio.run(run(job_wait()))["status"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_loop_that_is_thrown_away_is_not_kept(simulator: Simulator, connect: Connect) -> None:
+    """Closed with waits in it, which no runner should do: what is left of it can still be collected."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _problem: None)
+    tasks = [loop.create_task(run(job_wait(poll_interval=60)))]
+    loop.run_until_complete(until(lambda: simulator.requests(PATHS["dynamics365"])))
+    assert polls_alive() == 1
+
+    tasks.clear()
+    loop.close()
+    del loop
+
+    assert polls_alive() == 0
+
+
+def test_two_loops_at_a_time_poll_apart(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+    connect()
+    add_running(simulator, "dynamics365", 1, state="success")
+    events: list[dict[str, Any]] = []
+    gathered = threading.Barrier(2)
+
+    def work() -> None:
+        gathered.wait()
+        events.append(asyncio.run(run(job_wait())))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert ["passed", "passed"] == [event["status"] for event in events]
+    assert 2 == len(rounds)
+
+
+# When it asks
+
+
+async def test_it_asks_at_the_shortest_interval(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """And no oftener; who is due soon is taken along, who is not is left alone."""
+    connect()
+    add_running(simulator, "dynamics365", 3)
+
+    async with waiting(
+        *job_waits("dynamics365", 1, poll_interval=0.4),
+        job_wait(job_id="J1", poll_interval=0.6),
+        job_wait(job_id="J2", poll_interval=60),
+    ):
+        await until(lambda: len(rounds) == 6)
+
+    waits = [int(line.getMessage().split(" waits")[0].rsplit(" ", 1)[1]) for line in rounds.lines]
+    # At 0 all, then every 0.4 s the first, and the second where at most half of its interval is left.
+    assert [3, 2, 2, 2, 2, 2] == waits
+    assert all(0.2 <= gap for gap in rounds.gaps)
+
+
+async def test_the_poll_follows_who_is_left(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+    """The one in a hurry leaves: from then on the others' interval holds."""
+    connect()
+    add_running(simulator, "dynamics365", 2)
+
+    async with waiting(job_wait(poll_interval=0.2), job_wait(job_id="J1", poll_interval=1.5)) as (hasty, _):
+        await until(lambda: len(rounds) == 3)
+        hasty.cancel()
+        await until(lambda: len(rounds) == 5)
+
+    assert 1.0 <= rounds.gaps[-1]
+
+
+async def test_a_late_joiner_waits_for_the_next_round(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """However many come, one after the other: they cost no round of their own."""
+    connect()
+    add_running(simulator, "dynamics365", 20)
+
+    async with waiting(job_wait(poll_interval=1)):
+        await until(lambda: len(rounds) == 1)
+        async with waiting() as late:
+            for number in range(1, 20):
+                late.append(asyncio.create_task(run(job_wait(job_id=f"J{number}", poll_interval=1))))
+                await asyncio.sleep(0.02)
+            await until(lambda: len(rounds) == 2)
+
+    assert "20 waits" in rounds.lines[1].getMessage()
+    assert 0.7 <= rounds.gaps[0]
+
+
+async def test_a_late_joiner_in_a_hurry(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+    """Its own interval holds: the last round was not for it, but not long ago either."""
+    connect()
+    add_running(simulator, "dynamics365", 2)
+
+    async with waiting(job_wait(poll_interval=60)):
+        await until(lambda: len(rounds) == 1)
+        async with waiting(job_wait(job_id="J1", poll_interval=0.3)):
+            await until(lambda: len(rounds) == 3)
+
+    assert all(0.15 <= gap for gap in rounds.gaps)
+
+
+async def test_deadlines_one_after_the_other_do_not_run_hot(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wants a last look: no two rounds are closer than the spacing, and each gets its look."""
+    monkeypatch.setattr(poll, "_LEAST_SPACING", 0.5)
+    connect()
+    add_running(simulator, "dynamics365", 30)
+    began = time.monotonic()
+
+    events = await events_of(
+        *(
+            job_wait(job_id=f"J{number}", poll_interval=60, deadline=soon(0.1 + number / 20))
+            for number in range(30)
+        )
+    )
+
+    assert {"timeout"} == {event["status"] for event in events}
+    assert all("is running" in event["message"] for event in events)
+    assert all(0.3 <= gap for gap in rounds.gaps)
+    assert len(rounds) <= (time.monotonic() - began) / 0.5 + 1
+
+
+# When the API is away
+
+#: A minute, where a request's first pause is 0.03 s instead of 1 s.
+SCALE = 0.03
+MINUTE = 60 * SCALE
+ERROR, DROP, HTML = {"kind": "status", "status": 503}, {"kind": "drop"}, {"kind": "html"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "product", "count"),
+    [
+        *((ERROR, product, MANY) for product in BUDGET),
+        (ERROR, "dynamics365", 1),
+        (ERROR, "m365", 1),
+        (HTML, "dynamics365", MANY),
+        (HTML, "m365", MANY),
+        (DROP, "dynamics365", MANY),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else None,
+)
+async def test_a_minute_without_the_api(
+    simulator: Simulator,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: dict[str, Any],
+    product: str,
+    count: int,
+) -> None:
+    """At most ten requests in it, and an answer soon after."""
+    connect()
+    monkeypatch.setattr(retry, "BASE_DELAY", SCALE)
+    monkeypatch.setattr(poll, "_LEAST_SPACING", 10 * SCALE)
+    add_running(simulator, product, MANY, state="success", started_ago=60)
+    path = PATHS[product]
+    simulator.add_fault(path=path, count=None, **fault)
+    jobs = max(1, count // 2)
+    triggers = [
+        *job_waits(product, jobs, poll_interval=30 * SCALE),
+        *gates(product, count - jobs, poll_interval=30 * SCALE),
+    ]
+
+    async with waiting(*triggers) as tasks:
+        await until(lambda: simulator.requests(path))
+        await asyncio.sleep(MINUTE)
+        asked = len(simulator.requests(path))
+        assert 1 <= asked <= 10
+        assert [task for task in tasks if task.done()] == []
+
+        simulator.clear_faults()
+        await until(lambda: all(task.done() for task in tasks[:jobs]))
+        assert {"passed"} == {task.result()["status"] for task in tasks[:jobs]}
+
+
+async def test_a_minute_without_the_identity_service(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    monkeypatch.setattr(retry, "BASE_DELAY", SCALE)
+    simulator.add_fault("status", path=TOKEN, status=502, count=None)
+
+    async with waiting(*job_waits("m365", 50), *gates("m365", 50)) as tasks:
+        await until(simulator.requests)
+        await asyncio.sleep(MINUTE)
+        assert 1 <= len(simulator.requests()) <= 10
+        assert [task for task in tasks if task.done()] == []
+
+
+async def test_who_joins_while_the_api_is_away_changes_nothing(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    monkeypatch.setattr(retry, "BASE_DELAY", SCALE)
+    simulator.add_fault("status", status=503, path=PATHS["dynamics365"], count=None)
+
+    async with waiting(job_wait()) as tasks:
+        ends = time.monotonic() + MINUTE
+        while time.monotonic() < ends:
+            tasks.append(asyncio.create_task(run(job_wait(job_id=f"J{len(tasks)}"))))
+            await asyncio.sleep(0.05)
+        assert 1 <= len(simulator.requests(PATHS["dynamics365"])) <= 10
+
+
+async def test_pauses_grow_and_differ(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each about twice the one before, up to a longest, and no two polls alike."""
+    connect()
+    simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=None)
+    pauses: list[float] = []
+
+    async def pause(changed: asyncio.Event, seconds: float) -> None:
+        if seconds == float("inf"):
+            await changed.wait()
+            return
+        pauses.append(seconds)
+        jumped.append(seconds)
+
+    jumped: list[float] = []
+    monkeypatch.setattr(poll, "pause", pause)
+    monkeypatch.setattr(poll.Poll, "now", lambda _poll: time.monotonic() + sum(jumped))
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(retry, "BASE_DELAY", 1.0)
+
+    (event,) = await events_of(job_wait(poll_interval=1))
+
+    assert "error" == event["status"]
+    means = [30, 60, 120, 240, *[300] * 5]
+    assert len(means) == len(pauses)
+    for mean, seconds in zip(means, pauses, strict=True):
+        assert 0.7 * mean <= seconds <= 1.25 * mean
+    assert len({round(seconds / mean, 6) for mean, seconds in zip(means, pauses, strict=True)}) > 1
+
+
+async def test_ten_failed_rounds_end_each_wait(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """Each counts its own: who came later, or had failures before, ends at another round."""
+    connect()
+    simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=None)
+
+    async with waiting(
+        *(job_wait(job_id=f"J{number}", poll_interval=0.1) for number in range(20)),
+        *gates("dynamics365", 20, poll_interval=0.1),
+        job_wait(poll_interval=0.1, failed_polls=6),
+    ) as tasks:
+        await until(tasks[-1].done)
+        assert [tasks[-1]] == [task for task in tasks if task.done()]
+        assert 4 == len(rounds)
+        await until(lambda: all(task.done() for task in tasks))
+
+    assert 10 == len(rounds)
+    events = [task.result() for task in tasks]
+    assert {("error", "AvePointUnavailable")} == {(event["status"], event["error"]) for event in events}
+    assert all(event["facts"] == {"status": 503} for event in events)
+    assert all(re.match(r"10 polls in a row failed; the last: .*503", event["message"]) for event in events)
+
+
+async def test_a_good_round_between_ends_the_count(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    path = PATHS["dynamics365"]
+    simulator.add_fault("status", path=path, status=503, count=9)
+
+    async with waiting(job_wait(poll_interval=0.1)) as (task,):
+        await until(lambda: len(rounds) == 10)
+        assert "1 jobs for 1 waits" in rounds.lines[-1].getMessage()
+        simulator.add_fault("status", path=path, status=503, count=9)
+        await until(lambda: len(rounds) == 20)
+        assert not task.done()
+
+
+@pytest.mark.parametrize(
+    ("refuse", "error"),
+    [
+        (lambda simulator: simulator.set_client(simulator.client_id, secret="another"), "AvePointAuthError"),
+        (
+            lambda simulator: simulator.set_client(
+                simulator.client_id, secret=simulator.client_secret, scopes=["gsuite.graph.read.all"]
+            ),
+            "AvePointPermissionError",
+        ),
+    ],
+    ids=["secret", "permission"],
+)
+async def test_what_waiting_cannot_mend_ends_all_at_once(
+    simulator: Simulator,
+    connect: Connect,
+    rounds: Rounds,
+    refuse: Callable[[Simulator], None],
+    error: str,
+) -> None:
+    connect()
+    refuse(simulator)
+
+    events = await events_of(*job_waits("m365", 30), *gates("m365", 30))
+
+    assert {("error", error)} == {(event["status"], event["error"]) for event in events}
+    assert 1 == len(rounds)
+    assert 1 == len(simulator.requests())
+
+
+async def test_a_connection_that_has_changed_is_read_anew(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """A poll may live for months: a secret that was renewed in time must end nobody's wait."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+
+    async with waiting(job_wait(poll_interval=0.2)) as (task,):
+        await until(lambda: len(rounds) == 1)
+        simulator.set_client(simulator.client_id, secret="renewed")
+        connect(password="renewed")
+        simulator.expire_tokens()
+        await until(lambda: len(rounds) >= 3)
+        simulator.patch_job("dynamics365", "J0", state="success")
+        assert "passed" == (await task)["status"]
+
+    assert not any("failed" in line.getMessage() for line in rounds.lines)
+
+
+async def test_a_secret_that_is_refused_later_ends_all(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """Where reading the connection again shows the same secret."""
+    connect()
+    add_running(simulator, "dynamics365", 5)
+
+    async with waiting(*job_waits("dynamics365", 5)) as tasks:
+        await until(lambda: len(rounds) == 1)
+        simulator.set_client(simulator.client_id, secret="another")
+        simulator.expire_tokens()
+        await until(lambda: all(task.done() for task in tasks))
+
+    assert {"AvePointAuthError"} == {task.result()["error"] for task in tasks}
+
+
+async def test_one_bad_question_ends_nobody_elses_wait(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """A customer that the vendor does not know is its asker's fault."""
+    connect()
+    add_running(simulator, "elements", 1)
+    path = get_product("elements").path
+
+    def elements(organization_id: str) -> AvePointJobTrigger:
+        return job_wait("elements", organization_id=organization_id, poll_interval=0.2)
+
+    simulator.add_fault("status", path=path.format(organization_id="nobody"), status=404, count=None)
+    async with waiting(elements("contoso"), elements("nobody"), elements("contoso")) as (good, bad, other):
+        event = await bad
+        assert ("error", "AvePointRequestError") == (event["status"], event["error"])
+        seen = len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
+        simulator.patch_job("elements", "J0", state="success")
+        assert ["passed", "passed"] == [(await task)["status"] for task in (good, other)]
+
+
+async def test_one_listing_that_cannot_be_read_is_its_askers_trouble(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """And for as long as ten of its polls; the others' are answered."""
+    connect()
+    add_running(simulator, "elements", 1)
+    path = get_product("elements").path
+    for broken in ("a", "b"):
+        simulator.add_fault("html", path=path.format(organization_id=broken), count=None)
+
+    async with waiting(
+        *(job_wait("elements", organization_id=each, poll_interval=0.2) for each in ("a", "b", "contoso"))
+    ) as (*bad, good):
+        events = await asyncio.gather(*bad)
+        assert not good.done()
+        simulator.patch_job("elements", "J0", state="success")
+        assert "passed" == (await good)["status"]
+
+    assert {"AvePointPayloadError"} == {event["error"] for event in events}
+    assert all(event["message"].startswith("10 polls in a row failed") for event in events)
+
+
+# Single jobs
+
+
+async def test_few_jobs_are_asked_for_one_by_one(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    connect()
+    add_running(simulator, "m365", FEW_JOBS + 1)
+    path = PATHS["m365"]
+
+    async with waiting(*job_waits("m365", FEW_JOBS), job_wait("m365", "J0")):
+        await until(lambda: len(rounds) == 2)
+        async with waiting(job_wait("m365", f"J{FEW_JOBS}")):
+            seen = len(rounds)
+            await until(lambda: len(rounds) >= seen + 2)
+
+    assert [f"{path}/J{number}" for number in range(FEW_JOBS)] == sorted(
+        entry["path"] for entry in rounds.requests[1]
+    )
+    assert {path} == {entry["path"] for entry in rounds.requests[-1]}
+
+
+@pytest.mark.parametrize("count", [1, FEW_JOBS + 1])
+async def test_a_job_that_is_not_listed_yet(
+    simulator: Simulator, connect: Connect, rounds: Rounds, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    """By the endpoint for one job or by a listing: it is waited for."""
+    caplog.set_level(logging.INFO)
+    connect()
+
+    async with waiting(*job_waits("m365", count)) as tasks:
+        await until(lambda: len(rounds) == 2)
+        assert [task for task in tasks if task.done()] == []
+        add_running(simulator, "m365", count, state="success", started_ago=1)
+        assert {"passed"} == {(await task)["status"] for task in tasks}
+
+    assert "m365 job J0 is not listed yet." in caplog.text
+
+
+async def test_windows_narrow_after_the_first_look(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """To the oldest of the jobs that run, or to a little before one was first waited for."""
+    connect()
+    add_running(simulator, "dynamics365", 3, started_ago=5 * 86400)
+    add_running_too = {
+        "job_id": "young",
+        "organization_id": "contoso",
+        "state": "running",
+        "started_ago": 3600,
+    }
+    simulator.add_job("dynamics365", **add_running_too)
+
+    def ages(asked: list[dict[str, Any]]) -> set[float]:
+        starts = [datetime.fromisoformat(entry["query"]["startTime"]) for entry in asked]
+        return {round((datetime.now(UTC) - start) / timedelta(days=1), 2) for start in starts}
+
+    async with waiting(job_wait(job_id="young"), job_wait(job_id="unknown")):
+        async with waiting(*job_waits("dynamics365", 3)):
+            await until(lambda: len(rounds) == 2)
+        seen = len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
+
+    assert {30.0} == ages(rounds.requests[0])
+    assert {5.0} == ages(rounds.requests[1])
+    assert {1.0} == ages(rounds.requests[-1])
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("make", [job_wait, gate], ids=["job", "gate"])
+async def test_a_last_look_at_the_deadline(
+    simulator: Simulator,
+    connect: Connect,
+    rounds: Rounds,
+    make: Callable[..., Trigger],
+) -> None:
+    """It shows what came since the round before, for whoever's deadline it is; the others wait on."""
+    connect()
+    add_running(simulator, "dynamics365", 1, started_ago=60)
+
+    async with waiting(
+        make(poll_interval=0.9, deadline=soon(1.5)), job_wait(job_id="other", poll_interval=60)
+    ) as (task, other):
+        await until(lambda: len(rounds) == 2)
+        simulator.patch_job("dynamics365", "J0", state="success")
+        assert "passed" == (await task)["status"]
+        assert not other.done()
+
+    assert 3 == len(rounds)
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "status"),
+    [
+        ({"deadline": 0.4}, "timeout"),
+        ({"execution_deadline": 0.4}, "overdue"),
+        ({"deadline": 0.4, "execution_deadline": 60}, "timeout"),
+    ],
+)
+async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
+    simulator: Simulator,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    deadlines: dict[str, float],
+    status: str,
+) -> None:
+    """Within the grace; what was seen before is told."""
+    monkeypatch.setattr(poll, "_GRACE", 0.5)
+    connect()
+    simulator.set_quirks("dynamics365", latency_ms=5000)
+    began = time.monotonic()
+
+    (event,) = await events_of(
+        job_wait(news="it was running", **{name: soon(seconds) for name, seconds in deadlines.items()})
+    )
+
+    assert status == event["status"]
+    assert "it was running" in event["message"]
+    assert event["evidence"] is None
+    assert 0.8 <= time.monotonic() - began < 4
+
+
+async def test_a_deadline_while_the_api_is_away(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause after a failed round is no reason to wait longer."""
+    monkeypatch.setattr(poll, "_GRACE", 0.3)
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.5)
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
+    connect()
+    simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=None)
+    began = time.monotonic()
+
+    (event,) = await events_of(job_wait(deadline=soon(0.5)))
+
+    assert "timeout" == event["status"]
+    assert time.monotonic() - began < 4
+    assert 1 == len(simulator.requests(PATHS["dynamics365"]))
+
+
+# Defects, and what must not be reached
+
+
+@pytest.mark.parametrize("where", ["aask", "aget_client", "close"])
+async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
+    simulator: Simulator,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+) -> None:
+    """Wherever in a round it is; the log has its traceback."""
+    connect()
+    add_running(simulator, "dynamics365", 10, state="success", started_ago=60)
+    close = hooks.AvePointAsyncHook.close
+
+    async def fail(hook: hooks.AvePointAsyncHook) -> None:
+        await close(hook)
+        raise TypeError("a defect of ours")
+
+    def fail_at_once(*_args: object) -> None:
+        raise TypeError("a defect of ours")
+
+    if where == "close":  # which is called where a round fails
+        simulator.add_fault("html", path=PATHS["dynamics365"], count=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks.AvePointAsyncHook, where, fail_at_once if where == "aask" else fail)
+        async with waiting(*job_waits("dynamics365", 5), *gates("dynamics365", 5)) as tasks:
+            await until(lambda: all(task.done() for task in tasks))
+            assert all(isinstance(task.exception(), RuntimeError) for task in tasks)
+    record = next(record for record in caplog.records if record.exc_info)
+    assert (poll.log.name, TypeError) == (record.name, record.exc_info[0])
+
+    simulator.clear_faults()
+    assert {"passed"} == {event["status"] for event in await events_of(*job_waits("dynamics365", 5))}
+    assert what_is_left() == []
+
+
+async def test_a_wait_that_outlives_a_defect_goes_on(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was not waiting for an answer just then asks the poll again, and it answers."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    questions = [
+        Question(
+            product=get_product("dynamics365"),
+            job_id="J0",
+            started_after=datetime.now(UTC) - timedelta(days=1),
+        )
+    ]
+
+    def ask(_now: datetime, _location: str | None) -> list[Question]:
+        return questions
+
+    async with poll.join("avepoint_default", "dynamics365", ask, 0.1) as patient:
+        with monkeypatch.context() as patch:
+            patch.setattr(hooks.AvePointAsyncHook, "aask", lambda *_args: 1 / 0)
+            async with poll.join("avepoint_default", "dynamics365", ask, 0.1) as wait:
+                with pytest.raises(RuntimeError, match="ended with a defect"):
+                    await wait.look()
+        answers = await asyncio.wait_for(patient.look(), 5)
+        assert isinstance(answers, Answers)
+        assert answers.find(questions[0]) is not None
+
+
+class Worst(BaseException):
+    """What ``except Exception`` lets through, as Airflow's DeadlockImminentError."""
+
+
+async def test_not_even_the_worst_leaves_anybody_waiting(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    add_running(simulator, "dynamics365", 1, state="success", started_ago=60)
+
+    async def fail(*_args: object) -> None:
+        raise Worst
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks.AvePointAsyncHook, "aget_client", fail)
+        async with waiting(*job_waits("dynamics365", 3)) as tasks:
+            await until(lambda: all(task.done() for task in tasks))
+            assert all(isinstance(task.exception(), RuntimeError) for task in tasks)
+
+    assert "passed" == (await events_of(job_wait()))[0]["status"]
+
+
+_SEEN: ContextVar[str] = ContextVar("_SEEN", default="nobody's")
+
+
+async def test_the_poll_is_nobodys_own(
+    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs outside the context of the wait that happens to be first, and finds the connection there."""
+    connect()
+    add_running(simulator, "dynamics365", 1, state="success", started_ago=60)
+    seen = []
+    find = hooks._find_connection
+
+    async def look_up(conn_id: str) -> Any:
+        seen.append(_SEEN.get())
+        return await find(conn_id)
+
+    monkeypatch.setattr(hooks, "_find_connection", look_up)
+    _SEEN.set("the first wait's")
+
+    (event,) = await events_of(job_wait())
+
+    assert "passed" == event["status"]
+    assert ["nobody's"] == seen
+
+
+class MeasuredLoop(asyncio.SelectorEventLoop):
+    """An event loop that knows the longest it has worked without a pause, on the processor's clock."""
+
+    longest = 0.0
+
+    def _run_once(self) -> None:
+        began = time.thread_time()
+        super()._run_once()  # type: ignore[misc]  # asyncio's own
+        self.longest = max(self.longest, time.thread_time() - began)
+
+
+def test_nothing_holds_up_the_loop(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No blocking call is made on its thread, and no work is done in one piece that takes long.
+
+    Measured on the processor's clock, so that a machine with other work to do makes no difference.
+    """
+    connect()
+    add_running(simulator, "dynamics365", MANY)
+    here = threading.get_ident()
+    blocked: list[str] = []
+
+    def guard(owner: object, name: str) -> None:
+        known = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() == here:
+                blocked.append(name)
+            return known(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    import requests
+    from airflow.sdk import BaseHook
+
+    guard(time, "sleep")
+    guard(requests.Session, "send")
+    guard(hooks, "_open_client")
+    guard(hooks, "_build_client")
+    monkeypatch.setattr(
+        BaseHook, "get_connection", classmethod(lambda _cls, _conn_id: blocked.append("get_connection"))
+    )
+
+    async def wait() -> None:
+        async with waiting(*job_waits("dynamics365", MANY // 2), *gates("dynamics365", MANY // 2)) as tasks:
+            await until(lambda: len(rounds) == 1)
+            asyncio.get_running_loop().longest = 0.0  # type: ignore[attr-defined]  # what began so many is ours
+            await until(lambda: len(rounds) == 4)
+            await asyncio.sleep(0.2)
+            measured.append(asyncio.get_running_loop().longest)  # type: ignore[attr-defined]
+            assert [task for task in tasks if task.done()] == []
+
+    measured: list[float] = []
+    gc.collect()
+    gc.freeze()  # what Airflow has loaded is not looked through while we measure
+    try:
+        with asyncio.Runner(loop_factory=MeasuredLoop) as runner:
+            runner.run(wait())
+    finally:
+        gc.unfreeze()
+
+    assert [] == blocked
+    assert measured[0] < 0.2
+
+
+async def test_what_is_logged(
+    simulator: Simulator, connect: Connect, rounds: Rounds, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line a round from the poll, and from each wait its own changes, with when the next look comes."""
+    caplog.set_level(logging.INFO)
+    connect()
+    add_running(simulator, "dynamics365", 2)
+
+    async with waiting(*job_waits("dynamics365", 2, poll_interval=0.3)) as tasks:
+        await until(lambda: len(rounds) == 4)
+        simulator.patch_job("dynamics365", "J0", state="success")
+        await tasks[0]
+
+    own = [record.getMessage() for record in caplog.records if record.name == "trigger"]
+    assert 3 == len(own)
+    for number, line in ((0, own[0]), (1, own[1])):
+        assert re.fullmatch(
+            rf"dynamics365 job J{number} is running \(.*\)\. Next look about \d\d:\d\d:\d\d UTC\.",
+            line,
+        )
+    assert "J0 is success" in own[2]
+    assert all(
+        re.fullmatch(
+            r"Poll of dynamics365 over avepoint_default: 2 jobs for 2 waits, in \d+\.\d s\.",
+            line.getMessage(),
+        )
+        for line in rounds.lines[:4]
+    )
+
+
+def test_airflow_is_told_of_no_secret_by_a_poll(
+    simulator: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    connect()
+    add_running(simulator, "dynamics365", 1, state="success", started_ago=60)
+    asyncio.run(run(job_wait()))
+
+    (token,) = TOKENS._tokens.values()
+    said = " ".join(line.getMessage() for line in rounds.lines)
+    assert [secret for secret in (simulator.client_secret, token.value) if secret in said] == []
