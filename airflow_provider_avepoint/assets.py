@@ -10,8 +10,10 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import fold_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.lineage import name_dataset
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.providers.common.compat.sdk import Asset
 
 _FORM = "avepoint://<product>[/<connection>[/<organisation>]]"
@@ -60,3 +62,13 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     connection, organization = parts[:1], [fold_id(unquote(part)) or "" for part in parts[1:]]
     path = [quote(part, safe="") for part in (*map(unquote, connection), *organization)]
     return uri._replace(netloc=product.name, path="".join(f"/{part}" for part in path))
+
+
+def convert_asset_to_openlineage(asset: Asset, _lineage_context: object) -> Dataset:
+    """Return the dataset that a gate on the same backups has as an input."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    uri = urlsplit(asset.uri)
+    conn_id, *organization = [unquote(part) for part in uri.path.split("/") if part] or [DEFAULT_CONN_ID]
+    namespace, name = name_dataset(conn_id, (uri.netloc, *organization))
+    return Dataset(namespace=namespace, name=name)

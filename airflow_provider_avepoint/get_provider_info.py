@@ -39,6 +39,15 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
         "cli": [f"{_ROOT}.cli.definition.get_avepoint_cli_commands"],
+        "extra-links": [f"{_ROOT}.links.AvePointOnlineServicesLink"],
+        "asset-uris": [
+            {
+                "schemes": ["avepoint"],
+                "handler": f"{_ROOT}.assets.sanitize_uri",
+                "factory": f"{_ROOT}.assets.create_asset",
+                "to_openlineage_converter": f"{_ROOT}.assets.convert_asset_to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "avepoint",

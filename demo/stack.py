@@ -34,6 +34,8 @@ _COMPONENTS = {
 _POLL_SECONDS = 0.25
 # What a component may take to stop; its database is thrown away, so nothing is lost when it is killed.
 _GRACE_SECONDS = 3.0
+# A triggerer that is to give up its waits in order.
+_TRIGGERER_GRACE_SECONDS = 30.0
 
 # https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/cluster-policies.html
 _RETRY_POLICY = """\
@@ -130,14 +132,32 @@ class AirflowStack:
         if self._is_temporary:
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def kill_triggerer(self) -> None:
-        """Kill the triggerer as a crash would; its waits stay in the database."""
-        self._components.pop(TRIGGERER).kill()
+    def component(self, name: str = TRIGGERER) -> Process:
+        """Return the process of a component, by the name of its log."""
+        return self._components[name]
 
-    def start_triggerer(self) -> None:
-        """Start a triggerer in place of the one that was killed."""
-        self._components[TRIGGERER] = self._process(TRIGGERER, _COMPONENTS[TRIGGERER])
-        self._components[TRIGGERER].start()
+    def kill_triggerer(self, name: str = TRIGGERER) -> None:
+        """Kill a triggerer as a crash would; its waits stay in the database."""
+        self._components.pop(name).kill()
+
+    def stop_triggerer(self, name: str = TRIGGERER) -> None:
+        """Ask a triggerer to end, and return when it has: it gives up its waits at once.
+
+        :raises StackError: it did not in time; it is killed then.
+        """
+        process = self._components.pop(name)
+        try:
+            process.terminate()
+            self.wait_until(
+                lambda: process.exit_code, seconds=_TRIGGERER_GRACE_SECONDS, what=f"{name} has ended"
+            )
+        finally:
+            process.kill()
+
+    def start_triggerer(self, name: str = TRIGGERER) -> None:
+        """Start a triggerer: in place of the one that has ended, or by another *name* beside it."""
+        self._components[name] = self._process(name, _COMPONENTS[TRIGGERER])
+        self._components[name].start()
 
     def unpause(self, dag_id: str, *, seconds: float = 60) -> None:
         """Wait until the DAG is parsed, and let its runs run.

@@ -18,7 +18,8 @@ LAYERS = [
     ("sensors",),
     ("triggers",),
     ("hooks",),
-    ("exceptions", "assets"),
+    ("assets",),
+    ("links", "lineage", "metrics", "exceptions"),
     ("transports",),
     ("products",),
     ("credentials",),
@@ -28,7 +29,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What stands apart: the simulator and the metadata import nothing of ours.
 APART = {"simulator", "get_provider_info", "__init__"}
 # Exceptions, transports, products and credentials know only the core.
-ONLY_CORE = {"exceptions", "assets", "transports", "products", "credentials"}
+ONLY_CORE = {"exceptions", "links", "lineage", "metrics", "transports", "products", "credentials"}
 
 
 def modules() -> list[Path]:

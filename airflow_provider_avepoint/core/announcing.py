@@ -24,10 +24,9 @@ from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id, shift
 _LISTED_LATE = timedelta(hours=6)
 # A job that has not ended by then, or whose state nobody documents, is no longer looked for.
 _LONGEST_JOB = timedelta(days=30)
-# One that has been under way for longer is looked for once in 1/24 of what it ran beyond: a backup that hangs
-# must not make every look go back for weeks.
-_LONG_JOB = timedelta(days=2)
-_LOOKS_A_LIFE = 24
+# What is under way for longer is looked for again after so long for each job that such a look lists: a backup
+# that hangs must not make every look go back for weeks, through all that ran since.
+_PAUSE_A_JOB = timedelta(seconds=0.1)
 # 72 bits tell a lifetime of jobs apart, and are as many characters without padding.
 _DIGEST_BYTES, _DIGEST_LENGTH = 9, 12
 _HOUR = timedelta(hours=1)
@@ -49,12 +48,14 @@ class Watermark:
 
     :param since: jobs that started before are known: only those of *under_way* can still end.
     :param searched_at: when all of *under_way* were looked for last.
+    :param searched_through: how many jobs must be listed to find them all.
     :param under_way: the jobs seen that had not ended, by digest, with when they started.
     :param ended: the jobs that have ended and are announced, by digest, with the hour in which they started.
     """
 
     since: datetime
     searched_at: datetime
+    searched_through: int = 0
     under_way: Mapping[str, datetime] = field(default_factory=dict)
     ended: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -77,13 +78,9 @@ class Watermark:
         return self.since if self.since <= now else shift(now, -_LISTED_LATE)
 
     def earliest_start(self, now: datetime) -> datetime:
-        """Return how far back a look at *now* must go."""
-        sought = [start for start in self.under_way.values() if self._is_due(start, now)]
-        return min([self.since_at(now), *sought])
-
-    def _is_due(self, start: datetime, now: datetime) -> bool:
-        beyond = now - start - _LONG_JOB
-        return beyond <= timedelta() or abs(now - self.searched_at) >= beyond / _LOOKS_A_LIFE
+        """Return how far back a look must go that comes at *now*."""
+        is_due = abs(now - self.searched_at) >= self.searched_through * _PAUSE_A_JOB
+        return min([self.since_at(now), *(self.under_way.values() if is_due else ())])
 
     def advance(
         self, jobs: Iterable[BackupJob], now: datetime, *, asked_since: datetime
@@ -102,9 +99,11 @@ class Watermark:
         under_way: dict[str, datetime] = {}
         ended: dict[str, datetime] = {}
         over: set[str] = set()
+        starts: list[datetime] = []
         for job in jobs:
             digest = _digest(job)
             start = job.effective_start
+            starts.append(start or now)
             if not job.state.is_terminal or (start is not None and start > shift(now, CLOCK_SKEW)):
                 # What does not say when it started was listed late at most.
                 under_way[digest] = start or self.under_way.get(digest, known_before)
@@ -123,13 +122,16 @@ class Watermark:
             under_way.setdefault(digest, start)
         for digest in over:
             under_way.pop(digest, None)
-        is_complete = asked_since <= min(self.under_way.values(), default=asked_since)
+        under_way = {name: start for name, start in under_way.items() if start >= shift(now, -_LONGEST_JOB)}
+        searched_at, searched_through = self.searched_at, self.searched_through
+        if asked_since <= min(self.under_way.values(), default=asked_since):
+            oldest = min(under_way.values(), default=now)
+            searched_at, searched_through = now, sum(start >= oldest for start in starts)
         kept = type(self)(
             since=since,
-            searched_at=now if is_complete else self.searched_at,
-            under_way={
-                digest: start for digest, start in under_way.items() if start >= shift(now, -_LONGEST_JOB)
-            },
+            searched_at=searched_at,
+            searched_through=searched_through,
+            under_way=under_way,
             ended=ended,
         )
         return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
@@ -142,6 +144,7 @@ class Watermark:
         return {
             "since": self.since.isoformat(),
             "searched_at": self.searched_at.isoformat(),
+            "searched_through": self.searched_through,
             "under_way": {digest: start.isoformat() for digest, start in sorted(self.under_way.items())},
             "ended": {hour: "".join(digests) for hour, digests in sorted(hours.items())},
         }
@@ -156,6 +159,7 @@ class Watermark:
             return cls(
                 since=_parse(written["since"]),
                 searched_at=_parse(written["searched_at"]),
+                searched_through=int(written["searched_through"]),
                 under_way={
                     digest: _parse(start)
                     for name, start in written["under_way"].items()

@@ -51,14 +51,23 @@ class Client:
             ),
         )
 
-    def call(self, path: str, query: Iterable[tuple[str, str]], permission: str) -> Flow[Any]:
+    def call(
+        self, path: str, query: Iterable[tuple[str, str]], permission: str, subject: str = ""
+    ) -> Flow[Any]:
         """Return the JSON that *path* answers, renewing the token once where it is refused.
 
+        :param subject: the product, for metrics.
         :raises AvePointAuthError: a fresh token is refused too.
         :raises AvePointPermissionError: the app registration lacks *permission*.
         """
         return self._send(
-            Request(method="GET", url=self.settings.base_url + path, query=tuple(query)), permission
+            Request(
+                method="GET",
+                url=self.settings.base_url + path,
+                query=tuple(query),
+                subject=subject,
+            ),
+            permission,
         )
 
     def ask(self, question: Question, now: datetime, paging: Pairs) -> Flow[Any]:
@@ -67,12 +76,13 @@ class Client:
         path = product.path.format(organization_id=quote(question.organization_id or "", safe=""))
         parameters = question.parameters(now)
         if product.method == "GET":
-            return self.call(path, merge_parameters(parameters, paging), product.permission)
+            return self.call(path, merge_parameters(parameters, paging), product.permission, product.name)
         request = Request(
             method=product.method,
             url=self.settings.base_url + path,
             query=paging,
             json={name: int(value) for name, value in parameters},
+            subject=product.name,
         )
         return self._send(request, product.permission)
 
@@ -139,7 +149,7 @@ class Client:
         name = product.filters.location
         query = [(name, location)] if name and location else []
         try:
-            document = yield from self.call(path, query, product.permission)
+            document = yield from self.call(path, query, product.permission, product.name)
         except AvePointRequestError as e:
             if e.status != 404:
                 raise
@@ -190,7 +200,7 @@ class Client:
         if location and not endpoint.location:
             raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
         query = [(endpoint.location, location)] if endpoint.location and location else []
-        document = yield from self.call(endpoint.path, query, endpoint.permission)
+        document = yield from self.call(endpoint.path, query, endpoint.permission, product.name)
         figures = read_license(product, document)
         since = figures["out_of_policy_at"]
         return LicenseConsumption(**figures, is_out_of_policy=since is not None and since <= now)
@@ -225,8 +235,8 @@ class Listing:
     def wanted(self, in_flight: int, limit: int | None = None) -> list[Fetch]:
         """Return the pages to fetch now, given how many are fetched or on their way but not received yet.
 
-        :param limit: how many may be; by default twice as many as may be on their way, so that the network need
-            not wait for whoever draws the jobs. One means one after the other.
+        :param limit: how many may be; by default twice as many as may be on their way, so that the network
+            need not wait for whoever draws the jobs. One means one after the other.
         """
         at_a_time = self._client.settings.max_concurrency
         return self._pager.wanted(in_flight, limit or (2 * at_a_time if at_a_time > 1 else 1))

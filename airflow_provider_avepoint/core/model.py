@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -61,6 +62,15 @@ _TERMINAL = frozenset(
 )
 
 
+# What JSON knows as it is.
+_AS_IS = frozenset({str, int, float, bool, type(None)})
+
+
+@cache
+def _names_of(cls: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(cls))
+
+
 def _to_json(value: object) -> Any:
     """Turn a field of one of our values into what JSON knows: ISO times, durations in seconds."""
     if isinstance(value, datetime):
@@ -113,7 +123,11 @@ class _Value:
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field, ready for JSON: times in ISO 8601, durations in seconds."""
-        return {each.name: _to_json(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]  # each subclass is a dataclass
+        written = {}
+        for name in _names_of(type(self)):  # type: ignore[arg-type]  # a class, which can be hashed
+            value = getattr(self, name)
+            written[name] = value if type(value) in _AS_IS else _to_json(value)
+        return written
 
 
 @_quick

@@ -32,18 +32,23 @@ REGIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One of AvePoint's clouds: its identity service, and its API host where it has only one."""
+    """One of AvePoint's clouds: its identity service, its API host where there is only one, its web site."""
 
     identity_endpoint: str
     host: str | None = None
+    console_url: str | None = None
 
 
 # Identity hosts: the same page. The FedRAMP API host does not follow the pattern of the others.
 ENVIRONMENTS = {
-    "commercial": Environment(identity_endpoint="https://identity.avepointonlineservices.com/connect/token"),
+    "commercial": Environment(
+        identity_endpoint="https://identity.avepointonlineservices.com/connect/token",
+        console_url="https://www.avepointonlineservices.com",
+    ),
     "us_government": Environment(
         identity_endpoint="https://identity-gov.avepointonlineservices.com/connect/token",
         host="https://graph-gov.avepointonlineservices.com",
+        console_url="https://usgov.avepointonlineservices.com",
     ),
     "aos2": Environment(
         identity_endpoint="https://identity-aos2.avepointonlineservices.com/connect/token",
@@ -89,6 +94,7 @@ class Settings:
     :param verify: check TLS certificates: True, False, or the path of a CA bundle.
     :param proxies: proxy URL by scheme (``{"https": "http://proxy:3128"}``).
     :param trust_env: take proxies and CA bundles from the environment.
+    :param console_url: AvePoint Online Services, where its address is documented.
     """
 
     base_url: str
@@ -105,6 +111,7 @@ class Settings:
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     trust_env: bool = True
+    console_url: str | None = field(default=None, compare=False)
 
     @classmethod
     def from_fields(
@@ -164,6 +171,7 @@ class Settings:
             verify=reader.verify(),
             proxies=reader.proxies(),
             trust_env=reader.boolean("trust_env", default=True),
+            console_url=None if reader.text("identity_endpoint") else environment.console_url,
         )
         reader.check_credentials(settings)
         return settings

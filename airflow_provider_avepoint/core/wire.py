@@ -21,6 +21,8 @@ class Request:
     """One HTTP request. The query and the form are lists of pairs, decoded; the driver encodes them.
 
     Headers, form and JSON body stay out of the repr: they hold tokens and secrets.
+
+    :param subject: what metrics count it under: the product, or ``identity``.
     """
 
     method: str
@@ -29,6 +31,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Any = field(default=None, repr=False)
+    subject: str = field(default="identity", repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"

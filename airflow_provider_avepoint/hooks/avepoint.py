@@ -37,6 +37,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.metrics import count
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
 
@@ -87,7 +88,7 @@ class AvePointHook(HttpHook):
     @cached_property
     def transport(self) -> RequestsTransport:
         """What runs the calls."""
-        return RequestsTransport(self.settings, self.get_conn, _mask)
+        return RequestsTransport(self.settings, self.get_conn, _mask, _count)
 
     def get_conn(
         self,
@@ -225,7 +226,7 @@ class AvePointHook(HttpHook):
         try:
             client = self.client
             hasty = replace(self.settings, timeout=min(self.settings.timeout, _TEST_TIMEOUT))
-            transport = RequestsTransport(hasty, self.get_conn, _mask)
+            transport = RequestsTransport(hasty, self.get_conn, _mask, _count)
             for product in all_products().values():
                 try:
                     transport.run(client.check_access(product, datetime.now(UTC)))
@@ -283,7 +284,7 @@ class AvePointAsyncHook(BaseHook):
                 extra = await get_async_extra_dejson(connection)
                 # In a thread: files are read and keys are derived, which would hold up every other trigger.
                 self._client = await asyncio.to_thread(_open_client, connection, extra)
-                self._transport = AiohttpTransport(self._client.settings, _amask)
+                self._transport = AiohttpTransport(self._client.settings, _amask, _count)
         return self._client
 
     async def aiter_jobs(
@@ -451,6 +452,10 @@ def _connection_not_found(conn_id: str) -> AvePointConfigError:
         f"avepoint_conn_id: there is no connection {conn_id!r}; add one of type avepoint, or set the "
         f"environment variable AIRFLOW_CONN_{conn_id.upper()}."
     )
+
+
+def _count(name: str, product: str) -> None:
+    count(name, product=product)
 
 
 def _mask(token: str) -> None:

@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.question import parse_list
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
+from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.listing import Progress, Summary
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
@@ -49,8 +50,10 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
         policy = self.build_policy()
         with AvePointHook(self.avepoint_conn_id) as hook:
+            leave_link(context, hook.settings)
             verdict = hook.judge(policy)
         evidence, message = verdict.as_dict(), verdict.describe()
+        self.note_verdict(evidence)
         if verdict.passed:
             self.log.info("%s", message)
             return evidence
@@ -205,6 +208,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("avepoint_conn_id", "product", "near_limit", "on_breach", "location")
+    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -234,6 +238,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
             )
         near_limit = _parse_share("near_limit", self.near_limit)
         with AvePointHook(self.avepoint_conn_id) as hook:
+            leave_link(context, hook.settings)
             consumption = hook.get_license_consumption(self.product, location=self.location)
         findings = audit(consumption, near_limit)
         result = {

@@ -1,8 +1,8 @@
 """Cloud Backup for Salesforce: "Retrieve Job Information" of December 2025.
 
 Scheduled, on-demand and continuous backups are job types of their own, and so is that of the audit log: only
-the first is a ``backup``; the others count for who names them. The table gives rows an organisation, the sample
-does not: name the organisations, and each is asked for by itself.
+the first is a ``backup``; the others count for who names them. The table gives rows an organisation, the
+sample does not: name the organisations, and each is asked for by itself.
 """
 
 from __future__ import annotations

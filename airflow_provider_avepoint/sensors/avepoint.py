@@ -23,6 +23,7 @@ from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotF
 from airflow_provider_avepoint.core.question import parse_flag
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.waiting import Event, Status, Watch
+from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class _AvePointSensor(BaseSensorOperator):
     @abstractmethod
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         """Leave what a wait that ends badly has seen where it can be read."""
+
+    def _note_evidence(self, evidence: dict[str, Any]) -> None:
+        """Take what the wait ends with."""
 
     @abstractmethod
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
@@ -177,6 +181,7 @@ class _AvePointSensor(BaseSensorOperator):
             self._watch = Watch.resume(**json.loads(str(store.get(_WATCH_KEY) or "{}")))
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:  # type: ignore[attr-defined]  # both have one
+                leave_link(context, hook.settings)
                 event = self._look(hook, self._watch)
         except AvePointError as e:
             event = self._watch.note_error(e)
@@ -201,6 +206,8 @@ class _AvePointSensor(BaseSensorOperator):
             self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
         message = str(event.get("message"))
         evidence = event.get("evidence")
+        if isinstance(evidence, dict):
+            self._note_evidence(evidence)
         if status == Status.PASSED and isinstance(evidence, dict):
             self.log.info("%s", message)
             return evidence
@@ -267,6 +274,9 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         self.keep_evidence(context, evidence)
 
+    def _note_evidence(self, evidence: dict[str, Any]) -> None:
+        self.note_verdict(evidence)
+
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
         self.reject(message, evidence)
 
@@ -297,6 +307,7 @@ class AvePointJobSensor(_AvePointSensor):
         "location",
         "organization_id",
     )
+    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(

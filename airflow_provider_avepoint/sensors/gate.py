@@ -13,9 +13,12 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
+from airflow_provider_avepoint.lineage import describe_gate
+from airflow_provider_avepoint.links import AvePointOnlineServicesLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 #: The XCom that holds the evidence of a verdict that does not pass; one that passes is the return value.
 VERDICT_KEY = "verdict"
@@ -30,7 +33,9 @@ class PolicyOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS)
+    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
+    _judged: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -80,6 +85,21 @@ class PolicyOperator(BaseOperator):
             return Policy(**{name: getattr(self, name) for name in _POLICY_FIELDS})
         except AvePointConfigError as e:
             raise to_airflow(e) from None
+
+    def note_verdict(self, evidence: dict[str, Any]) -> None:
+        """Count the verdict that the task ends with, and keep it for lineage."""
+        from airflow_provider_avepoint.metrics import count
+
+        self._judged = evidence
+        count("verdicts", product=evidence["policy"]["product"], reason=evidence["reason"])
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage | None:
+        """Return the judged backups as the task's inputs, where OpenLineage is installed."""
+        return describe_gate(self.avepoint_conn_id, self._judged)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage | None:
+        """Return the same for a task that did not pass."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         """Leave the evidence of a verdict that does not pass in an XCom, where there is a task to hold it."""

@@ -25,6 +25,7 @@ from airflow_provider_avepoint.core.wire import (
     Send,
 )
 from airflow_provider_avepoint.transports.body import loads
+from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
@@ -39,11 +40,18 @@ class AiohttpTransport:
     """Runs flows on the current event loop, and the pages of a listing as tasks beside each other.
 
     :param protect: told of every token, to keep it out of logs.
+    :param count: told of every request, retry and throttled answer, and what it was about.
     """
 
-    def __init__(self, settings: Settings, protect: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        protect: Callable[[str], Awaitable[None]],
+        count: Count = count_nothing,
+    ) -> None:
         self._settings = settings
         self._protect = protect
+        self._count = count
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -58,6 +66,7 @@ class AiohttpTransport:
         """Do what *flow* asks until it returns."""
         outcome: Any = None
         problem: NoAnswer | None = None
+        tally = Tally(self._count)
         with contextlib.closing(flow):
             while True:
                 try:
@@ -70,6 +79,7 @@ class AiohttpTransport:
                     outcome = await self._perform(effect)
                 except NoAnswer as e:
                     problem = e
+                tally.note(effect, outcome)
 
     async def aiter_pages(self, listing: Listing) -> AsyncGenerator[Iterator[BackupJob]]:
         """Yield the jobs of *listing* page by page, fetching pages ahead as it allows."""

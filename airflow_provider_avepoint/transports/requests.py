@@ -25,6 +25,7 @@ from airflow_provider_avepoint.core.wire import (
     Send,
 )
 from airflow_provider_avepoint.transports.body import loads
+from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class RequestsTransport:
 
     :param open_session: returns a new session; each thread gets its own.
     :param protect: told of every token, to keep it out of logs.
+    :param count: told of every request, retry and throttled answer, and what it was about.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class RequestsTransport:
         settings: Settings,
         open_session: Callable[[], requests.Session],
         protect: Callable[[str], None],
+        count: Count = count_nothing,
     ) -> None:
         self._settings = settings
         self._open_session = open_session
         self._protect = protect
+        self._count = count
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
 
@@ -59,6 +63,7 @@ class RequestsTransport:
         """Do what *flow* asks until it returns."""
         outcome: Any = None
         problem: NoAnswer | None = None
+        tally = Tally(self._count)
         with contextlib.closing(flow):
             while True:
                 try:
@@ -71,6 +76,7 @@ class RequestsTransport:
                     outcome = self._perform(effect)
                 except NoAnswer as e:
                     problem = e
+                tally.note(effect, outcome)
 
     def iter_jobs(self, listing: Listing) -> Iterator[BackupJob]:
         """Yield the jobs of *listing*, fetching pages ahead as it allows."""

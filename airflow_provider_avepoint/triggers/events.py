@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ _PATIENCE = 30.0
 _RETRY_DELAY = 10.0
 # Seconds that keeping one may take: a triggerer that stops answers no more.
 _KEEPING = 10.0
+_LONGEST_INTERVAL = 86400.0
 # A policy that does not say how old a backup may be.
 _ANY_AGE = 36500 * 86400.0
 #: Which ends are announced.
@@ -110,8 +111,10 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         if announce not in ANNOUNCE:
             raise AvePointConfigError(f"announce: {announce!r} is not one of {', '.join(ANNOUNCE)}.")
         is_number = isinstance(poll_interval, (int, float)) and not isinstance(poll_interval, bool)
-        if not is_number or not 0 < poll_interval < float("inf"):
-            raise AvePointConfigError(f"poll_interval: {poll_interval!r} is not a number of seconds above 0.")
+        if not is_number or not 0 < poll_interval <= _LONGEST_INTERVAL:
+            raise AvePointConfigError(
+                f"poll_interval: {poll_interval!r} is not a number of seconds above 0, and at most a day's."
+            )
         self.checked_policy  # noqa: B018  # a DAG that cannot work is refused when it is read
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -199,10 +202,11 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
                         yield event
                 look.state_need(self._need(watermark, look))
 
-    @staticmethod
-    def _need(watermark: Watermark | None, look: Look) -> datetime:
+    def _need(self, watermark: Watermark | None, look: Look) -> datetime:
         """Return how far back the look after *look* must go."""
-        return Watermark.first_start(look.now) if watermark is None else watermark.earliest_start(look.now)
+        if watermark is None:
+            return Watermark.first_start(look.now)
+        return watermark.earliest_start(look.now + timedelta(seconds=self.poll_interval))
 
     async def _advance(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
         """Do :meth:`_take` in a thread: of a hundred thousand jobs, the other triggers need not notice."""

@@ -10,6 +10,12 @@ from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import AirflowStack
 from tests.airflow.gate import DAG_ID, Gate, connection_to
 
+# A triggerer that was killed gives up its waits after 8 s; Airflow's default is 30.
+QUICK_FAILOVER = {
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
+
 
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
@@ -28,8 +34,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
                 "AVEPOINT_GATE_POKE_INTERVAL": "5",
                 "AVEPOINT_GATE_TIMEOUT": "120",
                 "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-                # A triggerer that was killed gives up its waits this much sooner; the default is 30.
-                "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+                **QUICK_FAILOVER,
             },
         ) as stack,
     ):

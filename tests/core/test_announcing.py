@@ -89,42 +89,67 @@ def test_a_job_that_runs_for_days_is_looked_for_until_it_ends(days: int) -> None
 def test_a_job_is_given_up_after_thirty_days() -> None:
     hung = job(state="running", started_at=NOW - 30 * DAY + MINUTE)
     watermark = begin(hung, now=NOW)
+    assert Watermark.first_start(NOW) < hung.started_at == watermark.earliest_start(NOW + MINUTE)
 
     _, watermark = look(watermark, hung, now=NOW + 2 * MINUTE)
 
     assert {} == watermark.under_way
 
 
+def crowd(*, since: timedelta, count: int = 5000) -> list[BackupJob]:
+    """Return *count* ended jobs, the first started so long before NOW."""
+    return [job(f"C{i}", started_at=NOW - since * (i / count)) for i in range(count)]
+
+
 @pytest.mark.parametrize("shown", [True, False], ids=["listed", "deleted at the vendor"])
 def test_a_job_that_hangs_does_not_make_every_look_go_back_to_it(*, shown: bool) -> None:
-    """One that ran ten days is looked for each (10 - 2) / 24 days, not each five minutes."""
-    hung = job(state="running", started_at=NOW - 10 * DAY)
-    watermark, deep = begin(hung, now=NOW), 0
-    for minutes in range(5, 24 * 60, 5):
+    """Where 5,000 jobs have run since, it is looked for each 500 s, not at each look."""
+    hung = job("hung", state="running", started_at=NOW - 10 * DAY)
+    watermark, deep = begin(hung, *crowd(since=10 * DAY), now=NOW), 0
+    for minutes in range(60):
         now = NOW + minutes * MINUTE
         is_deep = watermark.earliest_start(now) == hung.started_at
         deep += is_deep
-        _, watermark = look(watermark, *([hung] if is_deep and shown else []), now=now)
+        listed = [*([hung] if shown else []), *crowd(since=10 * DAY)] if is_deep else []
+        _, watermark = look(watermark, *listed, now=now)
 
-    assert deep == 2
-    assert ["J1"] == look(watermark, job(started_at=hung.started_at), now=NOW + 2 * DAY)[0]
+    assert deep == 6
+    assert ["hung"] == look(watermark, job("hung", started_at=hung.started_at), now=NOW + 2 * DAY)[0]
 
 
-def test_a_long_job_is_announced_at_a_look_that_goes_back_for_others_sake() -> None:
+def test_a_job_that_hangs_is_looked_for_each_time_where_that_costs_little() -> None:
+    """What counts is how many jobs have started since the oldest that is under way."""
+    hung = job("hung", state="running", started_at=NOW - 10 * DAY)
+    before = [job(f"B{i}", started_at=NOW - 20 * DAY) for i in range(5000)]
+    watermark = begin(hung, *before, now=NOW)
+
+    assert hung.started_at == watermark.earliest_start(NOW + MINUTE)
+
+
+def test_an_old_job_is_announced_at_a_look_that_goes_back_for_others_sake() -> None:
     started_at = NOW - 10 * DAY
-    watermark = begin(job(state="running", started_at=started_at), now=NOW - MINUTE)
+    hung = job("hung", state="running", started_at=started_at)
+    watermark = begin(hung, *crowd(since=10 * DAY), now=NOW - MINUTE)
 
     assert watermark.earliest_start(NOW) > started_at
-    assert ["J1"] == look(watermark, job(started_at=started_at), asked_since=NOW - 11 * DAY)[0]
+    news, _ = look(watermark, job("hung", started_at=started_at), asked_since=NOW - 11 * DAY)
+    assert ["hung"] == news
 
 
-def test_a_look_that_does_not_reach_a_long_job_does_not_count_as_a_search_for_it() -> None:
-    hung = job(state="running", started_at=NOW - 10 * DAY)
-    watermark = begin(hung, now=NOW)
-    for hours in range(1, 9):
-        _, watermark = look(watermark, now=NOW + hours * HOUR, asked_since=NOW - 5 * HOUR)
+def test_a_look_that_does_not_reach_an_old_job_does_not_count_as_a_search_for_it() -> None:
+    hung = job("hung", state="running", started_at=NOW - 10 * DAY)
+    watermark = begin(hung, *crowd(since=10 * DAY), now=NOW)
+    for minutes in range(1, 9):
+        _, watermark = look(watermark, now=NOW + minutes * MINUTE, asked_since=NOW - 6 * HOUR)
 
-    assert hung.started_at == watermark.earliest_start(NOW + 9 * HOUR)
+    assert hung.started_at == watermark.earliest_start(NOW + 9 * MINUTE)
+
+
+def test_a_clock_that_went_back_stops_no_search() -> None:
+    hung = job("hung", state="running", started_at=NOW - 10 * DAY)
+    watermark = begin(hung, *crowd(since=10 * DAY), now=NOW + DAY)
+
+    assert hung.started_at == watermark.earliest_start(NOW)
 
 
 def test_an_undocumented_state_is_no_end_and_what_follows_it_is() -> None:
@@ -196,6 +221,14 @@ def test_a_job_that_begins_anew_under_its_id_is_announced_again() -> None:
     assert ["J1"] == look(watermark, job(), now=NOW + 10 * MINUTE)[0]
 
 
+def test_what_has_ended_is_remembered_by_when_it_started() -> None:
+    """An hour too long rather than too short; not by when it was seen, or it would pile up."""
+    _, watermark = look(begin(), job(started_at=NOW - 5 * HOUR))
+    _, watermark = look(watermark, now=NOW + 3 * HOUR)
+
+    assert {} == watermark.ended
+
+
 def test_a_job_seen_running_and_ended_in_one_look_is_announced_once() -> None:
     """Two listings of a look may be seconds apart."""
     started_at = NOW - 8 * HOUR
@@ -225,9 +258,10 @@ def test_an_end_that_lies_in_the_future_waits_for_our_clock(ahead: timedelta, an
 
 def test_a_look_by_a_clock_that_is_behind_the_last_repeats_nothing() -> None:
     """Two triggerers never agree to the second."""
-    _, watermark = look(begin(), job(), job("J2", started_at=NOW - 6 * HOUR - MINUTE))
+    edge = job("J2", started_at=NOW - 6 * HOUR - MINUTE)
+    _, watermark = look(begin(), job(), edge)
 
-    assert [] == look(watermark, job(), now=NOW - 3 * MINUTE)[0]
+    assert [] == look(watermark, job(), edge, now=NOW - 3 * MINUTE)[0]
 
 
 @pytest.mark.parametrize("ahead", [DAY, 400 * DAY], ids=["a day", "over a year"])
@@ -314,6 +348,15 @@ def test_a_watermark_does_not_grow_with_time() -> None:
     assert max(sizes[8:24]) == max(sizes[48:])
 
 
+def test_a_clock_that_goes_back_does_not_move_the_watermark_back() -> None:
+    """What it would ask for again is known."""
+    _, watermark = look(begin(), now=NOW - 3 * MINUTE)
+    _, watermark = look(watermark, now=NOW)
+    _, back = look(watermark, now=NOW - 3 * MINUTE)
+
+    assert NOW - 6 * HOUR == watermark.since == back.since
+
+
 def test_what_is_kept_is_read_back_as_it_was() -> None:
     long = job("long", state="running", started_at=NOW - 3 * DAY)
     watermark = Watermark.begin([job("J1"), job("J2"), job("J3", state="running"), long], NOW)
@@ -333,6 +376,7 @@ def test_times_are_read_in_utc() -> None:
 GOOD = {
     "since": "2026-11-22T00:00:00+00:00",
     "searched_at": "2026-11-22T00:00:00+00:00",
+    "searched_through": 0,
     "under_way": {},
     "ended": {},
 }
@@ -345,6 +389,7 @@ CORRUPT: dict[str, Any] = {
     "a time without zone": {**GOOD, "since": "2026-11-22T00:00:00"},
     "a number for a time": {**GOOD, "since": 1_763_769_600},
     "no search": {name: value for name, value in GOOD.items() if name != "searched_at"},
+    "a search through nobody knows how much": {**GOOD, "searched_through": None},
     "a list of what is under way": {**GOOD, "under_way": ["AAAAAAAAAAAA"]},
     "a digest of another length": {**GOOD, "under_way": {"AAAA": GOOD["since"]}},
     "a start that is none": {**GOOD, "under_way": {"AAAAAAAAAAAA": None}},
@@ -461,7 +506,7 @@ def test_every_end_after_the_beginning_is_announced_whatever_happens(
 
     watermark = begin(*listed(BEGINNING, Watermark.first_start(BEGINNING)), now=BEGINNING)
     at, need, announced = BEGINNING, watermark.earliest_start(BEGINNING), Counter[str]()
-    # Two quiet days at the end: then every job has ended, and a long one is searched for again.
+    # Two quiet looks at the end: by then every job has ended.
     last = max(each.ended_at for each in jobs)
     for index, minutes in enumerate([*gaps, None, 3 * 24 * 60]):
         at = max(at, last) + 6 * HOUR if minutes is None else at + minutes * MINUTE

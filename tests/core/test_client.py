@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.core.auth import Token, TokenCache, TokenSource
-from airflow_provider_avepoint.core.client import Client, Listing, read_rows
+from airflow_provider_avepoint.core.client import Client, read_rows
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointJobNotFound,

@@ -842,7 +842,8 @@ async def test_pauses_grow_and_differ(
     assert len(means) == len(pauses)
     for mean, seconds in zip(means, pauses, strict=True):
         assert 0.7 * mean <= seconds <= 1.25 * mean
-    assert len({round(seconds / mean, 6) for mean, seconds in zip(means, pauses, strict=True)}) > 1
+    shares = [seconds / mean for mean, seconds in zip(means, pauses, strict=True)]
+    assert max(shares) - min(shares) > 0.02  # the clock alone makes a ten-thousandth
 
 
 async def test_ten_failed_rounds_end_each_wait(
@@ -1174,8 +1175,16 @@ async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
     assert what_is_left() == []
 
 
+class Worst(BaseException):
+    """What ``except Exception`` lets through, as Airflow's DeadlockImminentError."""
+
+
+@pytest.mark.parametrize("defect", [TypeError, Worst])
 async def test_a_wait_that_outlives_a_defect_goes_on(
-    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    defect: type[BaseException],
 ) -> None:
     """Who was not waiting for an answer just then asks the poll again, and it answers."""
     connect()
@@ -1191,19 +1200,18 @@ async def test_a_wait_that_outlives_a_defect_goes_on(
     def ask(_now: datetime, _location: str | None) -> list[Question]:
         return questions
 
+    async def fail(*_args: object) -> None:
+        raise defect
+
     async with poll.join("avepoint_default", "dynamics365", ask, 0.1) as patient:
         with monkeypatch.context() as patch:
-            patch.setattr(hooks.AvePointAsyncHook, "aask", lambda *_args: 1 / 0)
+            patch.setattr(hooks.AvePointAsyncHook, "aget_client", fail)
             async with poll.join("avepoint_default", "dynamics365", ask, 0.1) as wait:
                 with pytest.raises(RuntimeError, match="ended with a defect"):
                     await wait.look()
         answers = await asyncio.wait_for(patient.look(), 5)
         assert isinstance(answers, Answers)
         assert answers.find(questions[0]) is not None
-
-
-class Worst(BaseException):
-    """What ``except Exception`` lets through, as Airflow's DeadlockImminentError."""
 
 
 async def test_not_even_the_worst_leaves_anybody_waiting(
@@ -1268,7 +1276,7 @@ def test_nothing_holds_up_the_loop(
     Measured on the processor's clock, so that a machine with other work to do makes no difference.
     """
     connect()
-    add_running(simulator, "dynamics365", MANY)
+    add_running(simulator, "dynamics365", 600)
     here = threading.get_ident()
     blocked: list[str] = []
 
@@ -1294,8 +1302,9 @@ def test_nothing_holds_up_the_loop(
     )
 
     async def wait() -> None:
-        async with waiting(*job_waits("dynamics365", MANY // 2), *gates("dynamics365", MANY // 2)) as tasks:
+        async with waiting(*job_waits("dynamics365", 20), *gates("dynamics365", MANY)) as tasks:
             await until(lambda: len(rounds) == 1)
+            await asyncio.sleep(0.3)
             asyncio.get_running_loop().longest = 0.0  # type: ignore[attr-defined]  # what began so many is ours
             await until(lambda: len(rounds) == 4)
             await asyncio.sleep(0.2)
@@ -1312,7 +1321,7 @@ def test_nothing_holds_up_the_loop(
         gc.unfreeze()
 
     assert [] == blocked
-    assert measured[0] < 0.2
+    assert measured[0] < 0.15
 
 
 async def test_what_is_logged(

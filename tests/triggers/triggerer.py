@@ -1,22 +1,22 @@
 """Airflow's triggerer around our event triggers: its own runner and shared streams, without its processes.
 
-Of Airflow's, only the far side of the pipe to the supervisor is ours: the store of assets' state, and the table
-that events are written to.
+Only the far side of the pipe to the supervisor is ours: the store of assets' state, and the table that events
+are written to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from importlib import import_module
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pytest
 from airflow.jobs.triggerer_job_runner import _USER_ACTION_CANCEL_MSG, TriggerRunner
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     AssetStateStoreResult,
@@ -26,6 +26,9 @@ from airflow.sdk.execution_time.comms import (
     SetAssetStateStoreByName,
 )
 from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+if TYPE_CHECKING:
+    import pytest
 
 LONGEST_WAIT = 15.0  # seconds; none of the waits should come near it
 
@@ -71,7 +74,7 @@ class Supervisor:
                 await asyncio.Event().wait()
             if self.is_away:
                 self.refused += 1
-                return self._refuse(message)
+                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR))
             where = (message.name, message.key)
             if isinstance(message, SetAssetStateStoreByName):
                 self.stored[where] = json.loads(json.dumps(message.value))
@@ -80,11 +83,6 @@ class Supervisor:
             else:
                 return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
         return OKResponse(ok=True)
-
-    def _refuse(self, message: Any) -> ErrorResponse:
-        if isinstance(message, SetAssetStateStoreByName):
-            raise RuntimeError("the supervisor is away")
-        return ErrorResponse(error=ErrorType.GENERIC_ERROR)
 
     def send(self, _message: Any) -> Any:
         return OKResponse(ok=True)
@@ -128,6 +126,7 @@ class Triggerer:
         asset = Asset(name=watches or trigger.asset, uri="avepoint://dynamics365")
         trigger.asset_state_store = AssetStateStoreAccessors(inlets=[asset])
         trigger.trigger_id = trigger_id
+        trigger._log = logging.getLogger("airflow_provider_avepoint.watcher")
         self.runner.triggers[trigger_id] = {"name": str(trigger_id), "events": 0, "is_watcher": True}
         self.runner.triggers[trigger_id]["task"] = asyncio.create_task(
             self.runner.run_trigger(trigger_id, trigger)
