@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow.cli.cli_parser import get_parser
 
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.product import Product
@@ -91,6 +92,8 @@ def test_commands_exist() -> None:
         elif command == "export":
             connection = json.loads(arguments[0].partition("=")[2])
             assert connection["conn_type"] == "avepoint"
+        elif command == "airflow":
+            get_parser().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
         else:
             assert command in {*scripts, "docker"}
 
