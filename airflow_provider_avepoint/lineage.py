@@ -16,7 +16,7 @@ def name_dataset(conn_id: str, parts: Iterable[str | None]) -> tuple[str, str]:
     return f"avepoint://{conn_id}", "/".join(quote(part, safe="") for part in parts if part)
 
 
-def describe_gate(conn_id: str, verdict: Mapping[str, Any] | None) -> OperatorLineage | None:
+def describe_gate(conn_id: str, verdict: Mapping[str, Any] | None) -> OperatorLineage[Any, Any] | None:
     """Return the lineage of a gate: each scope that it judged, with its reason and job.
 
     :param verdict: ``Verdict.as_dict()``; None where none was reached.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +19,7 @@ from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified
 from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers.avepoint import AvePointJobTrigger
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker
 
 PATH = "/dynamicsbackup/jobs"
@@ -79,6 +82,27 @@ def test_a_verdict_is_counted_once(
     reason = "passed" if state == "success" else "failed"
     verdicts = {key: n for key, n in counted.items() if key[0] == "avepoint.verdicts"}
     assert {("avepoint.verdicts", "product=dynamics365", f"reason={reason}"): 1} == verdicts
+
+
+@pytest.mark.parametrize("outcome", ["answered", "failed"])
+async def test_a_round_of_a_poll_is_counted(
+    simulator: Simulator, connect: Connect, counted: Counter[tuple[str, ...]], outcome: str
+) -> None:
+    connect(**({"password": "wrong"} if outcome == "failed" else {}))
+    simulator.add_job("dynamics365", job_id="DCIB1")
+    trigger = AvePointJobTrigger(
+        product="dynamics365",
+        job_id="DCIB1",
+        avepoint_conn_id="avepoint_default",
+        poll_interval=1,
+        started_at=datetime.now(UTC).isoformat(),
+    )
+
+    async with asyncio.timeout(20):
+        assert 1 == len([event async for event in trigger.run()])
+
+    polls = {key: n for key, n in counted.items() if key[0] == "avepoint.polls"}
+    assert {("avepoint.polls", f"outcome={outcome}", "product=dynamics365"): 1} == polls
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ class Watermark:
                 ended[digest] = _hour_of(start or now)
         for digest, hour in self.ended.items():
             # A listing that leaves one out, once, must not make it new again.
-            if hour + _HOUR > since and digest not in under_way:
+            if hour + _HOUR > since:
                 ended.setdefault(digest, hour)
         for digest, start in self.under_way.items():
             under_way.setdefault(digest, start)

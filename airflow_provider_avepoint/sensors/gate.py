@@ -93,11 +93,11 @@ class PolicyOperator(BaseOperator):
         self._judged = evidence
         count("verdicts", product=evidence["policy"]["product"], reason=evidence["reason"])
 
-    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the judged backups as the task's inputs, where OpenLineage is installed."""
         return describe_gate(self.avepoint_conn_id, self._judged)
 
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the same for a task that did not pass."""
         return self.get_openlineage_facets_on_complete(task_instance)
 

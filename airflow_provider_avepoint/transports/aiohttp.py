@@ -156,6 +156,8 @@ class AiohttpTransport:
                         total=None, sock_connect=settings.timeout, sock_read=settings.timeout
                     ),
                 )
+                # It would repeat a request by itself, which core.retry decides; there is no other switch.
+                self._session._retry_connection = False  # noqa: SLF001
             return self._session
 
 

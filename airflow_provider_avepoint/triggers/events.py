@@ -71,6 +71,10 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
     second or two of an event, that event may come again, with the same ``key``. On Airflow 3.0 to 3.2 a
     watcher knows only what ends while it runs, and says so in its log.
 
+    Airflow 3.3.2 may start one run for several events and hand it only the first of them, the others to the
+    run that a later event starts (apache/airflow#56050): let the DAG read the asset's events by
+    ``inlet_events`` and drop the keys that it knows, as the example ``avepoint_event_driven`` does.
+
     An event's payload is a job without its messages (see :class:`BackupJob`), with ``key``,
     ``avepoint_conn_id``, and ``passed`` and ``reason``: whether this backup by itself meets the policy, and
     why or why not.

@@ -26,11 +26,13 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
     AvePointRequestError,
+    AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.sharing import FEW_ORGANIZATIONS, Answers, Ask, Topic, plan
 
 if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.client import Client
     from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.question import Question
     from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
@@ -147,6 +149,7 @@ class Poll:
         self._task: asyncio.Task[None] | None = None
         self._hook: AvePointAsyncHook | None = None
         self._failures = 0
+        self._has_connected = False
         self._not_before = float("-inf")
         #: Whether rows were found to leave out their organisation, where that is possible.
         self._by_organization = False
@@ -208,6 +211,8 @@ class Poll:
 
     async def _look_for(self, waits: list[Wait]) -> None:
         """Ask once, and hand all *waits* what came, or why nothing did."""
+        from airflow_provider_avepoint.metrics import count
+
         begun = self.last_round = self.now()
         outcome: Answers | AvePointError
         try:
@@ -222,6 +227,7 @@ class Poll:
             log.warning("%s: the poll failed (%s in a row): %s", self, self._failures, e)
         else:
             self._failures = 0
+        count("polls", product=self._product.name, outcome="failed" if self._failures else "answered")
         for wait in waits:
             wait.due = begun + wait.interval
             wait.is_new = False
@@ -242,7 +248,7 @@ class Poll:
 
     async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
         begun = self.now()
-        client = await hook.aget_client()
+        client = await self._connect(hook)
         now = datetime.now(UTC)
         for wait in waits:
             wait.questions = wait.ask(now, client.settings.location)
@@ -254,6 +260,21 @@ class Poll:
             answers = await self._answer(hook, questions, by_organization=True)
         log.info("%s: %s jobs for %s waits, in %.1f s.", self, answers.count, len(waits), self.now() - begun)
         return answers
+
+    async def _connect(self, hook: AvePointAsyncHook) -> Client:
+        """Return the client of the connection.
+
+        Airflow says "not found" of a connection too that it could not look up: one that was found before is
+        looked for again.
+        """
+        try:
+            client = await hook.aget_client()
+        except AvePointConfigError as e:
+            if self._has_connected:
+                raise AvePointUnavailable(f"The connection was found before, and is not now: {e}") from None
+            raise
+        self._has_connected = True
+        return client
 
     def _is_worth_merging(self, questions: list[Question]) -> bool:
         """Tell whether to ask for all organisations together, and see whether rows name theirs."""

@@ -1,4 +1,4 @@
-"""The DAG that starts because a backup has ended, in a real Airflow whose triggerer stops, dies and returns."""
+"""The event-driven DAG in a real Airflow, whose triggerer stops, dies and returns."""
 
 from __future__ import annotations
 
@@ -156,6 +156,8 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
             retry_delay=1,
             environment={
                 "AVEPOINT_EVENT_POLL_INTERVAL": "2",
+                # Unpaused later, a DAG gets its watcher at the next parse.
+                "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 # Without it, nothing but a hand starts a run.
                 "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
                 **QUICK_FAILOVER,
@@ -209,7 +211,7 @@ def test_what_ends_around_an_orderly_restart_is_announced_once(events: Events) -
 
     events.stack.stop_triggerer()
     events.end(jobs[1])
-    jobs.append(events.add("in between", state="success", started_ago=1))
+    jobs.append(events.add("between", state="success", started_ago=1))
     events.stack.start_triggerer()
     events.wait_until_announced(jobs[1], jobs[3])
     events.end(jobs[2])

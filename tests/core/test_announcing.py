@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.announcing import Watermark, key_of
@@ -211,6 +211,15 @@ def test_a_listing_that_leaves_an_ended_job_out_does_not_make_it_new() -> None:
     _, watermark = look(watermark, now=NOW + 5 * MINUTE)
 
     assert [] == look(watermark, job(), now=NOW + 10 * MINUTE)[0]
+
+
+def test_an_ended_job_is_remembered_until_it_is_known_by_its_start() -> None:
+    """Its hour is over before it is."""
+    ended = job(started_at=NOW - 5.5 * HOUR)
+    _, watermark = look(begin(now=NOW - DAY), ended)
+    _, watermark = look(watermark, now=NOW + 20 * MINUTE)
+
+    assert [] == look(watermark, ended, now=NOW + 25 * MINUTE)[0]
 
 
 def test_a_job_that_begins_anew_under_its_id_is_announced_again() -> None:
@@ -476,7 +485,7 @@ def lives(draw: st.DrawFn) -> list[Life]:
     return drawn
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     jobs=lives(),
     gaps=st.lists(st.sampled_from([1, 5, 5, 5, 60, 400, 1800, 6000]), min_size=1, max_size=60),
