@@ -121,9 +121,16 @@ class _WaitTrigger(BaseTrigger):
             return event
         known = watch.news
         event = self.note(answers, questions, watch)
-        if watch.news != known:
+        if event is not None:
+            self.log.info("%s", event["message"])
+        elif watch.news != known:
             next_look = datetime.now(UTC) + timedelta(seconds=self.poll_interval)
-            self.log.info("%s Next look about %s UTC.", watch.news, f"{next_look:%H:%M:%S}")
+            self.log.info(
+                "%s Waiting since %s; next look about %s UTC.",
+                watch.news,
+                f"{_parse(self.started_at):%Y-%m-%d %H:%M:%S}",
+                f"{next_look:%H:%M:%S}",
+            )
         return event
 
     def _end(self, watch: Watch) -> Event:

@@ -71,6 +71,20 @@ def test_an_empty_job_as_json() -> None:
     assert dict.fromkeys(counts, no_counts) == {name: document[name] for name in counts}
 
 
+def test_a_text_or_number_of_a_kind_of_its_own_stays_what_it_is() -> None:
+    """JSON writes it as any other."""
+
+    class Text(str):
+        __slots__ = ()
+
+    class Number(int):
+        pass
+
+    job = BackupJob(product="m365", job_id=Text("FB1"), state=JobState.UNKNOWN, size_bytes=Number(5))
+    document = json.loads(json.dumps(job.as_dict()))
+    assert ("FB1", 5) == (document["job_id"], document["size_bytes"])
+
+
 def test_levels_are_all_counts() -> None:
     """Whatever looks for failed objects must look at each level that there is."""
     counts = {each.name: Counts(total=i) for i, each in enumerate(fields(BackupJob)) if "counts" in each.name}

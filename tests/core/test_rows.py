@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import re
@@ -675,6 +676,18 @@ def test_rows_with_ever_new_keys_do_not_fill_the_memory() -> None:
     for number in range(2500):
         assert M365_JOB == reader.read({**M365_ROW, f"extra{number}": 1})
     assert 1100 > len(reader._layouts)
+
+
+def test_words_made_up_as_a_server_goes_do_not_fill_the_memory() -> None:
+    """What words mean is kept for the few that rows repeat."""
+    reader = RowReader(PRODUCTS["dynamics365"])
+    for number in range(2500):
+        row = change("dynamics365", type=f"Odd {number}", module=1000 + number)
+        job = reader.read(row)
+        assert (f"odd_{number}", str(1000 + number)) == (job.job_type, job.workload)
+    assert D365_JOB == reader.read(D365_ROW)
+    for look_up in (reader._job_type, reader._workload):
+        assert 1100 > len(inspect.getclosurevars(look_up).nonlocals["remembered"])
 
 
 def test_both_spellings_in_one_row() -> None:
