@@ -144,9 +144,9 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
     dags.mkdir()
     shutil.copy(DAGS / f"{DAG_ID}.py", dags)
     (dags / "broken.py").write_text(BROKEN)
-    with (
-        Simulator() as simulator,
-        AirflowStack(
+    with Simulator() as simulator:
+        simulator.add_job("dynamics365", job_id="before", organization_id="contoso", started_ago=600)
+        stack = AirflowStack(
             home=directory / "airflow",
             dags=dags,
             connections={
@@ -162,13 +162,12 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
                 "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
                 **QUICK_FAILOVER,
             },
-        ) as stack,
-    ):
-        found = Events(stack, simulator, warehouse)
-        found.add("before", state="success")
-        stack.unpause(DAG_ID)
-        found.wait_until_kept(open_jobs=0)
-        yield found
+        )
+        with stack:
+            stack.unpause(DAG_ID)
+            found = Events(stack, simulator, warehouse)
+            found.wait_until_kept(open_jobs=0)
+            yield found
 
 
 def test_the_asset_is_listed_with_its_uri(events: Events) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from demo.stack import TRIGGERER, AirflowStack
 from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, WAIT, Gate, interval
@@ -26,12 +27,13 @@ def trigger_of(gate: Gate, run_id: str) -> dict[str, Any] | None:
     return gate.stack.api.task_instances(DAG_ID, run_id)[GATE]["trigger"]
 
 
-def arguments_of(trigger: dict[str, Any]) -> dict[str, Any]:
-    kwargs = trigger["kwargs"]
-    try:
-        return json.loads(kwargs)
-    except ValueError:
-        return ast.literal_eval(kwargs)
+def arguments_of(gate: Gate, trigger: dict[str, Any]) -> dict[str, Any]:
+    """Return a trigger's arguments, which Airflow encrypts and shows to nobody."""
+    with closing(sqlite3.connect(f"file:{gate.stack.home}/airflow.db?mode=ro", uri=True)) as database:
+        query = "SELECT kwargs FROM trigger WHERE id = ?"
+        ((encrypted,),) = database.execute(query, [trigger["id"]]).fetchall()
+    fernet = Fernet(gate.stack.environment["AIRFLOW__CORE__FERNET_KEY"])
+    return json.loads(fernet.decrypt(encrypted))
 
 
 def wait_for_triggerer(gate: Gate, run_id: str, *, other_than: int) -> dict[str, Any]:
@@ -57,7 +59,6 @@ def assert_one_outcome(gate: Gate, run_id: str, organization: str, job: dict[str
     instances = gate.stack.api.task_instances(DAG_ID, run_id)
     assert {1} == {instances[name]["try_number"] for name in ALL_GOOD}
     assert [job["job_id"]] == [row[0] for row in gate.rows(organization)]
-    assert 1 == log_of(gate, run_id).count("backup verified in 1 of 1 scopes.")
 
 
 def test_a_gate_survives_the_death_of_its_triggerer_with_window_and_deadline(gate: Gate) -> None:
@@ -68,16 +69,17 @@ def test_a_gate_survives_the_death_of_its_triggerer_with_window_and_deadline(gat
     run_id = gate.trigger(organization, **params)
     gate.stack.wait_for_task(DAG_ID, run_id, GATE, "deferred")
     before = wait_until_assigned(gate, run_id)
+    arguments = arguments_of(gate, before)
 
     gate.stack.kill_triggerer()
     gate.stack.start_triggerer()
     after = wait_for_triggerer(gate, run_id, other_than=before["triggerer_id"])
+    same_arguments = arguments_of(gate, after)
     gate.end_backup(running)
 
     assert ("success", ALL_GOOD) == gate.wait_for_end(run_id)
     assert (before["id"], before["classpath"]) == (after["id"], after["classpath"])
-    assert arguments_of(before) == arguments_of(after)
-    arguments = arguments_of(after)
+    assert arguments == same_arguments
     assert datetime.fromisoformat(params["interval_end"]) == datetime.fromisoformat(
         arguments["policy"]["started_after"]
     )
@@ -85,7 +87,8 @@ def test_a_gate_survives_the_death_of_its_triggerer_with_window_and_deadline(gat
         arguments["started_at"]
     )
     assert 119 < waits_for.total_seconds() < 121
-    assert gate.simulator.client_secret not in str(after)
+    assert gate.simulator.client_secret not in str(arguments)
+    assert 1 == log_of(gate, run_id).count("Trigger fired event")
     assert_one_outcome(gate, run_id, organization, running)
     verdict = gate.stack.api.xcom(DAG_ID, run_id, WAIT, map_index=0)
     assert arguments["policy"]["started_after"] == verdict["policy"]["started_after"]

@@ -115,7 +115,7 @@ def test_a_limit_on_the_page_size(
     """A server may refuse a large page, or send less than was asked; its total may count a page only."""
     connect()
     simulator.set_quirks(product, max_page_size=50, oversize=oversize, total=total, link=link)
-    simulator.generate(product, 333, every_seconds=60)
+    simulator.generate(product, 170, every_seconds=60)
 
     jobs = driver.list_jobs(product)
 
@@ -135,7 +135,7 @@ def test_jobs_that_arrive_meanwhile_cost_no_row(
 ) -> None:
     """Three new jobs before every page push the others down; those of the start come exactly once."""
     connect()
-    simulator.generate(product, 333, every_seconds=60)
+    simulator.generate(product, 195, every_seconds=60)
     before = ids_of(simulator, product)
     simulator.set_quirks(product, arrivals_per_page=3, link=link, max_page_size=20, **numbering)
 
