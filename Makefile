@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
 	@echo "make test         the whole test suite"
-	@echo "make bench        measure beside HttpOperator, and write the README's table"
+	@echo "make bench        measure beside HttpOperator and HttpSensor, and write the README's tables"
 	@echo "make check        ruff, mypy --strict, the import directions"
 	@echo "make compose-env  write the .env that docker-compose.yaml needs"
 	@echo "make format       let ruff format the code"

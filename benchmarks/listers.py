@@ -55,7 +55,7 @@ def list_with_hook(order: Order) -> Callable[[], int]:
     from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
     TOKENS.clear()  # as in a task's process, which is new
-    conn_id = _define("avepoint_bench", order.connection)
+    conn_id = define_connection("avepoint_bench", order.connection)
 
     def run() -> int:
         with AvePointHook(conn_id) as hook:
@@ -70,7 +70,7 @@ def list_with_async_hook(order: Order) -> Callable[[], int]:
     from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
 
     TOKENS.clear()
-    conn_id = _define("avepoint_bench", order.connection)
+    conn_id = define_connection("avepoint_bench", order.connection)
 
     async def list_jobs() -> int:
         count = 0
@@ -102,7 +102,7 @@ def list_with_http_operator(order: Order) -> Callable[[], int]:
 
     list_jobs = HttpOperator(
         task_id="list_jobs",
-        http_conn_id=_define("http_bench", {"conn_type": "http", "host": order.url}),
+        http_conn_id=define_connection("http_bench", {"conn_type": "http", "host": order.url}),
         method="GET",
         endpoint=_PATH,
         headers={"Authorization": f"Bearer {order.token}"},
@@ -141,6 +141,7 @@ def list_with_aiohttp(order: Order) -> Callable[[], int]:
     return lambda: asyncio.run(list_jobs())
 
 
-def _define(conn_id: str, connection: dict[str, Any]) -> str:
+def define_connection(conn_id: str, connection: dict[str, Any]) -> str:
+    """Define an Airflow connection for this process; return its id."""
     os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
     return conn_id

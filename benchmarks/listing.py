@@ -19,7 +19,7 @@ from benchmarks.listers import (
     list_with_hook,
     list_with_http_operator,
 )
-from benchmarks.readings import BenchmarkError, Contender, Prepare, Reading, Series, take_turns
+from benchmarks.readings import BenchmarkError, Contender, Prepare, Reading, Series, quiet_airflow, take_turns
 from benchmarks.report import Figure, Table
 from benchmarks.server import Server, serve
 
@@ -80,12 +80,7 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
             workloads=["customer_engagement", "unified_operations"],
             states=["success", "success", "success", "partial", "failed"],
         )
-        environment = {
-            "AIRFLOW_HOME": home,
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-        }
+        environment = quiet_airflow(home)
         contenders = {
             name: stack.enter_context(Contender(each.prepare, environment))
             for name, each in _ENTRANTS.items()

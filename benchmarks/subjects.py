@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import listing
+from benchmarks import listing, waits, wakeups
 from benchmarks.report import Figure, Table
 
 Result = Mapping[str, Any]
@@ -34,5 +34,17 @@ SUBJECTS = {
         judge=listing.judge,
         tabulate=(listing.tabulate, listing.tabulate_growth),
         footnote=listing.footnote,
+    ),
+    "waits": Subject(
+        measure=waits.measure,
+        judge=waits.judge,
+        tabulate=(waits.tabulate,),
+        footnote=waits.footnote,
+    ),
+    "wakeups": Subject(
+        measure=wakeups.measure,
+        judge=wakeups.judge,
+        tabulate=(wakeups.tabulate,),
+        footnote=wakeups.footnote,
     ),
 }

@@ -79,8 +79,10 @@ class Watermark:
 
     def earliest_start(self, now: datetime) -> datetime:
         """Return how far back a look must go that comes at *now*."""
-        is_due = abs(now - self.searched_at) >= self.searched_through * _PAUSE_A_JOB
-        return min([self.since_at(now), *(self.under_way.values() if is_due else ())])
+        sought = [self.since_at(now)]
+        if abs(now - self.searched_at) >= self.searched_through * _PAUSE_A_JOB:
+            sought += self.under_way.values()
+        return min(sought)
 
     def advance(
         self, jobs: Iterable[BackupJob], now: datetime, *, asked_since: datetime

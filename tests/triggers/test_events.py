@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import runpy
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.triggers.base import BaseEventTrigger
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
 from airflow_provider_avepoint.core import retry
@@ -255,8 +257,8 @@ async def test_a_microsoft_365_backup_is_announced_once_with_its_object_type(
         typed = {} if workload is None else {"workload": workload}
         simulator.add_job("m365", job_id=job_id, started_ago=60, state="running", **typed)
     async with triggerer() as running:
-        running.start(watcher(product="m365"))
-        await begun(airflow)
+        running.start(watcher(product="m365", poll_interval=0.5))
+        await begun(airflow)  # the next look comes in half a second, and sees both ends in every listing
         for job_id in ("FB1", "FB2"):
             simulator.patch_job("m365", job_id, state="success")
         await until(lambda: len(airflow.events) >= 2)
@@ -393,6 +395,48 @@ async def test_a_watcher_that_joins_late_begins_with_what_runs_then(
         await until(lambda: airflow.announced(2))
 
     assert ["long"] == airflow.announced(2)
+
+
+async def test_a_watermark_holds_what_the_policy_is_about(
+    triggerer: Make, airflow: Supervisor, simulator: Simulator
+) -> None:
+    """One listing brings every organisation's jobs; those of others would only make it grow."""
+    for name in ("contoso", "fabrikam", "adatum"):
+        add(simulator, name, organization_id=name)
+    async with triggerer() as running:
+        running.start(watcher(policy={"organization_ids": ["Contoso", "fabrikam"]}))
+        await begun(airflow)
+
+    assert 2 == len(airflow.watermark("backups")["under_way"])
+
+
+async def test_a_look_goes_back_as_far_as_it_must(
+    triggerer: Make, airflow: Supervisor, simulator: Simulator
+) -> None:
+    """The first a month, for what is under way; the others six hours, while nothing older is."""
+    async with triggerer() as running:
+        running.start(watcher())
+        await begun(airflow)
+        await look_again(simulator, 4)
+
+    starts = [datetime.fromisoformat(each["query"]["startTime"]) for each in simulator.requests(PATH)]
+    now = datetime.now(UTC)
+    assert [30, 0] == [(now - start).days for start in (starts[0], starts[-1])]
+    assert 6 == (now - starts[-1]).seconds // 3600
+
+
+async def test_a_watermark_is_of_the_time_when_jobs_were_asked_for(
+    triggerer: Make, airflow: Supervisor, simulator: Simulator
+) -> None:
+    """A listing may take minutes; what is listed meanwhile is not in it."""
+    simulator.set_quirks("all", latency_ms=400)
+    async with triggerer() as running:
+        running.start(watcher())
+        await begun(airflow)
+        seen_at = datetime.now(UTC)
+
+    since = datetime.fromisoformat(airflow.watermark("backups")["since"])
+    assert since + timedelta(hours=6, seconds=0.4) < seen_at
 
 
 async def test_the_others_go_on_when_one_watcher_is_removed(
@@ -625,6 +669,32 @@ async def test_a_watcher_that_stops_between_two_events_of_a_look_keeps_its_old_w
     assert set() == set(second.kept)
 
 
+@pytest.mark.parametrize(
+    ("exclude", "announced"),
+    [(None, ["teams"]), ("teams", ["teams_chat"])],
+    ids=["both count", "one is left out"],
+)
+async def test_a_backup_that_two_object_types_claim_is_announced_once(
+    triggerer: Make, airflow: Supervisor, exclude: str | None, announced: list[str]
+) -> None:
+    """With the first of them that the policy is about."""
+    triggerer()
+    jobs = [
+        BackupJob(
+            product="m365", job_id="FB1", job_type="backup", workload=workload, state=state, started_at=NOW
+        )
+        for state in (JobState.RUNNING, JobState.SUCCESS)
+        for workload in ("teams", "teams_chat")
+    ]
+    looks = [Look(now=NOW, since=NOW - timedelta(days=40), jobs=each) for each in (jobs[:2], jobs[2:])]
+    left_out = [{"workload": exclude, "until": "2200-01-01", "reason": "moved"}] if exclude else None
+    trigger = watcher(product="m365", policy={"exclude": left_out})
+
+    events = [event.payload["workload"] async for event in trigger.filter_shared_stream(stream(*looks))]
+
+    assert announced == events
+
+
 async def test_a_watermark_is_kept_once_the_last_event_is_taken(triggerer: Make, airflow: Supervisor) -> None:
     triggerer()
     look = a_look("success")
@@ -688,6 +758,17 @@ ARGUMENTS = {
     "avepoint_conn_id": "other",
     "poll_interval": 60,
 }
+
+
+def test_an_older_airflow_loads_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow 2 knows no event triggers, Airflow 3.0 to 3.2 no shared streams."""
+    monkeypatch.setitem(sys.modules, "airflow.triggers.shared_stream", None)
+    monkeypatch.delattr("airflow.triggers.base.BaseEventTrigger")
+    older = runpy.run_path(module.__file__)
+
+    trigger = older["AvePointBackupEventTrigger"](asset="backups", product="dynamics365")
+    assert isinstance(trigger, BaseTrigger)
+    assert trigger.shared_stream_key() is None
 
 
 def test_what_it_serialises_to() -> None:

@@ -143,7 +143,8 @@ class Triggerer:
         self.stores = False
         if self._syncing is not None:
             self._syncing.cancel()
-        await self.runner._shared_streams.stop_all()
+        async with asyncio.timeout(LONGEST_WAIT):
+            await self.runner._shared_streams.stop_all()
         tasks = [details["task"] for details in self.runner.triggers.values()]
         for task in tasks:
             task.cancel()

@@ -1,0 +1,1 @@
+"""DAGs that are run to be measured."""
