@@ -28,7 +28,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
 

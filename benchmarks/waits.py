@@ -72,7 +72,7 @@ class Plan:
 
 
 PLAN = Plan(
-    paces={1: Pace(1), 100: Pace(1), 1_000: Pace(5), 5_000: Pace(5)},
+    paces={1: Pace(1), 100: Pace(1), 1_000: Pace(5), 5_000: Pace(10, 2)},
     paces_of_http_sensor={1_000: Pace(10, 2), 5_000: Pace(20, 1)},
 )
 

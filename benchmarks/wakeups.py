@@ -18,13 +18,13 @@ DAGS = Path(__file__).with_name("dags")
 DAG_ID = "benchmark_wakeups"
 
 #: The DAG's sensors by their task ids, and the product whose job each waits for.
-_SENSORS = {
+SENSORS = {
     "job": ("AvePointJobSensor", "dynamics365"),
     "verdict": ("AvePointBackupSensor", "m365"),
     "http": ("HttpSensor(deferrable=True)", "m365"),
 }
 _HTTP = "http"
-_OURS = tuple(name for name in _SENSORS if name != _HTTP)
+_OURS = tuple(name for name in SENSORS if name != _HTTP)
 # Beyond HttpSensor's time: an interval, and so many seconds.
 _SECONDS_AT_MOST = 2
 # Airflow 3.3.2 can fail a task whose trigger fires within seconds of the deferral.
@@ -42,7 +42,7 @@ class Plan:
     """
 
     interval: float = 5
-    rounds: int = 5
+    rounds: int = 4
 
 
 PLAN = Plan()
@@ -61,11 +61,11 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
         ) as stack,
     ):
         stack.unpause(DAG_ID)
-        seconds: dict[str, list[float]] = {name: [] for name, _ in _SENSORS.values()}
+        seconds: dict[str, list[float]] = {name: [] for name, _ in SENSORS.values()}
         for number in range(plan.rounds):
             say(f"round {number + 1} of {plan.rounds}")
             for task_id, taken in _run(stack, server, plan, number).items():
-                seconds[_SENSORS[task_id][0]].append(round(taken, 2))
+                seconds[SENSORS[task_id][0]].append(round(taken, 2))
     if not all(seconds.values()):
         raise BenchmarkError("A sensor had to be tried again in every round.")
     return {"interval": plan.interval, "seconds": seconds}
@@ -73,13 +73,13 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
 
 def _run(stack: AirflowStack, server: Server, plan: Plan, number: int) -> dict[str, float]:
     """Return the seconds that each took; one that Airflow had to try again is left out."""
-    jobs = {task_id: f"BENCH{task_id}{number:04}" for task_id in _SENSORS}
+    jobs = {task_id: f"BENCH{task_id}{number:04}" for task_id in SENSORS}
     begun_at = datetime.now(UTC).replace(microsecond=0)
     for task_id in _OURS:
         server.add_jobs(
             [
                 {
-                    "product": _SENSORS[task_id][1],
+                    "product": SENSORS[task_id][1],
                     "job_id": jobs[task_id],
                     "workload": {"verdict": "exchange_online"}.get(task_id),
                     "started_at": begun_at.isoformat(),
@@ -90,9 +90,9 @@ def _run(stack: AirflowStack, server: Server, plan: Plan, number: int) -> dict[s
     run_id = stack.api.trigger(
         DAG_ID, {"job": jobs["job"], "http_job": jobs[_HTTP], "started_after": begun_at.isoformat()}
     )
-    for task_id in _SENSORS:
+    for task_id in SENSORS:
         stack.wait_for_task(DAG_ID, run_id, task_id, "deferred")
-    names = list(_SENSORS)
+    names = list(SENSORS)
     shift = number % len(names)
     phase = plan.interval * number / plan.rounds
     for turn, task_id in enumerate(names[shift:] + names[:shift]):
@@ -101,8 +101,8 @@ def _run(stack: AirflowStack, server: Server, plan: Plan, number: int) -> dict[s
         raise BenchmarkError(f"Run {run_id} failed.\n{stack.tails()}")
     instances = stack.api.task_instances(DAG_ID, run_id)
     return {
-        task_id: time_wakeup(server.jobs(_SENSORS[task_id][1])[jobs[task_id]], instances[f"after_{task_id}"])
-        for task_id in _SENSORS
+        task_id: time_wakeup(server.jobs(SENSORS[task_id][1])[jobs[task_id]], instances[f"after_{task_id}"])
+        for task_id in SENSORS
         if instances[task_id]["try_number"] == 1
     }
 
@@ -113,7 +113,7 @@ def _end_in(server: Server, task_id: str, job_id: str, begun_at: datetime, secon
         server.add_jobs(
             [
                 {
-                    "product": _SENSORS[task_id][1],
+                    "product": SENSORS[task_id][1],
                     "job_id": job_id,
                     "job_type": "restore",  # no backup, which a verdict would be about
                     "starts_in": seconds,
@@ -123,7 +123,7 @@ def _end_in(server: Server, task_id: str, job_id: str, begun_at: datetime, secon
         )
     else:
         age = (datetime.now(UTC) - begun_at) / timedelta(seconds=1)
-        server.patch_job(_SENSORS[task_id][1], job_id, runs_for=age + seconds)
+        server.patch_job(SENSORS[task_id][1], job_id, runs_for=age + seconds)
 
 
 def time_wakeup(job: Mapping[str, Any], behind: Mapping[str, Any]) -> float:
@@ -135,14 +135,14 @@ def time_wakeup(job: Mapping[str, Any], behind: Mapping[str, Any]) -> float:
 def judge(result: Mapping[str, Any]) -> list[Figure]:
     """Return the figures to reach, for both of our sensors."""
     seconds = result["seconds"]
-    theirs = median(seconds[_SENSORS[_HTTP][0]])
+    theirs = median(seconds[SENSORS[_HTTP][0]])
     return [
         Figure(
             what=f"{name}: seconds from job end to the next task, beyond HttpSensor's",
             value=median(seconds[name]) - theirs,
             bound=result["interval"] + _SECONDS_AT_MOST,
         )
-        for name in (_SENSORS[task_id][0] for task_id in _OURS)
+        for name in (SENSORS[task_id][0] for task_id in _OURS)
     ]
 
 

@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
+from benchmarks import waits, wakeups
 from benchmarks.__main__ import README, RESULTS, write_tables
+from benchmarks.dags.wakeups import benchmark_wakeups
 from benchmarks.listers import (
     PRODUCT,
     SCOPE,
@@ -28,6 +30,8 @@ from benchmarks.readings import BenchmarkError, Contender, Reading, Series, take
 from benchmarks.report import Figure, Table, put_into
 from benchmarks.server import Server
 from benchmarks.subjects import SUBJECTS
+from benchmarks.waiters import Order as WaitOrder
+from benchmarks.waiters import name_job, wait_for_jobs
 
 RECORDED: dict[str, Any] = json.loads(RESULTS.read_text())
 
@@ -168,6 +172,125 @@ def test_a_series_is_its_median() -> None:
 
     assert series.as_dict()["median_seconds"] == 2.0
     assert series.as_dict()["seconds"] == [9.0, 1.0, 2.0]
+
+
+def test_each_wait_asks_as_often_as_it_should() -> None:
+    """Ours share what they ask, HttpSensor's ask one by one, and a trigger that sleeps asks nothing."""
+    said: list[str] = []
+    plan = waits.Plan(paces={30: waits.Pace(1, 3)}, paces_of_http_sensor={30: waits.Pace(1.5, 2)})
+
+    result = json.loads(json.dumps(waits.measure(said.append, plan)))
+
+    sleeping, jobs, gates, http = result["counts"]["30"].values()
+    assert sleeping["requests"] == [0]
+    assert 3 <= sum(jobs["requests"]) <= 10
+    assert 26 <= sum(gates["requests"]) <= 104  # 13 listings, a page or two each, three times or so
+    assert 45 <= sum(http["requests"]) <= 75
+    assert [each["interval"] for each in (jobs, gates, http)] == [1, 1, 1.5]
+    assert [len(each["cpu_seconds"]) for each in (jobs, gates, http)] == [3, 3, 2]
+    assert min(jobs["kib_a_wait"], gates["kib_a_wait"], http["kib_a_wait"]) > sleeping["kib_a_wait"]
+    assert len(said) == 4
+
+
+def waiting(requests: list[int], cpu_seconds: list[float], kib: float, interval: float = 5) -> dict[str, Any]:
+    return {"interval": interval, "requests": requests, "cpu_seconds": cpu_seconds, "kib_a_wait": kib}
+
+
+WAITS = {
+    "counts": {
+        "1000": {
+            "a trigger that only sleeps": waiting([0], [0.001], 2.0),
+            "AvePointJobSensor": waiting([3, 9, 2], [0.3, 0.9, 0.1], 26.5),
+            "AvePointBackupSensor, Microsoft 365": waiting([16, 0, 17], [0.6, 0.7, 0.1], 26.0),
+            "HttpSensor(deferrable=True)": waiting([1000, 998], [1.0, 2.0], 42.0, interval=10),
+        }
+    }
+}
+
+
+def test_the_figures_of_waits_are_medians_and_leave_out_what_is_airflow_s_own() -> None:
+    figures = waits.judge(WAITS)
+
+    assert [(figure.value, figure.bound, figure.is_reached) for figure in figures] == [
+        (3, 10, True),
+        (24.5, 24, False),
+        (pytest.approx(0.5), 1, True),
+        (16, 16, True),
+        (24.0, 24, True),
+        (pytest.approx(1.0), 1, True),
+    ]
+
+
+def test_the_table_of_waits_has_three_rows_each() -> None:
+    table = waits.tabulate(WAITS)
+
+    assert table.head == ("waits", "1,000")
+    assert [row[1] for row in table.rows] == ["3", "300", "24.5", "16", "600", "24.0", "999", "1,500", "40.0"]
+
+
+def test_the_footnote_of_waits_says_where_the_interval_is_another() -> None:
+    assert "An interval is 5 s (10 s for 1,000 of HttpSensor's):" in waits.footnote(WAITS)
+
+
+def test_a_wait_that_ends_is_no_reading(simulator: Simulator) -> None:
+    """Here its job has ended before."""
+    simulator.add_job(PRODUCT, job_id=name_job(0), state="success")
+    with (
+        httpx.Client(trust_env=False) as control,
+        Contender(wait_for_jobs, {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}) as contender,
+    ):
+        order = WaitOrder(
+            count=1,
+            interval=1,
+            spread=0,
+            seconds=2,
+            begun_at=datetime.now(UTC).isoformat(),
+            connection=Server(simulator.url, control).connection(),
+            http_connection={},
+        )
+        with pytest.raises(BenchmarkError, match="wait_for_jobs failed"):
+            contender.run(order)
+
+
+def test_a_wakeup_is_the_time_from_the_job_s_end_to_the_next_task_s_start() -> None:
+    job = {"finished_at": "2026-11-22T10:00:00.5000000Z"}
+
+    assert wakeups.time_wakeup(job, {"start_date": "2026-11-22T10:00:04.250000Z"}) == 3.75
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_reached"), [(13.0, 6.0, True), (13.01, 6.0, False), (3.0, 6.0, True)]
+)
+def test_a_wakeup_may_take_an_interval_and_two_seconds_more(
+    ours: float, theirs: float, *, is_reached: bool
+) -> None:
+    result = {
+        "interval": 5,
+        "seconds": {
+            "AvePointJobSensor": [1.0, ours, 60.0],
+            "AvePointBackupSensor": [ours],
+            "HttpSensor(deferrable=True)": [theirs, 1.0, 60.0],
+        },
+    }
+
+    assert [figure.is_reached for figure in wakeups.judge(result)] == [is_reached, is_reached]
+    assert wakeups.tabulate(result).rows[0] == ("AvePointJobSensor", f"{ours:.1f} s", "60.0 s")
+    assert "every 5 s, 3 runs" in wakeups.footnote(result)
+
+
+def test_the_dag_has_what_is_timed() -> None:
+    """Three waits that are deferred, look equally often, and have a task of their own behind them."""
+    dag = benchmark_wakeups()
+
+    assert dag.dag_id == wakeups.DAG_ID
+    assert {each.task_id: each.downstream_task_ids for each in dag.tasks if each.downstream_task_ids} == {
+        task_id: {f"after_{task_id}"} for task_id in wakeups.SENSORS
+    }
+    sensors = [dag.get_task(task_id) for task_id in wakeups.SENSORS]
+    assert {(each.deferrable, each.poke_interval) for each in sensors} == {(True, 5.0)}
+    assert [type(each).__name__ for each in sensors] == [
+        name.partition("(")[0] for name, _ in wakeups.SENSORS.values()
+    ]
 
 
 @pytest.mark.parametrize(

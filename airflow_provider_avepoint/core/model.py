@@ -203,6 +203,14 @@ class BackupJob(_Value):
         """All counts: of objects, of records, of metadata."""
         return (self.counts, self.record_counts, self.metadata_counts)
 
+    def describe_failures(self) -> str:
+        """Say how many objects, records and metadata failed, each after a comma; nothing where none did."""
+        text = ""
+        for what, level in zip(("objects", "records", "metadata"), self.levels, strict=True):
+            if level.failed:
+                text += f", {level.failed}{'' if level.total is None else f' of {level.total}'} {what} failed"
+        return text
+
     @property
     def effective_start(self) -> datetime | None:
         """When the job started; for one that ended and does not say, when it ended."""

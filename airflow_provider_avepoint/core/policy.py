@@ -92,9 +92,9 @@ class Policy:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``.
     :param job_type: the job types that count as a backup, a word or several.
     :param decide_by: which terminal backups of a scope in the window must be good: the ``newest``, ``any``
-        one or ``all``. None is ``newest`` where rows name their organisation, else ``all``, as it is for
-        machines and stores: rows that do not say what they protect must not let one machine's success hide
-        another's failure.
+        one or ``all``. None is ``newest`` where rows name their organisation, else ``all``, and for
+        Elements: rows that do not say what they protect must not let one machine's success hide another's
+        failure.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
@@ -133,7 +133,7 @@ class Policy:
         self._set("organization_ids", parse_list("organization_ids", self.organization_ids))
         self._set(
             "object_types",
-            parse_words("object_types", self.object_types, product.known_workloads, product),
+            parse_words("object_types", self.object_types, _judged_workloads(product), product),
         )
         self._set("locations", parse_list("locations", self.locations))
         for name, is_told in (
@@ -233,6 +233,11 @@ class Policy:
             for job_type in self.job_type
             for workload in workloads
         ]
+
+
+def _judged_workloads(product: Product) -> list[str]:
+    """Return the workloads that may hold backups."""
+    return [word for word in product.known_workloads if word not in product.housekeeping]
 
 
 def _parse_span(name: str, value: object) -> timedelta | None:

@@ -173,7 +173,6 @@ class Product:
     :param object_types: our word → the vendor's number of a workload, where rows or filters count them.
     :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
     :param housekeeping: workloads that are in truth job types: a row of one reads as a job of this type.
-    :param unnamed_resources: workloads whose jobs protect one machine or store each and do not say which.
     :param asks_each_organization: rows may leave out their organisation, so each that a policy names is asked
         for by itself.
     """
@@ -194,7 +193,6 @@ class Product:
     object_types: Mapping[str, int] = field(default_factory=dict)
     workloads: tuple[str, ...] = ()
     housekeeping: tuple[str, ...] = ()
-    unnamed_resources: frozenset[str] = frozenset()
     asks_each_organization: bool = False
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
@@ -243,12 +241,6 @@ class Product:
     def known_workloads(self) -> tuple[str, ...]:
         """The words a caller may use for workloads, whether asked for or read from rows."""
         return tuple(self.object_types) or self.workloads
-
-    def tells_resources(self, workload: str | None) -> bool:
-        """Tell whether jobs of *workload* protect one thing; unless all do, an unknown workload's may not."""
-        if not self.unnamed_resources:
-            return True
-        return workload in self.known_workloads and workload not in self.unnamed_resources
 
     def job_type_numbers(self, word: str) -> tuple[int, ...]:
         """Return the vendor's numbers for our *word*."""

@@ -34,8 +34,7 @@ log = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
-_UNDOCUMENTED: set[tuple[str, object]] = set()
-
+_UNDOCUMENTED: set[tuple[str, ...]] = set()
 
 #: A row; the columns, under the names that it has for them; its id; its organisation, where it says so.
 Identified = tuple[dict[Any, Any], Columns, str, str | None]
@@ -53,7 +52,7 @@ class RowReader:
         self._layouts: dict[tuple[str, ...], Columns] = {}
         self._shown: tuple[str, ...] = ()
         self._names = product.columns
-        self._job_type = _remember(product.read_job_type)
+        self._job_type = _remember(self._read_job_type)
         self._workload = _remember(product.read_workload)
         self._state = _remember(partial(_find_state, product))
 
@@ -185,10 +184,16 @@ class RowReader:
     def _error(self, job_id: str, problem: str) -> AvePointPayloadError:
         return AvePointPayloadError(f"{self.product.label}, job {one_line(job_id, 100)}: {problem}.")
 
+    def _read_job_type(self, raw: object) -> str:
+        word = self.product.read_job_type(raw)
+        if word not in self.product.job_types:
+            _warn_once(self.product, "job type", raw, "it never counts as a backup")
+        return word
+
     def _read_state(self, raw: object, *, has_finished: bool) -> JobState:
         line = self._state(raw)
         if line is None:
-            _warn_once(self.product, raw)
+            _warn_once(self.product, "job state", raw, "it is read as unknown, never as a success")
             return JobState.UNKNOWN
         if line.needs_finish and not has_finished:
             return JobState.RUNNING
@@ -301,7 +306,7 @@ def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
                 parse_integer(value(name := getattr(names, each.name)))
             except ValueError as e:
                 raise ValueError(f"{name}: {e}") from None
-        raise
+        raise AssertionError("unreachable: one of them is no count") from None
 
 
 def _find_name(names: Iterable[str], key: Key) -> str | None:
@@ -327,15 +332,16 @@ def _find_state(product: Product, raw: object) -> State | None:
     return None
 
 
-def _warn_once(product: Product, raw: object) -> None:
-    key = (product.name, str(raw))
+def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
+    key = (product.name, what, str(raw))
     if key not in _UNDOCUMENTED and len(_UNDOCUMENTED) < 1000:
         _UNDOCUMENTED.add(key)
         log.warning(
-            "%s shows the job state %s, which its documentation does not list; it is read as unknown, "
-            "never as a success. Documentation: %s",
+            "%s shows the %s %s, which its documentation does not list; %s. Documentation: %s",
             product.label,
+            what,
             quoted(raw),
+            meaning,
             product.documentation_url,
         )
 

@@ -89,9 +89,7 @@ class ScopeVerdict:
             text += f" (job {one_line(self.job.job_id, 100)}, {quoted(self.job.raw_state)}"
             if self.job.started_at is not None:
                 text += f", started {self.job.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            if self.job.counts.failed:
-                text += f", {self.job.counts.failed} of {self.job.counts.total} failed"
-            text += ")"
+            text += f"{self.job.describe_failures()})"
         return text
 
 
@@ -318,8 +316,8 @@ def _decide(
 
 def _rule(policy: Policy, scope: Scope) -> str:
     """Return which backups of *scope* must be good: ``newest``, ``any`` or ``all``."""
-    product = get_product(policy.product)
-    is_named = scope.organization_id is not None and product.tells_resources(scope.workload)
+    # A customer who had to be named may have several tenants and machines, which rows do not tell apart.
+    is_named = scope.organization_id is not None and not get_product(policy.product).needs_organization
     return policy.decide_by or ("newest" if is_named else "all")
 
 

@@ -123,10 +123,7 @@ def describe_job(job: BackupJob) -> str:
     text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
     if job.finished_at is not None:
         text += f", finished {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
-    for what, counts in (("objects", job.counts), ("records", job.record_counts)):
-        if counts.failed:
-            of = "" if counts.total is None else f" of {counts.total}"
-            text += f", {counts.failed}{of} {what} failed"
+    text += job.describe_failures()
     if job.errors and (error := job.errors[0]).message:
         text += f"; {one_line(error.message)}" + (f" ({one_line(error.url)})" if error.url else "")
     return text + "."

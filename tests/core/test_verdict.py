@@ -1550,12 +1550,6 @@ ELEMENTS = [
         policy={"organization_ids": ["c1", "c2"]},
         scopes={"c1/onedrive/-": "passed", "c2/-/-": "missed"},
     ),
-    Case(
-        "Elements: newest by default where a module is one thing",
-        [elements(5, "failed"), elements(2)],
-        "passed",
-        job="success@2",
-    ),
     *(
         Case(
             f"Elements: all by default for {module}, whose rows do not say which one",
@@ -1563,7 +1557,15 @@ ELEMENTS = [
             "failed",
             job="failed@5",
         )
-        for module in ("azure_virtual_machine", "disk", "google_cloud_storage", "none", "372", None)
+        for module in (
+            "exchange_online",
+            "azure_virtual_machine",
+            "disk",
+            "google_cloud_storage",
+            "none",
+            "372",
+            None,
+        )
     ),
     Case(
         "Elements: a machine by the user's word",
@@ -1646,14 +1648,13 @@ def test_the_table(case: Case) -> None:
 def make_typed_job(product: str, start: float | None, state: str, job_type: str = "backup") -> BackupJob:
     """Return a job of an organisation and a workload, so far as *product* tells them apart."""
     known = PRODUCTS[product]
-    left_out = {*known.housekeeping, *known.unnamed_resources}
     return make_job(
         product,
         start,
         state,
         job_type=job_type,
         organization_id="c1" if known.tells_organizations else None,
-        workload=next((word for word in known.known_workloads if word not in left_out), None),
+        workload=next((word for word in known.known_workloads if word not in known.housekeeping), None),
     )
 
 
@@ -1711,7 +1712,7 @@ def test_nothing_but_a_backup_stands_for_one(product: str, job_type: str) -> Non
 
 
 # Rows that do not say whose they are must not let one tenant's, or machine's, success hide another's failure.
-BY_THE_NEWEST = {"dynamics365", "salesforce", "elements"}
+BY_THE_NEWEST = {"dynamics365", "salesforce"}
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -1822,7 +1823,7 @@ def test_the_message_names_every_failing_scope_and_its_reason() -> None:
         (
             [d365(2, "partial", **entities(10, 3))],
             {},
-            ["partial", "a / customer_engagement", "partial@2", "2026-11-22 04:00:00 UTC", "3 of 10 failed"],
+            ["partial", "a / customer_engagement", "partial@2", "04:00:00 UTC", "3 of 10 objects failed"],
         ),
         ([d365(None)], {}, ["unknown_state", "success@None"]),
         ([], {"organization_ids": ["b"]}, ["b: missed", "0 of 1 scopes good"]),

@@ -200,13 +200,6 @@ def test_elements() -> None:
     assert ("backup",) == product.backup_types
 
 
-def test_machines_and_stores_have_no_name() -> None:
-    """So have jobs of no module; where rows say nothing of a resource in any module, nothing is listed."""
-    unnamed = {word for word, number in ELEMENTS_MODULES.items() if number == 0 or 355 <= number <= 371}
-    assert unnamed == PRODUCTS["elements"].unnamed_resources
-    assert {"elements"} == {name for name, product in PRODUCTS.items() if product.unnamed_resources}
-
-
 # What the numbers in a vendor's rows mean; Microsoft 365 has them in its filter.
 STATES = {
     "m365": {"running": [1], "success": [2], "failed": [3], "partial": [4, 5]},

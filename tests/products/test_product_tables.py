@@ -104,20 +104,6 @@ def test_a_backup_is_never_housekeeping(product: Product) -> None:
     assert not set(product.housekeeping) & set(product.backup_types)
 
 
-def test_resources_without_a_name_are_known_workloads(product: Product) -> None:
-    assert product.unnamed_resources <= set(product.known_workloads)
-    named = set(product.known_workloads) - product.unnamed_resources
-    assert named == {word for word in product.known_workloads if product.tells_resources(word)}
-
-
-@pytest.mark.parametrize("workload", [None, "999", "new_module"])
-def test_a_workload_that_nobody_documents_may_be_of_several_resources(
-    product: Product, workload: str | None
-) -> None:
-    """Where some known ones are; where none is, it is one thing like the others."""
-    assert product.tells_resources(workload) is not bool(product.unnamed_resources)
-
-
 @pytest.mark.parametrize("value", [None, True, 1.5, [], {}])
 def test_values_that_are_no_job_type(product: Product, value: object) -> None:
     with pytest.raises(ValueError, match="is not a job type"):

@@ -100,7 +100,7 @@ def describe(verdict: Verdict) -> list[Any]:
 
 
 def _workloads(product: Product) -> list[str]:
-    return list(product.known_workloads[:3])
+    return [word for word in product.known_workloads if word not in product.housekeeping][:3]
 
 
 @st.composite
