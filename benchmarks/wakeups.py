@@ -30,7 +30,7 @@ _SECONDS_AT_MOST = 2
 # Airflow 3.3.2 can fail a task whose trigger fires within seconds of the deferral.
 _AFTER_DEFERRAL = 8.0
 # So far apart that no task starts while another does.
-_APART = 7.0
+_APART = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Plan:
     """
 
     interval: float = 5
-    rounds: int = 4
+    rounds: int = 3
 
 
 PLAN = Plan()

@@ -235,11 +235,11 @@ class Listing:
     def wanted(self, in_flight: int, limit: int | None = None) -> list[Fetch]:
         """Return the pages to fetch now, given how many are fetched or on their way but not received yet.
 
-        :param limit: how many may be; by default twice as many as may be on their way, so that the network
-            need not wait for whoever draws the jobs. One means one after the other.
+        :param limit: how many may be; by default half as many again as may be on their way, so that the
+            network need not wait for whoever draws the jobs.
         """
         at_a_time = self._client.settings.max_concurrency
-        return self._pager.wanted(in_flight, limit or (2 * at_a_time if at_a_time > 1 else 1))
+        return self._pager.wanted(in_flight, limit or at_a_time + at_a_time // 2)
 
     def fetch(self, page: Fetch) -> Flow[Any]:
         """Fetch one page: the JSON of the answer."""

@@ -58,10 +58,12 @@ class Habits:
 
     :param page_size: the largest page it took.
     :param sends_links: it has sent a next link, so no link means no further page.
+    :param most_rows: the most rows of a page it has sent, so that fewer are not all it sends at a time.
     """
 
     page_size: int | None = None
     sends_links: bool = False
+    most_rows: int = 0
 
 
 class Mode(Enum):
@@ -143,6 +145,7 @@ class Pager:
             self._receive_first(page)
         else:
             self._receive_next(page, new_rows)
+        self.habits.most_rows = max(self.habits.most_rows, len(page.keys))
 
     def _receive_first(self, page: Page) -> None:
         self._first = page
@@ -170,8 +173,10 @@ class Pager:
         self.mode = Mode.NUMBERS
 
     def _go_on_without_link(self, first: Page) -> None:
-        is_short = first.asked_size is None or len(first.keys) < first.asked_size
-        if not first.keys or (self.habits.sends_links and is_short):
+        rows = len(first.keys)
+        is_short = first.asked_size is None or rows < first.asked_size
+        is_less = rows < self.habits.most_rows and (first.total or 0) <= rows
+        if not rows or (is_short and (self.habits.sends_links or is_less)):
             self.mode = Mode.DONE
         else:
             self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE

@@ -217,13 +217,22 @@ def test_which_rows_are_skipped(link: str) -> None:
 
 @pytest.mark.parametrize("link", ["none", "absolute"])
 def test_a_listing_of_one_page_of_rows(link: str) -> None:
-    """Where no link is ever sent, one more page tells that there is none."""
-    habits = Habits()
-    read_all(SkippingServer(start(25), link=link), habits=habits)
-    for n in (0, 7):
-        server = SkippingServer(start(n), link=link)
-        assert start(n) == read_all(server, habits=habits)
-        assert (2 if n and link == "none" else 1) == len(server.asked)
+    """Where no link is ever sent, one more page must tell, unless the server has sent more rows at a time."""
+    for most_rows in (0, 100):
+        habits = Habits(most_rows=most_rows, sends_links=link == "absolute")
+        for n in (0, 7):
+            server = SkippingServer(start(n), link=link)
+            assert start(n) == read_all(server, habits=habits)
+            assert (2 if n and link == "none" and not most_rows else 1) == len(server.asked)
+
+
+@pytest.mark.parametrize(("asked_size", "total"), [(5, None), (100, 12)], ids=["a full page", "a total"])
+def test_fewer_rows_than_before_may_have_more_behind_them(asked_size: int, total: int | None) -> None:
+    """Where the page is as large as was asked for, or the total says so."""
+    listing = pager(habits=Habits(most_rows=10))
+    listing.wanted(0, 1)
+    listing.receive(Page(keys=tuple(range(5)), asked_size=asked_size, total=total), 5)
+    assert listing.wanted(0, 1)
 
 
 @pytest.mark.parametrize("limit", [1, 8])

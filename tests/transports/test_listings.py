@@ -164,8 +164,8 @@ def test_a_redirect_gets_no_token(
 
 #: Seconds that a page takes which nobody will read.
 SLOW = 4.0
-#: What has been asked for when the 35th job of pages of ten has come: four pages, and fifteen ahead.
-ASKED = 19
+#: What has been asked for when the 35th job of pages of ten has come: four pages, and eleven ahead.
+ASKED = 15
 
 
 def fill(alone: Simulator) -> None:
