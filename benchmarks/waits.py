@@ -96,7 +96,7 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
                 with Contender(prepare, quiet_airflow(home)) as contender:
                     # What asks alone asks evenly from its first look on; what shares a poll falls into step.
                     settling = 0 if name == _HTTP_SENSOR else own_pace.interval
-                    waits[name] = _watch(contender, server, count, own_pace, settling, begun_at)
+                    waits[name] = _watch(contender, server, count, own_pace, begun_at, settling=settling)
             counts[str(count)] = waits
         return {"counts": counts}
 
@@ -125,8 +125,8 @@ def _prepare(server: Server, count: int, begun_at: datetime) -> None:
     )
 
 
-def _watch(  # noqa: PLR0917  # what one measurement is made of
-    contender: Contender, server: Server, count: int, pace: Pace, settling: float, begun_at: datetime
+def _watch(
+    contender: Contender, server: Server, count: int, pace: Pace, begun_at: datetime, *, settling: float
 ) -> dict[str, Any]:
     """Begin the waits, let them settle for so many seconds, and measure the intervals after it."""
     http_connection = server.http_connection()
