@@ -326,12 +326,12 @@ def _grade(job: BackupJob, policy: Policy) -> JobState:
 
     State and counts are both read and the worse holds; a partial one within the policy's limits is a success.
     """
-    levels = [level for level in job.levels if level != Counts()]
     if job.state is JobState.FAILED:
         return JobState.FAILED
-    is_partial = job.state is JobState.PARTIAL or any(level.failed for level in levels)
+    is_partial = job.state is JobState.PARTIAL or any(level.failed for level in job.levels)
     if not is_partial or policy.accept_partial:
         return JobState.SUCCESS
+    levels = [level for level in job.levels if level != Counts()]
     return JobState.SUCCESS if _is_within_limits(levels, policy) else JobState.PARTIAL
 
 
