@@ -30,6 +30,7 @@ from airflow_provider_avepoint.core.auth import TOKENS  # noqa: E402
 from airflow_provider_avepoint.simulator import Simulator  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that start Airflow on one of pytest's processes: they share one Airflow."""
     for item in items:
