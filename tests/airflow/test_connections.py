@@ -80,7 +80,8 @@ def test_the_test_button_says_what_may_be_read(gate):
 
     assert {
         "status": True,
-        "message": "This app registration may read m365, m365_legacy, dynamics365.",
+        "message": "This app registration may read m365, m365_legacy, dynamics365, google_workspace, "
+        "salesforce, iaas_paas, aos_scan, elements.",
     } == answer
 
 
