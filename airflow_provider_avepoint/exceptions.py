@@ -18,6 +18,7 @@ __all__ = [
     "AvePointConfigError",
     "AvePointJobFailed",
     "AvePointJobNotFound",
+    "AvePointLedgerError",
     "AvePointLicenseBreach",
     "AvePointPayloadError",
     "AvePointPermissionError",
@@ -55,6 +56,10 @@ class AvePointPayloadError(errors.AvePointPayloadError, AirflowException):
     """An answer that cannot be understood; nothing is known about the backup."""
 
 
+class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
+    """The ledger's database failed; nothing of the step was written."""
+
+
 class AvePointBackupNotVerified(errors.AvePointError, AirflowException):
     """The verdict is that the backup is not good; *verdict* is the evidence, as ``Verdict.as_dict()``."""
 
@@ -87,6 +92,7 @@ _COUNTERPARTS: dict[type[errors.AvePointError], type[errors.AvePointError]] = {
     errors.AvePointJobNotFound: AvePointJobNotFound,
     errors.AvePointUnavailable: AvePointUnavailable,
     errors.AvePointPayloadError: AvePointPayloadError,
+    errors.AvePointLedgerError: AvePointLedgerError,
 }
 
 

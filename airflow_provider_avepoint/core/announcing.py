@@ -18,12 +18,8 @@ from urllib.parse import quote
 
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id, shift
+from airflow_provider_avepoint.core.question import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, fold_id, shift
 
-# A job may be listed this long after it has started.
-_LISTED_LATE = timedelta(hours=6)
-# A job that has not ended by then, or whose state nobody documents, is no longer looked for.
-_LONGEST_JOB = timedelta(days=30)
 # What is under way for longer is looked for again after so long for each job that such a look lists: a backup
 # that hangs must not make every look go back for weeks, through all that ran since.
 _PAUSE_A_JOB = timedelta(seconds=0.1)
@@ -65,17 +61,17 @@ class Watermark:
 
         :param jobs: all since :meth:`first_start`.
         """
-        start = cls(since=shift(now, -_LISTED_LATE), searched_at=now)
+        start = cls(since=shift(now, -LISTED_LATE), searched_at=now)
         return start.advance(jobs, now, asked_since=cls.first_start(now))[1]
 
     @staticmethod
     def first_start(now: datetime) -> datetime:
         """Return how far back a watcher must look that begins at *now*, to see all that is under way."""
-        return shift(now, -_LONGEST_JOB)
+        return shift(now, -LONGEST_JOB)
 
     def since_at(self, now: datetime) -> datetime:
         """Return :attr:`since`; where that is still to come, our clock was wrong: what is sure at *now*."""
-        return self.since if self.since <= now else shift(now, -_LISTED_LATE)
+        return self.since if self.since <= now else shift(now, -LISTED_LATE)
 
     def earliest_start(self, now: datetime) -> datetime:
         """Return how far back a look must go that comes at *now*."""
@@ -96,7 +92,7 @@ class Watermark:
         :param now: when they were asked for.
         """
         known_before = self.since_at(now)
-        since = max(known_before, shift(now, -_LISTED_LATE))
+        since = max(known_before, shift(now, -LISTED_LATE))
         news: list[BackupJob] = []
         under_way: dict[str, datetime] = {}
         ended: dict[str, datetime] = {}
@@ -124,7 +120,7 @@ class Watermark:
             under_way.setdefault(digest, start)
         for digest in over:
             under_way.pop(digest, None)
-        under_way = {name: start for name, start in under_way.items() if start >= shift(now, -_LONGEST_JOB)}
+        under_way = {name: start for name, start in under_way.items() if start >= shift(now, -LONGEST_JOB)}
         searched_at, searched_through = self.searched_at, self.searched_through
         if asked_since <= min(self.under_way.values(), default=asked_since):
             oldest = min(under_way.values(), default=now)

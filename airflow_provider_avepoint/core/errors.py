@@ -9,7 +9,8 @@
     ├── AvePointRequestError       the API refuses a parameter
     │   └── AvePointJobNotFound    no job has this id
     ├── AvePointUnavailable        the network or the service; trying again later may help
-    └── AvePointPayloadError       an answer that nobody documented
+    ├── AvePointPayloadError       an answer that nobody documented
+    └── AvePointLedgerError        the ledger's database; trying again later may help
 
 A message says what happened, where, and what to do; the facts are attributes too.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "AvePointConfigError",
     "AvePointError",
     "AvePointJobNotFound",
+    "AvePointLedgerError",
     "AvePointPayloadError",
     "AvePointPermissionError",
     "AvePointRequestError",
@@ -92,3 +94,7 @@ class AvePointUnavailable(AvePointError):
 
 class AvePointPayloadError(AvePointError):
     """An answer that cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form."""
+
+
+class AvePointLedgerError(AvePointError):
+    """The ledger's database failed; nothing of the step was written."""

@@ -16,13 +16,20 @@ ALL = "all"
 
 #: How far back a job is searched for unless the caller says.
 SEARCH_SPAN = timedelta(days=30)
-# No document says whether the server's window is about a job's start, its finish or both, so the end is
-# asked for later than wanted by the longest that a job may run, and the rows are filtered here.
-_LONGEST_JOB = timedelta(days=30)
+#: A job may be listed this long after it has started.
+LISTED_LATE = timedelta(hours=6)
+#: The longest that a job may run: one that has not ended by then, or whose state nobody documents, is no
+#: longer looked for by those who ask again and again. No document says whether the server's window is about a
+#: job's start, its finish or both, so the end is asked for later than wanted by this, and rows are filtered
+#: here.
+LONGEST_JOB = timedelta(days=30)
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 #: How far a server's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
+# Jobs are asked for so far into the future: where the clocks differ by more than they may, whoever judges must
+# see the newest ones all the same, and that they are ahead.
+_ASKED_AHEAD = timedelta(days=1)
 # Where a product insists on a window and the caller does not: before anything it can have backed up.
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -52,10 +59,10 @@ class Question:
         """Return the parameters, without those of paging. *now* fixes the window's end."""
         filters = self.product.filters
         sent = dict(filters.always)
-        latest = now + CLOCK_SKEW
+        latest = now + _ASKED_AHEAD
         before = latest
         if self.started_before is not None:
-            before = min(latest, shift(self.started_before, _LONGEST_JOB))
+            before = min(latest, shift(self.started_before, LONGEST_JOB))
         after = self.started_after
         if after is None and filters.window_required:
             after = _BEGINNING

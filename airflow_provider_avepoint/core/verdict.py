@@ -21,7 +21,19 @@ from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id
 from airflow_provider_avepoint.core.text import one_line, quoted
 
-__all__ = ["Policy", "Reason", "Scope", "ScopeVerdict", "Verdict", "judge", "leave_out_claimed"]
+__all__ = [
+    "RULES_VERSION",
+    "Policy",
+    "Reason",
+    "Scope",
+    "ScopeVerdict",
+    "Verdict",
+    "judge",
+    "leave_out_claimed",
+]
+
+#: Which rules a verdict was reached by; it rises when the same jobs could be judged otherwise.
+RULES_VERSION = 1
 
 
 class Reason(StrEnum):

@@ -39,6 +39,8 @@ __all__ = ["AvePointBackupSensor", "AvePointJobSensor"]
 _FIRST_POLL_AFTER = timedelta(seconds=10)
 # The trigger ends the wait by itself; Airflow's own timeout stands behind it in case it cannot.
 _BACKSTOP = timedelta(minutes=5)
+# What the scheduler says of a deferral that lasts too long: Airflow 3's words, and Airflow 2.11's.
+_DEFERRAL_TIMEOUTS = ("Trigger timeout", "Trigger/execution timeout")
 #: The XCom that holds a job that did not end well; one that did is the return value.
 JOB_KEY = "job"
 _WATCH_KEY = "avepoint_watch"
@@ -76,7 +78,7 @@ class _AvePointSensor(BaseSensorOperator):
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         """Leave what a wait that ends badly has seen where it can be read."""
 
-    def _note_evidence(self, evidence: dict[str, Any]) -> None:
+    def _note_evidence(self, context: Context, evidence: dict[str, Any]) -> None:
         """Take what the wait ends with."""
 
     @abstractmethod
@@ -127,19 +129,13 @@ class _AvePointSensor(BaseSensorOperator):
         The base sensor would let ``soft_fail`` turn any failure of a resumed task into a skip, a refused
         password too, and not so in the other modes; here each outcome is decided in one place.
         """
-        try:
-            from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
-        except ImportError:  # Airflow 2
-            from airflow.exceptions import (  # type: ignore[no-redef]  # the same, where it was
-                TaskDeferralError,
-                TaskDeferralTimeout,
-            )
-        try:
+        if next_method != "__fail__":
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
+        failure = next_kwargs or {}
+        if failure.get("error") in _DEFERRAL_TIMEOUTS:
             return self._conclude(context, self._watch.time_out(self.timeout))
-        except TaskDeferralError as e:
-            return self._fail(AirflowException(f"The trigger of this wait failed: {e}"))
+        self.log.error("The trigger failed:\n%s", "\n".join(failure.get("traceback") or ()))
+        return self._fail(AirflowException(f"The trigger of this wait failed: {failure.get('error')}"))
 
     def _execute_deferrable(self, context: Context) -> Any:
         started_at = datetime.now(UTC)
@@ -207,7 +203,10 @@ class _AvePointSensor(BaseSensorOperator):
         message = str(event.get("message"))
         evidence = event.get("evidence")
         if isinstance(evidence, dict):
-            self._note_evidence(evidence)
+            try:
+                self._note_evidence(context, evidence)
+            except AvePointError as e:
+                self._fail(e)
         if status == Status.PASSED and isinstance(evidence, dict):
             self.log.info("%s", message)
             return evidence
@@ -274,8 +273,8 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         self.keep_evidence(context, evidence)
 
-    def _note_evidence(self, evidence: dict[str, Any]) -> None:
-        self.note_verdict(evidence)
+    def _note_evidence(self, context: Context, evidence: dict[str, Any]) -> None:
+        self.note_verdict(context, evidence)
 
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
         self.reject(message, evidence)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
@@ -30,9 +30,13 @@ class PolicyOperator(BaseOperator):
     """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
     All of them are template fields; what they mean and how they may be written stands there.
+
+    :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite, which the
+        verdict is recorded in; None: it is not. A verdict that passes and cannot be recorded fails the task.
+    :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     """
 
-    template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS)
+    template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS, "ledger_conn_id", "tenant")
     operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
     _judged: dict[str, Any] | None = None
@@ -55,6 +59,8 @@ class PolicyOperator(BaseOperator):
         max_failed_ratio: float | str | None = None,
         on_failed: str = "fail",
         fail_fast: bool | str = True,
+        ledger_conn_id: str | None = None,
+        tenant: str | None = None,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -75,6 +81,8 @@ class PolicyOperator(BaseOperator):
         self.max_failed_ratio = max_failed_ratio
         self.on_failed = on_failed
         self.fail_fast = fail_fast
+        self.ledger_conn_id = ledger_conn_id
+        self.tenant = tenant
 
     def build_policy(self) -> Policy:
         """Return the policy, after templates have been rendered.
@@ -86,12 +94,27 @@ class PolicyOperator(BaseOperator):
         except AvePointConfigError as e:
             raise to_airflow(e) from None
 
-    def note_verdict(self, evidence: dict[str, Any]) -> None:
-        """Count the verdict that the task ends with, and keep it for lineage."""
+    def note_verdict(self, context: Context, evidence: dict[str, Any]) -> None:
+        """Count the verdict that the task ends with, keep it for lineage, and record it in the ledger.
+
+        :raises AvePointLedgerError: it passes and cannot be recorded. One that does not pass is the task's
+            news whatever the ledger does.
+        """
         from airflow_provider_avepoint.metrics import count
 
         self._judged = evidence
         count("verdicts", product=evidence["policy"]["product"], reason=evidence["reason"])
+        if self.ledger_conn_id is None:
+            return
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        try:
+            with Ledger(self.ledger_conn_id) as ledger:
+                ledger.save_verdict(self.tenant or self.avepoint_conn_id, evidence, _name_try(context))
+        except AvePointError as e:
+            if evidence["passed"]:
+                raise to_airflow(e) from None
+            self.log.error("The verdict could not be recorded: %s", e)  # noqa: TRY400  # no bug, no stack
 
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the judged backups as the task's inputs, where OpenLineage is installed."""
@@ -115,3 +138,16 @@ class PolicyOperator(BaseOperator):
         if self.on_failed == "skip":
             raise AirflowSkipException(message)
         raise AvePointBackupNotVerified(message, verdict=evidence)
+
+
+def _name_try(context: Context) -> dict[str, Any] | None:
+    """Return which try of which task this is; None outside of one."""
+    if (ti := context.get("ti")) is None:
+        return None
+    return {
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": ti.map_index,
+        "try_number": ti.try_number,
+    }

@@ -1,4 +1,4 @@
-"""The demo's history: three weeks of a tenant whose backups are mostly good, and some stories among them.
+"""The demo's history: sixty days of a tenant whose backups are mostly good, and some stories among them.
 
 Microsoft 365 and Dynamics 365 have all of it, the other products their last nights.
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-DAYS = 21
+DAYS = 60
 _DAYS_OF_OTHERS = 3
 
 _NIGHTLY_SERVICES = {  # object type: minutes after 01:00 UTC, minutes it takes, objects
@@ -37,6 +37,7 @@ _OTHERS = (  # what is run each night, and minutes after 03:00 UTC; the customer
     ({"product": "elements", "workload": "exchange_online", "counts": {"successful": 231}}, 30),
     ({"product": "elements", "workload": "onedrive", "counts": {"successful": 228}}, 35),
 )
+_MISSED = (12, 13)  # nights ago, without a backup of contoso-service
 _TEAMS_ERROR = {
     "is_code": False,
     "message": "The team is archived and its site is read-only.",
@@ -46,7 +47,7 @@ _TEAMS_ERROR = {
 
 
 def demo_jobs(now: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the jobs of the last 21 nights, each as the control API takes it, oldest night first.
+    """Yield the jobs of the last 60 nights, each as the control API takes it, oldest night first.
 
     :param now: where the history ends; nothing in it is later. Default: the current time.
     """
@@ -85,6 +86,8 @@ def _dynamics_night(night: datetime, ago: int) -> Iterator[dict[str, Any]]:
         }
         if name == "contoso-sandbox" and ago <= 2:
             yield job | {"state": "failed", "counts": _counts(entities, failed=entities), "size_bytes": 0}
+        elif name == "contoso-service" and ago in _MISSED:
+            continue
         elif name == "contoso-service" and ago % 8 == 5:
             yield job | {"state": "partial", "counts": _counts(entities, failed=2, warning=1)}
         else:

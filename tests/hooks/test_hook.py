@@ -270,12 +270,13 @@ class TestErrors:
         leaves = [
             cls for name in errors.__all__ if (cls := getattr(errors, name)) is not errors.AvePointError
         ]
+        retryable = (errors.AvePointUnavailable, errors.AvePointPayloadError, errors.AvePointLedgerError)
         for leaf in leaves:
             converted = exceptions.to_airflow(leaf("what happened"))
             assert isinstance(converted, leaf)
             assert isinstance(converted, AirflowException)
             assert str(converted) == "what happened"
-            may_retry = issubclass(leaf, (errors.AvePointUnavailable, errors.AvePointPayloadError))
+            may_retry = issubclass(leaf, retryable)
             assert isinstance(converted, AirflowFailException) is not may_retry
 
     @both_drivers

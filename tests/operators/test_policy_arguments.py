@@ -10,8 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseHook,
+)
 
 from airflow_provider_avepoint.core.verdict import Policy
 from airflow_provider_avepoint.exceptions import AvePointAuthError, AvePointBackupNotVerified
@@ -116,7 +121,7 @@ def test_a_rendered_template_decides_the_same(
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_argument_is_a_template_field(cls: type) -> None:
-    assert set(cls.template_fields) == {"avepoint_conn_id", *POLICY_ARGUMENTS}
+    assert set(cls.template_fields) == {"avepoint_conn_id", "ledger_conn_id", "tenant", *POLICY_ARGUMENTS}
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -336,7 +341,7 @@ def test_constructing_reads_nothing(simulator: Simulator, monkeypatch: pytest.Mo
     def fail(*_arguments: object) -> None:
         raise AssertionError("a connection was looked up")
 
-    monkeypatch.setattr("airflow.sdk.bases.hook.BaseHook.get_connection", fail)
+    monkeypatch.setattr(BaseHook, "get_connection", fail)
 
     build(
         cls,

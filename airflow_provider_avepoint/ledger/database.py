@@ -1,0 +1,178 @@
+"""The ledger's database: found by an Airflow connection, migrated by Alembic, written by one at a time.
+
+Whoever writes waits for whoever wrote before, across processes and machines: so that what a write compares
+itself with does not change under it, and two writes of the same jobs in another order cannot lock each other
+out. A write is a transaction: it is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from sqlalchemy import Column, MetaData, String, Table, create_engine, event, func, inspect, select
+from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from airflow_provider_avepoint.core.errors import (
+    AvePointConfigError,
+    AvePointLedgerError,
+    AvePointPayloadError,
+)
+from airflow_provider_avepoint.core.text import one_line
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection, Engine
+
+#: The revision that this release reads and writes.
+REVISION = "0001"
+VERSION_TABLE = "avepoint_ledger_version"
+
+_VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
+_DEFAULT_FILE = "avepoint_ledger.db"
+# Any number that nobody else locks by: "AvePoint" in ASCII.
+_LOCK = 0x41766550_6F696E74
+_SECONDS_TO_WAIT = 300.0
+_WRITES = "avepoint_writes"
+
+
+def open_engine(conn_id: str | None) -> Engine:
+    """Return the database of an Airflow connection; without one, of a SQLite file under ``AIRFLOW_HOME``.
+
+    :raises AvePointConfigError: the connection is not there, or no database that the ledger can live in.
+    """
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if conn_id is None:
+        engine = create_engine(f"sqlite:///{_default_path()}", **options)
+    else:
+        engine = _open_connection(conn_id, options)
+    if engine.dialect.name not in ("postgresql", "sqlite"):
+        raise AvePointConfigError(
+            f"ledger_conn_id: {conn_id!r} is a {engine.dialect.name} database; the ledger needs PostgreSQL "
+            "or SQLite."
+        )
+    if engine.dialect.name == "sqlite":
+        _begin_transactions_ourselves(engine)
+    return engine
+
+
+def _default_path() -> Path:
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / _DEFAULT_FILE
+
+
+def _open_connection(conn_id: str, options: dict[str, Any]) -> Engine:
+    try:
+        hook: Any = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+    except AirflowNotFoundException:
+        raise AvePointConfigError(
+            f"ledger_conn_id: there is no connection {conn_id!r}; add it (Admin > Connections), or leave it "
+            "out for a SQLite file under AIRFLOW_HOME."
+        ) from None
+    except Exception as e:  # noqa: BLE001  # a provider that is not installed, a type that nobody knows
+        raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
+    if not isinstance(hook, DbApiHook):
+        raise AvePointConfigError(
+            f"ledger_conn_id: {conn_id!r} is of type {hook.conn_type!r}, no SQL database; the ledger needs "
+            "PostgreSQL or SQLite."
+        )
+    try:
+        return hook.get_sqlalchemy_engine(engine_kwargs=options)
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as e:
+        raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
+
+
+def _begin_transactions_ourselves(engine: Engine) -> None:
+    """Let a write lock the file when it begins: the driver would do so at its first change only."""
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_alone(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_SECONDS_TO_WAIT * 1000:.0f}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        is_write = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Have the database to oneself, in a transaction: what the block did is kept where it ends well."""
+    with (
+        _clear_errors(),
+        engine.connect().execution_options(**{_WRITES: True}) as connection,
+        connection.begin(),
+    ):
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Read the database as it is at one moment."""
+    with _clear_errors(), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Say what the database does not do, without the statement and its hundred values."""
+    try:
+        yield
+    except (DataError, OverflowError) as e:
+        raise AvePointPayloadError(f"The ledger cannot hold a value that was sent: {_describe(e)}") from None
+    except SQLAlchemyError as e:
+        raise AvePointLedgerError(
+            f"The ledger's database failed: {_describe(e)}. Nothing of this step was written."
+        ) from None
+
+
+def _describe(error: Exception) -> str:
+    return one_line(getattr(error, "orig", None) or error).rstrip(".")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this release's form, whoever else is doing so.
+
+    :raises AvePointConfigError: a newer release has been here.
+    """
+    with reading(engine) as connection:
+        if _revision_of(connection) == REVISION:
+            return
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    with writing(engine) as connection:
+        found = _revision_of(connection)  # another worker may have been quicker
+        config = _configure_alembic(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise AvePointConfigError(
+                f"The ledger's tables are of revision {found!r}, which a newer airflow-provider-avepoint has "
+                f"made (this one knows {REVISION!r}): upgrade the provider on this worker too."
+            )
+        command.upgrade(config, REVISION)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(_VERSION.c.version_num)).scalar()
+
+
+def _configure_alembic(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    return config

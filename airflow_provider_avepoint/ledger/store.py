@@ -1,0 +1,241 @@
+"""What is written to the ledger, and read from it.
+
+Every write is an upsert: the same again changes nothing, in whatever order, from however many workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import msgspec
+from sqlalchemy import JSON, Table, Text, and_, bindparam, cast, column, func, not_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
+from airflow_provider_avepoint.ledger.rows import Row, write_job, write_license, write_verdict
+from airflow_provider_avepoint.ledger.tables import JOBS, LICENSES, LOADS, VERDICTS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine, RowMapping
+    from sqlalchemy.sql import ColumnElement, Executable, Select
+
+__all__ = ["Changes", "Ledger", "LoadPoint", "Stream"]
+
+_PACKED = "rows"
+
+_STORED = select(
+    JOBS.c.job_id,
+    JOBS.c.location,
+    JOBS.c.organization_id,
+    JOBS.c.workload,
+    JOBS.c.digest,
+    JOBS.c.is_terminal,
+    JOBS.c.read_at,
+).where(
+    JOBS.c.tenant == bindparam("tenant"),
+    JOBS.c.product == bindparam("product"),
+    JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)),
+)
+
+
+class Changes(NamedTuple):
+    """What a write came to: how many jobs were new, had changed, or stood there already."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def plus(self, other: Changes) -> Changes:
+        """Return the sum of both."""
+        return Changes(*map(sum, zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One listing that is loaded again and again.
+
+    :param selection: which jobs, where it is not all of them: the same text for the same.
+    """
+
+    tenant: str
+    product: str
+    location: str
+    organization_id: str
+    selection: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPoint:
+    """How far a stream has come.
+
+    :param loaded_from: every job that started since is in the ledger.
+    :param resume_from: jobs that started since may have come, or changed, after the load.
+    :param begun_at: when the load began that came so far.
+    """
+
+    loaded_from: datetime
+    resume_from: datetime
+    begun_at: datetime
+
+
+class Ledger:
+    """A ledger in a database, with its tables in this release's form.
+
+    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
+    :raises AvePointConfigError: that is no such database, or a newer release has written to it.
+    :raises AvePointLedgerError: the database fails.
+    """
+
+    def __init__(self, conn_id: str | None = None) -> None:
+        self._engine: Engine = open_engine(conn_id)
+        migrate(self._engine)
+        self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",), where=_is_newer_job)
+        self._save_point = _upsert(LOADS, self._engine, where=_is_later_load)
+        self._save_verdict = _upsert(VERDICTS, self._engine)
+        self._save_license = _upsert(LICENSES, self._engine, where=_is_later_reading)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def save_jobs(self, tenant: str, jobs: Iterable[BackupJob], read_at: datetime) -> Changes:
+        """Write jobs of one product, which were read from the API not before *read_at*.
+
+        Of what is read later and earlier, the later holds; but a job that has ended stays so.
+        """
+        rows: dict[tuple[str, ...], Row] = {}
+        for job in jobs:
+            row = write_job(tenant, job, read_at)
+            key = _key_of(row)
+            if key not in rows or row["is_terminal"] or not rows[key]["is_terminal"]:
+                rows[key] = row
+        if not rows:
+            return Changes()
+        (product,) = {row["product"] for row in rows.values()}
+        with writing(self._engine) as connection:
+            stored = {
+                _key_of(row): row
+                for row in connection.execute(
+                    _STORED,
+                    {
+                        "tenant": tenant,
+                        "product": product,
+                        "job_ids": sorted({row["job_id"] for row in rows.values()}),
+                    },
+                ).mappings()
+            }
+            new = [row for key, row in rows.items() if key not in stored]
+            changed = [row for key, row in rows.items() if key in stored and _changes(row, stored[key])]
+            if due := new + changed:
+                self._execute(connection, self._save_jobs, due)
+        return Changes(len(new), len(changed), len(rows) - len(due))
+
+    def load_point(self, stream: Stream) -> LoadPoint | None:
+        """Return how far *stream* has come; None where nothing of it was loaded."""
+        found = select(LOADS.c.loaded_from, LOADS.c.resume_from, LOADS.c.begun_at).where(
+            *(LOADS.c[name] == value for name, value in asdict(stream).items())
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(found).mappings().one_or_none()
+        return None if row is None else LoadPoint(**row)
+
+    def save_load_point(self, stream: Stream, point: LoadPoint) -> None:
+        """Write how far *stream* has come; of two loads, the one that began later knows better."""
+        self._write(self._save_point, asdict(stream) | asdict(point))
+
+    def save_verdict(
+        self, tenant: str, evidence: Mapping[str, Any], task: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a verdict.
+
+        :param evidence: ``Verdict.as_dict()``.
+        :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number`` of the task that
+            judged: a try of a task has one verdict.
+        """
+        self._write(self._save_verdict, write_verdict(tenant, evidence, task))
+
+    def save_license(self, tenant: str, consumption: LicenseConsumption, read_at: datetime) -> None:
+        """Write a licence reading; of two within an hour, the later holds."""
+        self._write(self._save_license, write_license(tenant, consumption, read_at))
+
+    def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
+        """Yield the rows of a query on :mod:`~airflow_provider_avepoint.ledger.tables`, as they come."""
+        with reading(self._engine) as connection:
+            yield from connection.execution_options(stream_results=True).execute(query).mappings()
+
+    def _write(self, statement: Executable, row: Row) -> None:
+        with writing(self._engine) as connection:
+            self._execute(connection, statement, [row])
+
+    def _execute(self, connection: Connection, statement: Executable, rows: list[Row]) -> None:
+        is_packed = connection.dialect.name == "postgresql"
+        connection.execute(statement, _pack(rows) if is_packed else rows)
+
+
+def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: Any = None) -> Any:
+    """Return the statement that inserts a row, or updates the one that has its key.
+
+    In PostgreSQL it takes all rows at once, as :func:`_pack` makes them.
+    """
+    names = [column.name for column in table.columns]
+    if engine.dialect.name == "postgresql":
+        insert: Any = postgresql.insert(table).from_select(names, _unpack(table))
+    else:
+        insert = sqlite.insert(table)
+    keys = [column.name for column in table.primary_key]
+    return insert.on_conflict_do_update(
+        index_elements=keys,
+        set_={name: insert.excluded[name] for name in names if name not in (*keys, *keep)},
+        where=None if where is None else where(table.c, insert.excluded),
+    )
+
+
+def _unpack(table: Table) -> Select[Any]:
+    """Return the rows that a JSON text holds: a third of the time that the drivers take for them."""
+    columns = [column(each.name, each.type) for each in table.columns]
+    given = cast(bindparam(_PACKED, type_=Text), JSON)
+    rows = func.json_to_recordset(given).table_valued(*columns).render_derived("given", with_types=True)
+    return select(*rows.c)
+
+
+def _pack(rows: list[Row]) -> dict[str, str]:
+    return {_PACKED: msgspec.json.encode(rows).decode()}
+
+
+def _is_newer_job(stored: Any, new: Any) -> ColumnElement[bool]:
+    return and_(
+        stored.digest != new.digest,
+        stored.read_at <= new.read_at,
+        or_(not_(stored.is_terminal), new.is_terminal),
+    )
+
+
+def _changes(new: Row, stored: Mapping[Any, Any]) -> bool:
+    """Tell the same of two rows as :func:`_is_newer_job` does in SQL."""
+    return (
+        stored["digest"] != new["digest"]
+        and stored["read_at"] <= new["read_at"]
+        and (new["is_terminal"] or not stored["is_terminal"])
+    )
+
+
+def _is_later_load(stored: Any, new: Any) -> ColumnElement[bool]:
+    return stored.begun_at <= new.begun_at  # type: ignore[no-any-return]
+
+
+def _is_later_reading(stored: Any, new: Any) -> ColumnElement[bool]:
+    return stored.read_at <= new.read_at  # type: ignore[no-any-return]
+
+
+def _key_of(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    return (row["job_id"], row["location"], row["organization_id"], row["workload"])

@@ -1,0 +1,159 @@
+"""The ledger's tables, as the newest migration leaves them.
+
+Each key holds the tenant (a connection's id, unless the task says otherwise), and an empty text where a job
+has no location, organisation or workload: a key has no NULL. Organisation ids stand as they compare: lower
+case, without braces. Moments are in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+_LENGTH = len("2026-11-22 05:00:00.000000")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, in UTC; in SQLite a text, without the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the database keeps."""
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Return the time as the database keeps it; texts of equal length, so that they sort."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).isoformat(" ", "microseconds")[:_LENGTH]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return the time in UTC."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        moment: datetime = value.astimezone(UTC)
+        return moment
+
+
+def _key(name: str) -> Column[Any]:
+    return Column(name, String, primary_key=True, nullable=False)
+
+
+def _counts(of: str) -> list[Column[Any]]:
+    kinds = ("total", "successful", "failed", "skipped", "warning")
+    return [Column(f"{of}_{kind}", BigInteger) for kind in kinds]
+
+
+JOBS = Table(
+    "avepoint_jobs",
+    metadata,
+    _key("tenant"),
+    _key("product"),
+    _key("job_id"),
+    _key("location"),
+    _key("organization_id"),
+    _key("workload"),
+    Column("job_type", String),
+    Column("state", String, nullable=False),
+    Column("is_terminal", Boolean, nullable=False),
+    Column("raw_state", String),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("duration_seconds", Float),
+    *_counts("objects"),
+    *_counts("records"),
+    *_counts("metadata"),
+    Column("size_bytes", BigInteger),
+    Column("organization_name", String),
+    # JSON: a list of JobError.as_dict(), and the row as the vendor sent it.
+    Column("errors", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    # Tells whether a job has changed since it was written.
+    Column("digest", String(32), nullable=False),
+    # When this content was read from the API, and when the job was first.
+    Column("read_at", Moment, nullable=False),
+    Column("first_read_at", Moment, nullable=False),
+    Index("avepoint_jobs_started_at", "tenant", "product", "started_at"),
+)
+
+# How far each listing that is loaded again and again has come.
+LOADS = Table(
+    "avepoint_loads",
+    metadata,
+    _key("tenant"),
+    _key("product"),
+    _key("location"),
+    _key("organization_id"),
+    _key("selection"),
+    # Everything that started since is in the ledger.
+    Column("loaded_from", Moment, nullable=False),
+    # What started since may have changed: the next load begins here.
+    Column("resume_from", Moment, nullable=False),
+    Column("begun_at", Moment, nullable=False),
+)
+
+VERDICTS = Table(
+    "avepoint_verdicts",
+    metadata,
+    _key("tenant"),
+    # The try of the task that judged, or a random id where there was no task.
+    _key("verdict_id"),
+    Column("product", String, nullable=False),
+    Column("judged_at", Moment, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("rules_version", Integer, nullable=False),
+    # JSON: Verdict.as_dict().
+    Column("evidence", Text, nullable=False),
+    Column("dag_id", String),
+    Column("run_id", String),
+    Column("task_id", String),
+    Column("map_index", Integer),
+    Column("try_number", Integer),
+    Index("avepoint_verdicts_judged_at", "tenant", "judged_at"),
+)
+
+LICENSES = Table(
+    "avepoint_licenses",
+    metadata,
+    _key("tenant"),
+    _key("product"),
+    _key("location"),
+    _key("organization_id"),
+    _key("service"),
+    # The hour of the reading: of two readings within one the later holds.
+    Column("hour", Moment, primary_key=True, nullable=False),
+    Column("read_at", Moment, nullable=False),
+    Column("organization_name", String),
+    Column("purchased_user_seats", BigInteger),
+    Column("assigned_user_seats", BigInteger),
+    Column("purchased_storage_gb", Float),
+    Column("protected_gb", Float),
+    Column("out_of_policy_at", Moment),
+    Column("is_out_of_policy", Boolean, nullable=False),
+    Column("expires_at", Moment),
+)
