@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test bench check compose-env format lock clean
+.PHONY: help demo test system bench check compose-env format lock clean
 
 help:
 	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
@@ -27,7 +27,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo
 
-test: $(VENV)/.installed
+# What the tests start themselves: servers for the ledger and the cluster, a browser for the report.
+system: $(VENV)/.installed
+	@$(BIN)/python -m demo.debian postgresql redis-server chromium chromium-driver
+
+test: $(VENV)/.installed system
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'

@@ -20,7 +20,7 @@ interval** (an earlier one does not hold all of the interval's data), judge it, 
 | task | what it does |
 |---|---|
 | `plan` | one entry for each connection and organisation; fails when there is none |
-| `create_table` | makes the table `avepoint_jobs` where it is missing |
+| `create_table` | makes the table `dynamics365_jobs` where it is missing |
 | `organization.wait_for_backup` | waits for the verdict on the triggerer; returns the evidence |
 | `organization.extract_jobs` | the backup jobs from the interval's start up to the verdict |
 | `organization.load_jobs` | writes them to the warehouse; loading twice changes nothing |
@@ -30,6 +30,7 @@ interval** (an earlier one does not hold all of the interval's data), judge it, 
 **Params.** `organizations`: the organisation ids. `connections`: AvePoint connection ids, one a tenant.
 `warehouse_conn_id`: any SQL connection; SQLite for a try, PostgreSQL by naming another. `interval_start` and
 `interval_end` replace the data interval; a run without one takes the 24 hours before it was due.
+`ledger_conn_id`: where verdicts are recorded; null: nowhere.
 
 **When it fails.** `wait_for_backup` names the scope and the reason. Its evidence is in the XCom `verdict`.
 """
@@ -88,6 +89,7 @@ with DAG(
         "organizations": Param([], type="array", items={"type": "string"}, title="Organisation ids"),
         "connections": Param(["avepoint_default"], type="array", items={"type": "string"}),
         "warehouse_conn_id": Param("avepoint_warehouse", type="string"),
+        "ledger_conn_id": Param(None, type=["null", "string"]),
         "interval_start": Param(None, type=["null", "string"], format="date-time"),
         "interval_end": Param(None, type=["null", "string"], format="date-time"),
     },
@@ -118,7 +120,7 @@ with DAG(
     def create_table(params: dict[str, Any]) -> None:
         """Make the table where it is missing."""
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-        statement = f"CREATE TABLE IF NOT EXISTS avepoint_jobs ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
+        statement = f"CREATE TABLE IF NOT EXISTS dynamics365_jobs ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
         _warehouse(params["warehouse_conn_id"]).run(statement)
 
     @task
@@ -144,7 +146,7 @@ with DAG(
     def load_jobs(rows: list[list[Any]], params: dict[str, Any]) -> int:
         """Write the jobs, replacing those that are there; return how many."""
         _warehouse(params["warehouse_conn_id"]).insert_rows(
-            "avepoint_jobs", rows, target_fields=list(COLUMNS), replace=True, replace_index=KEY
+            "dynamics365_jobs", rows, target_fields=list(COLUMNS), replace=True, replace_index=KEY
         )
         return len(rows)
 
@@ -159,7 +161,7 @@ with DAG(
         for row in rows:
             key = [row[names.index(name)] for name in KEY]
             where = " AND ".join(f"{name} = {mark}" for name in KEY)
-            query = f"SELECT state, total, failed FROM avepoint_jobs WHERE {where}"  # noqa: S608  # our names
+            query = f"SELECT state, total, failed FROM dynamics365_jobs WHERE {where}"  # noqa: S608  # our names
             found = warehouse.get_first(query, key)
             if found is None:
                 raise AirflowFailException(f"Job {key[-1]} was loaded, but the table does not hold it.")
@@ -188,6 +190,7 @@ with DAG(
             product=PRODUCT,
             organization_ids=organization_id,
             started_after=interval_end,
+            ledger_conn_id="{{ params.ledger_conn_id }}",
             poke_interval=POKE_INTERVAL,
             timeout=TIMEOUT,
         )

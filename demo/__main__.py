@@ -1,7 +1,9 @@
-"""Show the gate at work: one organisation's backup ends well, another's fails, in a real Airflow.
+"""Show the gate and the audit at work in a real Airflow.
 
-``python -m demo`` starts the AvePoint simulator and Airflow, runs the DAG ``avepoint_backup_gate`` for both,
-and ends with 0 only if every task came out as it should. ``KEEP=1`` leaves it up until Ctrl-C.
+``python -m demo`` starts the AvePoint simulator and Airflow, runs the DAG ``avepoint_backup_gate`` for one
+organisation whose backup ends well and one whose fails, loads sixty days of jobs into the ledger, audits
+the licences and writes the report. It ends with 0 only if every task came out as it should. ``KEEP=1`` leaves
+it up until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import argparse
 import fcntl
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -19,11 +20,13 @@ from pathlib import Path
 
 import httpx
 
-from demo.gate import Demo, Progress
-from demo.processes import INTERRUPTS
+from demo.audit import Audit
+from demo.gate import LEDGER, Demo, Progress, build_stack
+from demo.processes import raise_once_on_interrupt
 from demo.simulator import SimulatorError, SimulatorProcess
-from demo.stack import AirflowStack, StackError
+from demo.stack import StackError
 
+REPORT = "report.html"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -36,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--directory", type=Path, default=_ROOT / ".demo", help="where its files go")
     directory = parser.parse_args().directory.resolve()
-    _raise_once_on_interrupt()
+    raise_once_on_interrupt()
     progress = Progress()
     try:
         with _own(directory):
@@ -47,7 +50,7 @@ def main() -> int:
     except (DirectoryTakenError, SimulatorError, StackError, httpx.HTTPError) as e:
         print(f"\nThe demo failed: {e}\n\nThe logs are in {directory}. Everything is stopped.", flush=True)
         return 1
-    progress.say(f"Everything is stopped; the logs are in {directory}.")
+    progress.say(f"Everything is stopped; the logs are in {directory}. The report: {directory / REPORT}")
     return status
 
 
@@ -56,20 +59,14 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
     simulator = SimulatorProcess(directory)
     progress.say("Starting the AvePoint simulator")
     with simulator.running():
-        progress.say(f"It serves at {simulator.url}, with three weeks of history")
-        stack = AirflowStack(
-            home=directory / "airflow",
-            connections={
-                "avepoint_default": simulator.connection(),
-                "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
-            },
-            retry_delay=1,
-            environment={"AVEPOINT_GATE_POKE_INTERVAL": "5", "AVEPOINT_GATE_TIMEOUT": "120"},
-        )
+        progress.say(f"It serves at {simulator.url}, with 60 days of history")
+        stack = build_stack(directory, warehouse, {"avepoint_default": simulator.connection()})
         progress.say("Starting Airflow: API server, scheduler, DAG processor, triggerer")
         with stack:
             progress.say("Airflow is healthy")
-            status = 0 if Demo(stack, simulator, warehouse, progress).play() else 1
+            gate = Demo(stack, simulator, warehouse, progress).play()
+            audit = Audit(stack, simulator, directory / REPORT, progress).play()
+            status = 0 if gate and audit else 1
             if keep:
                 print(f"\nAirflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
                 print("Ctrl-C stops everything.", flush=True)
@@ -95,23 +92,9 @@ def _own(directory: Path) -> Iterator[None]:
         except BlockingIOError:
             raise DirectoryTakenError(f"Another demo runs in {directory}; stop it first.") from None
         shutil.rmtree(directory / "airflow", ignore_errors=True)
-        for name in ("simulator.log", "warehouse.db"):
+        for name in ("simulator.log", "warehouse.db", LEDGER, REPORT, Path(REPORT).with_suffix(".csv")):
             (directory / name).unlink(missing_ok=True)
         yield
-
-
-def _raise_once_on_interrupt() -> None:
-    """Let the first of SIGINT, SIGTERM and SIGHUP end the demo; stopping is bounded and not broken off."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        for number in INTERRUPTS:
-            signal.signal(number, signal.SIG_IGN)
-        # Not print(): the interrupt may have come in the middle of one.
-        os.write(sys.stdout.fileno(), b"\nInterrupted: stopping Airflow and the simulator.\n")
-        raise KeyboardInterrupt
-
-    for number in INTERRUPTS:
-        signal.signal(number, interrupt)
 
 
 if __name__ == "__main__":

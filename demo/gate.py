@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from demo.simulator import SimulatorProcess
 from demo.stack import AirflowStack, StackError
 
 DAG_ID = "avepoint_backup_gate"
+LEDGER, LEDGER_CONN_ID = "ledger.db", "avepoint_ledger"
 WAIT = "organization.wait_for_backup"
 GATE = f"{WAIT}[0]"
 LOAD = "organization.load_jobs[0]"
@@ -80,6 +81,33 @@ class Progress:
         print(f"{self.seconds:6.1f} s  {text}", flush=True)
 
 
+def build_stack(
+    directory: Path,
+    warehouse: Path,
+    connections: Mapping[str, Mapping[str, Any]],
+    environment: Mapping[str, str] | None = None,
+) -> AirflowStack:
+    """Return the demo's Airflow, which is not started.
+
+    :param warehouse: the SQLite file that the jobs are loaded into; the ledger's is beside it.
+    :param connections: the AvePoint connections, ``avepoint_default`` among them.
+    """
+    return AirflowStack(
+        home=directory / "airflow",
+        connections={
+            **connections,
+            "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
+            LEDGER_CONN_ID: {"conn_type": "sqlite", "host": str(warehouse.with_name(LEDGER))},
+        },
+        retry_delay=1,
+        environment={
+            "AVEPOINT_GATE_POKE_INTERVAL": "5",
+            "AVEPOINT_GATE_TIMEOUT": "120",
+            **(environment or {}),
+        },
+    )
+
+
 class Demo:
     """Both runs, on a simulator and an Airflow that are up."""
 
@@ -136,6 +164,7 @@ class Demo:
             "organizations": [run.organization_id],
             "interval_start": self._interval_start.isoformat(),
             "interval_end": self._interval_end.isoformat(),
+            "ledger_conn_id": LEDGER_CONN_ID,
         }
 
     def _watch(self, running: dict[str, Any]) -> None:
@@ -230,7 +259,7 @@ class Demo:
         """Return the ids of the jobs that are in the table."""
         with closing(sqlite3.connect(self._warehouse)) as warehouse, suppress(sqlite3.OperationalError):
             rows = warehouse.execute(
-                "SELECT job_id FROM avepoint_jobs WHERE organization_id = ?", [run.organization_id]
+                "SELECT job_id FROM dynamics365_jobs WHERE organization_id = ?", [run.organization_id]
             )
             return {job_id for (job_id,) in rows}
         return set()

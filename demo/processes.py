@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,13 +30,25 @@ class Process:
     :param name: what it is called in messages.
     :param command: the program and its arguments.
     :param log: the file that stdout and stderr are appended to.
+    :param user: whose rights it gets, which only root can give; None: our own.
+    :param stop_signal: what asks it to end.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.log = log
+        self._user = user
+        self._stop_signal = stop_signal
         self._command = [str(part) for part in command]
         self._env = dict(env)
         self._cwd = cwd
@@ -53,6 +66,9 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
             )
 
     @property
@@ -66,16 +82,17 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def members(self) -> list[psutil.Process]:
-        """Return every living process of the session: the command itself, and all that comes from it."""
+        """Return every living process of the session, and the command's descendants outside it."""
         if self._popen is None:
             return []
-        self._popen.poll()
-        return [process for process in psutil.process_iter() if _is_in(process, self._popen.pid)]
+        leader = self._popen.pid
+        living = {process for process in psutil.process_iter() if _is_in(process, leader)}
+        return [*living.union(_descendants(leader) if self.is_running else ())]
 
     def terminate(self) -> None:
         """Ask the command to end."""
         if self._popen is not None:
-            self._popen.terminate()
+            self._popen.send_signal(self._stop_signal)
 
     def kill(self) -> None:
         """Kill the whole session, and return when it is gone.
@@ -122,6 +139,20 @@ def stop(processes: Iterable[Process], *, grace: float) -> None:
             process.kill()
 
 
+def raise_once_on_interrupt() -> None:
+    """Let the first of SIGINT, SIGTERM and SIGHUP end the program; stopping is bounded and not broken off."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        # Not print(): the interrupt may have come in the middle of one.
+        os.write(sys.stdout.fileno(), b"\nInterrupted: stopping Airflow and the simulator.\n")
+        raise KeyboardInterrupt
+
+    for number in INTERRUPTS:
+        signal.signal(number, interrupt)
+
+
 @contextmanager
 def interrupts_held() -> Iterator[None]:
     """Deliver SIGINT, SIGTERM and SIGHUP after the block, so that it is done whole."""
@@ -139,6 +170,15 @@ def interrupts_held() -> Iterator[None]:
             signal.signal(number, handler)
         if arrived:
             signal.raise_signal(arrived[0])
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    """Return what lives of a living process's descendants: PostgreSQL gives each of its own a session."""
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _is_in(process: psutil.Process, session: int) -> bool:

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,11 +25,13 @@ DAGS = Path(__file__).resolve().parent.parent / "dags"
 LOOPBACK = "127.0.0.1"
 TRIGGERER = "triggerer"
 
-_COMPONENTS = {
+_TRIGGERER_COMMAND = ["triggerer", "--skip-serve-logs"]
+#: What a stack with one of each runs: Airflow's command by the name of the component.
+COMPONENTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
-    TRIGGERER: ["triggerer", "--skip-serve-logs"],
+    TRIGGERER: _TRIGGERER_COMMAND,
 }
 _POLL_SECONDS = 0.25
 # What a component may take to stop; its database is thrown away, so nothing is lost when it is killed.
@@ -58,6 +60,7 @@ class AirflowStack:
 
     :param home: the directory for all of it, made anew; None takes one that is removed at the end.
     :param dags: the folder of DAG files.
+    :param components: Airflow's command for each component, by its name.
     :param connections: Airflow connections, as the JSON form of ``AIRFLOW_CONN_…`` has them, by id.
     :param retry_delay: seconds before a failed task is tried again, whatever its DAG says; None: as it says.
     :param environment: more environment variables, which win over the stack's own.
@@ -71,6 +74,7 @@ class AirflowStack:
         *,
         home: Path | None = None,
         dags: Path = DAGS,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         retry_delay: float | None = None,
         environment: Mapping[str, str] | None = None,
@@ -88,7 +92,7 @@ class AirflowStack:
             **self._settings(),
             **(environment or {}),
         }
-        self._components = {name: self._process(name, command) for name, command in _COMPONENTS.items()}
+        self._components = {name: self._process(name, command) for name, command in components.items()}
         self._migration = self._process("db-migrate", ["db", "migrate"])
 
     def __enter__(self) -> Self:
@@ -136,9 +140,18 @@ class AirflowStack:
         """Return the process of a component, by the name of its log."""
         return self._components[name]
 
-    def kill_triggerer(self, name: str = TRIGGERER) -> None:
-        """Kill a triggerer as a crash would; its waits stay in the database."""
+    def kill(self, name: str) -> None:
+        """Kill a component as a crash would, with all that it has started."""
         self._components.pop(name).kill()
+
+    def start_component(self, name: str, command: Sequence[str]) -> None:
+        """Start a component: in place of the one that has ended, or by another *name* beside it."""
+        self._components[name] = self._process(name, command)
+        self._components[name].start()
+
+    def kill_triggerer(self, name: str = TRIGGERER) -> None:
+        """Kill a triggerer; its waits stay in the database."""
+        self.kill(name)
 
     def stop_triggerer(self, name: str = TRIGGERER) -> None:
         """Ask a triggerer to end, and return when it has: it gives up its waits at once.
@@ -156,8 +169,7 @@ class AirflowStack:
 
     def start_triggerer(self, name: str = TRIGGERER) -> None:
         """Start a triggerer: in place of the one that has ended, or by another *name* beside it."""
-        self._components[name] = self._process(name, _COMPONENTS[TRIGGERER])
-        self._components[name].start()
+        self.start_component(name, _TRIGGERER_COMMAND)
 
     def unpause(self, dag_id: str, *, seconds: float = 60) -> None:
         """Wait until the DAG is parsed, and let its runs run.
@@ -243,7 +255,7 @@ class AirflowStack:
             policy = _RETRY_POLICY.format(seconds=self._retry_delay)
             (self.home / "config" / "airflow_local_settings.py").write_text(policy)
 
-    def _process(self, name: str, command: list[str]) -> Process:
+    def _process(self, name: str, command: Sequence[str]) -> Process:
         return Process(
             name,
             [sys.executable, "-m", "airflow", *command],

@@ -92,7 +92,7 @@ def rows_of(warehouse: Path, organization: str) -> list[tuple[Any, ...]]:
     """Return ``(job_id, workload, state, total, failed)`` of each job of *organization*, oldest first."""
     with closing(sqlite3.connect(warehouse)) as database:
         return database.execute(
-            "SELECT job_id, workload, state, total, failed FROM avepoint_jobs"
+            "SELECT job_id, workload, state, total, failed FROM dynamics365_jobs"
             " WHERE product = 'dynamics365' AND organization_id = ? ORDER BY started_at",
             [organization],
         ).fetchall()
