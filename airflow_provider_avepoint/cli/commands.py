@@ -12,7 +12,7 @@ import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -30,7 +30,13 @@ from airflow_provider_avepoint.cli.terminal import (
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.fields import parse_units_span
-from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.license import (
+    FORECAST_DAYS,
+    audit,
+    describe_models,
+    describe_subject,
+    list_usages,
+)
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
@@ -247,30 +253,42 @@ def _describe(verdict: Verdict) -> str:
 def license_(args: Namespace) -> int:
     """Compare what is used with what is bought."""
     with AvePointHook(_conn_id(args)) as hook:
-        consumption = hook.get_license_consumption(args.product, location=args.location)
-    findings = audit(consumption, args.near_limit)
+        consumptions = hook.get_license_consumptions(
+            args.product, organization_id=args.organization_id, location=args.location
+        )
+    now, within = datetime.now(UTC), timedelta(days=FORECAST_DAYS)
+    audited = [(each, audit(each, args.near_limit, now=now, within=within)) for each in consumptions]
+    sentences = [f"{describe_subject(one)}: {text}" for one, found in audited for text in found.values()]
+    notes = [f"{describe_subject(each)}: {text}" for each in consumptions for text in describe_models(each)]
     if args.output == "json":
         print_json(
             {
-                "passed": not findings,
-                "reasons": list(findings),
-                "consumption": consumption.as_dict(),
+                "passed": not sentences,
+                "reasons": list(dict.fromkeys(reason for _, findings in audited for reason in findings)),
+                "findings": sentences,
+                "notes": notes,
+                "consumptions": [each.as_dict() for each in consumptions],
+                "consumption": consumptions[0].as_dict() if len(consumptions) == 1 else None,
                 "near_limit": args.near_limit,
             }
         )
     else:
-        print_table(_license_rows(consumption))
-        for sentence in findings.values() or (f"{args.product}: within the licence",):
+        print_table([row for each in consumptions for row in _license_rows(each)])
+        for sentence in (*notes, *(sentences or [f"{args.product}: within the licence"])):
             print(f"{sentence}.")  # noqa: T201  # part of the table
-    return BAD if findings else GOOD
+    return BAD if sentences else GOOD
 
 
 def _license_rows(consumption: LicenseConsumption) -> list[dict[str, object]]:
-    seats = (consumption.assigned_user_seats, consumption.purchased_user_seats, consumption.seat_ratio)
-    storage = (consumption.protected_gb, consumption.purchased_storage_gb, consumption.storage_ratio)
     return [
-        {"what": what, "used": used, "bought": bought, "share": "" if share is None else f"{share:.0%}"}
-        for what, (used, bought, share) in (("user seats", seats), ("storage, GB", storage))
+        {
+            "licence": describe_subject(consumption),
+            "what": f"{usage.name}, {usage.unit}" if usage.unit != usage.name else usage.name,
+            "used": usage.used,
+            "bought": usage.purchased,
+            "share": "" if usage.ratio is None else f"{usage.ratio:.0%}",
+        }
+        for usage in list_usages(consumption)
     ]
 
 

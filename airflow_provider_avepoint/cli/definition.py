@@ -126,7 +126,7 @@ _LICENSE = ActionCommand(
     ),
     func=lazy_load_command(f"{_COMMANDS}.license_"),
     args=(
-        _arg("product", nargs="?", default="m365", help="m365 (the default) or m365_legacy"),
+        _arg("product", nargs="?", default="m365", help="m365 (the default), m365_legacy or elements"),
         _CONN_ID,
         _arg(
             "--near-limit",
@@ -134,6 +134,7 @@ _LICENSE = ActionCommand(
             default=0.9,
             help="the share of seats or storage from which it is near the limit (default: 0.9)",
         ),
+        _arg("--organization-id", help="the customer of elements (default: all)"),
         _LOCATION,
         _OUTPUT,
     ),

@@ -216,7 +216,8 @@ class TokenSource:
             )
         return AvePointAuthError(
             f"The identity service {self.token_url} refused the credentials of client {self.client_id} "
-            f"({code}); check the connection's login, and its password or certificate."
+            f"({code}); check the connection's login, its password or certificate, and, with a certificate, "
+            "this machine's clock."
         )
 
 

@@ -23,9 +23,15 @@ from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
-from airflow_provider_avepoint.core.product import Product
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
-from airflow_provider_avepoint.core.rows import Identified, RowReader, read_license
+from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
+from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, fold_id
+from airflow_provider_avepoint.core.rows import (
+    Identified,
+    RowReader,
+    read_customer_id,
+    read_license,
+    read_subscriptions,
+)
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wire import Flow, Request
@@ -160,7 +166,7 @@ class Client:
         job = RowReader(product).read(row, location=location)
         if job.job_id != job_id:
             raise AvePointPayloadError(
-                f"{product.label} was asked for job {job_id} and answered with job {job.job_id}."
+                f"{product.label} was asked for job {job_id} and answered with {one_line(job.job_id, 100)}."
             )
         return job
 
@@ -192,9 +198,13 @@ class Client:
     def get_license(self, product: Product, location: str | None, now: datetime) -> Flow[LicenseConsumption]:
         """Return what is purchased and used.
 
-        :raises AvePointConfigError: the product has no licence endpoint.
+        :raises AvePointConfigError: the product has no such endpoint, or one that lists many subscriptions.
         """
         endpoint = product.license
+        if product.subscriptions is not None:
+            raise AvePointConfigError(
+                f"product: {product.label} has the licences of many customers; use get_license_consumptions."
+            )
         if endpoint is None:
             raise AvePointConfigError(f"product: {product.label} has no API for licence consumption.")
         if location and not endpoint.location:
@@ -203,7 +213,67 @@ class Client:
         document = yield from self.call(endpoint.path, query, endpoint.permission, product.name)
         figures = read_license(product, document)
         since = figures["out_of_policy_at"]
-        return LicenseConsumption(**figures, is_out_of_policy=since is not None and since <= now)
+        return LicenseConsumption(
+            **figures, location=location, is_out_of_policy=since is not None and since <= now
+        )
+
+    def get_licenses(
+        self, product: Product, organization_id: str | None, location: str | None, now: datetime
+    ) -> Flow[list[LicenseConsumption]]:
+        """Return what is purchased and used: a tenant's licence, or a partner's customers' subscriptions.
+
+        :raises AvePointConfigError: the product has no such endpoint, or cannot tell customers or locations.
+        :raises AvePointRequestError: there is no subscription (of this customer): that is no good licence.
+        """
+        endpoint = product.subscriptions
+        if endpoint is None:
+            if organization_id is not None:
+                raise AvePointConfigError(f"organization_id: {product.label} has one licence for the tenant.")
+            return [(yield from self.get_license(product, location, now))]
+        if organization_id is not None and not organization_id.strip():
+            raise AvePointConfigError("organization_id is empty; leave it out for all customers.")
+        if location is not None:
+            raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
+        found = []
+        for customer in (yield from self._list_customers(product, endpoint, organization_id)):
+            found += [LicenseConsumption(**each) for each in read_subscriptions(product, endpoint, customer)]
+        if not found:
+            whose = "customer" if organization_id is None else f"customer {one_line(organization_id, 100)}"
+            raise AvePointRequestError(f"{product.label} lists no subscription of any {whose}.", status=404)
+        return found
+
+    def _list_customers(
+        self, product: Product, endpoint: SubscriptionEndpoint, organization_id: str | None
+    ) -> Flow[list[Mapping[str, Any]]]:
+        """Return the customer of this id, or all, each once, with their subscriptions."""
+        wanted_id = fold_id(organization_id)
+        size = endpoint.paging.sizes[0]
+        pager = Pager(
+            paging=endpoint.paging,
+            base_url=self.settings.base_url,
+            label=f"customers of {product.label}",
+            habits=Habits(),
+        )
+        found: dict[str | None, Mapping[str, Any]] = {}
+        while wanted := pager.wanted(0, limit=1):
+            request = Request(
+                method="POST",
+                url=self.settings.base_url + endpoint.path,
+                query=merge_parameters(wanted[0] or (), ((endpoint.paging.size, str(size)),)),
+                json={} if organization_id is None else {endpoint.wanted: [organization_id]},
+                subject=product.name,
+            )
+            document = yield from self._send(request, endpoint.permission)
+            rows = _find_rows(product, endpoint.envelope, document)
+            ids = [fold_id(read_customer_id(product, endpoint, row)) for row in rows]
+            new = {each: row for each, row in zip(ids, rows, strict=True) if each not in found}
+            found |= new
+            if wanted_id in new:
+                return [new[wanted_id]]
+            pager.receive(
+                _read_page(endpoint.envelope, document, tuple(map(hash, ids)), asked_size=size), len(new)
+            )
+        return list(found.values()) if organization_id is None else []
 
     def habits(self, product: Product) -> Habits:
         """Return what *product*'s server has shown of its paging."""
@@ -261,7 +331,14 @@ class Listing:
             if key not in seen:
                 seen.add(key)
                 fresh.append(row)
-        self._pager.receive(self._read_page(document, rows, keys), len(fresh))
+        page = _read_page(
+            self._product.envelope,
+            document,
+            keys,
+            asked_size=self._page_size,
+            is_last=self._reaches_window_start(rows),
+        )
+        self._pager.receive(page, len(fresh))
         return self._make_jobs(fresh)
 
     def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
@@ -307,25 +384,6 @@ class Listing:
     def _ask(self, paging: Pairs) -> Flow[Any]:
         return self._client.ask(self._question, self._now, paging)
 
-    def _read_page(self, document: Any, rows: list[Identified], keys: tuple[int, ...]) -> Page:
-        envelope = self._product.envelope
-        total: int | None = None
-        for path in envelope.total:
-            try:
-                total = parse_integer(get_path(document, path))
-            except ValueError:  # the total is a hint; one that cannot be read is none
-                total = None
-            if total is not None:
-                break
-        link = get_path(document, envelope.link)
-        return Page(
-            keys=keys,
-            link=None if is_absent(link) else link,
-            total=total,
-            asked_size=self._page_size,
-            is_last=self._reaches_window_start(rows),
-        )
-
     def _reaches_window_start(self, rows: list[Identified]) -> bool:
         """Tell whether nothing after these *rows* can be in the window: newest first, and past its start."""
         begin = self._question.started_after
@@ -339,11 +397,15 @@ class Listing:
 
 
 def read_rows(product: Product, document: Any) -> list[Any]:
-    """Return an answer's rows.
+    """Return the jobs of an answer.
 
     :raises AvePointPayloadError: it has none where they should be: that is not an empty list.
     """
-    for *where, key in product.envelope.rows:
+    return _find_rows(product, product.envelope, document)
+
+
+def _find_rows(product: Product, envelope: Envelope, document: Any) -> list[Any]:
+    for *where, key in envelope.rows:
         holder = get_path(document, tuple(where))
         rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
         if rows is None:  # the vendor's own description marks its lists as nullable
@@ -351,8 +413,28 @@ def read_rows(product: Product, document: Any) -> list[Any]:
         if isinstance(rows, list):
             return rows
     raise AvePointPayloadError(
-        f"{product.label} answered without the list {'.'.join(product.envelope.rows[0])}; its documentation "
-        f"is {product.documentation_url}."
+        f"{product.label} answered without the list {'.'.join(envelope.rows[0])}; {product.undocumented}."
+    )
+
+
+def _read_page(
+    envelope: Envelope, document: Any, keys: tuple[int, ...], *, asked_size: int, is_last: bool = False
+) -> Page:
+    total: int | None = None
+    for path in envelope.total:
+        try:
+            total = parse_integer(get_path(document, path))
+        except ValueError:  # the total is a hint; one that cannot be read is none
+            total = None
+        if total is not None:
+            break
+    link = get_path(document, envelope.link)
+    return Page(
+        keys=keys,
+        link=None if is_absent(link) else link,
+        total=total,
+        asked_size=asked_size,
+        is_last=is_last,
     )
 
 

@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.fields import get_key
+from airflow_provider_avepoint.core.fields import get_key, parse_digits
 from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, Response, Send
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,8 @@ def explain_refusal(request: Request, response: Response) -> AvePointError:
     if 300 <= response.status < 400:
         return AvePointPayloadError(
             f"{request} answered {response.status}, a redirect, which is not followed: "
-            "a token goes to the connection's own host only. Check the connection's host."
+            "tokens and secrets go to the connection's own hosts only. Check the connection's "
+            f"{request.addressed_by}."
         )
     try:
         document = response.parse_json(request)
@@ -126,14 +127,20 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     message = f"{request} was refused with {status or 'an error'}: {request.redact(text)}"
     message += f" ({facts})." if facts else "."
     if status is None or retry.is_transient(status) or status >= 500:
-        return AvePointUnavailable(message, status=status)
+        return AvePointUnavailable(
+            f"{message} The service is at fault; trying again later may help.", status=status
+        )
+    if status not in (401, 403):  # whoever takes these knows better
+        message += f" Check the argument that it names, or else the connection's {request.addressed_by}."
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
 def _embedded_status(document: Mapping[str, Any]) -> int | None:
-    """Return the status that a body carries: ``statusCode``, or Google's ``status``."""
+    """Return the status that a body carries, perhaps in digits: ``statusCode``, or Google's ``status``."""
     for name in ("statusCode", "status"):
         value = get_key(document, name)
+        if isinstance(value, str):
+            value = parse_digits(value)
         if isinstance(value, int) and not isinstance(value, bool):
-            return value
+            return min(value, 999)  # a number of any length would flood the log
     return None

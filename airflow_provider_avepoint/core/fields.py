@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_avepoint.core.text import quoted
+from airflow_provider_avepoint.core.text import quoted, storable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # .NET counts 100 ns ticks from 0001-01-01T00:00:00Z.
@@ -21,11 +21,17 @@ _EPOCH_TICKS = 621_355_968_000_000_000
 # Today's instants are near 6.4e17 ticks, 1.8e12 ms and 1.8e9 s: the magnitude tells the unit.
 _LEAST_TICKS = 10**17
 _LEAST_MILLISECONDS = 10**11
-# More digits than any figure has, and fewer than Python refuses to read.
-_DIGITS = re.compile(r"-?[0-9]{1,40}")
+# More digits than any figure has, and fewer than Python refuses to read or a float cannot hold.
+_MOST_DIGITS = 40
+_LARGEST = 10**_MOST_DIGITS
+_DIGITS = re.compile(rf"-?[0-9]{{1,{_MOST_DIGITS}}}")
 _TIME_SPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
 _UNITS_SPAN = re.compile(r"(?:(\d{1,8})d)?(?:(\d{1,8})h)?(?:(\d{1,8})m)?(?:(\d{1,8})s)?", re.ASCII)
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,9})?)\s*([KMGTP]?)B", re.ASCII | re.IGNORECASE)
+_CAPACITY = re.compile(r"(?:\d{1,20}(?:\.\d{1,9})?\s*/\s*)?(.+)", re.ASCII)
+_DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})", re.ASCII)
+_DATE_MONTH_FIRST = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(T.+)?", re.ASCII)
+_MIDNIGHT = "T00:00:00Z"
 _KILOBYTE = 1024
 
 
@@ -74,6 +80,21 @@ def _to_utc(moment: datetime, text: str) -> datetime | None:
         raise ValueError(f"{quoted(text)} is not a time") from None
 
 
+def parse_date(value: object) -> datetime | None:
+    """Read a day or an instant; a day is its beginning, in UTC.
+
+    The vendor's documents show ``2025-04-05``, ``2025/09/30``, ``08/23/2027`` (the month first) and
+    ``2025-09-26T00:00:00Z``; its service has been seen to send ``03-14-2026T12:00:00Z``.
+    """
+    text = value if isinstance(value, str) else ""
+    if day := _DATE.fullmatch(text):
+        return parse_time("-".join(day.groups()) + _MIDNIGHT)
+    if day := _DATE_MONTH_FIRST.fullmatch(text):
+        month, day_of_month, year, time = day.groups()
+        return parse_time(f"{year}-{month}-{day_of_month}{time or _MIDNIGHT}")
+    return parse_time(value)
+
+
 def to_ticks(moment: datetime) -> int:
     """Write an aware instant as .NET ticks, UTC."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 10 + _EPOCH_TICKS
@@ -85,15 +106,22 @@ def to_iso(moment: datetime) -> str:
 
 
 def parse_integer(value: object) -> int | None:
-    """Read a whole number, also one written as a string; negative ones are refused."""
-    if type(value) is int and value >= 0:
+    """Read a whole number, also one written as a string; negative and absurd ones are refused."""
+    if type(value) is int and 0 <= value < _LARGEST:
         return value
     if is_absent(value):
         return None
     number = _integer(value)
     if number < 0:
         raise ValueError(f"{quoted(value)} is negative")
+    if number >= _LARGEST:
+        raise ValueError(f"{quoted(value)} is no figure")
     return number
+
+
+def parse_digits(text: str) -> int | None:
+    """Read ASCII digits, no more than any figure has; anything else gives None."""
+    return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def parse_hours(value: object) -> timedelta | None:
@@ -115,8 +143,8 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
             return timedelta(microseconds=value // 10)
         except OverflowError as e:
             raise ValueError(f"{quoted(value)} is not a number of ticks") from e
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return parse_ticks_or_hours(int(value))
+    if isinstance(value, str) and (ticks := parse_digits(value)) is not None:
+        return parse_ticks_or_hours(ticks)
     return parse_hours(value)
 
 
@@ -157,6 +185,22 @@ def parse_size(value: object) -> int | None:
     return int(float(number) * _KILOBYTE ** ("KMGTP".index(unit.upper()) + 1 if unit else 0))
 
 
+def parse_gigabytes(value: object) -> float | None:
+    """Read an amount of storage with its unit; gives GB.
+
+    ``"5 GB"``, or, as a pooled subscription has it, ``"0/1 GB"``: used of bought (inferred), which gives what
+    is bought.
+    """
+    if is_absent(value):
+        return None
+    match = _CAPACITY.fullmatch(value) if isinstance(value, str) else None
+    match = _SIZE.fullmatch(match[1]) if match else None
+    if match is None:
+        raise ValueError(f"{quoted(value)} is not an amount of storage")
+    number, unit = match.groups()
+    return float(number) * float(_KILOBYTE) ** (" KMGTP".index(unit.upper() or " ") - 3)
+
+
 def get_path(document: object, path: tuple[str, ...]) -> Any:
     """Return what stands at *path* in nested JSON objects, whatever the case of the keys, or None."""
     for key in path:
@@ -183,8 +227,11 @@ def normalize_label(label: str) -> str:
 
 
 def to_word(label: str) -> str:
-    """Write a vendor's label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``."""
-    return re.sub(r"[^0-9a-z]+", "_", label.strip().casefold()).strip("_")
+    """Write a vendor's label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
+
+    Letters of every script stay, and a label that has none: two labels must not become one word.
+    """
+    return re.sub(r"[\W_]+", "_", label.strip().casefold()).strip("_") or storable(label)
 
 
 def _integer(value: object) -> int:

@@ -1,41 +1,212 @@
-"""Is more used than bought? A pure comparison, with a sentence for each finding."""
+"""Is more used than bought, or will it be? Pure comparisons, with a sentence for each finding."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from airflow_provider_avepoint.core.forecast import LEAST_READINGS, LEAST_SPAN, Crossing, Estimate, Trend, fit
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.text import one_line
+
+#: How many days ahead an audit looks, unless told otherwise.
+FORECAST_DAYS = 30
+#: What was read at which moment.
+History = Iterable[tuple[datetime, LicenseConsumption]]
+
+# Out of policy for so long, a licence by GB ends all backups.
+_GRACE = timedelta(days=90)
+_OVER = {"seats": ("over_assigned", "assigned"), "storage": ("storage_over", "protected")}
 
 
-def audit(consumption: LicenseConsumption, near_limit: float) -> dict[str, str]:
+class Usage(NamedTuple):
+    """How much of one thing is used and was purchased, in *unit*."""
+
+    name: str
+    unit: str
+    used: float
+    purchased: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Used over purchased; None where nothing is purchased: another licence model."""
+        return self.used / self.purchased if self.purchased else None
+
+
+def describe_subject(consumption: LicenseConsumption) -> str:
+    """Say whose licence it is: the product and, for a partner's customer, the name and the service."""
+    names = (consumption.organization_name or consumption.organization_id, consumption.service)
+    return ", ".join((consumption.product, *(one_line(name, 100) for name in names if name)))
+
+
+def list_usages(consumption: LicenseConsumption) -> list[Usage]:
+    """Return seats and storage, as far as the licence has figures for them."""
+    seats = (consumption.assigned_user_seats, consumption.purchased_user_seats)
+    storage = (consumption.protected_gb, consumption.purchased_storage_gb)
+    return [
+        Usage(name, unit, used, purchased)
+        for name, unit, (used, purchased) in (("seats", "seats", seats), ("storage", "GB", storage))
+        if used is not None and purchased is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Where one figure of a licence is heading.
+
+    :param usage: the figure, and its limit: what is purchased today.
+    :param until: how far is looked ahead.
+    :param readings: how many there are to go by.
+    :param trend: None where there is too little history.
+    :param crossing: when the trend reaches the limit; None where it does not until then.
+    """
+
+    usage: Usage
+    until: datetime
+    readings: int
+    trend: Trend | None
+    crossing: Crossing | None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the figure will be then."""
+        return None if self.trend is None else self.trend.at(self.until)
+
+    def describe(self) -> str:
+        """Say it in a sentence."""
+        estimate, usage = self.estimate, self.usage
+        if estimate is None:
+            return (
+                f"{usage.name}: too little history for a forecast: readings so far {self.readings}, and it "
+                f"takes {LEAST_READINGS} over {LEAST_SPAN.days} days"
+            )
+        limit = f"{_write(usage.purchased)} {usage.unit} purchased"
+        if self.crossing is None:
+            value, low, high = map(_write, estimate)
+            return f"{usage.name}: about {value} on {self.until:%Y-%m-%d} (95 %: {low} to {high}), of {limit}"
+        earliest, expected, latest = self.crossing
+        end = "or later, or never" if latest is None else f"to {latest:%Y-%m-%d}"
+        return (
+            f"{usage.name} will reach the {limit} about {expected:%Y-%m-%d} (95 %: {earliest:%Y-%m-%d} {end})"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON; without *has_enough_history* there is neither estimate nor crossing."""
+        crossing = {} if self.crossing is None else self.crossing._asdict()
+        return {
+            "of": self.usage.name,
+            "limit": self.usage.purchased,
+            "until": self.until.isoformat(),
+            "readings": self.readings,
+            "has_enough_history": self.trend is not None,
+            "estimate": None if self.estimate is None else self.estimate._asdict(),
+            "crossing": {name: moment and moment.isoformat() for name, moment in crossing.items()} or None,
+            "text": self.describe(),
+        }
+
+
+def forecast(
+    consumption: LicenseConsumption, history: History, now: datetime, within: timedelta
+) -> list[Forecast]:
+    """Return where each figure that has a limit is heading.
+
+    :param history: the readings of this licence.
+    """
+    past = [(moment, usage) for moment, each in history for usage in list_usages(each)]
+    found = []
+    for usage in list_usages(consumption):
+        if usage.purchased:
+            readings = {moment: each.used for moment, each in past if each.name == usage.name}
+            trend = fit(readings.items())
+            found.append(
+                Forecast(
+                    usage=usage,
+                    until=now + within,
+                    readings=len(readings),
+                    trend=trend,
+                    crossing=None if trend is None else trend.reaches(usage.purchased, now, within),
+                )
+            )
+    return found
+
+
+def audit(
+    consumption: LicenseConsumption,
+    near_limit: float,
+    *,
+    forecasts: Iterable[Forecast] = (),
+    now: datetime | None = None,
+    within: timedelta = timedelta(),
+) -> dict[str, str]:
     """Return what is wrong: reason → sentence; empty where nothing is.
 
-    Where nothing is purchased, there is another licence model and no limit to be near to. The vendor
-    compares assigned with purchased seats and protected with purchased storage; out of policy, new objects
-    are not backed up, and with some licences all backups stop after 90 days.
+    Where nothing is purchased, there is another licence model and no limit to be near to: see
+    :func:`describe_models`. The vendor compares assigned with purchased seats and protected with purchased
+    storage.
 
     :param near_limit: the share of a limit, 0 to 1, from which it is near.
+    :param forecasts: of this licence.
+    :param now: the moment by which a subscription may have ended; without it that is not looked at.
+    :param within: how far ahead of it a subscription's end is reported.
     """
     findings: dict[str, str] = {}
-    seats, storage = consumption.seat_ratio, consumption.storage_ratio
-    if seats is not None and seats > 1:
-        findings["over_assigned"] = (
-            f"over_assigned: {consumption.assigned_user_seats} seats assigned, "
-            f"{consumption.purchased_user_seats} purchased"
-        )
-    if storage is not None and storage > 1:
-        findings["storage_over"] = (
-            f"storage_over: {consumption.protected_gb} GB protected, "
-            f"{consumption.purchased_storage_gb} GB purchased"
-        )
-    near = [
-        f"{name} at {ratio:.0%}"
-        for name, ratio in (("seats", seats), ("storage", storage))
-        if ratio is not None and near_limit <= ratio <= 1
-    ]
+    near, over = [], set()
+    for usage in list_usages(consumption):
+        ratio = usage.ratio
+        if ratio is not None and ratio > 1:
+            reason, used = _OVER[usage.name]
+            findings[reason] = (
+                f"{reason}: {_write(usage.used)} {usage.unit} {used}, {_write(usage.purchased)} purchased"
+            )
+            over.add(usage.name)
+        elif ratio is not None and ratio >= near_limit:
+            near.append(f"{usage.name} at {ratio:.0%}")
     if near:
         findings["near_limit"] = f"near_limit: {' and '.join(near)} of what is purchased"
     if consumption.is_out_of_policy and consumption.out_of_policy_at is not None:
-        findings["out_of_policy"] = (
-            f"out_of_policy since {consumption.out_of_policy_at:%Y-%m-%d}: new objects are not backed up, "
-            "and backups may stop after 90 days"
-        )
+        findings["out_of_policy"] = _describe_out_of_policy(consumption.out_of_policy_at)
+    coming = [each for each in forecasts if each.crossing is not None and each.usage.name not in over]
+    if coming:
+        findings["forecast"] = f"forecast: {' and '.join(each.describe() for each in coming)}"
+    if now is not None:
+        findings |= _find_end(consumption, now, within)
     return findings
+
+
+def describe_models(consumption: LicenseConsumption) -> list[str]:
+    """Return a sentence for each figure of which nothing is purchased."""
+    return [
+        f"{usage.name}: {_write(usage.used)} {usage.unit} used, none purchased: another licence model, "
+        "without a limit"
+        for usage in list_usages(consumption)
+        if usage.ratio is None
+    ]
+
+
+def _describe_out_of_policy(since: datetime) -> str:
+    # The vendor's pages on subscription consumption: what is protected stays so with licences by user, and
+    # for 90 days with those by GB.
+    return (
+        f"out_of_policy since {since:%Y-%m-%d}: new objects are not backed up; with a licence by GB all "
+        f"backups stop after {_GRACE.days} days, on {since + _GRACE:%Y-%m-%d}"
+    )
+
+
+def _find_end(consumption: LicenseConsumption, now: datetime, within: timedelta) -> Iterator[tuple[str, str]]:
+    """Yield that a subscription has ended, or ends soon."""
+    end = consumption.expires_at
+    if end is not None and end <= now:
+        yield "expired", f"expired: the subscription ended on {end:%Y-%m-%d}"
+    elif end is not None and end <= now + within:
+        yield "expires_soon", f"expires_soon: the subscription ends on {end:%Y-%m-%d}"
+    # The table says when it went out of policy, the sample when it expires: what lies ahead is the latter.
+    end = consumption.out_of_policy_at
+    if end is not None and now < end <= now + within:
+        yield "expires_soon", f"expires_soon: the subscription is out of policy from {end:%Y-%m-%d}"
+
+
+def _write(number: float) -> str:
+    """Write *number* to hundredths, as far as it has any."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -221,19 +221,27 @@ class BackupJob(_Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseConsumption(_Value):
-    """What is bought and what is used.
+    """What is bought and what is used, by a tenant or, for Elements, by a customer's subscription.
 
+    :param service: the subscription's name, where there are several.
+    :param location: the Multi-Geo location that was asked for.
+    :param expires_at: when the subscription ends.
     :param out_of_policy_at: when the subscription went (or, in the vendor's sample, goes) out of policy.
     :param is_out_of_policy: whether that moment is set and has passed at the time of reading.
     """
 
     product: str
+    service: str | None = None
+    organization_id: str | None = None
+    organization_name: str | None = None
+    location: str | None = None
     out_of_policy_at: datetime | None = None
     purchased_user_seats: int | None = None
     assigned_user_seats: int | None = None
-    purchased_storage_gb: int | None = None
-    protected_gb: int | None = None
+    purchased_storage_gb: float | None = None
+    protected_gb: float | None = None
     is_out_of_policy: bool = False
+    expires_at: datetime | None = None
 
     @property
     def seat_ratio(self) -> float | None:
@@ -254,5 +262,5 @@ class LicenseConsumption(_Value):
         }
 
 
-def _ratio(part: int | None, whole: int | None) -> float | None:
+def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None

@@ -9,6 +9,9 @@ page it takes, and they show five forms of a next link. So:
   concurrently by number. Where it does not, links are followed one after the other.
 * Without a link, the pages numbered 1, 2, 3 … are asked for until one is empty or short: where the server
   counts from 1, the first of them repeats the first page. The total only says how far to read ahead.
+* Where fewer rows come than the total promises, or none where a link led to some, the listing is read once
+  more, one page after the other: a passing fault must not hide a job. Then the rows are believed, because a
+  total may count what does not match.
 * A row that arrives meanwhile pushes the others down. Page by page that can only repeat rows, but pages
   fetched at the same time may miss one. So the first page is read again at the end, and if it has changed,
   the pages are read once more, one by one.
@@ -18,14 +21,18 @@ Whatever does not add up raises: a listing is never silently short.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.fields import parse_digits
 from airflow_provider_avepoint.core.product import Paging
 from airflow_provider_avepoint.core.text import one_line
+
+log = logging.getLogger(__name__)
 
 Pairs = tuple[tuple[str, str], ...]
 #: One page to ask for: its paging parameters; None for the first page, whatever its number.
@@ -59,11 +66,13 @@ class Habits:
     :param page_size: the largest page it took.
     :param sends_links: it has sent a next link, so no link means no further page.
     :param most_rows: the most rows of a page it has sent, so that fewer are not all it sends at a time.
+    :param boasts: its total or a link has promised rows that are not there, however often one looks.
     """
 
     page_size: int | None = None
     sends_links: bool = False
     most_rows: int = 0
+    boasts: bool = False
 
 
 class Mode(Enum):
@@ -99,6 +108,12 @@ class Pager:
     _page_rows: int = 0
     #: Whether the last page by number looked like the end.
     _seems_over: bool = False
+    #: Whether a page said that what comes after it was not asked for.
+    _is_cut: bool = False
+    #: Rows of this reading, but for those of a page that came again.
+    _rows: int = 0
+    #: Whether a page of this reading was empty where a link promised rows.
+    _has_gap: bool = False
     #: The next page by link.
     _next_link: Pairs = ()
     _links_seen: set[Pairs] = field(default_factory=set)
@@ -127,7 +142,7 @@ class Pager:
                 self._was_concurrent |= in_flight + len(fetches) > 1
                 return fetches
             case Mode.NUMBERS if not in_flight:
-                self.mode = Mode.CHECK if self._was_concurrent and not self._is_rereading else Mode.DONE
+                self._conclude()
                 return self.wanted(0, limit)
         return []
 
@@ -149,12 +164,15 @@ class Pager:
 
     def _receive_first(self, page: Page) -> None:
         self._first = page
-        self._page_rows = len(page.keys)
+        # A server that sends more than was asked for may do so once only.
+        self._page_rows = min(len(page.keys), page.asked_size or len(page.keys))
         self._note(page)
         self._useful = 1
         link = self._read_link(page.link)
+        self._has_gap = not page.keys and link is not None
         if page.is_last:
-            self.mode = Mode.DONE
+            self._is_cut = True
+            self._conclude()
             return
         if link is None:
             self._go_on_without_link(page)
@@ -177,7 +195,7 @@ class Pager:
         is_short = first.asked_size is None or rows < first.asked_size
         is_less = rows < self.habits.most_rows and (first.total or 0) <= rows
         if not rows or (is_short and (self.habits.sends_links or is_less)):
-            self.mode = Mode.DONE
+            self._conclude()
         else:
             self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
@@ -188,24 +206,50 @@ class Pager:
         self._check_progress(page, new_rows)
         self._note(page)
         self._useful += new_rows > 0
+        self._is_cut |= page.is_last
         link = self._read_link(page.link)
+        self._has_gap |= not page.keys and (link is not None or self.mode is Mode.LINKS)
         if self.mode is Mode.NUMBERS:
             is_short = len(page.keys) < self._page_rows and link is None
             is_promised = self._received < self._promised_pages()
             self._seems_over = page.is_last or not page.keys or (is_short and not is_promised)
         elif link is None or page.is_last:
-            self.mode = Mode.DONE
+            self._conclude()
         else:
             self._follow(link)
+
+    def _conclude(self) -> None:
+        """End the listing, unless a row may have slipped through: then look at the first page again."""
+        if not self._is_rereading and (self._was_concurrent or self._lacks_rows()):
+            self.mode = Mode.CHECK
+            return
+        self.mode = Mode.DONE
+        if self._lacks_rows():
+            self.habits.boasts = True
+            log.warning(
+                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s or "
+                "by a link to an empty page. The rows are believed.",
+                self.label,
+                self._rows,
+                self._first and self._first.total,
+            )
+
+    def _lacks_rows(self) -> bool:
+        """Tell whether fewer rows have come than a server promised that has kept such promises so far."""
+        if self._is_cut or self.habits.boasts or self._first is None:
+            return False
+        return self._has_gap or self._rows < (self._first.total or 0)
 
     def _receive_check(self, page: Page) -> None:
         """Compare the first page with what it was: unchanged, no row can have slipped between two pages."""
         first = self._first
-        if first is not None and page.keys == first.keys and page.total == first.total:
+        is_unchanged = first is not None and page.keys == first.keys and page.total == first.total
+        if is_unchanged and not self._lacks_rows():
             self.mode = Mode.DONE
             return
         self._is_rereading = True
         self._seems_over = False
+        self._rows = 0
         self._pages_seen.clear()
         self._links_seen.clear()
         self._received = 1
@@ -213,8 +257,10 @@ class Pager:
         self._receive_first(page)
 
     def _note(self, page: Page) -> None:
-        if page.keys:
-            self._pages_seen.add(hash(page.keys))
+        digest = hash(page.keys)
+        if page.keys and digest not in self._pages_seen:
+            self._pages_seen.add(digest)
+            self._rows += len(page.keys)
 
     def _check_progress(self, page: Page, new_rows: int) -> None:
         """Raise where the server repeats itself instead of going on.
@@ -262,6 +308,7 @@ class Pager:
         if not isinstance(link, str):
             raise self._error(f"sent a next link that is a {type(link).__name__}")
         try:
+            link.encode()  # lone surrogates cannot be sent
             parts = urlsplit(link)
             address = (parts.hostname, parts.port)
         except ValueError:
@@ -273,7 +320,7 @@ class Pager:
                 raise self._error(
                     "sent a next link to another address than the connection's "
                     f"({one_line(f'{scheme}://{parts.hostname}', 100)}); it is not followed, "
-                    "because the token goes to the connection's own host only"
+                    "because the token goes to the connection's own host only: check the connection's host"
                 )
         elif "?" not in link and not link.startswith("/"):
             return self._note_link(((self.paging.token, unquote(link)),))
@@ -289,7 +336,8 @@ class Pager:
 
     def _error(self, problem: str) -> AvePointPayloadError:
         return AvePointPayloadError(
-            f"Listing {self.label}: the server {problem}. The listing is given up rather than cut short."
+            f"Listing {self.label}: the server {problem}. The listing is given up rather than cut short; try "
+            "again, and if it stays so, ask AvePoint's support."
         )
 
 
@@ -303,8 +351,8 @@ def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
 def _find_number(pairs: Pairs, name: str) -> int | None:
     folded = name.casefold()
     for key, value in pairs:
-        if key.casefold() == folded and value.isascii() and value.isdigit():
-            return int(value)
+        if key.casefold() == folded and (number := parse_digits(value)) is not None:
+            return number
     return None
 
 

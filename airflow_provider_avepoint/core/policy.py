@@ -279,7 +279,7 @@ def _parse_ratio(name: str, value: object) -> float | None:
         return None
     try:
         number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 <= number <= 1:
         raise AvePointConfigError(f"{name}: {value!r} is not a share from 0 to 1.")

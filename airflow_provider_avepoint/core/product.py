@@ -13,7 +13,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.fields import normalize_label, parse_integer, to_iso, to_word
+from airflow_provider_avepoint.core.fields import (
+    normalize_label,
+    parse_digits,
+    parse_integer,
+    to_iso,
+    to_word,
+)
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.text import quoted
 
@@ -149,13 +155,60 @@ class JobEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseColumns:
+    """Where licence figures stand: our field → the vendor's key.
+
+    :param parse_storage: how the vendor writes an amount of storage; gives GB.
+    :param not_applicable: what stands for a figure that a subscription has not; anything else is an error.
+    """
+
+    purchased_user_seats: str
+    assigned_user_seats: str
+    purchased_storage_gb: str
+    protected_gb: str
+    parse_storage: Callable[[object], float | None] = parse_integer
+    out_of_policy_at: str | None = None
+    expires_at: str | None = None
+    not_applicable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseEndpoint:
-    """The endpoint for licence figures: its path, permission, and where the figures stand."""
+    """The endpoint for a tenant's licence figures.
+
+    :param figures: where they stand in its answer.
+    :param location: the parameter for the Multi-Geo location.
+    """
 
     path: str
     permission: str
-    figures: Path
+    columns: LicenseColumns
+    figures: Path = ()
     location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionEndpoint:
+    """The endpoint by which a partner lists customers, each with their subscriptions.
+
+    It is asked by POST: paging in the query, the customers that are wanted in the body.
+
+    :param wanted: the body's key for a list of ids; without it the list is of all.
+    :param subscriptions: the key of a customer's list of subscriptions.
+    :param service: the keys that, together, name a subscription.
+    :param columns: of a subscription.
+    """
+
+    path: str
+    permission: str
+    envelope: Envelope
+    paging: Paging
+    wanted: str
+    organization_id: str
+    organization_name: str
+    subscriptions: str
+    service: tuple[str, ...]
+    columns: LicenseColumns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +249,12 @@ class Product:
     asks_each_organization: bool = False
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
+    subscriptions: SubscriptionEndpoint | None = None
+
+    @property
+    def undocumented(self) -> str:
+        """What to say of an answer that this description does not fit, and what to do about it."""
+        return f"{self.documentation_url} has it otherwise: update this provider, or report it"
 
     @cached_property
     def state_table(self) -> Mapping[int | str, State]:
@@ -270,12 +329,13 @@ class Product:
 
 
 def _read_word(value: object, words: Mapping[int, str], what: str) -> str:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
+    if isinstance(value, str):
+        number = parse_digits(value)
+        if number is None:
+            return to_word(value)
+        value = number
     if isinstance(value, int) and not isinstance(value, bool):
         return words.get(value, str(value))
-    if isinstance(value, str):
-        return to_word(value)
     raise ValueError(f"{quoted(value)} is not a {what}")
 
 

@@ -27,8 +27,8 @@ _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzin
 _SECOND = timedelta(seconds=1)
 #: How far a server's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
-# Jobs are asked for so far into the future: where the clocks differ by more than they may, whoever judges must
-# see the newest ones all the same, and that they are ahead.
+# Jobs are asked for so far into the future: where the clocks differ by more than they may, whoever judges
+# must see the newest ones all the same, and that they are ahead.
 _ASKED_AHEAD = timedelta(days=1)
 # Where a product insists on a window and the caller does not: before anything it can have backed up.
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +17,8 @@ from airflow_provider_avepoint.core.fields import (
     get_path,
     is_absent,
     normalize_label,
+    parse_date,
+    parse_digits,
     parse_integer,
     parse_time,
 )
@@ -26,8 +29,16 @@ from airflow_provider_avepoint.core.model import (
     JobError,
     JobState,
 )
-from airflow_provider_avepoint.core.product import Columns, CountKeys, Key, Product, State
-from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.product import (
+    Columns,
+    CountKeys,
+    Key,
+    LicenseColumns,
+    Product,
+    State,
+    SubscriptionEndpoint,
+)
+from airflow_provider_avepoint.core.text import one_line, quoted, storable
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +74,9 @@ class RowReader:
         """
         product = self.product
         if not isinstance(row, dict):
-            raise AvePointPayloadError(f"{product.label} listed a job that is no JSON object.")
+            raise AvePointPayloadError(
+                f"{product.label} listed a job that is no JSON object; {product.undocumented}."
+            )
         # Most rows show what the one before has shown; of one document, the very same texts.
         shown = tuple(row)
         if shown != self._shown:
@@ -71,12 +84,18 @@ class RowReader:
         self._shown = shown
         names = self._names
         job_id = row.get(names.job_id)
-        if is_absent(job_id) or not isinstance(job_id, (str, int)):
+        if is_absent(job_id) or not _is_id(job_id):
             raise AvePointPayloadError(
-                f"{product.label} listed a job without {_show(product.columns.job_id)}."
+                f"{product.label} listed a job without {_show(product.columns.job_id)}; "
+                f"{product.undocumented}."
             )
         organization = row.get(names.organization_id)
-        return row, names, str(job_id), None if is_absent(organization) else str(organization)
+        if is_absent(organization):
+            return row, names, str(job_id), None
+        if not _is_id(organization):
+            key = _show(product.columns.organization_id or "")
+            raise self._error(str(job_id), f"{key}: {quoted(organization)} is not an id")
+        return row, names, str(job_id), str(organization)
 
     def read(self, row: object, **asked: str | None) -> BackupJob:
         """Return *row* as a job; see :meth:`build`.
@@ -133,7 +152,7 @@ class RowReader:
             job_type=job_type,
             workload=workload,
             state=self._read_state(raw_state, has_finished=finished_at is not None),
-            raw_state=raw_state if isinstance(raw_state, (str, int)) else None,
+            raw_state=storable(raw_state) if isinstance(raw_state, str) else _whole(raw_state),
             started_at=started_at,
             finished_at=finished_at,
             duration=duration,
@@ -182,7 +201,9 @@ class RowReader:
         return _read_counts(nested, self._find_names(tuple(nested)).counts)
 
     def _error(self, job_id: str, problem: str) -> AvePointPayloadError:
-        return AvePointPayloadError(f"{self.product.label}, job {one_line(job_id, 100)}: {problem}.")
+        return AvePointPayloadError(
+            f"{self.product.label}, job {one_line(job_id, 100)}: {problem}; {self.product.undocumented}."
+        )
 
     def _read_job_type(self, raw: object) -> str:
         word = self.product.read_job_type(raw)
@@ -227,26 +248,75 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
         take that for "nothing used".
     """
     endpoint = product.license
-    figures = get_path(document, endpoint.figures if endpoint else ())
+    assert endpoint is not None  # noqa: S101  # its answer is what is read
+    figures = get_path(document, endpoint.figures)
     if not isinstance(figures, Mapping):
         raise AvePointPayloadError(f"{product.label} answered without licence figures.")
+    return _read_figures(product, endpoint.columns, figures)
 
-    def read(parser: Callable[[object], T], name: str, *, required: bool = True) -> T:
+
+def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: object) -> str:
+    """Return the id of a partner's customer.
+
+    :raises AvePointPayloadError: there is none.
+    """
+    found = get_key(row, endpoint.organization_id) if isinstance(row, Mapping) else None
+    if is_absent(found) or not _is_id(found):
+        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.organization_id}.")
+    return str(found)
+
+
+def read_subscriptions(
+    product: Product, endpoint: SubscriptionEndpoint, customer: Row
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each subscription of a customer, as keywords for ``LicenseConsumption``.
+
+    Several of one name are numbered, so that each has a history of its own.
+
+    :raises AvePointPayloadError: there is no list of them, or one has no name, or a figure is missing or has
+        a form nobody documented.
+    """
+    rows = get_key(customer, endpoint.subscriptions)
+    if not isinstance(rows, list):
+        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.subscriptions}.")
+    names: Counter[str] = Counter()
+    for row in rows:
+        parts = [get_key(row, key) for key in endpoint.service] if isinstance(row, Mapping) else []
+        name = ", ".join(filter(None, map(_text, parts)))
+        if not name:
+            raise AvePointPayloadError(
+                f"{product.label} listed a subscription without {endpoint.service[0]}."
+            )
+        names[name] += 1
+        yield {
+            **_read_figures(product, endpoint.columns, row),
+            "organization_id": read_customer_id(product, endpoint, customer),
+            "organization_name": _text(get_key(customer, endpoint.organization_name)),
+            "service": name if names[name] == 1 else f"{name} ({names[name]})",
+        }
+
+
+def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
+    def read(parser: Callable[[object], T], key: str | None) -> T | None:
         try:
-            parsed = parser(get_key(figures, name))
+            return parser(get_key(row, key)) if key else None
         except ValueError as e:
-            raise AvePointPayloadError(f"{product.label}, licence: {name}: {e}.") from None
-        if parsed is None and required:
-            raise AvePointPayloadError(f"{product.label} answered without the licence figure {name}.")
-        return parsed
+            raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
+
+    def read_figure(parser: Callable[[object], T], key: str) -> T | None:
+        figure = read(parser, key)
+        if figure is None and (columns.not_applicable is None or get_key(row, key) != columns.not_applicable):
+            raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
+        return figure
 
     return {
         "product": product.name,
-        "out_of_policy_at": read(parse_time, "outOfPolicyTime", required=False),
-        "purchased_user_seats": read(parse_integer, "purchasedUserSeats"),
-        "assigned_user_seats": read(parse_integer, "assignedUserSeats"),
-        "purchased_storage_gb": read(parse_integer, "purchasedStorageSize"),
-        "protected_gb": read(parse_integer, "protectedSize"),
+        "out_of_policy_at": read(parse_time, columns.out_of_policy_at),
+        "purchased_user_seats": read_figure(parse_integer, columns.purchased_user_seats),
+        "assigned_user_seats": read_figure(parse_integer, columns.assigned_user_seats),
+        "purchased_storage_gb": read_figure(columns.parse_storage, columns.purchased_storage_gb),
+        "protected_gb": read_figure(columns.parse_storage, columns.protected_gb),
+        "expires_at": read(parse_date, columns.expires_at),
     }
 
 
@@ -326,14 +396,13 @@ def _find_state(product: Product, raw: object) -> State | None:
     if isinstance(raw, int):
         return product.state_table.get(raw)
     if isinstance(raw, str):
-        if raw.isascii() and raw.isdigit():
-            return product.state_table.get(int(raw))
-        return product.state_table.get(normalize_label(raw))
+        number = parse_digits(raw)
+        return product.state_table.get(normalize_label(raw) if number is None else number)
     return None
 
 
 def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
-    key = (product.name, what, str(raw))
+    key = (product.name, what, quoted(raw))
     if key not in _UNDOCUMENTED and len(_UNDOCUMENTED) < 1000:
         _UNDOCUMENTED.add(key)
         log.warning(
@@ -346,9 +415,20 @@ def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
         )
 
 
+def _is_id(value: object) -> bool:
+    """Tell whether *value* can be an id: whatever cannot be shown or stored as it is would be another one."""
+    return type(value) is int or (type(value) is str and value.isprintable())
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
 def _text(value: object) -> str | None:
-    return None if is_absent(value) else str(value)
+    if is_absent(value):
+        return None
+    return storable(value) if isinstance(value, str) else quoted(value)

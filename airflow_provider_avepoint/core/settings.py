@@ -90,7 +90,8 @@ class Settings:
     :param location: the Multi-Geo location that product calls ask for unless told otherwise.
     :param page_size: rows a page to start with; None takes the product's own.
     :param max_concurrency: pages fetched at a time.
-    :param timeout: seconds to connect, and seconds between two bytes of an answer.
+    :param timeout: seconds to connect, and seconds between two bytes of an answer; all of it may take ten
+        times as long.
     :param verify: check TLS certificates: True, False, or the path of a CA bundle.
     :param proxies: proxy URL by scheme (``{"https": "http://proxy:3128"}``).
     :param trust_env: take proxies and CA bundles from the environment.

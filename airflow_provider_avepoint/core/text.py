@@ -15,4 +15,12 @@ def one_line(text: object, longest: int = _LONGEST) -> str:
 
 def quoted(value: object) -> str:
     """Return *value* as code would write it, on one short line."""
-    return one_line(repr(value), 100)
+    try:
+        return one_line(repr(value), 100)
+    except RecursionError:  # JSON that is nested as deep as can just be read
+        return f"a {type(value).__name__}"
+
+
+def storable(text: str) -> str:
+    """Return *text* with a question mark for each character that a database refuses: NUL, lone surrogates."""
+    return text if text.isprintable() else text.replace("\0", "?").encode(errors="replace").decode()

@@ -36,6 +36,11 @@ class Request:
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
 
+    @property
+    def addressed_by(self) -> str:
+        """The field of a connection that says where the request goes, for messages."""
+        return "identity_endpoint" if self.subject == "identity" else "host"
+
     def redact(self, text: object) -> str:
         """Return a server's *text* for a message: one line, without the secrets it may have sent back."""
         secrets = [
@@ -72,7 +77,7 @@ class Response:
             what = "an empty body" if not self.body.strip() else f"{len(self.body)} bytes of {kind}"
             raise AvePointPayloadError(
                 f"{request} answered {self.status} with {what} where JSON was expected; "
-                "check that the connection's host is an AvePoint Graph API address."
+                f"check that the connection's {request.addressed_by} is an address of AvePoint's API."
             ) from None
 
 

@@ -214,6 +214,27 @@ class AvePointHook(HttpHook):
             place = _default_location(product, location, self.settings)
             return self.transport.run(self.client.get_license(known, place, datetime.now(UTC)))
 
+    def get_license_consumptions(
+        self,
+        product: str = "m365",
+        *,
+        organization_id: str | None = None,
+        location: str | None = None,
+    ) -> list[LicenseConsumption]:
+        """Return what is bought and what is used: one for Microsoft 365, for Elements one a subscription.
+
+        :param product: ``m365``, ``m365_legacy`` or ``elements``.
+        :param organization_id: the one customer of Elements; all of them unless given.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        :raises AvePointRequestError: Elements lists no subscription.
+        """
+        with _for_airflow():
+            known = get_product(product)
+            place = _default_location(product, location, self.settings)
+            return self.transport.run(
+                self.client.get_licenses(known, organization_id, place, datetime.now(UTC))
+            )
+
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product.
 
@@ -376,6 +397,21 @@ class AvePointAsyncHook(BaseHook):
         with _for_airflow():
             place = _default_location(product, location, client.settings)
             return await self._run.run(client.get_license(get_product(product), place, datetime.now(UTC)))
+
+    async def aget_license_consumptions(
+        self,
+        product: str = "m365",
+        *,
+        organization_id: str | None = None,
+        location: str | None = None,
+    ) -> list[LicenseConsumption]:
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`."""
+        client = await self.aget_client()
+        with _for_airflow():
+            place = _default_location(product, location, client.settings)
+            return await self._run.run(
+                client.get_licenses(get_product(product), organization_id, place, datetime.now(UTC))
+            )
 
     async def close(self) -> None:
         """Close the hook's connections to the API."""

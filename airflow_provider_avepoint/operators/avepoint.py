@@ -11,17 +11,19 @@ from os import PathLike
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.license import audit
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.question import parse_list
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.links import leave_link
 from airflow_provider_avepoint.operators.files import JobFile
+from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
+from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
+from airflow_provider_avepoint.operators.report import AvePointReportOperator
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AvePointBackupCheckOperator",
+    "AvePointJobsToSqlOperator",
     "AvePointLicenseAuditOperator",
     "AvePointListJobsOperator",
+    "AvePointReportOperator",
 ]
 
 
@@ -53,7 +57,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
             leave_link(context, hook.settings)
             verdict = hook.judge(policy)
         evidence, message = verdict.as_dict(), verdict.describe()
-        self.note_verdict(evidence)
+        self.note_verdict(context, evidence)
         if verdict.passed:
             self.log.info("%s", message)
             return evidence
@@ -194,73 +198,6 @@ class AvePointListJobsOperator(BaseOperator):
         return {"product": self.product if is_one else products, **found}
 
 
-class AvePointLicenseAuditOperator(BaseOperator):
-    """Compare what is used with what is bought.
-
-    Returns ``{"passed", "reasons", "consumption", "near_limit"}``; the reasons are among ``over_assigned``,
-    ``near_limit``, ``storage_over`` and ``out_of_policy``.
-
-    :param product: ``m365`` or ``m365_legacy``.
-    :param near_limit: the share of seats or storage, 0 to 1, from which ``near_limit`` is reported.
-    :param on_breach: what a reason does to the task: ``fail``, ``skip``, or ``warn``, which logs it.
-    :param location: the Multi-Geo location.
-    :raises AvePointLicenseBreach: there is a reason, with ``on_breach="fail"``.
-    """
-
-    template_fields: Sequence[str] = ("avepoint_conn_id", "product", "near_limit", "on_breach", "location")
-    operator_extra_links = (AvePointOnlineServicesLink(),)
-    ui_color = "#dcecf7"
-
-    def __init__(
-        self,
-        *,
-        product: str = "m365",
-        near_limit: float | str = 0.9,
-        on_breach: str = "fail",
-        location: str | None = None,
-        avepoint_conn_id: str = DEFAULT_CONN_ID,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.avepoint_conn_id = avepoint_conn_id
-        self.product = product
-        self.near_limit = near_limit
-        self.on_breach = on_breach
-        self.location = location
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Ask, compare, and return the figures."""
-        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
-
-        if self.on_breach not in ("fail", "skip", "warn"):
-            raise to_airflow(
-                AvePointConfigError(f"on_breach: {self.on_breach!r} is not one of fail, skip, warn.")
-            )
-        near_limit = _parse_share("near_limit", self.near_limit)
-        with AvePointHook(self.avepoint_conn_id) as hook:
-            leave_link(context, hook.settings)
-            consumption = hook.get_license_consumption(self.product, location=self.location)
-        findings = audit(consumption, near_limit)
-        result = {
-            "passed": not findings,
-            "reasons": list(findings),
-            "consumption": consumption.as_dict(),
-            "near_limit": near_limit,
-        }
-        if not findings:
-            self.log.info("%s: within the licence.", self.product)
-            return result
-        message = f"{self.product}: " + "; ".join(findings.values()) + "."
-        if self.on_breach == "warn":
-            self.log.warning("%s", message)
-            return result
-        if (ti := context.get("ti")) is not None:
-            ti.xcom_push("audit", result)
-        if self.on_breach == "skip":
-            raise AirflowSkipException(message)
-        raise AvePointLicenseBreach(message, reasons=tuple(findings))
-
-
 def _parse_row_limit(value: object) -> int:
     try:
         limit = int(str(value))
@@ -269,13 +206,3 @@ def _parse_row_limit(value: object) -> int:
     if limit < 0:
         raise to_airflow(AvePointConfigError(f"max_rows: {value!r} is not a whole number from 0 up."))
     return limit
-
-
-def _parse_share(name: str, value: object) -> float:
-    try:
-        share = float(str(value))
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        raise to_airflow(AvePointConfigError(f"{name}: {value!r} is not a share, more than 0 and at most 1."))
-    return share

@@ -1,46 +1,29 @@
-"""Files of jobs: JSON Lines or Parquet, in any store that Airflow reaches, whole under their name or absent.
-
-A file is streamed, and takes its name when it is complete; what stood there before stays until then. How
-depends on the store:
-
-- An object store shows an upload when it is complete, so an upload that fails is abandoned. (Elsewhere fsspec
-  would move by copy and delete: for Azure nobody waits for that copy.)
-- Anywhere else the file is written beside, under a temporary name, and renamed.
-"""
+"""Files of jobs: JSON Lines or Parquet, streamed."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
-
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.operators.stores import find_file, replace
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import SupportsWrite
     from airflow.providers.common.compat.sdk import ObjectStoragePath
-    from fsspec import AbstractFileSystem
 
 __all__ = ["JobFile"]
-
-log = logging.getLogger(__name__)
 
 #: Takes one job after the other.
 Write = Callable[[BackupJob], object]
 
-# fsspec's names of the stores whose files appear when their upload is completed: s3fs, gcsfs, adlfs.
-_OBJECT_STORES = frozenset({"s3", "gs", "abfs"})
 # What waits in memory: jobs to become columns, and columns to become a row group.
 _BATCH_JOBS = 1000
 _ROW_GROUP_BYTES = 32 * 1024**2
@@ -70,7 +53,7 @@ class JobFile:
             if file_format is not None:
                 raise AvePointConfigError(f"file_format: {file_format!r} needs a path to write to.")
             return None
-        place = _find_place(path)
+        place = find_file(path)
         encode = _ENCODINGS[_find_format(place.name.casefold(), file_format)]
         if encode is _encode_parquet:
             _import_pyarrow()
@@ -81,32 +64,8 @@ class JobFile:
     @contextmanager
     def open(self) -> Iterator[Write]:
         """Return what writes a job. The file appears when the block ends well, and never otherwise."""
-        with _replace(self.path.fs, self.path.path) as file, self.encode(file) as write:
+        with replace(self.path) as file, self.encode(file) as write:
             yield write
-
-
-def _find_place(path: object) -> ObjectStoragePath:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-    from fsspec.implementations.local import LocalFileSystem
-
-    if not isinstance(path, (str, os.PathLike, ObjectStoragePath)):
-        raise AvePointConfigError(f"path: {path!r} is not the URL of a file.")
-    try:
-        place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(path)
-        store = place.fs
-    except AirflowNotFoundException as e:
-        raise AvePointConfigError(f"path: {path}: {e}.") from None
-    except (ValueError, ImportError) as e:
-        raise AvePointConfigError(
-            f"path: Airflow cannot reach the store of {path} ({e}); install its provider with its file "
-            "system, such as apache-airflow-providers-amazon[s3fs]."
-        ) from None
-    if not place.name or str(path).endswith("/"):
-        raise AvePointConfigError(f"path: {str(path)!r} names no file.")
-    # Anywhere else a file may stand beside a directory of its name.
-    if isinstance(store, LocalFileSystem) and store.isdir(place.path):
-        raise AvePointConfigError(f"path: {path} is a directory.")
-    return place
 
 
 def _find_format(name: str, file_format: object) -> str:
@@ -130,73 +89,6 @@ def _import_pyarrow() -> None:
             "file_format: Parquet needs pyarrow; pip install 'airflow-provider-avepoint[parquet]', or write "
             f"jsonl. ({e})"
         ) from None
-
-
-@contextmanager
-def _replace(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
-    """Return a file that takes the place of *path* when the block ends well, and leaves nothing otherwise."""
-    protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
-    replace = _replace_by_upload if protocols & _OBJECT_STORES else _replace_by_rename
-    with replace(store, store._strip_protocol(path)) as file:  # noqa: SLF001  # how fsspec's own calls begin
-        yield file
-
-
-@contextmanager
-def _replace_by_upload(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
-    file = store.open(path, "wb")
-    try:
-        yield file
-        file.close()
-    except BaseException:
-        # Closing a file completes its upload, and the garbage collector would close it; one that says that it
-        # is closed only lets go of what it holds.
-        file.closed = True
-        file.discard()
-        file.close()
-        raise
-
-
-@contextmanager
-def _replace_by_rename(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
-    directory = path.rpartition("/")[0]
-    # Readers of whole directories pass over names that begin with a dot.
-    temporary = f"{directory}/.avepoint-{uuid4().hex}.tmp"
-    file = _create(store, temporary, directory)
-    try:
-        with file:
-            yield file
-        _rename(store, temporary, path)
-    except BaseException:
-        _remove(store, temporary)
-        raise
-
-
-def _create(store: AbstractFileSystem, path: str, directory: str) -> IO[bytes]:
-    try:
-        return store.open(path, "wb")  # type: ignore[no-any-return]  # fsspec has no types
-    except FileNotFoundError:
-        store.makedirs(directory, exist_ok=True)
-        return store.open(path, "wb")  # type: ignore[no-any-return]  # likewise
-
-
-def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
-    from fsspec import AbstractFileSystem
-    from fsspec.implementations.local import LocalFileSystem
-
-    if isinstance(store, LocalFileSystem):
-        os.replace(source, target)  # noqa: PTH105  # fsspec moves by shutil, which copies where a rename fails
-    elif type(store).mv is not AbstractFileSystem.mv:
-        store.mv(source, target)
-    else:  # fsspec's own copies into *target* where that is a directory as well
-        store.cp_file(source, target)
-        store.rm_file(source)
-
-
-def _remove(store: AbstractFileSystem, path: str) -> None:
-    try:
-        store.rm_file(path)
-    except OSError as e:  # the reason of the failure is the news, not this
-        log.warning("The temporary file %s could not be removed (%s); remove it.", path, e)
 
 
 @contextmanager

@@ -40,9 +40,9 @@ class AvePointJobsToSqlOperator(BaseOperator):
     """Load jobs into the ledger: those that are new, and those that have changed since the last load.
 
     A load reads from the start of the oldest job that had not ended at the last one, six hours before that
-    load at the latest, so that no job is missed and each ends in its last state. (What has run for more than 30
-    days is not waited for.) Jobs are written as they come, a thousand a transaction; after a crash the next
-    load begins where this one did, and writes what is missing.
+    load at the latest, so that no job is missed and each ends in its last state. (What has run for more than
+    30 days is not waited for.) Jobs are written as they come, a thousand a transaction; after a crash the
+    next load begins where this one did, and writes what is missing.
 
     Returns ``tenant``, ``inserted``, ``updated`` and ``unchanged``, and in ``products`` the same for each
     product, with ``started_after``: from when on it was read.
@@ -135,9 +135,10 @@ class AvePointJobsToSqlOperator(BaseOperator):
             product=product,
             location=location or "",
             organization_id=fold_id(self.organization_id) or "",
-            selection=json.dumps([self.job_type, self.object_type]),
+            selection=json.dumps([_sort("job_type", self.job_type), _sort("object_type", self.object_type)]),
         )
-        since, loaded_from = _plan(ledger.load_point(stream), asked, begun_at)
+        point = ledger.load_point(stream)
+        since, loaded_from = _plan(point, asked, begun_at)
         jobs = hook.iter_jobs(
             product,
             started_after=since,
@@ -157,9 +158,8 @@ class AvePointJobsToSqlOperator(BaseOperator):
                 start = job.effective_start
                 if not job.state.is_terminal and start is not None and start >= begun_at - LONGEST_JOB:
                     resume_from = min(resume_from, start)
-        ledger.save_load_point(
-            stream, LoadPoint(loaded_from=loaded_from, resume_from=resume_from, begun_at=begun_at)
-        )
+        loaded = LoadPoint(loaded_from=loaded_from, resume_from=resume_from, begun_at=begun_at)
+        ledger.save_load_point(stream, loaded, point)
         self.log.info(
             "%s: %s jobs inserted, %s updated, %s unchanged; the next load begins at %s UTC.",
             product,
@@ -173,5 +173,10 @@ def _plan(point: LoadPoint | None, asked: datetime | None, now: datetime) -> tup
     """Return from when on to read, and since when everything will be in the ledger then."""
     if point is not None and (asked is None or asked >= point.loaded_from):
         return point.resume_from, point.loaded_from
-    since = now - SEARCH_SPAN if asked is None else asked
+    since = now - SEARCH_SPAN if asked is None else min(asked, now)
     return since, since
+
+
+def _sort(name: str, value: object) -> list[str]:
+    """Return the words of an argument in an order of their own: the same however it is written."""
+    return sorted(parse_list(name, value) or ())

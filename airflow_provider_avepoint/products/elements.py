@@ -1,26 +1,31 @@
-"""AvePoint Elements, the platform for partners: "Get customer jobs".
+"""AvePoint Elements, the platform for partners: "Get customer jobs", "Retrieve All Services of Customers".
 
-AvePoint/cloud-api, docs/elements/general/job/get-customer-jobs.md. A list is of one customer, who is the
-organisation here and must be named, and of all that Elements manages for them: the module says what of it.
-There is no filter by time or state, no order and no next link, and a page has at most 100 jobs: every listing
-reads the customer's whole history. Elements has a host of its own, so it needs a connection of its own.
+AvePoint/cloud-api, docs/elements/general: job/get-customer-jobs.md, service subscription/get-all-services.md.
+A list of jobs is of one customer, who is the organisation here and must be named, and of all that Elements
+manages for them: the module says what of it. There is no filter by time or state, no order and no next link,
+and a page has at most 100 jobs: every listing reads the customer's whole history. Elements has a host of its
+own, so it needs a connection of its own.
 
 Rows do not tell backups from restores: a job type is a service. The modules Archiver and Retention are no
 backup.
+
+Licences are subscriptions, of all customers or of one, and of all that a partner sells, backups or not.
 """
 
 from __future__ import annotations
 
-from airflow_provider_avepoint.core.fields import parse_size, parse_units_span
+from airflow_provider_avepoint.core.fields import parse_gigabytes, parse_size, parse_units_span
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.product import (
     Columns,
     CountKeys,
     Envelope,
     Filters,
+    LicenseColumns,
     Paging,
     Product,
     State,
+    SubscriptionEndpoint,
 )
 
 ELEMENTS = Product(
@@ -125,4 +130,28 @@ ELEMENTS = Product(
         "chat": 507,
         "google_directory": 508,
     },
+    subscriptions=SubscriptionEndpoint(
+        path="/partner/external/v3/general/customers/services/batch",
+        permission="elements.license.read.all",
+        envelope=Envelope(
+            rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)
+        ),
+        paging=Paging(index="pageIndex", size="pageSize", sizes=(100,)),
+        # An older form of the page has customerId, a single one: what it lets through is filtered here.
+        wanted="customerIds",
+        organization_id="customerId",
+        organization_name="organization",
+        subscriptions="products",
+        # Several of one service may differ in the package (Microsoft 365's), or in a name (Fly's).
+        service=("service", "subscriptionName", "package"),
+        columns=LicenseColumns(
+            purchased_user_seats="purchasedUserSeats",
+            assigned_user_seats="microsoftLicenseAssigned",
+            purchased_storage_gb="purchasedCapacity",
+            protected_gb="protectedCapacity",
+            parse_storage=parse_gigabytes,
+            expires_at="expirationDate",
+            not_applicable="N/A",
+        ),
+    ),
 )

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.product import (
     ErrorKeys,
     Filters,
     JobEndpoint,
+    LicenseColumns,
     LicenseEndpoint,
     Paging,
     Product,
@@ -59,6 +60,16 @@ COUNTS = CountKeys(
     successful=("successfulNumber", "successfulCount"),
     failed=("failedNumber", "failedCount"),
     skipped=("skippedNumber", "skippedCount"),
+)
+
+LICENSE_COLUMNS = LicenseColumns(
+    purchased_user_seats="purchasedUserSeats",
+    assigned_user_seats="assignedUserSeats",
+    # Both in whole GB.
+    purchased_storage_gb="purchasedStorageSize",
+    protected_gb="protectedSize",
+    # The table says when the subscription went out of policy, the sample when it expires; 0 is neither.
+    out_of_policy_at="outOfPolicyTime",
 )
 
 JOBS_PERMISSION = "microsoft365backup.jobInfo.read.all"
@@ -106,6 +117,7 @@ M365 = Product(
     license=LicenseEndpoint(
         path="/backup/m365/cloudbackuplicenseconsumption",
         permission=LICENSE_PERMISSION,
+        columns=LICENSE_COLUMNS,
         figures=("data",),
         location="location",
     ),

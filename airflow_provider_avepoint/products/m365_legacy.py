@@ -22,6 +22,7 @@ from airflow_provider_avepoint.products.m365 import (
     ERRORS,
     JOB_TYPES,
     JOBS_PERMISSION,
+    LICENSE_COLUMNS,
     LICENSE_PERMISSION,
     OBJECT_TYPES,
     STATES,
@@ -65,6 +66,6 @@ M365_LEGACY = Product(
     job_types=JOB_TYPES,
     object_types=OBJECT_TYPES,
     license=LicenseEndpoint(
-        path="/cloudbackup/licenseconsumption", permission=LICENSE_PERMISSION, figures=()
+        path="/cloudbackup/licenseconsumption", permission=LICENSE_PERMISSION, columns=LICENSE_COLUMNS
     ),
 )

@@ -26,9 +26,11 @@ On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same o
 ``DELETE /control/jobs/{product}/{job_id}`` remove the job
 ``PUT /control/license/{product}``          {out_of_policy_time, purchased_user_seats,
                                             assigned_user_seats, purchased_storage_size,
-                                            protected_size, location}
+                                            protected_size, location}; elements: organization_id,
+                                            organization_name, service, expiration_date, extra, omit
 ``PUT /control/quirks/{product}``           the fields of ``quirks.Quirks``; product ``all``: {latency_ms}
 ``PUT /control/clients/{client_id}``        {secret, certificate_pem, scopes}
+``PUT /control/clock``                      {ahead_seconds}: how far the server's clock is off
 ``PUT /control/tokens``                     {expires_in}: seconds, for tokens to come
 ``POST /control/tokens/expire``             every issued token becomes invalid
 ``POST /control/faults``                    {kind, path, skip, count, ...}: the kinds are in ``faults``

@@ -9,7 +9,15 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
 from .faults import AnyFault
-from .messages import ClientSpec, GenerateSpec, JobFields, JobSpec, LicenseChange, TokenSettings
+from .messages import (
+    ClientSpec,
+    ClockSettings,
+    GenerateSpec,
+    JobFields,
+    JobSpec,
+    LicenseChange,
+    TokenSettings,
+)
 from .quirks import Quirks
 from .state import State
 
@@ -86,6 +94,11 @@ def _add_setting_routes(router: APIRouter, state: State) -> None:
     def set_client(client_id: str, spec: ClientSpec) -> JsonObject:
         """Register a client, or change what is given of one."""
         return state.set_client(client_id, spec)
+
+    @router.put("/clock")
+    def set_clock(settings: ClockSettings) -> JsonObject:
+        """Set how far the server's clock is ahead of the machine's."""
+        return state.set_clock(settings)
 
     @router.put("/tokens")
     def set_tokens(settings: TokenSettings) -> JsonObject:

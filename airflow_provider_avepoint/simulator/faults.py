@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import random
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter, field_validator
 from starlette.responses import Response
 from typing_extensions import override
 
 from .messages import Message
-from .wire import VendorError, encode, envelope, error_envelope
+from .quirks import Quirks
+from .wire import ABSENT, VendorError, encode, envelope, error_envelope
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -31,8 +32,9 @@ CLOSE_CONNECTION = "avepoint_simulator.close_connection"
 """The key under which the server puts the connection's ``close`` into each request's ASGI scope."""
 
 DROPPED = 0
-"""The status code of a response that never gets onto the wire."""
+"""The status code of a response that never gets onto the wire, or not all of it."""
 
+_SPACES = b" " * 65_536
 _LOGIN_PAGE = (
     "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to continue.</body></html>"
 )
@@ -57,31 +59,95 @@ class Answer(Response):
         return cls(encode(content).encode(), status=status)
 
 
-class Dropped(Response):
-    """No answer: the connection is closed, after the first half of *cut_off* if there is such a response."""
+class Unfinished(Response):
+    """No answer, or the first half of *cut_off*; then the connection is closed, or held.
 
-    def __init__(self, cut_off: Response | None = None) -> None:
+    :param holds: the connection is held until the caller closes it.
+    """
+
+    def __init__(self, cut_off: Response | None = None, *, holds: bool = False) -> None:
         super().__init__(status_code=DROPPED)
         self._cut_off = cut_off
+        self._holds = holds
 
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what is to be sent, close, and wait until the server has noticed."""
+        """Send what is to be sent, close or hold, and wait until the server has noticed the end."""
         if self._cut_off is not None:
             body = bytes(self._cut_off.body)
-            start = {"status": self._cut_off.status_code, "headers": self._cut_off.raw_headers}
-            await send({"type": "http.response.start", **start})
+            await _start(send, self._cut_off)
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        scope[CLOSE_CONNECTION]()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        if not self._holds:
+            scope[CLOSE_CONNECTION]()
+        await _disconnected(receive)
+
+
+class Dripping(Response):
+    """The *whole* answer, its body in *pieces* with a pause of *seconds* before each."""
+
+    def __init__(self, whole: Response, *, pieces: int, seconds: float) -> None:
+        super().__init__(status_code=whole.status_code)
+        self._whole = whole
+        self._pieces = pieces
+        self._seconds = seconds
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until all is sent, or the caller has gone."""
+        await _start(send, self._whole)
+        body = bytes(self._whole.body)
+        gone = asyncio.ensure_future(_disconnected(receive))
+        size = -(-len(body) // self._pieces) or 1
+        for start in range(0, len(body), size):
+            if (await asyncio.wait([gone], timeout=self._seconds))[0]:
+                return
+            is_last = start + size >= len(body)
+            await send(
+                {"type": "http.response.body", "body": body[start : start + size], "more_body": not is_last}
+            )
+        gone.cancel()
+
+
+class Endless(Response):
+    """The *whole* answer, and then spaces, which JSON allows, for as long as the caller reads."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(status_code=whole.status_code)
+        self._whole = whole
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the caller has gone."""
+        del self._whole.headers["Content-Length"]
+        await _start(send, self._whole)
+        await send({"type": "http.response.body", "body": bytes(self._whole.body), "more_body": True})
+        gone = asyncio.ensure_future(_disconnected(receive))
+        while not (await asyncio.wait([gone], timeout=0))[0]:
+            await send({"type": "http.response.body", "body": _SPACES, "more_body": True})
+
+
+async def _start(send: Send, response: Response) -> None:
+    await send(
+        {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+    )
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request in the hands of a fault: *proceed* answers it well, *expire_token* ends its token first."""
+    """One request in the hands of a fault.
 
-    proceed: Callable[[], Awaitable[Response]]
+    *proceed* answers it well, for this once with the quirks that it is given; *expire_token* ends its token;
+    *now* is the server's Unix time.
+    """
+
+    proceed: Callable[[Mapping[str, Any]], Awaitable[Response]]
     expire_token: Callable[[], None]
+    now: float
 
 
 class Fault(Message):
@@ -131,7 +197,7 @@ class RetryAfter(Fault):
         )
         is_date = self.form == "date"
         response.headers["Retry-After"] = (
-            formatdate(time.time() + self.seconds, usegmt=True) if is_date else str(self.seconds)
+            formatdate(exchange.now + self.seconds, usegmt=True) if is_date else str(self.seconds)
         )
         return response
 
@@ -144,7 +210,40 @@ class Drop(Fault):
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
-        return Dropped() if self.where == "before" else Dropped(await exchange.proceed())
+        return Unfinished(await exchange.proceed({}) if self.where == "middle" else None)
+
+
+class Hang(Fault):
+    """Nothing comes, or half of the body and no more, and the connection stays until the caller closes it."""
+
+    kind: Literal["hang"]
+    where: Literal["before", "middle"] = "before"
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Unfinished(await exchange.proceed({}) if self.where == "middle" else None, holds=True)
+
+
+class Drip(Fault):
+    """A good answer, its body in so many *pieces*, with *seconds* before each."""
+
+    kind: Literal["drip"]
+    pieces: int = Field(default=10, ge=1)
+    seconds: float = Field(ge=0)
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Dripping(await exchange.proceed({}), pieces=self.pieces, seconds=self.seconds)
+
+
+class EndlessBody(Fault):
+    """A body that goes on for as long as the caller reads it."""
+
+    kind: Literal["endless_body"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return Endless(await exchange.proceed({}))
 
 
 class BrokenJson(Fault):
@@ -154,7 +253,7 @@ class BrokenJson(Fault):
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
-        whole = await exchange.proceed()
+        whole = await exchange.proceed({})
         body = bytes(whole.body)
         return Answer(body[: len(body) // 2], status=whole.status_code)
 
@@ -185,23 +284,81 @@ class ErrorBody(Fault):
 
 
 class MissingRows(Fault):
-    """A good answer without the key that holds what was asked for."""
+    """A good answer without the key that holds what was asked for, or with something else *instead* there."""
 
     kind: Literal["missing_rows"]
+    instead: JsonValue = None
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
-        whole = await exchange.proceed()
-        if not isinstance(whole, Answer) or whole.payload_key is None:
-            return whole
-        body = json.loads(bytes(whole.body)) if whole.payload_key else {}
-        *above, key = whole.payload_key.split(".")
-        holder = body
-        for name in above:
-            holder = holder[name]
-        for name in [name for name in holder if name.casefold() == key]:
-            del holder[name]
-        return Answer.of(body, status=whole.status_code)
+        return _change_payload(await exchange.proceed({}), self._change)
+
+    def _change(self, _rows: Any) -> Any:
+        return self.instead if "instead" in self.model_fields_set else ABSENT
+
+
+class Rows(Fault):
+    """A good answer, except that each row of the page is there twice, or that they are in no order."""
+
+    kind: Literal["rows"]
+    form: Literal["twice", "shuffled"]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return _change_payload(await exchange.proceed({}), self._change)
+
+    def _change(self, rows: Any) -> Any:
+        if not isinstance(rows, list):
+            return rows
+        if self.form == "twice":
+            return [row for row in rows for _ in range(2)]
+        return random.Random(len(rows)).sample(rows, len(rows))  # noqa: S311 - the same each time
+
+
+class Fields(Fault):
+    """A good answer whose JSON object has *extra* fields, over its own, and lacks those to *omit*."""
+
+    kind: Literal["fields"]
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    omit: tuple[str, ...] = ()
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        whole = await exchange.proceed({})
+        body = {**json.loads(bytes(whole.body)), **self.extra}
+        return Answer.of(
+            {name: value for name, value in body.items() if name not in self.omit}, status=whole.status_code
+        )
+
+
+class Headers(Fault):
+    """A good answer with other *headers*."""
+
+    kind: Literal["headers"]
+    headers: dict[str, str]
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        whole = await exchange.proceed({})
+        whole.headers.update(self.headers)
+        return whole
+
+
+class OddPage(Fault):
+    """A page that is served with other *quirks* than the rest of its listing."""
+
+    kind: Literal["quirks"]
+    quirks: dict[str, Any]
+
+    @field_validator("quirks")
+    @classmethod
+    def _are_quirks(cls, quirks: dict[str, Any]) -> dict[str, Any]:
+        Quirks.model_validate(quirks)
+        return quirks
+
+    @override
+    async def reply(self, exchange: Exchange) -> Response:
+        return await exchange.proceed(self.quirks)
 
 
 class ExpireToken(Fault):
@@ -212,7 +369,7 @@ class ExpireToken(Fault):
     @override
     async def reply(self, exchange: Exchange) -> Response:
         exchange.expire_token()
-        return await exchange.proceed()
+        return await exchange.proceed({})
 
 
 class Redirect(Fault):
@@ -236,7 +393,7 @@ class Slow(Fault):
     @override
     async def reply(self, exchange: Exchange) -> Response:
         await asyncio.sleep(self.seconds)
-        return await exchange.proceed()
+        return await exchange.proceed({})
 
 
 class EmptyBody(Fault):
@@ -253,10 +410,17 @@ AnyFault = Annotated[
     Status
     | RetryAfter
     | Drop
+    | Hang
+    | Drip
+    | EndlessBody
     | BrokenJson
     | Html
     | ErrorBody
     | MissingRows
+    | Rows
+    | Fields
+    | Headers
+    | OddPage
     | ExpireToken
     | Redirect
     | Slow
@@ -308,6 +472,24 @@ class FaultQueue:
             | {"path": armed.fault.path, "skip": armed.skip_left, "count": armed.count_left}
             for armed in self._armed
         ]
+
+
+def _change_payload(whole: Response, change: Callable[[Any], Any]) -> Response:
+    """Return *whole* with what was asked for changed, or left out where *change* returns ABSENT."""
+    if not isinstance(whole, Answer) or whole.payload_key is None:
+        return whole
+    if not whole.payload_key:
+        changed = change(json.loads(bytes(whole.body)))
+        return Answer.of({} if changed is ABSENT else changed, status=whole.status_code)
+    body = holder = json.loads(bytes(whole.body))
+    *above, key = whole.payload_key.split(".")
+    for name in above:
+        holder = holder[name]
+    for name in [name for name in holder if name.casefold() == key]:
+        changed = change(holder.pop(name))
+        if changed is not ABSENT:
+            holder[name] = changed
+    return Answer.of(body, status=whole.status_code)
 
 
 def _phrase(status: int) -> str:

@@ -11,11 +11,11 @@ import base64
 import binascii
 import json
 import secrets
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import times
 from .messages import ClientSpec, Refused, known
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ class Grant:
 class Identity:
     """The registered clients and the tokens that were issued."""
 
-    def __init__(self, scopes: Iterable[str], *, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, scopes: Iterable[str], *, client_id: str, client_secret: str, clock: times.Clock
+    ) -> None:
+        self._clock = clock
         self._scopes = {scope.casefold(): scope for scope in scopes}
         self._clients = {client_id: Client(client_id, client_secret, None, frozenset(self._scopes.values()))}
         self._grants: dict[str, Grant] = {}
@@ -135,7 +138,9 @@ class Identity:
             raise TokenRefused("unsupported_grant_type", form["grant_type"])
         client = self._authenticate(form, token_url)
         grant = Grant(
-            client.client_id, self._scope(client, form.get("scope", "")), time.time() + self.lifetime
+            client.client_id,
+            self._scope(client, form.get("scope", "")),
+            self._clock.unix_time() + self.lifetime,
         )
         token = secrets.token_urlsafe(480)
         self._grants[token] = grant
@@ -144,7 +149,7 @@ class Identity:
     def find(self, token: str) -> Grant | None:
         """Return what *token* stands for, None if it is unknown or has expired."""
         grant = self._grants.get(token)
-        return grant if grant is not None and time.time() < grant.expires_at else None
+        return grant if grant is not None and self._clock.unix_time() < grant.expires_at else None
 
     def expire(self, token: str) -> None:
         """Make one token invalid."""
@@ -195,7 +200,7 @@ class Identity:
         if client is None or client.certificate is None:
             raise TokenRefused("invalid_client", "iss is no client with a certificate")
         certificate = client.certificate
-        now = time.time()
+        now = self._clock.unix_time()
         expires_at = _number(claims.get("exp"), default=0)
         audience = claims.get("aud")
         identifier = claims.get("jti")

@@ -149,6 +149,12 @@ class Simulator:
 
         return self._state.set_tokens(TokenSettings(expires_in=expires_in))
 
+    def set_clock(self, *, ahead_seconds: float) -> JsonObject:
+        """Set how far the server's clock is ahead of the machine's, in seconds; less than 0 is behind."""
+        from .messages import ClockSettings
+
+        return self._state.set_clock(ClockSettings(ahead_seconds=ahead_seconds))
+
     def expire_tokens(self) -> int:
         """Make every issued token invalid now; return how many there were."""
         expired: int = self._state.expire_tokens()["expired"]

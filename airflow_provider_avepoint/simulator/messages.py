@@ -183,6 +183,15 @@ class TokenSettings(Message):
     expires_in: float = Field(gt=0)
 
 
+class ClockSettings(Message):
+    """How far the server's clock is ahead of the machine's, in seconds; less than 0 is behind.
+
+    Job times that are given as spans, the ``Date`` header and the life of tokens are by this clock.
+    """
+
+    ahead_seconds: float = Field(ge=-1_000_000_000, le=1_000_000_000)
+
+
 class GlobalQuirks(Message):
     """What ``PUT /control/quirks/all`` takes: milliseconds for every vendor answer, tokens' included."""
 
@@ -202,9 +211,20 @@ class License(BaseModel):
 
 
 class LicenseChange(License):
-    """Figures to set; those not named stay. With *location*, for questions that name this location only."""
+    """Figures to set; those not named stay. With *location*, for questions that name this location only.
+
+    For elements, the figures of one subscription of a customer; null is "N/A" there.
+    """
 
     location: str | None = None
+    organization_id: str | None = Field(default=None, description="elements: the customer's id.")
+    organization_name: str | None = Field(default=None, description="elements: the customer's name.")
+    service: str | None = Field(default=None, description="elements: the subscription's name.")
+    expiration_date: str | None = Field(default=None, description="elements: sent as given.")
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="elements: fields of the subscription, over its own."
+    )
+    omit: tuple[str, ...] = Field(default=(), description="elements: fields left out of the subscription.")
 
     @model_validator(mode="after")
     def _names_a_figure(self) -> Self:

@@ -60,6 +60,7 @@ class ServerThread:
             log_config=None,
             log_level="critical",
             access_log=False,
+            date_header=False,  # the simulator's clock is its own
             server_header=False,
             timeout_graceful_shutdown=0,
         )

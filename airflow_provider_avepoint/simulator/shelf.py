@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from . import times
@@ -11,14 +12,24 @@ from .jobs import Facts, Job, build_job
 from .listing import JobList, Question, Selection, are_wanted
 from .messages import JobFields, License, LicenseChange, Refused, known
 from .paging import PageRequest, link_field, parameter, read_page_request
-from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product
+from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product, SubscriptionEndpoint
 from .quirks import Quirks
 from .rows import RowRenderer
+from .subscriptions import Subscriptions
 from .wire import ABSENT, VendorError, encode, invalid_parameter
 
 # Stands for the rows until their bytes are put in; no text that is served can hold it unescaped.
 _ROWS = "\0rows\0"
 _ROWS_JSON = encode(_ROWS).encode()
+_OF_TENANTS = {"location", "out_of_policy_time"}
+_OF_SUBSCRIPTIONS = {
+    "organization_id",
+    "organization_name",
+    "service",
+    "expiration_date",
+    "extra",
+    "omit",
+}
 
 
 class Asked(NamedTuple):
@@ -39,11 +50,13 @@ class Served(NamedTuple):
 class Shelf:
     """What is kept of one product. Not safe for threads: the state's lock is."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, clock: times.Clock) -> None:
         self.product = product
+        self._clock = clock
         self.jobs = JobList(lists_waiting=product.lists_waiting)
         self._organizations: set[str | None] = {_folded(product.default_organization[0])}
         self._licenses: dict[str | None, License] = {None: License()}
+        self._subscriptions = Subscriptions(product.default_organization)
         self._use_quirks(product.quirks)
 
     def add(self, job: Job) -> None:
@@ -97,13 +110,31 @@ class Shelf:
         names = self.product.quirk_names
         for name in changes:
             known(name, names, f"{self.product.name} quirk")
-        self._use_quirks(Quirks.model_validate({**self.quirks.model_dump(), **changes}))
+        self._use_quirks(self._changed_quirks(changes))
         return self.quirks.model_dump(include=set(names))
 
+    @contextmanager
+    def other_quirks(self, changes: Mapping[str, Any]) -> Iterator[None]:
+        """Have the quirks that *changes* names, until the end of the ``with``."""
+        own = self.quirks
+        self._use_quirks(self._changed_quirks(changes))
+        try:
+            yield
+        finally:
+            self._use_quirks(own)
+
     def set_license(self, change: LicenseChange) -> dict[str, Any]:
-        """Set licence figures, of one location or of all that have none of their own; return them."""
-        if self.product.license is None:
+        """Set licence figures; return them.
+
+        Of one location, or of all that have none of their own; of one subscription of one customer.
+        """
+        if self.product.license is None and self.product.subscriptions is None:
             raise Refused(f"{self.product.name} has no licence endpoint", status=404)
+        unknown = _OF_TENANTS if self.product.subscriptions else _OF_SUBSCRIPTIONS
+        for name in sorted(change.model_fields_set & unknown):
+            raise Refused(f"{self.product.name} has no {name} in its licence figures")
+        if self.product.subscriptions is not None:
+            return self._subscriptions.set(change)
         if change.location is not None and not self.product.locations:
             raise Refused(f"{self.product.name} has no locations")
         place = self.product.read_location(change.location)
@@ -119,7 +150,7 @@ class Shelf:
         page = read_page_request(product.paging, quirks, query)
         newest_first = product.order is None or product.order.is_newest_first(query)
         self._let_jobs_arrive(question, numbers)
-        now = times.now()
+        now = self._clock.now()
         selection = self.jobs.select(question, now)
         row_count = len(selection) * quirks.repeat_rows
         rows = self._rows(selection, page, now, newest_first=newest_first)
@@ -136,7 +167,7 @@ class Shelf:
 
     def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job; see :meth:`State.read_details`."""
-        now = times.now()
+        now = self._clock.now()
         wanted = _read_filters(endpoint.filters, Asked(query)).items()
         for job in self.jobs.with_id(job_id):
             if self.jobs.is_listed(job, now) and are_wanted(job.facts, wanted):
@@ -150,6 +181,32 @@ class Shelf:
         license_ = self._licenses.get(place) or self._licenses[None]
         body = endpoint.envelope(license_.model_dump(by_alias=True), self.quirks)
         return Served(encode(body).encode(), endpoint.payload_key)
+
+    def read_subscriptions(
+        self, endpoint: SubscriptionEndpoint, asked: Asked, *, base_url: str, path: str
+    ) -> Served:
+        """Return one page of customers with their subscriptions; see :meth:`State.read_subscriptions`."""
+        product, quirks, query = self.product, self.quirks, asked.query
+        page = read_page_request(product.paging, quirks, query)
+        customers = self._subscriptions.customers(asked.body)
+        rows = customers[page.offset : page.offset + page.size]
+        link = link_field(
+            product.paging,
+            quirks,
+            query,
+            page,
+            base_url=base_url,
+            path=path,
+            has_more=page.offset + page.size < len(customers),
+        )
+        total = {"match": len(customers), "page": len(rows), "absent": ABSENT}[quirks.total]
+        body = endpoint.envelope(
+            Page(rows=rows, total=total, link=link, index=page.index, size=page.size), quirks
+        )
+        return Served(encode(body).encode(), endpoint.payload_key)
+
+    def _changed_quirks(self, changes: Mapping[str, Any]) -> Quirks:
+        return Quirks.model_validate({**self.quirks.model_dump(), **changes})
 
     def _use_quirks(self, quirks: Quirks) -> None:
         self.quirks = quirks
@@ -215,7 +272,7 @@ class Shelf:
         word = words.get(wanted.pop("state_code", None), "running")
         fields = JobFields.model_validate({**wanted, "state": word, "started_ago": 0})
         for _ in range(self.quirks.arrivals_per_page):
-            job = build_job(self.product, fields, "", times.now())
+            job = build_job(self.product, fields, "", self._clock.now())
             self.add(self.named(job, next(numbers)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from . import times
@@ -17,6 +18,7 @@ from .jobs import Facts, Job, as_json, build_job, changed_fields, history_facts
 from .journal import Entry, Journal
 from .messages import (
     ClientSpec,
+    ClockSettings,
     GenerateSpec,
     GlobalQuirks,
     JobFields,
@@ -28,7 +30,7 @@ from .messages import (
     known,
 )
 from .products import PRODUCTS, SCOPES
-from .products.base import Details, LicenseEndpoint
+from .products.base import Details, LicenseEndpoint, SubscriptionEndpoint
 from .shelf import Asked, Served, Shelf
 
 ALL_PRODUCTS = "all"
@@ -47,8 +49,11 @@ class State:
     def reset(self) -> None:
         """Return to the start: the one client, no jobs, no faults, default settings, an empty journal."""
         with self._lock:
-            self._identity = Identity(SCOPES, client_id=self._client_id, client_secret=self._client_secret)
-            self._shelves = {name: Shelf(product) for name, product in PRODUCTS.items()}
+            self._clock = times.Clock()
+            self._identity = Identity(
+                SCOPES, client_id=self._client_id, client_secret=self._client_secret, clock=self._clock
+            )
+            self._shelves = {name: Shelf(product, self._clock) for name, product in PRODUCTS.items()}
             self._faults = FaultQueue()
             self._journal = Journal()
             self._latency_ms = 0.0
@@ -62,7 +67,7 @@ class State:
         :raises Refused: a product does not know such a job, or has one of this id, organisation and location.
         """
         with self._lock:
-            now = times.now()
+            now = self._clock.now()
             added: list[tuple[Shelf, Job]] = []
             try:
                 for spec in specs:
@@ -82,7 +87,7 @@ class State:
             shelf = self._shelf(spec.product)
             kinds = _generated_facts(shelf, spec)
             step = times.ticks_in(spec.every_seconds)
-            newest = times.now() - _GENERATED_RUN if spec.newest_at is None else spec.newest_at
+            newest = self._clock.now() - _GENERATED_RUN if spec.newest_at is None else spec.newest_at
             oldest = newest - (spec.count - 1) * step
             if oldest < 0:
                 raise Refused("the oldest job would start before the year 1")
@@ -105,7 +110,7 @@ class State:
         :raises Refused: there is no one such job, or it cannot be so.
         """
         with self._lock:
-            now = times.now()
+            now = self._clock.now()
             shelf = self._shelf(product)
             old = shelf.one_job(job_id)
             new = self._build(shelf, changed_fields(old, changes, now), job_id, now)
@@ -122,13 +127,13 @@ class State:
             shelf = self._shelf(product)
             job = shelf.one_job(job_id)
             shelf.remove(job)
-            return as_json(product, job, times.now())
+            return as_json(product, job, self._clock.now())
 
     def jobs(self, product: str, *, limit: int) -> dict[str, Any]:
         """Return ``{"total": int, "jobs": [...]}``: up to *limit* jobs, newest first."""
         with self._lock:
             shelf = self._shelf(product)
-            now = times.now()
+            now = self._clock.now()
             newest = [as_json(product, job, now) for job in itertools.islice(shelf.jobs, limit)]
             return {"total": len(shelf.jobs), "jobs": newest}
 
@@ -146,6 +151,17 @@ class State:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
                 return {"latency_ms": self._latency_ms}
             return self._shelf(product).change_quirks(changes)
+
+    def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
+        """Set how far the server's clock is ahead."""
+        with self._lock:
+            self._clock.ahead = settings.ahead_seconds
+            return {"ahead_seconds": settings.ahead_seconds}
+
+    def unix_time(self) -> float:
+        """Return the server's time, in seconds since 1970."""
+        with self._lock:
+            return self._clock.unix_time()
 
     def latency_seconds(self, product: str | None) -> float:
         """Return how much longer an answer takes, for a product's endpoint or another."""
@@ -242,15 +258,19 @@ class State:
 
     # The vendor's pages
 
-    def read_listing(self, product: str, asked: Asked, *, base_url: str, path: str) -> Served:
-        """Return one page of a product's jobs; *base_url* and *path* are the request's, for links.
+    def read_listing(
+        self, product: str, asked: Asked, *, base_url: str, path: str, quirks: Mapping[str, Any]
+    ) -> Served:
+        """Return one page of a product's jobs.
+
+        *base_url* and *path* are the request's, for links; *quirks* are the page's own, over the product's.
 
         :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
         """
         with self._lock:
-            return self._shelf(product).read_listing(
-                asked, base_url=base_url, path=path, numbers=self._numbers
-            )
+            shelf = self._shelf(product)
+            with shelf.other_quirks(quirks) if quirks else nullcontext():
+                return shelf.read_listing(asked, base_url=base_url, path=path, numbers=self._numbers)
 
     def read_details(self, product: str, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job.
@@ -267,6 +287,16 @@ class State:
         """
         with self._lock:
             return self._shelf(product).read_license(endpoint, query)
+
+    def read_subscriptions(
+        self, product: str, endpoint: SubscriptionEndpoint, asked: Asked, *, base_url: str, path: str
+    ) -> Served:
+        """Return one page of a partner's customers with their subscriptions.
+
+        :raises VendorError: a parameter is wrong.
+        """
+        with self._lock:
+            return self._shelf(product).read_subscriptions(endpoint, asked, base_url=base_url, path=path)
 
     def _shelf(self, product: str) -> Shelf:
         return self._shelves[known(product, self._shelves, "product", status=404)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -27,6 +28,21 @@ _ISO = re.compile(
 def now() -> int:
     """Return the current time in ticks."""
     return time.time_ns() // 100 + _UNIX_EPOCH_TICKS
+
+
+@dataclass(slots=True)
+class Clock:
+    """The simulator's clock; it differs from the machine's by *ahead* seconds, less than 0 for behind."""
+
+    ahead: float = 0.0
+
+    def now(self) -> int:
+        """Return its time in ticks."""
+        return now() + ticks_in(self.ahead)
+
+    def unix_time(self) -> float:
+        """Return its time in seconds since 1970."""
+        return time.time() + self.ahead
 
 
 def ticks_in(seconds: float) -> int:

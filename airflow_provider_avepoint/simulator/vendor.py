@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +22,7 @@ from .faults import DROPPED, Answer, Exchange
 from .identity import TokenRefused
 from .journal import Entry
 from .products import PRODUCTS
-from .products.base import Details, LicenseEndpoint, Product
+from .products.base import Details, LicenseEndpoint, Product, SubscriptionEndpoint
 from .shelf import Asked, Served
 from .state import State
 from .wire import VendorError, error_envelope, read_body
@@ -57,15 +58,19 @@ class _Endpoint:
         if delay := self.state.latency_seconds(self.product):
             await asyncio.sleep(delay)
 
-        async def proceed() -> Response:
+        async def proceed(quirks: Mapping[str, Any]) -> Response:
+            request.state.quirks = quirks
             return await self.handler(request, entry)
 
         fault = self.state.take_fault(request.url.path)
         if fault is None:
-            response = await proceed()
+            response = await proceed({})
         else:
             entry.note = f"fault: {fault.kind}"
-            response = await fault.reply(Exchange(proceed, lambda: self.state.expire_token(token)))
+            response = await fault.reply(
+                Exchange(proceed, lambda: self.state.expire_token(token), self.state.unix_time())
+            )
+        response.headers.setdefault("Date", formatdate(self.state.unix_time(), usegmt=True))
         self.state.close_entry(entry, None if response.status_code == DROPPED else response.status_code)
         return response
 
@@ -87,13 +92,21 @@ def _product_routes(state: State, product: Product) -> list[Route]:
 
     def listing(request: Request, body: Mapping[str, Any]) -> Served:
         asked = Asked(request.query_params, body, request.path_params)
-        return state.read_listing(name, asked, base_url=_base_url(request), path=request.url.path)
+        return state.read_listing(
+            name, asked, base_url=_base_url(request), path=request.url.path, quirks=request.state.quirks
+        )
 
     def details(endpoint: Details, request: Request, _body: Mapping[str, Any]) -> Served:
         return state.read_details(name, endpoint, request.path_params["job_id"], request.query_params)
 
     def license_figures(endpoint: LicenseEndpoint, request: Request, _body: Mapping[str, Any]) -> Served:
         return state.read_license(name, endpoint, request.query_params)
+
+    def subscriptions(endpoint: SubscriptionEndpoint, request: Request, body: Mapping[str, Any]) -> Served:
+        asked = Asked(request.query_params, body)
+        return state.read_subscriptions(
+            name, endpoint, asked, base_url=_base_url(request), path=request.url.path
+        )
 
     handler = _page_handler(state, product.scope, listing)
     routes = [_route(state, product.list_path, name, handler, [product.method])]
@@ -103,6 +116,10 @@ def _product_routes(state: State, product: Product) -> list[Route]:
     if product.license is not None:
         handler = _page_handler(state, product.license.scope, partial(license_figures, product.license))
         routes.append(_route(state, product.license.path, name, handler, ["GET"]))
+    if product.subscriptions is not None:
+        read = partial(subscriptions, product.subscriptions)
+        handler = _page_handler(state, product.subscriptions.scope, read)
+        routes.append(_route(state, product.subscriptions.path, name, handler, ["POST"]))
     return routes
 
 

@@ -322,7 +322,8 @@ def test_license_prints_the_figures(avepoint: Run, simulator: Simulator) -> None
     done = avepoint("license")
 
     assert done.status == 0
-    assert "user seats  | 100  | 200    | 50%" in done.out
+    assert "m365    | seats       | 100  | 200    | 50%" in done.out
+    assert "m365: storage: 0 GB used, none purchased: another licence model, without a limit.\n" in done.out
     assert done.out.endswith("m365: within the licence.\n")
 
 
@@ -333,6 +334,32 @@ def test_license_leaves_with_1_where_too_much_is_used(avepoint: Run, simulator: 
 
     assert done.status == 1
     assert "over_assigned: 124 seats assigned, 100 purchased.\n" in done.out
+
+
+def test_license_of_a_partners_customers(avepoint: Run, simulator: Simulator) -> None:
+    """Each subscription, of all customers or of one."""
+    for name, seats in (("acme", 47), ("umbrella", 124)):
+        simulator.set_license(
+            "elements",
+            organization_id=name,
+            organization_name=name.title(),
+            service="Backup",
+            assigned_user_seats=seats,
+            purchased_storage_size=None,
+            protected_size=None,
+            expiration_date="2020-01-01",
+        )
+
+    done = avepoint("license", "elements")
+    one = avepoint("license", "elements", "--organization-id", "acme", "--output", "json")
+
+    assert (done.status, one.status) == (1, 1)
+    assert "elements, Umbrella, Backup | seats | 124  | 100    | 124%" in done.out
+    assert "elements, Umbrella, Backup: over_assigned: 124 seats assigned, 100 purchased.\n" in done.out
+    assert "elements, Acme, Backup: expired: the subscription ended on 2020-01-01.\n" in done.out
+    assert one.json["reasons"] == ["expired"]
+    assert one.json["findings"] == ["elements, Acme, Backup: expired: the subscription ended on 2020-01-01"]
+    assert [one.json["consumption"]] == one.json["consumptions"]
 
 
 @pytest.mark.parametrize(("share", "status"), [("0.5", 0), ("0.4", 1)])

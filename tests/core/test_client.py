@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,8 +47,8 @@ def client(**fields: Any) -> Client:
     )
     tokens = TokenSource(token_url="https://id", client_id="c", credential=Credential(), cache=cache)
     for product in PRODUCTS.values():
-        scopes = {product.permission} | ({product.license.permission} if product.license else set())
-        for scope in scopes:
+        endpoints = (product, product.license, product.subscriptions)
+        for scope in {endpoint.permission for endpoint in endpoints if endpoint}:
             key = tokens._key(scope)
             found = cache.claim(key)
             if not isinstance(found, Token):
@@ -155,7 +156,7 @@ def test_the_first_request() -> None:
         url="https://graph.example/backup/m365/cloudbackupjobs",
         query=(
             ("startTime", "2026-11-21T04:59:59Z"),
-            ("finishTime", "2026-11-22T05:05:01Z"),
+            ("finishTime", "2026-11-23T05:00:01Z"),
             ("jobType", "1"),
             ("objectType", "7"),
             ("pageSize", "1000"),
@@ -664,6 +665,7 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
     driver = Driver([answer({"data": figures} | figures)])
     expected = LicenseConsumption(
         product=product.name,
+        location=location,
         purchased_user_seats=100,
         assigned_user_seats=47,
         purchased_storage_gb=0,
@@ -693,6 +695,136 @@ def test_a_licence_that_knows_no_locations() -> None:
     """The figures of the whole tenant are no answer to a question about one location."""
     with pytest.raises(AvePointConfigError, match=r"location: .* has one licence for all locations"):
         Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
+
+
+SERVICES = "https://graph.example/partner/external/v3/general/customers/services/batch"
+
+
+def customer(name: str, *services: str) -> dict[str, Any]:
+    subscriptions = [
+        {
+            "service": service,
+            "purchasedUserSeats": "100",
+            "microsoftLicenseAssigned": "47",
+            "purchasedCapacity": "5 GB",
+            "protectedCapacity": "1 GB",
+            "expirationDate": "2027-01-01",
+        }
+        for service in services
+    ]
+    return {"customerId": name, "organization": name.upper(), "products": subscriptions}
+
+
+def page_of(*customers: dict[str, Any], total: int | None = None) -> Any:
+    return answer({"data": list(customers), "metadata": {"totalCount": total or len(customers)}})
+
+
+def licenses(driver: Driver, organization_id: str | None = None) -> list[tuple[str | None, str | None]]:
+    found = driver.run(client().get_licenses(ELEMENTS, organization_id, None, NOW))
+    return [(each.organization_id, each.service) for each in found]
+
+
+@pytest.mark.parametrize("product", [M365, LEGACY])
+def test_licences_of_a_tenant_are_one(product: Any) -> None:
+    figures = {"purchasedUserSeats": 100, "assignedUserSeats": 47}
+    figures |= {"purchasedStorageSize": 0, "protectedSize": 7}
+    answers = [answer({"data": figures} | figures)] * 2
+    driver = Driver(answers)
+
+    one = driver.run(client().get_license(product, None, NOW))
+
+    assert [one] == driver.run(client().get_licenses(product, None, None, NOW))
+
+
+def test_a_subscription() -> None:
+    driver = Driver(lambda _: page_of(customer("c1", "Backup")))
+
+    assert [
+        LicenseConsumption(
+            product="elements",
+            service="Backup",
+            organization_id="c1",
+            organization_name="C1",
+            purchased_user_seats=100,
+            assigned_user_seats=47,
+            purchased_storage_gb=5,
+            protected_gb=1,
+            expires_at=datetime(2027, 1, 1, tzinfo=UTC),
+        )
+    ] == driver.run(client().get_licenses(ELEMENTS, "c1", None, NOW))
+    (sent,) = driver.sent
+    assert ("POST", SERVICES, {"customerIds": ["c1"]}) == (sent.method, sent.url, sent.json)
+    assert (("pageSize", "100"),) == sent.query
+
+
+@pytest.mark.parametrize("first_index", [0, 1])
+def test_subscriptions_come_once_however_many_pages(first_index: int) -> None:
+    """From whichever number the server counts: its first page comes unasked for, and may come again."""
+    customers = [customer(f"c{index}", "Backup", "Fly") for index in range(250)]
+
+    def serve(request: Any) -> Any:
+        index = int(dict(request.query).get("pageIndex", first_index))
+        start = (max(index, first_index) - first_index) * 100
+        return page_of(*customers[start : start + 100], total=250)
+
+    driver = Driver(serve)
+    expected = [(f"c{index}", service) for index in range(250) for service in ("Backup", "Fly")]
+
+    assert expected == licenses(driver)
+    assert all(request.json == {} for request in driver.sent)
+
+
+def test_only_the_customer_that_is_asked_for() -> None:
+    """Whatever the server makes of the filter: an older form of the page calls it otherwise."""
+    driver = Driver(lambda _: page_of(customer("c1", "Backup"), customer("C2", "Fly")))
+
+    assert [("C2", "Fly")] == licenses(driver, "{c2}")
+    assert 1 == len(driver.sent)
+
+
+@pytest.mark.parametrize(
+    ("organization_id", "customers"),
+    [
+        ("c9", [customer("c1", "Backup")]),
+        ("c1", [customer("c1")]),
+        ("c1", []),
+        (None, []),
+        (None, [customer("c1")]),
+    ],
+)
+def test_no_subscription_is_no_good_licence(
+    organization_id: str | None, customers: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(AvePointRequestError, match="lists no subscription of any customer") as caught:
+        licenses(Driver(itertools.chain([page_of(*customers)], itertools.repeat(page_of()))), organization_id)
+    assert 404 == caught.value.status
+
+
+def test_a_page_without_customers_key() -> None:
+    with pytest.raises(AvePointPayloadError, match="without the list data"):
+        licenses(Driver(lambda _: answer({"metadata": {}})))
+
+
+@pytest.mark.parametrize(
+    ("product", "organization_id", "location", "problem"),
+    [
+        (M365, "c1", None, "organization_id: .* has one licence for the tenant"),
+        (D365, None, None, "product: .* has no API for licence consumption"),
+        (LEGACY, None, "NAM", "location: .* has one licence for all locations"),
+        (ELEMENTS, None, "NAM", "location: .* has one licence for all locations"),
+        (ELEMENTS, " ", None, "organization_id is empty"),
+    ],
+)
+def test_licences_that_cannot_be_asked_for(
+    product: Any, organization_id: str | None, location: str | None, problem: str
+) -> None:
+    with pytest.raises(AvePointConfigError, match=problem):
+        Driver([]).run(client().get_licenses(product, organization_id, location, NOW))
+
+
+def test_a_partners_licence_is_not_one() -> None:
+    with pytest.raises(AvePointConfigError, match="get_license_consumptions"):
+        Driver([]).run(client().get_license(ELEMENTS, None, NOW))
 
 
 @pytest.mark.parametrize(

@@ -432,3 +432,70 @@ def test_normalize_label(label: str, expected: str) -> None:
 )
 def test_to_word(label: str, expected: str) -> None:
     assert expected == fields.to_word(label)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2025-04-05", utc(2025, 4, 5)),
+        ("2025/09/30", utc(2025, 9, 30)),
+        ("08/23/2027", utc(2027, 8, 23)),
+        ("02/04/2026", utc(2026, 2, 4)),
+        ("2025-09-26T00:00:00Z", utc(2025, 9, 26)),
+        ("03-14-2026T12:00:00Z", utc(2026, 3, 14, 12)),
+        ("0001-01-01", None),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_date(value: object, expected: datetime | None) -> None:
+    """Every form that the pages of all ages show, and the one that the service was seen to send."""
+    assert expected == fields.parse_date(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "30/09/2025",
+        "2025-13-01",
+        "2025-4-5",
+        "05.04.2025",
+        "2025-04-05T00:00:00",
+        "03-14-2026T12:00:00",
+        "N/A ",
+        "never",
+        True,
+        1.5,
+        ["2025-04-05"],
+    ],
+)
+def test_parse_date_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        fields.parse_date(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("5 GB", 5),
+        ("1.42 GB", 1.42),
+        ("1024 GB", 1024),
+        ("0/1 GB", 1),
+        ("0.5 / 10 GB", 10),
+        ("2 TB", 2048),
+        ("512 MB", 0.5),
+        ("0 GB", 0),
+        ("1073741824 B", 1),
+        *((value, None) for value in ABSENT),
+    ],
+)
+def test_parse_gigabytes(value: object, expected: float | None) -> None:
+    """A pooled subscription has what is used before what is bought."""
+    assert expected == fields.parse_gigabytes(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["5", "GB", "five GB", "-1 GB", "1/2/3 GB", "/1 GB", "1 GB/2 GB", 5, True, []]
+)
+def test_parse_gigabytes_refuses(value: object) -> None:
+    with pytest.raises(ValueError, match="is not an amount of storage"):
+        fields.parse_gigabytes(value)

@@ -129,6 +129,11 @@ def test_a_license_as_json() -> None:
         "seat_ratio": 0.5,
         "storage_ratio": None,
         "is_out_of_policy": True,
+        "service": None,
+        "organization_id": None,
+        "organization_name": None,
+        "location": None,
+        "expires_at": None,
     } == json.loads(json.dumps(figures.as_dict()))
 
 

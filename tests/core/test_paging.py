@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -480,6 +480,69 @@ def test_a_total_that_promises_too_much_is_not_read_to_its_end() -> None:
     assert 30 > len(server.asked)
 
 
+# What is read once more
+
+
+@dataclass
+class Forgetful(Server):
+    """Gives one of its pages without its rows, once: whichever is asked for as number *gap*, from 0 on."""
+
+    gap: int = 0
+
+    def read(self, fetch: Fetch, asked_size: int) -> Page:
+        page = super().read(fetch, asked_size)
+        return replace(page, keys=()) if len(self.asked) == self.gap + 1 else page
+
+
+@pytest.mark.parametrize(
+    ("link", "total"),
+    [*((link, "match") for link in LINKS), ("token", "absent"), ("token", "page")],
+)
+@pytest.mark.parametrize("gap", range(5))
+def test_a_page_that_comes_empty_once_costs_no_row(link: str, total: str, gap: int) -> None:
+    """The total says that rows are missing, or the link that led to the page, or its own."""
+    for limit, base in itertools.product((1, 8), (0, 1)):
+        server = Forgetful(start(45), link=link, total=total, gap=gap, base=base)
+        assert start(45) == sorted(read_all(server, limit=limit), reverse=True)
+
+
+@pytest.mark.parametrize("link", ["none", "bare query", "token"])
+def test_a_total_that_promises_too_much_is_doubted_once(link: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The rows are read twice, then believed; the next listing of this server need not."""
+
+    class Boasting(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            return replace(super().read(fetch, asked_size), total=60)
+
+    habits = Habits()
+    first, second = (Boasting(start(45), link=link) for _ in range(2))
+    assert start(45) == read_all(first, habits=habits)
+    assert habits.boasts
+    assert "promised more rows than the 45 that it sent, twice, by a total of 60" in caplog.text
+
+    assert start(45) == read_all(second, habits=habits)
+    assert len(first.asked) == 2 * len(second.asked)
+    assert 1 == len(caplog.records)
+
+
+def test_what_a_window_leaves_out_is_not_missing() -> None:
+    """The total counts it, but nobody has asked for it."""
+    listing = pager(paging=OFFSETS)
+    listing.wanted(0, 1)
+    listing.receive(Page(keys=TEN, total=95, asked_size=10, is_last=True), 10)
+    assert [] == listing.wanted(0, 1)
+
+
+@pytest.mark.parametrize("dialect", [DIALECT, OFFSETS], ids=["numbers", "offsets"])
+def test_more_rows_than_were_asked_for_shift_no_page(dialect: Paging) -> None:
+    """A server that lists each row twice begins its next page where it would have begun anyway."""
+    listing = pager(paging=dialect)
+    listing.wanted(0, 1)
+    listing.receive(Page(keys=TEN + TEN, total=40, asked_size=10), 10)
+    assert {("skip", "10"), ("pageIndex", "1")} & set(listing.wanted(0, 1)[0] or ())
+    assert {("top", "10"), ("pageSize", "10")} & set(listing.wanted(0, 1)[0] or ())
+
+
 # What raises
 
 
@@ -538,9 +601,10 @@ TEN = tuple(range(10))
 def test_a_server_that_goes_round_in_circles(pages: list[dict[str, Any]], problem: str, limit: int) -> None:
     with pytest.raises(AvePointPayloadError) as caught:
         read_all(Script(pages), limit=limit)
-    assert f"Listing jobs: the server {problem}. The listing is given up rather than cut short." == str(
-        caught.value
-    )
+    assert (
+        f"Listing jobs: the server {problem}. The listing is given up rather than cut short; try again, and "
+        "if it stays so, ask AvePoint's support."
+    ) == str(caught.value)
 
 
 def test_pages_without_a_new_row() -> None:

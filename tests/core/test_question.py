@@ -23,7 +23,7 @@ AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
 GOOGLE, SALESFORCE, IAAS = PRODUCTS["google_workspace"], PRODUCTS["salesforce"], PRODUCTS["iaas_paas"]
 SCANS, ELEMENTS = PRODUCTS["aos_scan"], PRODUCTS["elements"]
-WINDOW = {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-22T05:05:01Z"}
+WINDOW = {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-23T05:00:01Z"}
 
 
 def job(**fields: Any) -> BackupJob:
@@ -45,7 +45,7 @@ def job(**fields: Any) -> BackupJob:
         pytest.param(Question(product=M365), {}, id="nothing is asked for"),
         pytest.param(
             Question(product=M365, started_after=AFTER),
-            {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="up to a little past now",
         ),
         pytest.param(
@@ -59,8 +59,8 @@ def job(**fields: Any) -> BackupJob:
             id="a job may finish 30 days later",
         ),
         pytest.param(
-            Question(product=M365, started_after=NOW + timedelta(1)),
-            {"startTime": "2026-11-23T04:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
+            Question(product=M365, started_after=NOW + timedelta(2)),
+            {"startTime": "2026-11-24T04:59:59Z", "finishTime": "2026-11-24T05:00:01Z"},
             id="a window that has not begun stays a window",
         ),
         pytest.param(
@@ -96,7 +96,7 @@ def job(**fields: Any) -> BackupJob:
                 "StartTime": "638527680000000000",
                 "FinishTime": str(
                     638527680000000000
-                    + int((NOW - datetime(2024, 5, 31, 16, tzinfo=UTC)).total_seconds() + 301) * 10_000_000
+                    + int((NOW - datetime(2024, 5, 31, 16, tzinfo=UTC)).total_seconds() + 86_401) * 10_000_000
                 ),
                 "JobType": "0",
                 "ObjectType": "0",
@@ -111,7 +111,7 @@ def job(**fields: Any) -> BackupJob:
         ),
         pytest.param(
             Question(product=D365),
-            {"type": "0", "startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            {"type": "0", "startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="a window is required",
         ),
         pytest.param(
@@ -126,7 +126,7 @@ def job(**fields: Any) -> BackupJob:
             {
                 "type": "1",
                 "startTime": "2026-11-21T04:59:59Z",
-                "finishTime": "2026-11-22T05:05:01Z",
+                "finishTime": "2026-11-23T05:00:01Z",
                 "status": "3",
                 "organizationId": "6CCCCCC-ffff",
             },
@@ -146,7 +146,7 @@ def job(**fields: Any) -> BackupJob:
         ),
         pytest.param(
             Question(product=SALESFORCE),
-            {"startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-22T05:05:01Z"},
+            {"startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="Salesforce: a window is required",
         ),
         pytest.param(

@@ -14,7 +14,12 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
-from airflow_provider_avepoint.core.rows import RowReader, read_license
+from airflow_provider_avepoint.core.rows import (
+    RowReader,
+    read_customer_id,
+    read_license,
+    read_subscriptions,
+)
 from airflow_provider_avepoint.products import PRODUCTS
 
 M365_ROW: dict[str, Any] = {
@@ -848,6 +853,7 @@ def test_the_licence_sample(product: str, written: dict[str, int]) -> None:
         "assigned_user_seats": 47,
         "purchased_storage_gb": 0,
         "protected_gb": 0,
+        "expires_at": None,
     } == read_license(PRODUCTS[product], LICENSED[product](written))
 
 
@@ -884,3 +890,153 @@ def test_a_malformed_out_of_policy_time(value: object) -> None:
 def test_no_out_of_policy_time() -> None:
     figures = {name: value for name, value in FIGURES.items() if name != "outOfPolicyTime"}
     assert read_license(PRODUCTS["m365"], {"data": figures})["out_of_policy_at"] is None
+
+
+# The two subscriptions of "Retrieve All Services of Customers".
+SUBSCRIPTIONS: dict[str, Any] = {
+    "customerId": "1c10525c-****-****-****-2e641bc13421",
+    "organization": "OrganizationABC",
+    "customer": "user@domain.com",
+    "products": [
+        {
+            "service": "Cloud Backup for IaaS + PaaS - Unit",
+            "subscriptionModel": "N/A",
+            "purchasedUserSeats": "N/A",
+            "purchasedUnits": "N/A",
+            "microsoftLicenseAssigned": "0",
+            "microsoftLicenseAvailable": "0",
+            "purchasedCapacity": "0/1 GB",
+            "protectedCapacity": "0 GB",
+            "storage": "Bring your own storage",
+            "retention": "N/A",
+            "consumedStorage": "N/A",
+            "expirationDate": "2025-09-26T00:00:00Z",
+            "change": "N/A",
+            "source": "AvePoint pooled subscription",
+            "paymentType": "Prepaid",
+            "subscriptionName": "N/A",
+            "package": "N/A",
+            "contractEndDate": "N/A",
+        },
+        {
+            "service": "Fly Migration to Google",
+            "purchasedUserSeats": "2",
+            "microsoftLicenseAssigned": "0",
+            "purchasedCapacity": "N/A",
+            "protectedCapacity": "N/A",
+            "expirationDate": "2025-09-26T00:00:00Z",
+            "subscriptionName": "N/A",
+            "package": "N/A",
+        },
+    ],
+}
+
+
+def read_customer(customer: Any) -> list[dict[str, Any]]:
+    elements = PRODUCTS["elements"]
+    assert elements.subscriptions is not None
+    return list(read_subscriptions(elements, elements.subscriptions, customer))
+
+
+def change_subscription(**changes: Any) -> dict[str, Any]:
+    """Return the customer with one subscription, changed; ... is a key that is not there."""
+    row = SUBSCRIPTIONS["products"][0] | changes
+    return SUBSCRIPTIONS | {"products": [{key: value for key, value in row.items() if value is not ...}]}
+
+
+@pytest.mark.parametrize(
+    "written", [SUBSCRIPTIONS, to_pascal(SUBSCRIPTIONS)], ids=["camelCase", "PascalCase"]
+)
+def test_the_sample_of_subscriptions(written: dict[str, Any]) -> None:
+    shared = {
+        "product": "elements",
+        "organization_id": "1c10525c-****-****-****-2e641bc13421",
+        "organization_name": "OrganizationABC",
+        "out_of_policy_at": None,
+        "assigned_user_seats": 0,
+        "expires_at": datetime(2025, 9, 26, tzinfo=UTC),
+    }
+    assert [
+        shared
+        | {
+            "service": "Cloud Backup for IaaS + PaaS - Unit",
+            "purchased_user_seats": None,
+            "purchased_storage_gb": 1,
+            "protected_gb": 0,
+        },
+        shared
+        | {
+            "service": "Fly Migration to Google",
+            "purchased_user_seats": 2,
+            "purchased_storage_gb": None,
+            "protected_gb": None,
+        },
+    ] == read_customer(written)
+
+
+def test_subscriptions_of_one_service_are_told_apart() -> None:
+    """By package or name where they have one, else by a number."""
+    rows = [
+        SUBSCRIPTIONS["products"][0] | {"service": "Backup", **names}
+        for names in (
+            {"package": "Standard"},
+            {"package": "Premium"},
+            {"subscriptionName": "North", "package": "Premium"},
+            {},
+            {},
+            {"package": "Premium"},
+        )
+    ]
+    found = read_customer(SUBSCRIPTIONS | {"products": rows})
+
+    assert [
+        "Backup, Standard",
+        "Backup, Premium",
+        "Backup, North, Premium",
+        "Backup",
+        "Backup (2)",
+        "Backup, Premium (2)",
+    ] == [each["service"] for each in found]
+
+
+def test_a_customer_without_subscriptions() -> None:
+    assert [] == read_customer(SUBSCRIPTIONS | {"products": []})
+
+
+@pytest.mark.parametrize("value", ["N/A", None, "", ...])
+def test_a_subscription_without_end(value: object) -> None:
+    (found,) = read_customer(change_subscription(expirationDate=value))
+    assert found["expires_at"] is None
+
+
+@pytest.mark.parametrize("value", [None, ..., "", "many", -1, True, []])
+@pytest.mark.parametrize(
+    "name", ["purchasedUserSeats", "microsoftLicenseAssigned", "purchasedCapacity", "protectedCapacity"]
+)
+def test_a_figure_of_a_subscription_is_never_guessed(name: str, value: object) -> None:
+    """Only N/A says that there is none."""
+    with pytest.raises(AvePointPayloadError, match=name):
+        read_customer(change_subscription(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("customer", "missing"),
+    [
+        (change_subscription(expirationDate="soon"), "expirationDate"),
+        (change_subscription(service="N/A"), "without service"),
+        (SUBSCRIPTIONS | {"products": None}, "without products"),
+        (SUBSCRIPTIONS | {"products": ["text"]}, "without service"),
+        ({"customerId": "c1"}, "without products"),
+    ],
+)
+def test_subscriptions_that_cannot_be_read(customer: Any, missing: str) -> None:
+    with pytest.raises(AvePointPayloadError, match=missing):
+        read_customer(customer)
+
+
+@pytest.mark.parametrize("customer", [None, "text", {}, {"customerId": None}, {"customerId": "N/A"}])
+def test_a_customer_without_id(customer: object) -> None:
+    elements = PRODUCTS["elements"]
+    assert elements.subscriptions is not None
+    with pytest.raises(AvePointPayloadError, match="without customerId"):
+        read_customer_id(elements, elements.subscriptions, customer)

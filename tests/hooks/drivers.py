@@ -67,6 +67,10 @@ class Worker:
         with AvePointHook() as hook:
             return hook.get_license_consumption(*arguments, **named)
 
+    def get_licenses(self, *arguments: Any, **named: Any) -> list[LicenseConsumption]:
+        with AvePointHook() as hook:
+            return hook.get_license_consumptions(*arguments, **named)
+
 
 class Triggerer:
     """The hook for event loops."""
@@ -96,6 +100,9 @@ class Triggerer:
 
     def get_license(self, *arguments: Any, **named: Any) -> LicenseConsumption:
         return self._run(lambda hook: hook.aget_license_consumption(*arguments, **named))
+
+    def get_licenses(self, *arguments: Any, **named: Any) -> list[LicenseConsumption]:
+        return self._run(lambda hook: hook.aget_license_consumptions(*arguments, **named))
 
     @staticmethod
     def _run(call: Callable[[AvePointAsyncHook], Any], conn_id: str = "avepoint_default") -> Any:

@@ -17,6 +17,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.hooks import avepoint as hooks
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
 from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
@@ -508,7 +509,83 @@ class TestLicense:
             "is_out_of_policy": True,
             "seat_ratio": 1.24,
             "storage_ratio": None,
+            "service": None,
+            "organization_id": None,
+            "organization_name": None,
+            "location": None,
+            "expires_at": None,
         }
+        assert driver.get_licenses(product) == [driver.get_license(product)]
+
+    @both_drivers
+    def test_subscriptions_of_a_partners_customers(
+        self, simulator: Simulator, connect: Callable[..., str], driver: Driver
+    ) -> None:
+        """Of all, over several pages, or of one."""
+        connect()
+        simulator.set_quirks("elements", oversize="clamp", max_page_size=2)
+        for name in ("a", "b", "c", "d", "e"):
+            for service in ("Backup", "Fly"):
+                simulator.set_license("elements", organization_id=name, service=service)
+        simulator.set_license(
+            "elements",
+            organization_id="c",
+            organization_name="Contoso",
+            service="Backup",
+            purchased_user_seats=100,
+            assigned_user_seats=124,
+            purchased_storage_size=None,
+            protected_size=12,
+            expiration_date="03-14-2026T12:00:00Z",
+        )
+
+        everything = driver.get_licenses("elements")
+        backup, fly = driver.get_licenses("elements", organization_id="C")
+
+        assert [(each.organization_id, each.service) for each in everything] == [
+            (name, service) for name in "abcde" for service in ("Backup", "Fly")
+        ]
+        assert [backup, fly] == [each for each in everything if each.organization_id == "c"]
+        assert backup.as_dict() == {
+            "product": "elements",
+            "service": "Backup",
+            "organization_id": "c",
+            "organization_name": "Contoso",
+            "location": None,
+            "out_of_policy_at": None,
+            "is_out_of_policy": False,
+            "purchased_user_seats": 100,
+            "assigned_user_seats": 124,
+            "purchased_storage_gb": None,
+            "protected_gb": 12,
+            "expires_at": "2026-03-14T12:00:00+00:00",
+            "seat_ratio": 1.24,
+            "storage_ratio": None,
+        }
+
+    @both_drivers
+    def test_a_customer_that_nobody_knows(
+        self, simulator: Simulator, connect: Callable[..., str], driver: Driver
+    ) -> None:
+        connect()
+        simulator.set_license("elements", organization_id="a")
+
+        with pytest.raises(errors.AvePointRequestError, match="no subscription of any customer nobody"):
+            driver.get_licenses("elements", organization_id="nobody")
+
+    @both_drivers
+    def test_a_location_of_the_connection_is_asked_for_where_there_are_any(
+        self, simulator: Simulator, connect: Callable[..., str], driver: Driver
+    ) -> None:
+        connect(extra={"location": "EUR"})
+        simulator.set_license("m365", location="EUR", assigned_user_seats=5)
+        simulator.set_license("elements", organization_id="a")
+
+        (central,), (european,) = driver.get_licenses("m365", location="NAM"), driver.get_licenses("m365")
+
+        assert (central.location, central.assigned_user_seats) == ("NAM", 47)
+        assert (european.location, european.assigned_user_seats) == ("EUR", 5)
+        assert len(driver.get_licenses("elements")) == 1
 
     @both_drivers
     def test_a_product_without_licences_is_said(
@@ -639,7 +716,7 @@ class TestConnections:
             password=simulator.client_secret,
             extra=json.dumps({"identity_endpoint": simulator.token_url}),
         )
-        monkeypatch.setattr(BaseHook, "aget_connection", find_nothing)
+        monkeypatch.setattr(hooks, "get_async_connection", find_nothing)
         monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: stored)
 
         async with AvePointAsyncHook("stored") as hook:

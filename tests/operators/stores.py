@@ -7,11 +7,16 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
+
+from tests.versions import object_stores
+
+if TYPE_CHECKING:
+    import pytest
 
 PART = 1024
 
@@ -42,7 +47,8 @@ class Copying(MemoryFileSystem):
     cachable = False
 
     def __init__(self) -> None:
-        super().__init__(global_store=False)
+        super().__init__()
+        self.store, self.pseudo_dirs = {}, [""]  # fsspec's own are shared by all
         self.fails: dict[str, OSError] = {}
 
     def url(self, name: str) -> str:
@@ -147,6 +153,16 @@ def _fail(error: OSError) -> Callable[..., None]:
         raise error
 
     return write
+
+
+def attach_store(monkeypatch: pytest.MonkeyPatch, store: Any) -> Any:
+    """Make *store* known to Airflow by the URLs that it has, while *monkeypatch* lasts; return it."""
+    protocol, _, rest = store.url("").partition("://")
+    conn_id = rest.rpartition("@")[0] or None
+    alias = f"{protocol}-{conn_id}" if conn_id else protocol
+    known = object_stores.ObjectStore(protocol, conn_id, fs=store)
+    monkeypatch.setitem(object_stores._STORE_CACHE, alias, known)
+    return store
 
 
 def disk_full() -> OSError:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.versions import AIRFLOW
+
 ROOT = Path(__file__).parents[2]
 HEAVY = [
     "requests",
@@ -18,7 +20,7 @@ HEAVY = [
 ]
 SCRIPT = f"""
 import json, sys
-from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
 before = set(sys.modules)
 import airflow_provider_avepoint.operators.avepoint, airflow_provider_avepoint.sensors.avepoint
 loaded = set(sys.modules) - before
@@ -38,7 +40,8 @@ def test_a_dag_file_loads_no_client() -> None:
 
     loaded = json.loads(answer.stdout.splitlines()[-1])
     assert loaded["heavy"] == []
-    assert loaded["present"] == []
+    if AIRFLOW >= (3, 0):  # Airflow 2 itself loads some of them
+        assert loaded["present"] == []
     assert "airflow_provider_avepoint.operators.avepoint" in loaded["ours"]
     parts = {name.split(".")[1] for name in loaded["ours"]}
     assert not parts & {"hooks", "transports", "credentials", "triggers", "simulator"}

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+from sqlalchemy import select
 
+from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.exceptions import (
     AvePointAuthError,
+    AvePointConfigError,
+    AvePointLedgerError,
     AvePointLicenseBreach,
     AvePointPayloadError,
+    AvePointRequestError,
 )
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import LICENSES
 from airflow_provider_avepoint.operators.avepoint import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.simulator import Simulator
 from tests.sensors.modes import TaskInstance, World
@@ -41,6 +54,35 @@ def audit(**arguments: Any) -> AvePointLicenseAuditOperator:
     return AvePointLicenseAuditOperator(task_id="audit", **arguments)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an Airflow home of this test, where its ledger is."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def ledger(home: Path) -> Iterator[Ledger]:
+    """Return the ledger that a task without ``ledger_conn_id`` writes to."""
+    with Ledger() as ledger:
+        yield ledger
+
+
+def recorded(ledger: Ledger) -> list[dict[str, Any]]:
+    return [dict(row) for row in ledger.iter_rows(select(LICENSES).order_by(LICENSES.c.tenant))]
+
+
+def record_seats(
+    ledger: Ledger, seats: Iterable[int], tenant: str = "avepoint_default", **fields: Any
+) -> None:
+    """Record weekly readings of assigned seats, the last a week ago."""
+    now = datetime.now(UTC)
+    for weeks, assigned in enumerate(reversed(list(seats)), 1):
+        figures = {"product": "m365", "purchased_user_seats": 100, "assigned_user_seats": assigned}
+        consumption = LicenseConsumption(**figures | fields)
+        ledger.save_license(tenant, consumption, now - timedelta(weeks=weeks))
+
+
 @pytest.fixture
 def ti(simulator: Simulator) -> TaskInstance:
     return TaskInstance(World(simulator))
@@ -56,11 +98,17 @@ def test_within_the_licence(
     result = audit(product=product).execute({"ti": ti})
 
     assert json.loads(json.dumps(result)) == result
-    assert {name: result[name] for name in ("passed", "reasons", "near_limit")} == {
+    shown = ("tenant", "passed", "reasons", "findings", "notes", "near_limit", "forecast_days")
+    assert {name: result[name] for name in shown} == {
+        "tenant": "avepoint_default",
         "passed": True,
         "reasons": [],
+        "findings": [],
+        "notes": [],
         "near_limit": 0.9,
+        "forecast_days": 30,
     }
+    assert result["consumptions"] == [result["consumption"]]
     assert result["consumption"] == {
         "product": product,
         "out_of_policy_at": None,
@@ -71,6 +119,11 @@ def test_within_the_licence(
         "seat_ratio": 0.47,
         "storage_ratio": 0.5,
         "is_out_of_policy": False,
+        "service": None,
+        "organization_id": None,
+        "organization_name": None,
+        "location": None,
+        "expires_at": None,
     }
     assert ti.xcoms == {}
 
@@ -124,9 +177,15 @@ def test_a_ratio_over_nothing_purchased_is_none(simulator: Simulator, connect: C
     connect()
     simulator.set_license("m365", **(WITHIN | {"purchased_user_seats": 0, "purchased_storage_size": 0}))
 
-    consumption = audit().execute({})["consumption"]
+    result = audit().execute({})
 
+    consumption = result["consumption"]
     assert (consumption["seat_ratio"], consumption["storage_ratio"]) == (None, None)
+    assert (result["passed"], result["forecast"]) == (True, [])
+    assert result["notes"] == [
+        "m365: seats: 47 seats used, none purchased: another licence model, without a limit",
+        "m365: storage: 500 GB used, none purchased: another licence model, without a limit",
+    ]
 
 
 def test_a_breach_fails_and_says_why(
@@ -263,7 +322,7 @@ def test_the_connection_is_the_one_named(simulator: Simulator, connect: Callable
     connect()
     connect("another", password="wrong")
 
-    assert audit().execute({})["passed"]
+    assert audit().execute({})["tenant"] == "avepoint_default"
     with pytest.raises(AvePointAuthError):
         audit(avepoint_conn_id="another").execute({})
 
@@ -281,6 +340,13 @@ def test_the_connection_is_the_one_named(simulator: Simulator, connect: Callable
         ("near_limit", "nan"),
         ("near_limit", True),
         ("near_limit", None),
+        ("forecast_days", -1),
+        ("forecast_days", 3651),
+        ("forecast_days", 1.5),
+        ("forecast_days", "soon"),
+        ("forecast_days", True),
+        ("forecast_days", None),
+        ("organization_id", "c1"),
         ("on_breach", "raise"),
         ("on_breach", ""),
         ("on_breach", None),
@@ -298,10 +364,19 @@ def test_a_bad_value_is_named_and_nothing_is_sent(
     assert simulator.requests() == []
 
 
-def test_templates_are_rendered(simulator: Simulator, connect: Callable[..., str]) -> None:
+def test_templates_are_rendered(
+    simulator: Simulator, connect: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect("another")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_LEDGER", json.dumps({"conn_type": "sqlite", "host": str(home / "own.db")})
+    )
     simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 60}), location="EUR")
     given = {
+        "tenant": "contoso",
+        "ledger_conn_id": "ledger",
+        "forecast_days": "60",
+        "organization_id": "",
         "avepoint_conn_id": "another",
         "product": "m365",
         "near_limit": "0.6",
@@ -314,7 +389,12 @@ def test_templates_are_rendered(simulator: Simulator, connect: Callable[..., str
 
     task.render_template_fields({"params": given}, task.get_template_env())
 
-    assert task.execute({})["reasons"] == ["near_limit"]
+    task.organization_id = None  # nothing else goes with Microsoft 365
+    result = task.execute({})
+    assert (result["reasons"], result["forecast_days"]) == (["near_limit"], 60)
+    with Ledger("ledger") as ledger:
+        (row,) = recorded(ledger)
+    assert (row["tenant"], row["location"], row["assigned_user_seats"]) == ("contoso", "EUR", 60)
 
 
 def test_default_args_and_mapping(simulator: Simulator, connect: Callable[..., str]) -> None:
@@ -327,3 +407,286 @@ def test_default_args_and_mapping(simulator: Simulator, connect: Callable[..., s
     reasons = [mapped.unmap({"location": place}).execute({})["reasons"] for place in ("EUR", "GBR")]
 
     assert reasons == [["over_assigned", "near_limit"], ["near_limit"]]
+
+
+def test_a_reading_is_recorded(simulator: Simulator, connect: Callable[..., str], ledger: Ledger) -> None:
+    """Of two within an hour the later one holds; each tenant, and each location, has its own."""
+    connect()
+    connect("another")
+    now = datetime.now(UTC)
+    for seats in (10, 20):
+        simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": seats}))
+        audit().execute({})
+    simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 30}), location="EUR")
+    audit(avepoint_conn_id="another", location="EUR").execute({})
+
+    rows = recorded(ledger)
+
+    names = ("tenant", "product", "location", "assigned_user_seats", "purchased_storage_gb")
+    assert {tuple(row[name] for name in names) for row in rows} >= {
+        ("another", "m365", "EUR", 30, 1000),
+        ("avepoint_default", "m365", "", 20, 1000),
+    }
+    assert all(now <= row["read_at"] <= datetime.now(UTC) for row in rows)
+    assert len({(row["tenant"], row["location"], row["hour"]) for row in rows}) == len(rows)
+
+
+def test_a_breach_is_recorded_too(simulator: Simulator, connect: Callable[..., str], ledger: Ledger) -> None:
+    connect()
+    simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 120}))
+
+    with pytest.raises(AvePointLicenseBreach):
+        audit().execute({})
+
+    assert [row["assigned_user_seats"] for row in recorded(ledger)] == [120]
+
+
+@pytest.mark.parametrize(("seats", "readings"), [([], 1), ([60, 67], 3)])
+def test_too_little_history_is_said(
+    simulator: Simulator, connect: Callable[..., str], ledger: Ledger, seats: list[int], readings: int
+) -> None:
+    connect()
+    record_seats(ledger, seats)
+    simulator.set_license("m365", **WITHIN)
+
+    result = audit().execute({})
+
+    shown = {
+        each["of"]: (each["has_enough_history"], each["estimate"], each["crossing"])
+        for each in result["forecast"]
+    }
+    assert shown == {"seats": (False, None, None), "storage": (False, None, None)}
+    assert f"too little history for a forecast: readings so far {readings}" in result["forecast"][0]["text"]
+    assert result["passed"]
+
+
+@pytest.mark.parametrize(
+    ("forecast_days", "reasons"), [(30, ["forecast"]), ("20", ["forecast"]), (17, []), (0, [])]
+)
+def test_a_trend_that_reaches_the_limit(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    ledger: Ledger,
+    forecast_days: int | str,
+    reasons: list[str],
+) -> None:
+    """Seven seats a week, 81 today: 100 in 19 days."""
+    connect()
+    record_seats(ledger, [60, 67, 74])
+    simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 81}))
+
+    result = audit(on_breach="warn", forecast_days=forecast_days).execute({})
+
+    assert json.loads(json.dumps(result)) == result
+    (seats,) = (each for each in result["forecast"] if each["of"] == "seats")
+    assert (result["reasons"], seats["readings"], seats["limit"]) == (reasons, 4, 100)
+    assert bool(seats["crossing"]) == bool(reasons)
+    if reasons:
+        day = datetime.now(UTC) + timedelta(days=19)
+        assert abs(datetime.fromisoformat(seats["crossing"]["expected"]) - day) < timedelta(hours=1)
+        assert result["findings"] == [f"m365: forecast: {seats['text']}"]
+
+
+def test_a_forecast_fails_the_task_with_limit_date_and_range(
+    simulator: Simulator, connect: Callable[..., str], ledger: Ledger
+) -> None:
+    connect()
+    record_seats(ledger, [60, 65, 76])
+    simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 81}))
+
+    with pytest.raises(AvePointLicenseBreach, match=r"the 100 seats purchased about 20..-..-.. \(95 %: 20"):
+        audit().execute({})
+
+
+def test_a_history_is_of_this_licence_alone(
+    simulator: Simulator, connect: Callable[..., str], ledger: Ledger
+) -> None:
+    """Not another tenant's, product's or location's, nor one that is older than 90 days."""
+    connect()
+    record_seats(ledger, [60, 67, 74], tenant="another")
+    record_seats(ledger, [60, 67, 74], product="m365_legacy")
+    record_seats(ledger, [60, 67, 74], location="EUR")
+    record_seats(ledger, [60, 67, *(None,) * 13], purchased_user_seats=None)
+    simulator.set_license("m365", **(WITHIN | {"assigned_user_seats": 81}))
+
+    assert {each["readings"] for each in audit().execute({})["forecast"]} == {1}
+    assert audit(tenant="another", on_breach="warn").execute({})["reasons"] == ["forecast"]
+
+
+def test_the_limit_is_todays(simulator: Simulator, connect: Callable[..., str], ledger: Ledger) -> None:
+    """More was bought: what was near is not any more."""
+    connect()
+    record_seats(ledger, [60, 67, 74])
+    simulator.set_license("m365", **(WITHIN | {"purchased_user_seats": 400, "assigned_user_seats": 81}))
+
+    result = audit().execute({})
+
+    assert [each["limit"] for each in result["forecast"]] == [400, 1000]
+    assert result["passed"]
+
+
+def test_an_end_ahead_is_a_reason(simulator: Simulator, connect: Callable[..., str]) -> None:
+    connect()
+    in_ten_days = ticks(datetime.now(UTC) + timedelta(days=10))
+    simulator.set_license("m365", **(WITHIN | {"out_of_policy_time": in_ten_days}))
+
+    assert audit(on_breach="warn").execute({})["reasons"] == ["expires_soon"]
+    assert audit(on_breach="warn", forecast_days=9).execute({})["reasons"] == []
+
+
+# Elements
+
+
+@pytest.fixture
+def partner(simulator: Simulator, connect: Callable[..., str]) -> Simulator:
+    """Return the simulator with two customers of a partner."""
+    connect()
+    simulator.set_license(
+        "elements",
+        organization_id="C1",
+        organization_name="Contoso",
+        service="Backup",
+        purchased_storage_size=None,
+        protected_size=None,
+    )
+    simulator.set_license(
+        "elements",
+        organization_id="C1",
+        organization_name="Contoso",
+        service="Azure",
+        purchased_user_seats=None,
+        purchased_storage_size=500,
+        protected_size=501,
+    )
+    simulator.set_license(
+        "elements",
+        organization_id="C2",
+        organization_name="Umbrella\n<b>",
+        service="Backup",
+        assigned_user_seats=124,
+        purchased_storage_size=0,
+        protected_size=0,
+        expiration_date="2020-01-31",
+    )
+    return simulator
+
+
+def test_subscriptions_of_a_partner(partner: Simulator, ti: TaskInstance, ledger: Ledger) -> None:
+    with pytest.raises(AvePointLicenseBreach) as caught:
+        audit(product="elements").execute({"ti": ti})
+
+    (result,) = ti.xcoms.values()
+    assert result["reasons"] == ["storage_over", "over_assigned", "expired"]
+    assert set(caught.value.reasons) == set(result["reasons"])
+    assert result["findings"] == [
+        "elements, Contoso, Azure: storage_over: 501 GB protected, 500 purchased",
+        "elements, Umbrella <b>, Backup: over_assigned: 124 seats assigned, 100 purchased",
+        "elements, Umbrella <b>, Backup: expired: the subscription ended on 2020-01-31",
+    ]
+    assert str(caught.value) == "; ".join(result["findings"]) + "."
+    assert [(each["organization_id"], each["service"]) for each in result["consumptions"]] == [
+        ("C1", "Backup"),
+        ("C1", "Azure"),
+        ("C2", "Backup"),
+    ]
+    assert result["consumption"] is None
+    assert [(each["organization_id"], each["service"], each["of"]) for each in result["forecast"]] == [
+        ("C1", "Backup", "seats"),
+        ("C1", "Azure", "storage"),
+        ("C2", "Backup", "seats"),
+    ]
+    assert [(row["organization_id"], row["service"]) for row in recorded(ledger)] == [
+        ("c1", "Azure"),
+        ("c1", "Backup"),
+        ("c2", "Backup"),
+    ]
+
+
+def test_one_customer_of_a_partner(partner: Simulator) -> None:
+    result = audit(product="elements", organization_id="c2", on_breach="warn").execute({})
+
+    assert result["consumption"]["organization_name"] == "Umbrella\n<b>"
+    assert result["reasons"] == ["over_assigned", "expired"]
+    with pytest.raises(AvePointRequestError, match="no subscription of any customer c3"):
+        audit(product="elements", organization_id="c3").execute({})
+
+
+def test_a_subscription_has_its_own_trend(partner: Simulator, ledger: Ledger) -> None:
+    for organization_id, seats in (("C1", [60, 67, 74]), ("C2", [1, 1, 1])):
+        record_seats(ledger, seats, product="elements", organization_id=organization_id, service="Backup")
+    partner.set_license("elements", organization_id="C1", service="Backup", assigned_user_seats=81)
+
+    result = audit(product="elements", organization_id="C1", on_breach="warn").execute({})
+
+    assert [(each["service"], each["readings"], bool(each["crossing"])) for each in result["forecast"]] == [
+        ("Backup", 4, True),
+        ("Azure", 1, False),
+    ]
+
+
+def test_a_message_names_the_first_of_many(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """The log and the result have all."""
+    connect()
+    for index in range(30):
+        simulator.set_license("elements", organization_id=f"c{index:02}", assigned_user_seats=101)
+
+    with pytest.raises(AvePointLicenseBreach, match=r"c19, .*; and 10 more\.$") as caught:
+        audit(product="elements").execute({})
+
+    assert "c20" not in str(caught.value)
+    assert len(audit(product="elements", on_breach="warn").execute({})["findings"]) == 30
+
+
+# Many tenants, and ledgers that fail
+
+
+def test_one_tenants_bad_credentials_do_not_hide_the_others_figures(
+    simulator: Simulator, connect: Callable[..., str], ledger: Ledger
+) -> None:
+    """Each is a task of its own: the one fails for good, the others report and are recorded."""
+    tenants = [connect("contoso"), connect("fabrikam", password="wrong"), connect("umbrella")]
+    simulator.set_license("m365", **WITHIN)
+    with DAG("tenants", schedule=None):
+        mapped = AvePointLicenseAuditOperator.partial(task_id="audit").expand(avepoint_conn_id=tenants)
+
+    outcomes: dict[str, Any] = {}
+    for tenant in tenants:
+        try:
+            outcomes[tenant] = mapped.unmap({"avepoint_conn_id": tenant}).execute({})["tenant"]
+        except AirflowFailException as e:
+            outcomes[tenant] = type(e)
+
+    assert outcomes == {"contoso": "contoso", "fabrikam": AvePointAuthError, "umbrella": "umbrella"}
+    assert [row["tenant"] for row in recorded(ledger)] == ["contoso", "umbrella"]
+
+
+def test_a_ledger_that_fails_comes_after_the_figures_were_logged(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And may succeed at the next try."""
+    connect()
+    broken = home / "broken.db"
+    broken.write_text("no database, but of some length, so that nobody takes it for an empty one")
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps({"conn_type": "sqlite", "host": str(broken)}))
+    simulator.set_license("m365", **WITHIN)
+    monkeypatch.setattr(AvePointLicenseAuditOperator, "log", logging.getLogger("task"))
+
+    with caplog.at_level(logging.INFO, "task"), pytest.raises(AvePointLedgerError) as caught:
+        audit(ledger_conn_id="ledger").execute({})
+
+    assert isinstance(caught.value, AirflowException)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "m365: 47 of 100 seats, 500 of 1000 GB." in caplog.text
+
+
+def test_a_ledger_that_is_not_there(simulator: Simulator, connect: Callable[..., str]) -> None:
+    connect()
+
+    with pytest.raises(AvePointConfigError, match="ledger_conn_id") as caught:
+        audit(ledger_conn_id="elsewhere").execute({})
+
+    assert isinstance(caught.value, AirflowFailException)

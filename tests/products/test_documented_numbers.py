@@ -341,3 +341,15 @@ def test_licence_endpoints(product: str, path: str) -> None:
     endpoint = PRODUCTS[product].license
     assert endpoint is not None
     assert (path, "microsoft365backup.subscriptionInfo.read.all") == (endpoint.path, endpoint.permission)
+
+
+def test_the_endpoint_of_subscriptions() -> None:
+    endpoint = PRODUCTS["elements"].subscriptions
+    assert endpoint is not None
+    assert "/partner/external/v3/general/customers/services/batch" == endpoint.path
+    assert "elements.license.read.all" == endpoint.permission
+    assert ("pageIndex", "pageSize", 100) == (
+        endpoint.paging.index,
+        endpoint.paging.size,
+        *endpoint.paging.sizes,
+    )

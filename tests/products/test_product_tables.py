@@ -182,6 +182,9 @@ def test_addresses(product: Product) -> None:
     if product.license is not None:
         assert product.license.path.startswith("/")
         assert SCOPE.fullmatch(product.license.permission)
+    if product.subscriptions is not None:
+        assert product.subscriptions.path.startswith("/")
+        assert SCOPE.fullmatch(product.subscriptions.permission)
 
 
 def test_a_window_is_two_parameters(product: Product) -> None:

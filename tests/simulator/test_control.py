@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -349,6 +351,20 @@ def test_client_is_refused(caller: Caller, spec: dict[str, Any], status: int) ->
 def test_certificate_can_be_withdrawn(avepoint: Simulator) -> None:
     """A null takes a credential away."""
     assert not avepoint.set_client("app", certificate_pem=None, secret=None)["has_secret"]
+
+
+def test_clock(avepoint: Simulator, caller: Caller) -> None:
+    """Jobs begin by the server's clock, its answers are dated by it, and a reset sets it right."""
+    assert {"ahead_seconds": 3600.0} == caller.http.put("/control/clock", json={"ahead_seconds": 3600}).json()
+    begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
+    dated = parsedate_to_datetime(caller.get(M365_LIST).headers["Date"]).timestamp()
+
+    for moment in (begun, dated):
+        assert 3590 < moment - time.time() < 3610
+    caller.http.post("/control/reset")
+    begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
+    assert abs(begun - time.time()) < 10
+    assert 422 == caller.http.put("/control/clock", json={"ahead_seconds": 1e12}).status_code
 
 
 def test_tokens(caller: Caller) -> None:

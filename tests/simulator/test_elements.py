@@ -11,7 +11,9 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 
-from .caller import CUSTOMER, ELEMENTS, Caller, jobs_of_customer
+from .caller import CUSTOMER, CUSTOMERS, ELEMENTS, Caller, jobs_of_customer
+
+SUBSCRIPTIONS = f"{CUSTOMERS}services/batch"
 
 SAMPLE_ROW: dict[str, Any] = {
     "jobType": 7,
@@ -286,3 +288,102 @@ def test_counts_and_size(avepoint: Simulator, caller: Caller) -> None:
     assert ["8", "5", "1", "2", "4", "5 GB"] == [full[name] for name in names]
     assert [None] * 6 == [null[name] for name in names]
     assert ("Nightly", "N/A") == (full["name"], null["name"])
+
+
+def services(caller: Caller, **question: Any) -> Any:
+    """Ask for customers with their subscriptions."""
+    token = caller.token("elements.license.read.all")
+    return caller.post(SUBSCRIPTIONS, token=token, **question)
+
+
+def test_subscriptions(avepoint: Simulator, caller: Caller) -> None:
+    """The shape of the page's sample: texts, N/A for what does not apply, customers in pages."""
+    avepoint.set_license(
+        "elements",
+        organization_id="c1",
+        organization_name="OrganizationABC",
+        service="Cloud Backup for IaaS + PaaS - Unit",
+        purchased_user_seats=None,
+        assigned_user_seats=0,
+        expiration_date="2025-09-26T00:00:00Z",
+        extra={"purchasedCapacity": "0/1 GB", "source": "AvePoint pooled subscription"},
+    )
+    body = services(caller).json()
+
+    assert {"pageIndex": 1, "pageSize": 50, "totalCount": 1} == body["metadata"]
+    (customer,) = body["data"]
+    assert ["customerId", "organization", "customer", "products"] == list(customer)
+    assert ("c1", "OrganizationABC") == (customer["customerId"], customer["organization"])
+    assert [
+        {
+            "service": "Cloud Backup for IaaS + PaaS - Unit",
+            "subscriptionModel": "N/A",
+            "purchasedUserSeats": "N/A",
+            "purchasedUnits": "N/A",
+            "microsoftLicenseAssigned": "0",
+            "microsoftLicenseAvailable": "0",
+            "purchasedCapacity": "0/1 GB",
+            "protectedCapacity": "0 GB",
+            "storage": "N/A",
+            "retention": "N/A",
+            "consumedStorage": "N/A",
+            "expirationDate": "2025-09-26T00:00:00Z",
+            "change": "N/A",
+            "source": "AvePoint pooled subscription",
+            "paymentType": "Prepaid",
+            "subscriptionName": "N/A",
+            "package": "N/A",
+            "contractEndDate": "N/A",
+        }
+    ] == customer["products"]
+
+
+def test_figures_of_a_subscription_that_are_not_named_stay(avepoint: Simulator, caller: Caller) -> None:
+    avepoint.set_license("elements", organization_id="c1", service="Fly", purchased_user_seats=7)
+    shown = avepoint.set_license(
+        "elements", organization_id="C1", service="Fly", assigned_user_seats=3, omit=("package",)
+    )
+
+    (customer,) = services(caller).json()["data"]
+    assert [shown] == customer["products"]
+    assert ("7", "3") == (shown["purchasedUserSeats"], shown["microsoftLicenseAssigned"])
+    assert "package" not in shown
+
+
+def test_subscriptions_in_pages_and_of_some_customers(avepoint: Simulator, caller: Caller) -> None:
+    for name in "abcde":
+        avepoint.set_license("elements", organization_id=name, service="Backup")
+
+    def ids(**question: Any) -> list[str]:
+        return [customer["customerId"] for customer in services(caller, **question).json()["data"]]
+
+    assert [["a", "b"], ["c", "d"], ["e"], []] == [ids(pageIndex=index, pageSize=2) for index in (1, 2, 3, 4)]
+    assert ["d", "b"] == ids(json={"customerIds": ["D", "b", "nobody"]})
+    assert list("abcde") == ids(json={"customerIds": []})
+
+
+@pytest.mark.parametrize("wanted", ["c1", [1], {"id": "c1"}, 7])
+def test_customers_are_named_by_a_list_of_texts(caller: Caller, wanted: Any) -> None:
+    response = services(caller, json={"customerIds": wanted})
+
+    assert (400, ["customerIds"]) == (
+        response.status_code,
+        [error["field"] for error in response.json()["errors"]],
+    )
+
+
+def test_subscriptions_need_their_own_permission(caller: Caller) -> None:
+    assert 403 == caller.post(SUBSCRIPTIONS, token=caller.token("elements.jobs.read.all")).status_code
+
+
+@pytest.mark.parametrize(
+    ("product", "change"),
+    [
+        ("elements", {"location": "NAM", "service": "Fly"}),
+        ("elements", {"out_of_policy_time": 5}),
+        ("m365", {"organization_id": "c1"}),
+        ("m365", {"expiration_date": "2025-04-05", "protected_size": 1}),
+    ],
+)
+def test_licence_figures_that_a_product_has_not(caller: Caller, product: str, change: dict[str, Any]) -> None:
+    assert 400 == caller.http.put(f"/control/license/{product}", json=change).status_code

@@ -68,6 +68,17 @@ def test_retry_after_as_a_date(avepoint: Simulator, caller: Caller) -> None:
     assert 95 < until - time.time() < 101
 
 
+def test_date_is_by_the_server_s_clock(avepoint: Simulator, caller: Caller) -> None:
+    """So is the answer's own, and one can be read by the other."""
+    avepoint.set_clock(ahead_seconds=3600)
+    avepoint.add_fault("retry_after", seconds=100, form="date")
+    headers = caller.get(M365_LIST).headers
+
+    until, now = (parsedate_to_datetime(headers[name]).timestamp() for name in ("Retry-After", "Date"))
+    assert 99 <= until - now <= 101
+    assert 3590 < now - time.time() < 3610
+
+
 def test_dropped_connection(avepoint: Simulator, caller: Caller) -> None:
     """The connection ends without an answer, which the journal knows."""
     avepoint.add_fault("drop")
@@ -85,6 +96,52 @@ def test_connection_dropped_in_the_middle(avepoint: Simulator, caller: Caller) -
 
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         caller.get(M365_LIST)
+    assert 200 == caller.get(M365_LIST).status_code
+
+
+@pytest.mark.parametrize("where", ["before", "middle"])
+def test_hanging_answer(avepoint: Simulator, caller: Caller, where: str) -> None:
+    """Nothing comes, or half of the body and no more; the journal knows no status."""
+    avepoint.add_job("m365")
+    avepoint.add_fault("hang", where=where)
+    token = caller.token(JOB_SCOPE)
+    with pytest.raises(httpx.ReadTimeout):
+        caller.http.get(M365_LIST, headers={"Authorization": f"Bearer {token}"}, timeout=0.1)
+
+    assert avepoint.requests(M365_LIST)[0]["status"] is None
+    assert 200 == caller.get(M365_LIST).status_code
+
+
+def test_dripping_answer(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """The answer is the same, in pieces with pauses before each."""
+    avepoint.add_job(wire.product)
+    whole = caller.page(wire)
+    avepoint.add_fault("drip", path=wire.path, pieces=5, seconds=0.02)
+    started = time.monotonic()
+
+    assert wire.ids(whole) == caller.ids(wire)
+    assert time.monotonic() - started >= 0.1
+
+
+def test_dripping_ends_when_the_caller_goes(avepoint: Simulator, caller: Caller) -> None:
+    """Who does not wait for the next piece gets none, and holds up nobody."""
+    avepoint.add_fault("drip", pieces=2, seconds=60)
+    token = caller.token(JOB_SCOPE)
+    with pytest.raises(httpx.ReadTimeout):
+        caller.http.get(M365_LIST, headers={"Authorization": f"Bearer {token}"}, timeout=0.1)
+
+    assert 200 == caller.get(M365_LIST).status_code
+
+
+def test_endless_body(avepoint: Simulator, caller: Caller) -> None:
+    """It goes on for as long as the caller reads, and no longer."""
+    avepoint.add_fault("endless_body")
+    headers = {"Authorization": f"Bearer {caller.token(JOB_SCOPE)}"}
+    with caller.http.stream("GET", M365_LIST, headers=headers) as response:
+        pieces = response.iter_bytes(1 << 20)
+        assert b"{" == next(pieces)[:1]
+        assert b" " * (1 << 20) == next(pieces)
+
     assert 200 == caller.get(M365_LIST).status_code
 
 
@@ -127,6 +184,90 @@ def test_missing_rows(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
         whole, bare = whole[key], bare[key]
 
     assert whole.keys() - {rows} == bare.keys()
+
+
+@pytest.mark.parametrize("instead", [None, [], [1], {"a": 1}, "text"])
+def test_something_else_than_rows(avepoint: Simulator, caller: Caller, wire: Wire, instead: Any) -> None:
+    """The key that holds the rows has what the fault says."""
+    avepoint.add_job(wire.product)
+    avepoint.add_fault("missing_rows", path=wire.path, instead=instead)
+
+    assert instead == wire.rows_of(caller.page(wire))
+
+
+def test_something_else_than_figures(avepoint: Simulator, caller: Caller) -> None:
+    """Where the figures stand without an envelope, it is all that comes."""
+    avepoint.add_fault("missing_rows", path=LEGACY_LICENSE, instead=[])
+
+    assert [] == caller.get(LEGACY_LICENSE).json()
+
+
+def test_rows_twice(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Each row stands there twice; the page is as large as it was, otherwise."""
+    avepoint.generate(wire.product, 3)
+    ids = caller.ids(wire)
+    avepoint.add_fault("rows", path=wire.path, form="twice")
+
+    assert [job_id for job_id in ids for _ in range(2)] == caller.ids(wire)
+
+
+def test_rows_in_no_order(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """The same rows, in another order."""
+    avepoint.generate(wire.product, 4)
+    ids = caller.ids(wire)
+    avepoint.add_fault("rows", path=wire.path, form="shuffled")
+
+    shuffled = caller.ids(wire)
+    assert ids != shuffled
+    assert sorted(ids) == sorted(shuffled)
+
+
+def test_rows_that_are_none_stay(avepoint: Simulator, caller: Caller) -> None:
+    """A licence has no rows to be repeated."""
+    figures = caller.get(LEGACY_LICENSE).json()
+    avepoint.add_fault("rows", path=LEGACY_LICENSE, form="twice")
+
+    assert figures == caller.get(LEGACY_LICENSE).json()
+
+
+def test_fields(avepoint: Simulator, caller: Caller) -> None:
+    """An answer has other fields, and lacks some."""
+    avepoint.add_fault("fields", path="/connect", extra={"expires_in": "soon"}, omit=["token_type"])
+    answer = caller.grant_by_secret(JOB_SCOPE).json()
+
+    assert ("soon", False, True) == (
+        answer["expires_in"],
+        "token_type" in answer,
+        bool(answer["access_token"]),
+    )
+
+
+def test_headers(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A good answer says that it is something else."""
+    avepoint.add_job(wire.product)
+    ids = caller.ids(wire)
+    avepoint.add_fault("headers", path=wire.path, headers={"Content-Type": "text/html"})
+    response = caller.ask(wire, **wire.required)
+
+    assert ("text/html", ids) == (response.headers["Content-Type"], wire.ids(response.json()))
+
+
+def test_page_with_quirks_of_its_own(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """One page is served otherwise than those before and after it."""
+    avepoint.set_quirks(wire.product, link="absolute")
+    avepoint.generate(wire.product, 2)
+    own = {"foreign_link": "https://elsewhere.example"}
+    avepoint.add_fault("quirks", path=wire.path, quirks=own)
+
+    pages = [caller.page(wire, **{wire.size: "1"}) for _ in range(2)]
+    hosts = [httpx.URL(wire.link_of(page)).host for page in pages]
+    assert ["elsewhere.example", httpx.URL(avepoint.url).host] == hosts
+
+
+def test_quirks_that_nobody_knows_are_refused(avepoint: Simulator) -> None:
+    """When the fault is armed, not when it is played."""
+    with pytest.raises(ValueError, match="first_link"):
+        avepoint.add_fault("quirks", quirks={"first_link": 1})
 
 
 @pytest.mark.parametrize("path", [M365_LICENSE, LEGACY_LICENSE])

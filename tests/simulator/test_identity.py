@@ -322,6 +322,17 @@ def test_token_expires(avepoint: Simulator, caller: Caller) -> None:
     assert 200 == caller.get(M365_LIST, token=lasting).status_code
 
 
+def test_token_expires_by_the_server_s_clock(avepoint: Simulator, caller: Caller) -> None:
+    """An hour is over when the server says so."""
+    token = caller.token(JOB_SCOPE)
+    statuses = []
+    for ahead in (3500, 3700, -3600):
+        avepoint.set_clock(ahead_seconds=ahead)
+        statuses.append(caller.get(M365_LIST, token=token).status_code)
+
+    assert [200, 401, 200] == statuses
+
+
 def test_all_tokens_can_be_ended(avepoint: Simulator, caller: Caller) -> None:
     """Tokens that were issued before are worth nothing after."""
     token = caller.token(JOB_SCOPE)

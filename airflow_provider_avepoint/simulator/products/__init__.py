@@ -16,9 +16,9 @@ _ALL = (M365, M365_LEGACY, DYNAMICS365, GOOGLE_WORKSPACE, SALESFORCE, IAAS_PAAS,
 PRODUCTS: dict[str, Product] = {product.name: product for product in _ALL}
 
 SCOPES = frozenset(
-    scope
+    endpoint.scope
     for product in PRODUCTS.values()
-    for scope in (product.scope, product.license and product.license.scope)
-    if scope
+    for endpoint in (product, product.license, product.subscriptions)
+    if endpoint
 )
 """Every scope that some endpoint asks for."""

@@ -150,12 +150,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a listing, for a product's envelope: *rows* stands for the list of rows.
+    """One page of a listing, for a product's envelope: *rows* is the list of rows, or stands for it.
 
     *total* and *link* are ABSENT where the quirks leave the field out; *index* and *size* are as served.
     """
 
-    rows: str
+    rows: Any
     total: Any
     link: Any
     index: int
@@ -184,6 +184,16 @@ class LicenseEndpoint:
     scope: str
     filters: tuple[Filter, ...]
     envelope: Callable[[dict[str, Any], Quirks], dict[str, Any]]
+    payload_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionEndpoint:
+    """An endpoint that lists a partner's customers with their subscriptions; it pages as the jobs do."""
+
+    path: str
+    scope: str
+    envelope: Callable[[Page, Quirks], dict[str, Any]]
     payload_key: str
 
 
@@ -233,6 +243,7 @@ class Product:
     payload_key: str
     details: Details | None = None
     license: LicenseEndpoint | None = None
+    subscriptions: SubscriptionEndpoint | None = None
 
     @property
     def quirk_names(self) -> frozenset[str]:

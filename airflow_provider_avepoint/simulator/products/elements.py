@@ -15,7 +15,18 @@ from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 from airflow_provider_avepoint.simulator.wire import present
 
-from .base import Filter, Page, Product, Vocabulary, duration, finish, numbered, shown_state, start
+from .base import (
+    Filter,
+    Page,
+    Product,
+    SubscriptionEndpoint,
+    Vocabulary,
+    duration,
+    finish,
+    numbered,
+    shown_state,
+    start,
+)
 
 _NONE = "N/A"
 _GIGABYTE = 1024**3
@@ -189,4 +200,10 @@ ELEMENTS = Product(
     tail=_tail,
     envelope=_envelope,
     payload_key="data",
+    subscriptions=SubscriptionEndpoint(
+        path="/partner/external/v3/general/customers/services/batch",
+        scope="elements.license.read.all",
+        envelope=_envelope,
+        payload_key="data",
+    ),
 )

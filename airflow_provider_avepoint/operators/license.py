@@ -1,0 +1,243 @@
+"""Audit licences: how they stand, and where they are heading."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.license import (
+    FORECAST_DAYS,
+    Forecast,
+    audit,
+    describe_models,
+    describe_subject,
+    forecast,
+)
+from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
+from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["AvePointLicenseAuditOperator"]
+
+_HISTORY = timedelta(days=90)
+_MOST_DAYS = 3650
+# Of a partner with many customers: in a message; the result and the log have all.
+_MOST_SENTENCES = 20
+
+_Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
+
+
+class AvePointLicenseAuditOperator(BaseOperator):
+    """Compare what is used with what is bought, record it, and say where it is heading.
+
+    The readings of the last 90 days are in the ledger. A trend takes four of them over a week at least: until
+    then the result says that there is too little history.
+
+    Returns ``tenant``, ``passed``, ``reasons``, ``findings`` (a sentence for each), ``notes`` (where nothing
+    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is but one), ``forecast`` (a
+    list: each limit, and where the trend leads), ``near_limit`` and ``forecast_days``. The reasons are among
+
+    - ``over_assigned``: more seats assigned than purchased;
+    - ``storage_over``: more storage protected than purchased;
+    - ``near_limit``: seats or storage at *near_limit* or more of what is purchased;
+    - ``out_of_policy``: the vendor backs up no new objects, and with some licences nothing after 90 days;
+    - ``forecast``: a trend reaches what is purchased within *forecast_days*;
+    - ``expired``, ``expires_soon``: the subscription has ended, or ends within *forecast_days*.
+
+    :param product: ``m365``, ``m365_legacy``, or ``elements``: of a partner's customers, each subscription.
+    :param near_limit: the share of seats or storage, 0 to 1, from which ``near_limit`` is reported.
+    :param forecast_days: how many days are looked ahead; 0: none.
+    :param on_breach: what a reason does to the task: ``fail``, ``skip``, or ``warn``, which logs it.
+    :param organization_id: the customer, for ``elements``; all of them unless given.
+    :param location: the Multi-Geo location.
+    :param tenant: the name of the tenant in the ledger; the connection's id unless given.
+    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
+        ``AIRFLOW_HOME``.
+    :raises AvePointLicenseBreach: there is a reason, with ``on_breach="fail"``.
+    :raises AvePointLedgerError: the database fails; what was read has been logged.
+    """
+
+    template_fields: Sequence[str] = (
+        "avepoint_conn_id",
+        "product",
+        "near_limit",
+        "forecast_days",
+        "on_breach",
+        "organization_id",
+        "location",
+        "tenant",
+        "ledger_conn_id",
+    )
+    operator_extra_links = (AvePointOnlineServicesLink(),)
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        product: str = "m365",
+        near_limit: float | str = 0.9,
+        forecast_days: int | str = FORECAST_DAYS,
+        on_breach: str = "fail",
+        organization_id: str | None = None,
+        location: str | None = None,
+        tenant: str | None = None,
+        ledger_conn_id: str | None = None,
+        avepoint_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.avepoint_conn_id = avepoint_conn_id
+        self.product = product
+        self.near_limit = near_limit
+        self.forecast_days = forecast_days
+        self.on_breach = on_breach
+        self.organization_id = organization_id
+        self.location = location
+        self.tenant = tenant
+        self.ledger_conn_id = ledger_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask, record, compare, and return the figures."""
+        try:
+            if self.on_breach not in ("fail", "skip", "warn"):
+                raise AvePointConfigError(f"on_breach: {self.on_breach!r} is not one of fail, skip, warn.")
+            near_limit, days = _parse_share(self.near_limit), _parse_days(self.forecast_days)
+            read_at = datetime.now(UTC)
+            audited = list(self._audit(self._read(context), read_at, near_limit, timedelta(days=days)))
+        except AvePointError as e:
+            raise to_airflow(e) from None
+        return self._end(context, self._summarize(audited, near_limit, days))
+
+    @property
+    def _tenant(self) -> str:
+        return self.tenant or self.avepoint_conn_id
+
+    def _read(self, context: Context) -> list[LicenseConsumption]:
+        """Return what is bought and used, now; log it, whatever comes next."""
+        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+        with AvePointHook(self.avepoint_conn_id) as hook:
+            leave_link(context, hook.settings)
+            consumptions = hook.get_license_consumptions(
+                self.product, organization_id=self.organization_id, location=self.location
+            )
+        for each in consumptions:
+            self.log.info(
+                "%s: %s of %s seats, %s of %s GB.",
+                describe_subject(each),
+                each.assigned_user_seats,
+                each.purchased_user_seats,
+                each.protected_gb,
+                each.purchased_storage_gb,
+            )
+        return consumptions
+
+    def _audit(
+        self, consumptions: list[LicenseConsumption], now: datetime, near_limit: float, within: timedelta
+    ) -> Iterator[_Audited]:
+        """Record what was read at *now*; yield it with its forecasts and findings."""
+        from sqlalchemy import select
+
+        from airflow_provider_avepoint.ledger.rows import write_license
+        from airflow_provider_avepoint.ledger.store import Ledger
+        from airflow_provider_avepoint.ledger.tables import LICENSES
+
+        history = defaultdict(list)
+        query = select(LICENSES).where(
+            LICENSES.c.tenant == self._tenant,
+            LICENSES.c.product == self.product,
+            LICENSES.c.read_at >= now - _HISTORY,
+        )
+        with Ledger(self.ledger_conn_id) as ledger:
+            for each in consumptions:
+                ledger.save_license(self._tenant, each, now)
+            for row in ledger.iter_rows(query):
+                past = LicenseConsumption(
+                    product=self.product,
+                    purchased_user_seats=row["purchased_user_seats"],
+                    assigned_user_seats=row["assigned_user_seats"],
+                    purchased_storage_gb=row["purchased_storage_gb"],
+                    protected_gb=row["protected_gb"],
+                )
+                history[_key_of(row)].append((row["read_at"], past))
+        for each in consumptions:
+            key = _key_of(write_license(self._tenant, each, now))
+            forecasts = forecast(each, history[key], now, within)
+            yield each, forecasts, audit(each, near_limit, forecasts=forecasts, now=now, within=within)
+
+    def _summarize(self, audited: list[_Audited], near_limit: float, days: int) -> dict[str, Any]:
+        consumptions = [consumption.as_dict() for consumption, _, _ in audited]
+        reasons = list(dict.fromkeys(reason for _, _, findings in audited for reason in findings))
+        return {
+            "tenant": self._tenant,
+            "passed": not reasons,
+            "reasons": reasons,
+            "findings": [
+                f"{describe_subject(one)}: {text}" for one, _, found in audited for text in found.values()
+            ],
+            "notes": [
+                f"{describe_subject(one)}: {text}" for one, _, _ in audited for text in describe_models(one)
+            ],
+            "consumptions": consumptions,
+            "consumption": consumptions[0] if len(consumptions) == 1 else None,
+            "forecast": [
+                {"organization_id": one.organization_id, "service": one.service, **each.as_dict()}
+                for one, forecasts, _ in audited
+                for each in forecasts
+            ],
+            "near_limit": near_limit,
+            "forecast_days": days,
+        }
+
+    def _end(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        """Log the result, and return it or raise, as the task's author wants it."""
+        for line in (*result["notes"], *(each["text"] for each in result["forecast"])):
+            self.log.info("%s.", line)
+        sentences = result["findings"]
+        if not sentences:
+            self.log.info("%s: within the licence.", self.product)
+            return result
+        for sentence in sentences:
+            self.log.warning("%s.", sentence)
+        if self.on_breach == "warn":
+            return result
+        if (ti := context.get("ti")) is not None:
+            ti.xcom_push("audit", result)
+        rest = len(sentences) - _MOST_SENTENCES
+        message = "; ".join(sentences[:_MOST_SENTENCES]) + (f"; and {rest} more." if rest > 0 else ".")
+        if self.on_breach == "skip":
+            raise AirflowSkipException(message)
+        raise AvePointLicenseBreach(message, reasons=tuple(result["reasons"]))
+
+
+def _key_of(row: Any) -> tuple[str, str, str]:
+    return row["location"], row["organization_id"], row["service"]
+
+
+def _parse_share(value: object) -> float:
+    try:
+        share = float(str(value))
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise AvePointConfigError(f"near_limit: {value!r} is not a share, more than 0 and at most 1.")
+    return share
+
+
+def _parse_days(value: object) -> int:
+    try:
+        days = int(str(value))
+    except ValueError:
+        days = -1
+    if not 0 <= days <= _MOST_DAYS:
+        raise AvePointConfigError(f"forecast_days: {value!r} is not a number of days from 0 to {_MOST_DAYS}.")
+    return days

@@ -1,0 +1,123 @@
+"""Write the report of what the ledger holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.question import parse_list, parse_moment
+from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.operators.stores import find_file, replace
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_avepoint.report.figures import Report
+
+__all__ = ["AvePointReportOperator"]
+
+_MOST_DAYS = 366
+
+
+class AvePointReportOperator(BaseOperator):
+    """Write what the ledger holds of some weeks as one self-contained HTML page, and as CSV beside it.
+
+    Needs the extra ``report``. Both files appear when they are whole; a task that fails leaves those that
+    were there before. Returns ``path``, ``csv_path`` and the key figures, among them ``needs_attention`` and
+    ``attention``, the sentences that the page begins with.
+
+    :param path: the page: a path, or any URL that Airflow's ``ObjectStoragePath`` takes, such as
+        ``s3://aws_default@bucket/report.html``. The CSV file has its name, and the suffix ``.csv``.
+    :param ledger_conn_id: the ledger's connection; None: the SQLite file under ``AIRFLOW_HOME``.
+    :param days: how many days, today included, 1 to 366.
+    :param tenants: whose figures: a name in the ledger or several; None: those of all.
+    :param now: the moment of the report, an aware datetime or ISO 8601 string; None: the current time.
+    """
+
+    template_fields: Sequence[str] = ("path", "ledger_conn_id", "days", "tenants", "now")
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        path: str | PathLike[str] | ObjectStoragePath,
+        ledger_conn_id: str | None = None,
+        days: int | str = 90,
+        tenants: str | list[str] | None = None,
+        now: datetime | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.ledger_conn_id = ledger_conn_id
+        self.days = days
+        self.tenants = tenants
+        self.now = now
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """Read, draw, write, and return the key figures."""
+        try:
+            _import_matplotlib()
+            page = find_file(self.path)
+            table = _find_table(page)
+            report = self._read()
+            self._write(report, page, table)
+        except AvePointError as e:
+            raise to_airflow(e) from None
+        figures = report.as_dict()
+        for sentence in figures["attention"]:
+            self.log.warning("%s", sentence)
+        self.log.info("Written to %s and %s.", page, table)
+        return {"path": str(page), "csv_path": str(table), **figures}
+
+    def _read(self) -> Report:
+        from airflow_provider_avepoint.ledger.store import Ledger
+        from airflow_provider_avepoint.report.backups import Period
+        from airflow_provider_avepoint.report.reading import read_report
+
+        now = parse_moment("now", self.now) or datetime.now(UTC)
+        period = Period(now=now, days=_parse_days(self.days))
+        tenants = parse_list("tenants", self.tenants)
+        with Ledger(self.ledger_conn_id) as ledger:
+            return read_report(ledger, period, tenants)
+
+    def _write(self, report: Report, page: ObjectStoragePath, table: ObjectStoragePath) -> None:
+        from airflow_provider_avepoint.report.page import write_page
+        from airflow_provider_avepoint.report.table import write_table
+
+        html, csv = write_page(report, csv_name=table.name), write_table(report)
+        with replace(table) as table_file, replace(page) as page_file:
+            table_file.write(csv.encode())
+            page_file.write(html.encode())
+
+
+def _import_matplotlib() -> None:
+    try:
+        import matplotlib as mpl  # noqa: F401  # is it there, before anything is read?
+    except ImportError as e:
+        raise AvePointConfigError(
+            f"The report draws with matplotlib: pip install 'airflow-provider-avepoint[report]'. ({e})"
+        ) from None
+
+
+def _find_table(page: ObjectStoragePath) -> ObjectStoragePath:
+    if page.suffix == ".csv":
+        raise AvePointConfigError(
+            f"path: {page} is where the CSV file goes; give the page's, such as x.html."
+        )
+    return find_file(page.with_suffix(".csv"))
+
+
+def _parse_days(value: object) -> int:
+    try:
+        days = int(str(value))
+    except ValueError:
+        days = 0
+    if not 1 <= days <= _MOST_DAYS:
+        raise AvePointConfigError(f"days: {value!r} is not a whole number from 1 to {_MOST_DAYS}.")
+    return days

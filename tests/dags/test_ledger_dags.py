@@ -1,0 +1,279 @@
+"""The weekly audit and the hourly load: which tenants, what fails the run, and who is told."""
+
+from __future__ import annotations
+
+import email
+import json
+import runpy
+import socketserver
+import sys
+import threading
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_provider_avepoint.operators.avepoint import AvePointJobsToSqlOperator
+
+FOLDER = Path(__file__).parent.parent.parent / "dags"
+
+
+def load(name: str) -> Any:
+    return runpy.run_path(str(FOLDER / f"{name}.py"))["dag"]
+
+
+AUDIT, LEDGER = load("avepoint_license_audit"), load("avepoint_job_ledger")
+
+
+def call(dag: Any, task_id: str, *args: Any, **params: Any) -> Any:
+    """Do what a task does, with its DAG's params where *params* has no other."""
+    known = {name: dag.params[name] for name in dag.params}
+    return dag.get_task(task_id).python_callable(*args, params=known | params)
+
+
+# Tenants
+
+
+@pytest.mark.parametrize(
+    ("variable", "connections", "tenants"),
+    [
+        (None, [], ["avepoint_default"]),
+        (["contoso", "fabrikam"], [], ["contoso", "fabrikam"]),
+        (["contoso", "fabrikam", "contoso"], [], ["contoso", "fabrikam"]),
+        (["contoso"], ["umbrella"], ["umbrella"]),
+        (None, ["umbrella"], ["umbrella"]),
+    ],
+)
+def test_the_tenants(variable: list[str] | None, connections: list[str], tenants: list[str]) -> None:
+    """Those of the Variable, unless others are named for this run."""
+    planned = call(LEDGER, "plan", variable, connections=connections, products=["dynamics365"])
+
+    assert tenants == call(AUDIT, "list_tenants", variable, connections=connections)
+    assert tenants == [each["avepoint_conn_id"] for each in planned]
+
+
+@pytest.mark.parametrize("variable", [[], "contoso", {"contoso": 1}, ["contoso", 7], 7, ""])
+def test_a_variable_that_is_no_list_of_tenants(variable: Any) -> None:
+    """Nothing to audit is not all well."""
+    with pytest.raises(AirflowFailException, match="avepoint_tenants"):
+        call(AUDIT, "list_tenants", variable)
+    with pytest.raises(AirflowFailException, match="avepoint_tenants"):
+        call(LEDGER, "plan", variable)
+
+
+@pytest.mark.parametrize("written", [None, '["contoso", "fabrikam"]'])
+def test_the_variable_is_read_when_a_task_runs(written: str | None) -> None:
+    """By a template that gives a list, or None where there is no such Variable."""
+    variables = {} if written is None else {"avepoint_tenants": json.loads(written)}
+    context = {"var": {"json": variables}, "params": {}}
+    for dag, task_id in ((AUDIT, "list_tenants"), (LEDGER, "plan")):
+        task = dag.get_task(task_id)
+
+        (rendered, *_) = task.render_template(task.op_args, context, dag.get_template_env())
+
+        assert (None if written is None else ["contoso", "fabrikam"]) == rendered
+
+
+# The weekly audit
+
+
+@pytest.mark.parametrize("ledger_conn_id", [None, "warehouse"])
+def test_audits_and_report_share_a_ledger(ledger_conn_id: str | None) -> None:
+    """A param that is null is no text; a breach fails no audit, so that the report is made."""
+    params = {"product": "m365", "ledger_conn_id": ledger_conn_id, "report_path": "page.html"}
+    dag = load("avepoint_license_audit")
+    env, audit, report = dag.get_template_env(), dag.get_task("audit"), dag.get_task("report")
+
+    rendered = [
+        audit.render_template(value, {"params": params}, env)
+        for value in (audit.partial_kwargs["product"], audit.partial_kwargs["ledger_conn_id"])
+    ]
+    report.render_template_fields({"params": params}, env)
+
+    assert ["m365", ledger_conn_id] == rendered
+    assert ("page.html", ledger_conn_id) == (report.path, report.ledger_conn_id)
+    assert "warn" == audit.partial_kwargs["on_breach"]
+
+
+def test_what_waits_for_what() -> None:
+    """The report comes whatever became of an audit; the run's end is the mail and the verdict."""
+    upstream = {task.task_id: task.upstream_task_ids for task in AUDIT.tasks}
+
+    assert {
+        "list_tenants": set(),
+        "audit": {"list_tenants"},
+        "report": {"audit"},
+        "notify": {"report"},
+        "verdict": {"list_tenants", "audit"},
+    } == upstream
+    assert {"report": "all_done", "verdict": "all_done", "notify": "all_success"} == {
+        name: AUDIT.get_task(name).trigger_rule.value for name in ("report", "verdict", "notify")
+    }
+
+
+def result(tenant: str, *findings: str) -> dict[str, Any]:
+    return {"tenant": tenant, "passed": not findings, "findings": list(findings)}
+
+
+def verdict(tenants: list[str], audits: list[dict[str, Any]]) -> None:
+    AUDIT.get_task("verdict").python_callable(tenants, audits)
+
+
+def test_a_good_verdict() -> None:
+    verdict(["a", "b"], [result("a"), result("b")])
+
+
+@pytest.mark.parametrize(
+    ("audits", "message"),
+    [
+        (
+            [result("a", "m365: over_assigned: …", "m365: expired: …"), result("b")],
+            "a: m365: over_assigned: …; m365: expired: ….",
+        ),
+        ([result("a")], "b: no figures; see its audit."),
+        ([result("b", "m365: near_limit: …")], "b: m365: near_limit: …. a: no figures; see its audit."),
+        ([], "a: no figures; see its audit. b: no figures; see its audit."),
+    ],
+)
+def test_a_bad_verdict(audits: list[dict[str, Any]], message: str) -> None:
+    """A breach, and a tenant whose audit failed."""
+    with pytest.raises(AirflowFailException) as caught:
+        verdict(["a", "b"], audits)
+
+    assert message == str(caught.value)
+
+
+# Mail
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """As much of an SMTP server as takes a mail."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), MailSession)
+        self.mails: list[EmailMessage] = []
+
+
+class MailSession(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            if line.upper().startswith(b"DATA"):
+                self.wfile.write(b"354 go on\r\n")
+                content = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.server.mails.append(email.message_from_bytes(content, policy=default))
+            self.wfile.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 well\r\n")
+
+
+@pytest.fixture
+def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """Return a mail server that the connection smtp_default is for."""
+    with MailServer() as server:
+        connection = {
+            "conn_type": "smtp",
+            "host": "127.0.0.1",
+            "port": server.server_address[1],
+            "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@contoso.example"},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> dict[str, Any]:
+    page = tmp_path / "report.html"
+    page.write_text("<h1>Report</h1>")
+    return {"path": str(page), "attention": ["acme: {{ ti }} <b>over_assigned</b>"]}
+
+
+def test_a_mail_says_what_needs_attention(mail_server: MailServer, written: dict[str, Any]) -> None:
+    """As text: a customer's name is neither a template nor HTML. The page comes with it."""
+    call(AUDIT, "notify", ["owner@contoso.example"], written)
+
+    (mail,) = mail_server.mails
+    body, attached = mail.iter_parts()
+    assert "AvePoint backups and licences: 1 to look at" == mail["Subject"]
+    assert "owner@contoso.example" == mail["To"]
+    assert "<p>acme: {{ ti }} &lt;b&gt;over_assigned&lt;/b&gt;</p>" in body.get_content()
+    assert ("report.html", b"<h1>Report</h1>") == (attached.get_filename(), attached.get_payload(decode=True))
+
+
+def test_a_mail_says_that_all_is_well(mail_server: MailServer, written: dict[str, Any]) -> None:
+    """And where the page is, if it is no file here."""
+    call(
+        AUDIT, "notify", [], {"path": "s3://bucket/report.html", "attention": []}, mail_to=["owner@x.example"]
+    )
+
+    (mail,) = mail_server.mails
+    assert "AvePoint backups and licences: nothing to look at" == mail["Subject"]
+    assert ["text/html"] == [part.get_content_type() for part in mail.iter_parts()]
+    assert "s3://bucket/report.html" in mail.get_body().get_content()
+
+
+def test_nobody_is_told_who_did_not_ask(mail_server: MailServer, written: dict[str, Any]) -> None:
+    with pytest.raises(AirflowSkipException, match="avepoint_mail_to"):
+        call(AUDIT, "notify", [], written)
+
+    assert [] == mail_server.mails
+
+
+def test_no_mail_without_a_connection(written: dict[str, Any]) -> None:
+    with pytest.raises(AirflowSkipException, match="smtp_nowhere"):
+        call(AUDIT, "notify", ["owner@contoso.example"], written, smtp_conn_id="smtp_nowhere")
+
+
+def test_no_mail_without_the_provider(
+    mail_server: MailServer, written: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "airflow.providers.smtp.notifications.smtp", None)
+
+    with pytest.raises(AirflowSkipException, match="smtp"):
+        call(AUDIT, "notify", ["owner@contoso.example"], written)
+
+    assert [] == mail_server.mails
+
+
+# The hourly load
+
+
+def test_a_load_is_of_one_tenant_and_product() -> None:
+    """Microsoft 365 is asked for each service; the others have none."""
+    planned = call(LEDGER, "plan", ["a", "b"], products=["m365", "dynamics365", "m365"], services=["teams"])
+
+    assert [
+        {"avepoint_conn_id": tenant, "product": product, "object_type": services}
+        for tenant in ("a", "b")
+        for product, services in (("m365", ["teams"]), ("dynamics365", None))
+    ] == planned
+    parameters = AvePointJobsToSqlOperator(task_id="load", **planned[0])
+    assert ("a", "m365", ["teams"]) == (
+        parameters.avepoint_conn_id,
+        parameters.product,
+        parameters.object_type,
+    )
+
+
+def test_a_load_runs_alone() -> None:
+    assert 1 == LEDGER.max_active_runs
+
+
+@pytest.mark.parametrize("value", [None, "2026-11-01T00:00:00Z"])
+def test_params_of_a_load(value: str | None) -> None:
+    load = LEDGER.get_task("load")
+    params = {"params": {"started_after": value, "ledger_conn_id": value}}
+
+    assert [value, value] == [
+        load.render_template(load.partial_kwargs[name], params, LEDGER.get_template_env())
+        for name in ("started_after", "ledger_conn_id")
+    ]
