@@ -18,6 +18,8 @@ LAYERS = [
     ("sensors",),
     ("triggers",),
     ("hooks",),
+    ("report",),
+    ("ledger",),
     ("assets",),
     ("links", "lineage", "metrics", "exceptions"),
     ("transports",),

@@ -1,0 +1,198 @@
+"""What failed and what was judged: the vendor's messages, and verdicts with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
+from airflow_provider_avepoint.core.policy import Scope
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.report.backups import Place, scope_of
+from airflow_provider_avepoint.report.words import say_duration
+
+# More kinds of failure than these are counted, and no longer told apart.
+_MOST_FAILURES = 5000
+_MOST_SCOPES = 20
+_LONGEST_MESSAGE = 300
+_LONGEST_URL = 2000
+
+
+@dataclass(slots=True, kw_only=True)
+class Failure:
+    """One kind of failure of one place: a message of the vendor, or failed objects without one.
+
+    :param count: how often it occurred, as the vendor counts; without a message, the failed objects.
+    :param jobs: in how many backups.
+    :param last_job_id: the newest of them, which started at *last_at*.
+    """
+
+    place: Place
+    organization_name: str | None
+    message: str | None
+    url: str | None
+    count: int = 0
+    jobs: int = 0
+    last_at: datetime
+    last_job_id: str
+
+
+class Failures:
+    """Takes jobs, oldest first, and counts what failed in them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Place, str | None, str | None], Failure] = {}
+        #: How many occurrences were of further kinds.
+        self.left_out = 0
+
+    def add(self, tenant: str, job: BackupJob, at: datetime) -> None:
+        """Count the errors of *job*, which started at *at*."""
+        place = Place(tenant=tenant, product=job.product, scope=scope_of(job))
+        if job.errors:
+            for error in job.errors:
+                self._count(place, job, at, error)
+        elif failed := sum(level.failed or 0 for level in job.levels):
+            self._count(place, job, at, JobError(count=failed))
+        elif job.state in (JobState.FAILED, JobState.PARTIAL):
+            self._count(place, job, at, JobError(count=0))
+
+    def _count(self, place: Place, job: BackupJob, at: datetime, error: JobError) -> None:
+        message = None if error.message is None else one_line(error.message, _LONGEST_MESSAGE) or None
+        url = keep_link(error.url)
+        count = 1 if error.count is None else error.count
+        failure = self._known.get((place, message, url))
+        if failure is None:
+            if len(self._known) >= _MOST_FAILURES:
+                self.left_out += count
+                return
+            failure = self._known[place, message, url] = Failure(
+                place=place,
+                organization_name=job.organization_name,
+                message=message,
+                url=url,
+                last_at=at,
+                last_job_id=job.job_id,
+            )
+        failure.count += count
+        failure.jobs += 1
+        failure.last_at, failure.last_job_id = at, job.job_id
+
+    def rank(self) -> tuple[Failure, ...]:
+        """Return what failed, the newest day first, and of a day the most frequent."""
+        return tuple(
+            sorted(self._known.values(), key=lambda each: (each.last_at.date(), each.count), reverse=True)
+        )
+
+
+def keep_link(url: str | None) -> str | None:
+    """Return *url* where a browser may follow it: a page on the web, and no script."""
+    if url is None or len(url) > _LONGEST_URL or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedScope:
+    """A scope in a verdict, and the job that decided."""
+
+    name: str
+    passed: bool
+    reason: str
+    job_id: str | None
+    raw_state: str | None
+    started_at: datetime | None
+    failed: int
+    open_jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedVerdict:
+    """A verdict of the ledger.
+
+    :param task: the DAG, task and run that judged; None outside of one.
+    :param good: how many of *judged* scopes passed.
+    :param scopes: the evidence, bad scopes first; not of every verdict, and of no more than twenty scopes.
+    :param policy: what the policy asked, argument → value, without what it left open.
+    """
+
+    tenant: str
+    product: str
+    judged_at: datetime
+    passed: bool
+    reason: str
+    rules_version: int
+    task: str | None
+    judged: int
+    good: int
+    scopes: tuple[JudgedScope, ...]
+    policy: dict[str, str]
+
+
+def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_shown: bool) -> JudgedVerdict:
+    """Return a verdict of the ledger.
+
+    :param evidence: ``Verdict.as_dict()``.
+    :param is_shown: whether its evidence is kept.
+    """
+    judged = [each for each in evidence["scopes"] if each["reason"] != "excluded"]
+    scopes: Iterable[Mapping[str, Any]] = ()
+    if is_shown:
+        scopes = sorted(evidence["scopes"], key=lambda each: each["passed"])[:_MOST_SCOPES]
+    task = None
+    if row["dag_id"] is not None:
+        index = "" if row["map_index"] in (None, -1) else f"[{row['map_index']}]"
+        task = f"{row['dag_id']}.{row['task_id']}{index}, {row['run_id']}, try {row['try_number']}"
+    return JudgedVerdict(
+        tenant=row["tenant"],
+        product=row["product"],
+        judged_at=row["judged_at"],
+        passed=row["passed"],
+        reason=row["reason"],
+        rules_version=row["rules_version"],
+        task=task,
+        judged=len(judged),
+        good=sum(each["passed"] for each in judged),
+        scopes=tuple(map(_read_scope, scopes)),
+        policy=_read_policy(evidence["policy"]) if is_shown else {},
+    )
+
+
+def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a policy asked, as a reader reads it: without the product, and what was left open."""
+    asked = {}
+    for name, value in policy.items():
+        match value:
+            case None | False:
+                continue
+            case _ if name == "product":
+                continue
+            case float() if name in ("max_age", "expect_seen_within"):
+                asked[name] = say_duration(timedelta(seconds=value))
+            case list():
+                asked[name] = one_line(", ".join(map(str, value)))
+            case _:
+                asked[name] = one_line(value)
+    return asked
+
+
+def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
+    job: Mapping[str, Any] = each["job"] or {}
+    started = job.get("started_at")
+    levels = [job[key] for key in ("counts", "record_counts", "metadata_counts") if job.get(key)]
+    return JudgedScope(
+        name=str(Scope(**each["scope"])),
+        passed=each["passed"],
+        reason=each["reason"],
+        job_id=job.get("job_id"),
+        raw_state=None if job.get("raw_state") is None else str(job["raw_state"]),
+        started_at=None if started is None else datetime.fromisoformat(started),
+        failed=sum(level["failed"] or 0 for level in levels),
+        open_jobs=len(each["open_jobs"]),
+    )

@@ -1,0 +1,211 @@
+"""Everything the report says, and what of it needs attention."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
+from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
+from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
+from airflow_provider_avepoint.report.words import say_count, say_duration, say_moment, say_number
+
+_MOST_NAMED = 5
+_MOST_SENTENCES = 20
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """One thing to look into.
+
+    :param is_urgent: it is bad now; otherwise it was, or may become so.
+    :param section: where the page says more.
+    """
+
+    text: str
+    is_urgent: bool
+    section: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The figures of a period.
+
+    :param scopes: worst first.
+    :param long_gone: places that the ledger knows from long before the period only, with their newest backup.
+    :param failures_left_out: how many failures were of kinds beyond those listed.
+    :param verdicts: newest first.
+    :param silent_tenants: tenants that were asked for, and of which the ledger holds nothing.
+    """
+
+    period: Period
+    tenants: tuple[str, ...]
+    scopes: tuple[ScopeHistory, ...]
+    long_gone: tuple[tuple[Place, datetime], ...]
+    licenses: tuple[LicenseHistory, ...]
+    failures: tuple[Failure, ...]
+    failures_left_out: int
+    verdicts: tuple[JudgedVerdict, ...]
+    silent_tenants: tuple[str, ...]
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """How many days of all scopes came to what."""
+        return sum((scope.counts for scope in self.scopes), Counter())
+
+    @property
+    def bad_by_day(self) -> dict[date, int]:
+        """How many scopes had no good backup on a day; one under way, or not known, is not counted."""
+        unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.NOT_LOADED)
+        days = [day for scope in self.scopes for day in scope.days if day.outcome is not None]
+        bad = dict.fromkeys((day.date for day in days), 0)
+        for day in days:
+            bad[day.date] += day.outcome not in unsettled
+        return bad
+
+    @property
+    def bad_verdicts(self) -> tuple[JudgedVerdict, ...]:
+        """The verdicts that did not pass."""
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+    def list_attention(self) -> tuple[Attention, ...]:
+        """Return what needs attention, what is urgent first."""
+        found = [
+            *self._about_silence(),
+            *self._about_scopes(),
+            *self._about_licenses(),
+            *self._about_verdicts(),
+        ]
+        return tuple(sorted(found, key=lambda each: not each.is_urgent))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the key figures, ready for JSON: durations in seconds."""
+        now, outcomes = self.period.now, self.outcomes
+        ages = [age.total_seconds() for scope in self.scopes if (age := scope.age(now)) is not None]
+        gaps = [scope.longest_gap.length.total_seconds() for scope in self.scopes if scope.longest_gap]
+        attention = self.list_attention()
+        return {
+            "generated_at": now.isoformat(),
+            "days": self.period.days,
+            "tenants": list(self.tenants),
+            "scopes": len(self.scopes),
+            "scopes_not_good": sum(scope.needs_attention for scope in self.scopes),
+            "scopes_never_good": sum(scope.newest_good_at is None for scope in self.scopes),
+            "days_by_outcome": {outcome.value: outcomes[outcome] for outcome in Outcome},
+            "oldest_newest_good_seconds": max(ages, default=None),
+            "longest_gap_seconds": max(gaps, default=None),
+            "failure_kinds": len(self.failures),
+            "verdicts": len(self.verdicts),
+            "verdicts_not_passed": len(self.bad_verdicts),
+            "licenses": len(self.licenses),
+            "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
+            "needs_attention": any(each.is_urgent for each in attention),
+            "attention": [each.text for each in attention[:_MOST_SENTENCES]],
+        }
+
+    def _about_silence(self) -> Iterator[Attention]:
+        for tenant in self.silent_tenants:
+            yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
+        today = begin(self.period.dates[-1])
+        behind = sorted(
+            (scope for scope in self.scopes if scope.loaded_until < today),
+            key=lambda scope: (scope.place.tenant, scope.place.product),
+        )
+        for (tenant, product), scopes in groupby(
+            behind, key=lambda scope: (scope.place.tenant, scope.place.product)
+        ):
+            until = min(scope.loaded_until for scope in scopes)
+            yield _urgent(
+                f"{tenant}, {get_product(product).label}: the ledger was last loaded {say_moment(until)}; "
+                "later days are not known.",
+                "method",
+            )
+
+    def _about_scopes(self) -> Iterator[Attention]:
+        bad = [scope for scope in self.scopes if scope.needs_attention]
+        for scope in bad[:_MOST_NAMED]:
+            yield _urgent(self._describe_scope(scope), "freshness")
+        if rest := len(bad[_MOST_NAMED:]):
+            yield _urgent(
+                f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
+            )
+        mended = [scope for scope in self.scopes if scope.bad_days and not scope.needs_attention]
+        if mended:
+            yield _watch(
+                f"{say_count(len(mended), 'scope')} had days without a good backup, and "
+                f"{'is' if len(mended) == 1 else 'are'} good again.",
+                "calendar",
+            )
+        if self.long_gone:
+            yield _watch(
+                f"{say_count(len(self.long_gone), 'scope')} "
+                f"{'is' if len(self.long_gone) == 1 else 'are'} known from long before the period only.",
+                "gone",
+            )
+
+    def _describe_scope(self, scope: ScopeHistory) -> str:
+        age = scope.age(self.period.now)
+        good = (
+            "no good backup is known" if age is None else f"the newest good backup is {say_duration(age)} old"
+        )
+        return (
+            f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}: "
+            f"{scope.current or Outcome.RUNNING}; {good}."
+        )
+
+    def _about_licenses(self) -> Iterator[Attention]:
+        concerned = [each for each in self.licenses if each.needs_attention]
+        for each in concerned[:_MOST_NAMED]:
+            start = f"{each.subscription.tenant}, {each.name}"
+            for sentence in each.findings.values():
+                yield _urgent(f"{start}: {sentence}.", "licenses")
+            for measure in each.measures:
+                if measure.crossing is not None:
+                    yield _watch(f"{start}: {describe_crossing(measure)}.", "licenses")
+        if rest := len(concerned[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more licence')} near or over a limit.", "licenses")
+
+    def _about_verdicts(self) -> Iterator[Attention]:
+        if bad := self.bad_verdicts:
+            newest = bad[0]
+            yield _watch(
+                f"{len(bad)} of {say_count(len(self.verdicts), 'verdict')} did not pass; the newest: "
+                f"{newest.tenant}, {get_product(newest.product).label}, {newest.reason}, "
+                f"{say_moment(newest.judged_at)}.",
+                "verdicts",
+            )
+
+
+def describe_crossing(measure: Measure) -> str:
+    """Say when a limit will be reached, and how sure that is.
+
+    :param measure: one that has a crossing.
+    """
+    crossing = measure.crossing
+    if crossing is None:
+        return ""
+    latest = "perhaps never" if crossing.latest is None else f"{crossing.latest:%Y-%m-%d} at the latest"
+    return (
+        f"{measure.name} reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
+        f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
+    )
+
+
+def horizon_of(days: int) -> timedelta:
+    """Return how far to look ahead of a period of so many days: half as far, and a fortnight at least."""
+    return timedelta(days=max(14, days // 2))
+
+
+def _urgent(text: str, section: str) -> Attention:
+    return Attention(text=one_line(text, _LONGEST), is_urgent=True, section=section)
+
+
+def _watch(text: str, section: str) -> Attention:
+    return Attention(text=one_line(text, _LONGEST), is_urgent=False, section=section)

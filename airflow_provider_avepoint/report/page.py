@@ -1,0 +1,181 @@
+"""The report as one HTML page that needs nothing else: no script, no font, no image from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from airflow_provider_avepoint import __version__
+from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.report import charts, words
+from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.figures import Report, describe_crossing
+from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+T = TypeVar("T")
+
+# What stands open; the rest is folded, or in the CSV file only.
+_OPEN_CALENDARS = 16
+_OPEN_ROWS = 12
+_OPEN_CHARTS = 6
+_MOST_CHARTS = 24
+_MOST_FAILURES = 100
+_WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
+
+#: The mark of each outcome: a class for its colour and pattern, and a letter that needs neither.
+LETTERS = {
+    Outcome.GOOD: "G",
+    Outcome.PARTIAL: "P",
+    Outcome.FAILED: "F",
+    Outcome.MISSED: "M",
+    Outcome.RUNNING: "R",
+    Outcome.SKIPPED: "S",
+    Outcome.UNKNOWN: "U",
+    Outcome.NOT_LOADED: "N",
+}
+_MEANINGS = {
+    Outcome.GOOD: "good: ended, and nothing failed",
+    Outcome.PARTIAL: "partial: some objects failed",
+    Outcome.FAILED: "failed",
+    Outcome.MISSED: "missed: no backup started",
+    Outcome.RUNNING: "still running or waiting",
+    Outcome.SKIPPED: "skipped or stopped",
+    Outcome.UNKNOWN: "unknown: a state the vendor does not document",
+    Outcome.NOT_LOADED: "not loaded: the ledger ends before",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """The weeks that a period's days lie in.
+
+    :param months: name and number of weeks that begin in it.
+    :param weeks: the Mondays.
+    """
+
+    months: tuple[tuple[str, int], ...]
+    weeks: tuple[date, ...]
+
+    @classmethod
+    def of(cls, period: Period) -> Calendar:
+        """Return the weeks of *period*."""
+        first, last = period.dates[0], period.dates[-1]
+        monday = first - timedelta(first.weekday())
+        weeks = tuple(monday + timedelta(weeks=week) for week in range((last - monday).days // 7 + 1))
+        months = tuple(
+            (f"{next(group):%b}", 1 + sum(1 for _ in group))
+            for _, group in groupby(weeks, key=lambda week: (week.year, week.month))
+        )
+        return cls(months=months, weeks=weeks)
+
+    def lay_out(self, by_date: Mapping[date, T]) -> list[tuple[str, list[T | None]]]:
+        """Return what stands by day by weekday, one for each week; None where there is none."""
+        return [
+            (name, [by_date.get(week + timedelta(weekday)) for week in self.weeks])
+            for weekday, name in enumerate(_WEEKDAYS)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A drawn measure of a licence.
+
+    :param number: tells it from the others of the page.
+    """
+
+    number: int
+    license: LicenseHistory
+    measure: Measure
+    drawing: Markup
+    description: str
+
+
+def write_page(report: Report, csv_name: str) -> str:
+    """Return the page.
+
+    :param csv_name: what the file with all the figures is called, which stands beside it.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count_of": words.say_count,
+        "duration": words.say_duration,
+        "line": one_line,
+        "minute": words.say_minute,
+        "moment": words.say_moment,
+        "number": words.say_number,
+        "share": words.say_share,
+        "scope": name_of,
+    }
+    good = [scope for scope in report.scopes if not scope.bad_days]
+    bad = [scope for scope in report.scopes if scope.bad_days]
+    return environment.get_template("page.html").render(
+        report=report,
+        period=report.period,
+        now=report.period.now,
+        version=__version__,
+        csv_name=csv_name,
+        attention=report.list_attention(),
+        calendar=Calendar.of(report.period),
+        calendars=_fold(bad, good),
+        scopes=_split(report.scopes, _OPEN_ROWS),
+        charts=_split(_draw(report.licenses), _OPEN_CHARTS),
+        measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
+        chart_size=(charts.WIDTH, charts.HEIGHT),
+        describe_crossing=describe_crossing,
+        failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),
+        letters={outcome.value: letter for outcome, letter in LETTERS.items()},
+        meanings=_MEANINGS,
+        label=lambda product: get_product(product).label,
+    )
+
+
+def _split(items: Sequence[T], size: int) -> tuple[Sequence[T], Sequence[T]]:
+    return items[:size], items[size:]
+
+
+def _fold(
+    bad: Sequence[ScopeHistory], good: Sequence[ScopeHistory]
+) -> list[tuple[str | None, Sequence[ScopeHistory]]]:
+    """Return the scopes whose calendars stand open, and folded ones under what sums them up."""
+    shown, more = _split(bad, _OPEN_CALENDARS)
+    groups: list[tuple[str | None, Sequence[ScopeHistory]]] = [(None, shown)]
+    if more:
+        groups.append((f"{len(more)} more scopes with days that were not good", more))
+    if good:
+        plural = "scope" if len(good) == 1 else "scopes"
+        groups.append((f"{len(good)} {plural} with a good backup on every expected day", good))
+    return groups
+
+
+def _list_measures(histories: Iterable[LicenseHistory]) -> list[tuple[LicenseHistory, Measure]]:
+    return [(history, measure) for history in histories for measure in history.measures]
+
+
+def _draw(histories: Iterable[LicenseHistory]) -> list[Chart]:
+    pairs = [each for each in _list_measures(histories) if len(each[1].readings) > 1]
+    return [
+        Chart(
+            number=number,
+            license=history,
+            measure=measure,
+            drawing=charts.draw(measure, f"chart{number}"),
+            description=charts.describe(measure),
+        )
+        for number, (history, measure) in enumerate(pairs[:_MOST_CHARTS], start=1)
+    ]

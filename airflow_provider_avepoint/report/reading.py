@@ -1,0 +1,318 @@
+"""Reads a period out of the ledger, as a stream: what is kept grows with the scopes, not with the jobs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, case, func, literal, not_, or_, select
+
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
+from airflow_provider_avepoint.ledger.tables import JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.report import backups, licenses
+from airflow_provider_avepoint.report.backups import (
+    Past,
+    Period,
+    Place,
+    ScopeHistory,
+    ScopeTimeline,
+    judge_day,
+    scope_of,
+)
+from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
+from airflow_provider_avepoint.report.figures import Report, horizon_of
+from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql import ColumnElement
+
+    from airflow_provider_avepoint.ledger.store import Ledger
+
+# Whose evidence is kept: the newest of each kind.
+_MOST_SHOWN = {False: 40, True: 20}
+_LEVELS = ("objects", "records", "metadata")
+_KINDS = ("total", "successful", "failed", "skipped", "warning")
+_SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload, JOBS.c.location)
+_WHEN = func.coalesce(JOBS.c.started_at, JOBS.c.finished_at, JOBS.c.first_read_at)
+
+
+def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> Report:
+    """Return the figures of *period*.
+
+    :param tenants: whose; None: those of every tenant in the ledger.
+    """
+    reader = _Reader(ledger, period, tenants)
+    scopes, long_gone, failures = reader.read_jobs()
+    license_histories = tuple(reader.read_licenses())
+    verdicts = tuple(reader.read_verdicts())
+    seen = {
+        *(scope.place.tenant for scope in scopes),
+        *(place.tenant for place, _ in long_gone),
+        *(history.subscription.tenant for history in license_histories),
+        *(verdict.tenant for verdict in verdicts),
+    }
+    return Report(
+        period=period,
+        tenants=tenants or tuple(sorted(seen)),
+        scopes=backups.rank(scopes, period.now),
+        long_gone=tuple(sorted(long_gone, key=lambda each: each[1])),
+        licenses=licenses.rank(license_histories),
+        failures=failures.rank(),
+        failures_left_out=failures.left_out,
+        verdicts=verdicts,
+        silent_tenants=tuple(tenant for tenant in tenants or () if tenant not in seen),
+    )
+
+
+class _Reader:
+    def __init__(self, ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> None:
+        self._ledger = ledger
+        self._period = period
+        self._tenants = tenants
+
+    def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
+        """Return the scopes, those that are long gone with their newest backup, and what failed."""
+        pasts = self._read_pasts()
+        earliest = self._period.start - (self._period.now - self._period.start)
+        timelines = {
+            place: ScopeTimeline(place, past) for place, past in pasts.items() if past.newest_at >= earliest
+        }
+        failures = Failures()
+        for tenant, product, day, jobs in self._iter_days():
+            by_scope = defaultdict(list)
+            for job in jobs:
+                by_scope[scope_of(job)].append(job)
+                failures.add(tenant, job, job.effective_start or backups.begin(day))
+            for scope, outcome in judge_day(product, day, jobs, self._period.now).items():
+                place = Place(tenant=tenant, product=product, scope=scope)
+                if place not in timelines:
+                    timelines[place] = ScopeTimeline(place, pasts.get(place))
+                timelines[place].add(day, outcome, by_scope[scope])
+        loads = self._read_loads()
+        scopes = [
+            timeline.conclude(self._period, loads.until(place)) for place, timeline in timelines.items()
+        ]
+        gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
+        return scopes, gone, failures
+
+    def _read_pasts(self) -> dict[Place, Past]:
+        """Return what the ledger knows of each scope from before the period."""
+        failed = [func.coalesce(JOBS.c[f"{level}_failed"], 0) for level in _LEVELS]
+        is_good = and_(JOBS.c.state == JobState.SUCCESS.value, *(each == 0 for each in failed))
+        good_at = case((is_good, func.coalesce(JOBS.c.started_at, JOBS.c.finished_at)))
+        query = (
+            select(
+                *_SCOPE,
+                func.max(JOBS.c.organization_name).label("organization_name"),
+                func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
+                func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
+                func.max(good_at, type_=JOBS.c.started_at.type).label("newest_good_at"),
+            )
+            .where(*self._backups(), self._period.start > _WHEN)
+            .group_by(*_SCOPE)
+        )
+        return {
+            _place_of(row): Past(
+                organization_name=row["organization_name"],
+                first_at=row["first_at"],
+                newest_at=row["newest_at"],
+                newest_good_at=row["newest_good_at"],
+            )
+            for row in self._ledger.iter_rows(query)
+        }
+
+    def _iter_days(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
+        """Yield the backups that started on a day, by tenant and product, oldest first."""
+        query = (
+            select(
+                *_SCOPE,
+                JOBS.c.job_id,
+                JOBS.c.job_type,
+                JOBS.c.state,
+                JOBS.c.raw_state,
+                JOBS.c.started_at,
+                JOBS.c.finished_at,
+                JOBS.c.organization_name,
+                JOBS.c.errors,
+                *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in _KINDS),
+                _WHEN.label("at"),
+            )
+            .where(
+                *self._backups(),
+                self._period.start <= _WHEN,
+                backups.begin(self._period.dates[-1]) + backups.DAY > _WHEN,
+            )
+            .order_by(JOBS.c.tenant, JOBS.c.product, _WHEN)
+        )
+        rows = self._ledger.iter_rows(query)
+        for (tenant, product, day), group in groupby(
+            rows, key=lambda row: (row["tenant"], row["product"], row["at"].date())
+        ):
+            yield tenant, product, day, list(map(_read_job, group))
+
+    def _backups(self) -> list[ColumnElement[bool]]:
+        """Return what tells the backups of the tenants that are asked for.
+
+        Asked for all object types together, a server repeats the jobs that one of them claims.
+        """
+        twin = JOBS.alias()
+        same = ("tenant", "product", "job_id", "location", "organization_id")
+        claimed = (
+            select(literal(1))
+            .where(*(twin.c[name] == JOBS.c[name] for name in same), twin.c.workload != "")
+            .exists()
+        )
+        return [
+            JOBS.c.job_type == "backup",
+            or_(JOBS.c.workload != "", not_(claimed)),
+            *self._of_tenants(JOBS),
+        ]
+
+    def _of_tenants(self, table: Any) -> list[ColumnElement[bool]]:
+        return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
+
+    def _read_loads(self) -> _Loads:
+        loads = select(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
+        loads = loads.add_columns(func.max(LOADS.c.begun_at, type_=LOADS.c.begun_at.type).label("at"))
+        loads = loads.group_by(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
+        reads = select(JOBS.c.tenant, JOBS.c.product)
+        reads = reads.add_columns(func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"))
+        reads = reads.group_by(JOBS.c.tenant, JOBS.c.product)
+        return _Loads(
+            {
+                (row["tenant"], row["product"], row["location"], row["organization_id"]): row["at"]
+                for row in self._ledger.iter_rows(loads)
+            },
+            {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)},
+        )
+
+    def read_licenses(self) -> Iterator[LicenseHistory]:
+        """Yield what was bought and used, by licence."""
+        key = ("tenant", "product", "location", "organization_id", "service")
+        query = (
+            select(LICENSES)
+            .where(
+                LICENSES.c.read_at >= self._period.start,
+                LICENSES.c.read_at <= self._period.now,
+                *self._of_tenants(LICENSES),
+            )
+            .order_by(*(LICENSES.c[name] for name in key), LICENSES.c.hour)
+        )
+        horizon = horizon_of(self._period.days)
+        for values, rows in groupby(
+            self._ledger.iter_rows(query), key=lambda row: tuple(row[name] for name in key)
+        ):
+            tenant, product, location, organization, service = values
+            subscription = Subscription(
+                tenant=tenant,
+                product=product,
+                location=location or None,
+                organization_id=organization or None,
+                service=service or None,
+            )
+            yield licenses.follow(
+                subscription, ((row["read_at"], _read_license(row)) for row in rows), horizon
+            )
+
+    def read_verdicts(self) -> Iterator[JudgedVerdict]:
+        """Yield the verdicts, newest first; the newest with their evidence."""
+        query = (
+            select(VERDICTS)
+            .where(
+                VERDICTS.c.judged_at >= self._period.start,
+                VERDICTS.c.judged_at <= self._period.now,
+                *self._of_tenants(VERDICTS),
+            )
+            .order_by(VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
+        )
+        shown = {True: 0, False: 0}
+        for row in self._ledger.iter_rows(query):
+            passed = row["passed"]
+            shown[passed] += 1
+            yield read_verdict(
+                row, json.loads(row["evidence"]), is_shown=shown[passed] <= _MOST_SHOWN[passed]
+            )
+
+
+class _Loads:
+    """When the ledger was last loaded with what."""
+
+    def __init__(
+        self, loads: Mapping[tuple[str, str, str, str], datetime], reads: Mapping[tuple[str, str], datetime]
+    ) -> None:
+        self._loads = loads
+        self._reads = reads
+
+    def until(self, place: Place) -> datetime:
+        """Return when the jobs of *place* were last asked for; where no load says so, last read."""
+        location, organization = place.scope.location or "", place.scope.organization_id or ""
+        asked = {
+            self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)
+        }
+        return max(
+            (moment for moment in asked if moment is not None),
+            default=self._reads[place.tenant, place.product],
+        )
+
+
+def _place_of(row: Mapping[Any, Any]) -> Place:
+    return Place(
+        tenant=row["tenant"],
+        product=row["product"],
+        scope=scope_of(
+            BackupJob(
+                product=row["product"],
+                job_id="",
+                state=JobState.UNKNOWN,
+                workload=row["workload"] or None,
+                organization_id=row["organization_id"] or None,
+                location=row["location"] or None,
+            )
+        ),
+    )
+
+
+def _read_job(row: Mapping[Any, Any]) -> BackupJob:
+    def read_counts(level: str) -> Counts:
+        return Counts(**{kind: row[f"{level}_{kind}"] for kind in _KINDS})
+
+    return BackupJob(
+        product=row["product"],
+        job_id=row["job_id"],
+        job_type=row["job_type"],
+        workload=row["workload"] or None,
+        state=JobState(row["state"]),
+        raw_state=row["raw_state"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        organization_id=row["organization_id"] or None,
+        organization_name=row["organization_name"],
+        location=row["location"] or None,
+        errors=()
+        if row["errors"] == "[]"
+        else tuple(JobError(**error) for error in json.loads(row["errors"])),
+        counts=read_counts("objects"),
+        record_counts=read_counts("records"),
+        metadata_counts=read_counts("metadata"),
+    )
+
+
+def _read_license(row: Mapping[Any, Any]) -> LicenseConsumption:
+    return LicenseConsumption(
+        product=row["product"],
+        service=row["service"] or None,
+        organization_id=row["organization_id"] or None,
+        organization_name=row["organization_name"],
+        location=row["location"] or None,
+        out_of_policy_at=row["out_of_policy_at"],
+        purchased_user_seats=row["purchased_user_seats"],
+        assigned_user_seats=row["assigned_user_seats"],
+        purchased_storage_gb=row["purchased_storage_gb"],
+        protected_gb=row["protected_gb"],
+        is_out_of_policy=row["is_out_of_policy"],
+        expires_at=row["expires_at"],
+    )

@@ -1,0 +1,177 @@
+"""What failed, with the vendor's words, and what was judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_avepoint.core.model import Counts, JobError
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.report.backups import Period
+from airflow_provider_avepoint.report.evidence import Failures, keep_link
+from airflow_provider_avepoint.report.reading import read_report
+from tests.report.histories import DAY, HOUR, NOW, fill, job, nights
+
+WEEK = Period(now=NOW, days=7)
+DENIED = JobError(message="Access is denied.", url="https://example.com/denied", count=3)
+
+
+def test_failures_are_counted_by_message(ledger: Ledger) -> None:
+    """Of the same message of a scope there is one line, which names the newest job."""
+    early, late = nights(2)
+    once = JobError(message="Time is up.", count=None)
+    fill(
+        ledger,
+        "contoso",
+        [
+            job(early, "partial", errors=(DENIED, once)),
+            job(late, "failed", errors=(DENIED,), job_id="newest"),
+            job(late, "failed", errors=(DENIED,), organization_id="b"),
+        ],
+    )
+
+    assert [
+        (each.message, each.url, each.place.scope.organization_id, each.count, each.jobs, each.last_at)
+        for each in read_report(ledger, WEEK, None).failures
+    ] == [
+        (DENIED.message, DENIED.url, "contoso", 6, 2, late),
+        (DENIED.message, DENIED.url, "b", 3, 1, late),
+        ("Time is up.", None, "contoso", 1, 1, early),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "expected"),
+    [
+        ("success", {}, []),
+        ("success", {"counts": Counts(total=9, failed=0)}, []),
+        ("success", {"counts": Counts(total=9, failed=2)}, [(None, 2)]),
+        ("partial", {"counts": Counts(failed=2), "record_counts": Counts(failed=5)}, [(None, 7)]),
+        ("failed", {}, [(None, 0)]),
+        ("running", {}, []),
+        ("failed", {"job_type": "restore", "errors": (DENIED,)}, []),
+        ("failed", {"errors": (JobError(message="\0\u202e \n"),)}, [(None, 1)]),
+        ("failed", {"errors": (JobError(message=" \u202e"),)}, [(None, 1)]),
+    ],
+)
+def test_failures_without_a_message(
+    ledger: Ledger, state: str, fields: dict[str, Any], expected: list[tuple[str | None, int]]
+) -> None:
+    fill(ledger, "contoso", [job(nights(1)[0], state, **fields)])
+
+    assert expected == [(each.message, each.count) for each in read_report(ledger, WEEK, None).failures]
+
+
+def test_kinds_of_failure_are_bounded() -> None:
+    """A vendor that writes each object's name into its message does not fill the memory."""
+    failures = Failures()
+    for number in range(5003):
+        failures.add("contoso", job(NOW, errors=(JobError(message=f"Item {number} failed", count=2),)), NOW)
+
+    assert (5000, 6) == (len(failures.rank()), failures.left_out)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://learn.avepoint.com/errors?code=1", "http://learn.avepoint.com", "HTTPS://learn.avepoint.com"],
+)
+def test_a_page_on_the_web_is_a_link(url: str) -> None:
+    assert url == keep_link(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "java\tscript:alert(1)",
+        "data:text/html,<script>",
+        "//learn.avepoint.com",
+        "learn.avepoint.com",
+        "https://",
+        "https://[",
+        "https://a b",
+        "https://a\n",
+        "https://" + "a" * 2000,
+        "",
+        None,
+    ],
+)
+def test_anything_else_is_no_link(url: str | None) -> None:
+    assert keep_link(url) is None
+
+
+def judged(ledger: Ledger, state: str, count: int = 1, **policy: Any) -> None:
+    """Write verdicts on a job of this state, an hour apart, the newest of now."""
+    for hour in range(count):
+        moment = NOW - hour * HOUR
+        counts = Counts(total=10, failed=4) if state == "partial" else Counts()
+        jobs = [job(moment - 3 * HOUR, state, job_id="j1", counts=counts), job(moment - HOUR, "running")]
+        evidence = judge(jobs, Policy(product="dynamics365", max_age=DAY, **policy), moment).as_dict()
+        task = {"dag_id": "d", "run_id": f"r{hour}", "task_id": "t", "map_index": 2, "try_number": 1}
+        ledger.save_verdict(state, evidence, task)
+
+
+def test_a_verdict_with_its_evidence(ledger: Ledger) -> None:
+    judged(ledger, "partial", organization_ids=["contoso", "fabrikam"])
+    (verdict,) = read_report(ledger, WEEK, None).verdicts
+
+    assert (False, "partial", 0, 2) == (verdict.passed, verdict.reason, verdict.good, verdict.judged)
+    assert verdict.task == "d.t[2], r0, try 1"
+    assert {
+        "max_age": "24.0 h",
+        "organization_ids": "contoso, fabrikam",
+        "job_type": "backup",
+    }.items() <= verdict.policy.items()
+    assert not {"product", "started_after", "accept_partial"} & set(verdict.policy)
+
+
+def test_the_job_that_decided(ledger: Ledger) -> None:
+    judged(ledger, "partial")
+    (verdict,) = read_report(ledger, WEEK, None).verdicts
+    (scope,) = verdict.scopes
+
+    assert ("contoso / dynamics_sales", False, "partial", "j1", "Partial", NOW - 3 * HOUR, 4, 1) == (
+        scope.name,
+        scope.passed,
+        scope.reason,
+        scope.job_id,
+        scope.raw_state,
+        scope.started_at,
+        scope.failed,
+        scope.open_jobs,
+    )
+
+
+def test_the_newest_verdicts_keep_their_evidence(ledger: Ledger) -> None:
+    """All are counted; forty that did not pass and twenty that did are shown."""
+    judged(ledger, "failed", 42)
+    judged(ledger, "success", 22)
+    report = read_report(ledger, WEEK, None)
+
+    assert (64, 42) == (len(report.verdicts), len(report.bad_verdicts))
+    assert [bool(each.scopes) for each in report.bad_verdicts] == [True] * 40 + [False] * 2
+    assert [bool(each.scopes) for each in report.verdicts if each.passed] == [True] * 20 + [False] * 2
+    assert "42 of 64 verdicts did not pass" in report.list_attention()[-1].text
+
+
+def test_a_verdict_of_many_scopes_shows_its_worst(ledger: Ledger) -> None:
+    """Twenty, bad ones first; excluded ones are neither good nor bad."""
+    jobs = [
+        job(NOW - HOUR, "success" if number else "failed", organization_id=f"{number:02}")
+        for number in range(30)
+    ]
+    exclude = [{"organization_id": "29", "until": "2027-01-01", "reason": "leaving"}]
+    evidence = judge(jobs, Policy(product="dynamics365", max_age=DAY, exclude=exclude), NOW).as_dict()
+    ledger.save_verdict("contoso", evidence)
+    (verdict,) = read_report(ledger, WEEK, None).verdicts
+
+    assert (29, 28, 20, "failed", None) == (
+        verdict.judged,
+        verdict.good,
+        len(verdict.scopes),
+        verdict.scopes[0].reason,
+        verdict.task,
+    )

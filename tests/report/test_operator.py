@@ -1,0 +1,283 @@
+"""The operator: both files or neither, and the key figures."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.model import Counts
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.operators.avepoint import AvePointReportOperator
+from tests.operators.stores import Copying, Uploading, attach_store, disk_full
+from tests.report.histories import HOUR, NOW, consumption, fill, fill_hostile, fill_ordinary, job, nights
+
+
+def report(path: object, **arguments: Any) -> dict[str, Any]:
+    named = {"task_id": "report", "ledger_conn_id": "ledger", "now": NOW, "days": 7} | arguments
+    return AvePointReportOperator(path=path, **named).execute({})
+
+
+def read_csv(path: object) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(Path(str(path)).read_text(encoding="utf-8"), newline="")))
+
+
+@pytest.fixture
+def attach(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a function that makes a store known to Airflow, for this test."""
+    return partial(attach_store, monkeypatch)
+
+
+def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
+    """What a notification needs, ready for JSON."""
+    starts = [night for index, night in enumerate(nights(7)) if index != 3]
+    jobs = [job(night, workload="ops") for night in starts]
+    jobs.append(job(starts[-1] + HOUR, "failed", workload="ops"))
+    fill(ledger, "us", jobs)
+    ledger.save_license("us", consumption(11, 10), NOW)
+
+    found = report(tmp_path / "new" / "report.html")
+
+    assert json.loads(json.dumps(found)) == {
+        "path": str(tmp_path / "new" / "report.html"),
+        "csv_path": str(tmp_path / "new" / "report.csv"),
+        "generated_at": "2026-11-22T09:30:00+00:00",
+        "days": 7,
+        "tenants": ["us"],
+        "scopes": 1,
+        "scopes_not_good": 1,
+        "scopes_never_good": 0,
+        "days_by_outcome": {
+            "good": 5,
+            "partial": 0,
+            "failed": 1,
+            "missed": 1,
+            "running": 0,
+            "skipped": 0,
+            "unknown": 0,
+            "not loaded": 0,
+        },
+        "oldest_newest_good_seconds": 8.5 * 3600,
+        "longest_gap_seconds": 48 * 3600,
+        "failure_kinds": 1,
+        "verdicts": 0,
+        "verdicts_not_passed": 0,
+        "licenses": 1,
+        "licenses_needing_attention": 1,
+        "needs_attention": True,
+        "attention": [
+            "us, Cloud Backup for Dynamics 365, Contoso / ops: failed; the newest good backup is 8.5 h old.",
+            "us, Cloud Backup for Microsoft 365: over_assigned: 11 seats assigned, 10 purchased.",
+        ],
+    }
+
+
+def test_an_empty_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    """Nothing recorded is said, and is not taken for nothing wrong."""
+    found = report(tmp_path / "report.html")
+
+    assert (0, [], False) == (found["scopes"], found["attention"], found["needs_attention"])
+    assert "The ledger holds nothing of this period." in (tmp_path / "report.html").read_text()
+    assert read_csv(found["csv_path"]) == []
+
+
+def test_the_same_figures_as_csv(ledger: Ledger, tmp_path: Path) -> None:
+    """A line a figure, with its unit."""
+    fill(
+        ledger, "contoso", [job(nights(2)[0]), job(nights(1)[0], "failed", counts=Counts(total=4, failed=4))]
+    )
+    ledger.save_license("contoso", consumption(11, 10, protected=2.5), NOW)
+
+    lines = read_csv(report(tmp_path / "report.html")["csv_path"])
+
+    assert [
+        (
+            line["figure"],
+            line["organization"],
+            line["workload"],
+            line["at"],
+            line["value"],
+            line["unit"],
+            line["detail"],
+        )
+        for line in lines
+    ] == [
+        ("outcome", "Contoso", "dynamics_sales", "2026-11-21", "good", "", "1 backup"),
+        ("outcome", "Contoso", "dynamics_sales", "2026-11-22", "failed", "", "1 backup"),
+        (
+            "newest_good_backup_age",
+            "Contoso",
+            "dynamics_sales",
+            "2026-11-21T01:00:00+00:00",
+            "117000.0",
+            "s",
+            "",
+        ),
+        (
+            "longest_gap",
+            "Contoso",
+            "dynamics_sales",
+            "2026-11-21T01:00:00+00:00",
+            "117000.0",
+            "s",
+            "until 2026-11-22T09:30:00+00:00",
+        ),
+        ("seats_used", "", "", "2026-11-22T09:30:00+00:00", "11", "seats", ""),
+        ("seats_bought", "", "", "2026-11-22T09:30:00+00:00", "10", "seats", ""),
+        ("storage_used", "", "", "2026-11-22T09:30:00+00:00", "2.5", "GB", ""),
+        ("storage_bought", "", "", "2026-11-22T09:30:00+00:00", "1000.0", "GB", ""),
+        (
+            "license_finding",
+            "",
+            "",
+            "2026-11-22T09:30:00+00:00",
+            "over_assigned",
+            "",
+            "over_assigned: 11 seats assigned, 10 purchased",
+        ),
+        ("failures", "Contoso", "dynamics_sales", "2026-11-22T01:00:00+00:00", "4", "failures", ""),
+    ]
+    assert {(line["tenant"], line["product"]) for line in lines} == {
+        ("contoso", "dynamics365"),
+        ("contoso", "m365"),
+    }
+
+
+def test_csv_holds_the_forecast_and_every_verdict(ledger: Ledger, tmp_path: Path) -> None:
+    fill_ordinary(ledger)
+    lines = read_csv(report(tmp_path / "report.html", days=60)["csv_path"])
+    figures = {line["figure"]: line for line in lines if line["product"] == "m365"}
+
+    assert {"seats_forecast", "seats_forecast_low", "seats_forecast_high"} <= set(figures)
+    assert figures["seats_limit_reached_expected"]["at"].startswith("2026-11-29")
+    assert [line["value"] for line in lines if line["figure"] == "verdict"] == [
+        "failed",
+        "partial",
+        "passed",
+        "passed",
+        "passed",
+        "partial",
+        "passed",
+        "passed",
+    ]
+
+
+def test_no_cell_is_a_formula_or_breaks_its_line(ledger: Ledger, tmp_path: Path) -> None:
+    """What a spreadsheet would run begins with an apostrophe; no text is longer than a cell should be."""
+    fill_hostile(ledger)
+    path = report(tmp_path / "report.html")["csv_path"]
+    cells = [cell for line in read_csv(path) for cell in line.values()]
+
+    assert "'=1+1" in cells
+    assert not [
+        cell for cell in cells if re.match(r"[=+@\t\r-]", cell) and not re.fullmatch(r"-?[\d.]+", cell)
+    ]
+    assert max(map(len, cells)) <= 1001
+    assert all(cell.isprintable() for cell in cells)
+
+
+@pytest.mark.parametrize("kind", [Copying, Uploading])
+def test_any_store(ledger: Ledger, attach: Callable[..., Any], kind: Any) -> None:
+    """The CSV file goes through the same connection as the page."""
+    fill(ledger, "contoso", [job(NOW - HOUR)])
+    store = attach(kind())
+
+    found = report(store.url("report.html"))
+
+    assert store.names() == ["report.csv", "report.html"]
+    assert (found["path"], found["csv_path"]) == tuple(
+        str(ObjectStoragePath(store.url(name))) for name in ("report.html", "report.csv")
+    )
+    assert store.read("report.html").startswith(b"<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("kind", [Copying, Uploading])
+def test_a_full_disk_leaves_what_was_there(ledger: Ledger, attach: Callable[..., Any], kind: Any) -> None:
+    fill(ledger, "contoso", [job(NOW - HOUR)])
+    store = attach(kind())
+    for name in ("report.html", "report.csv"):
+        store.write(name, b"before")
+    store.fails["write"] = disk_full()
+
+    with pytest.raises(OSError, match="No space left"):
+        report(store.url("report.html"))
+
+    gc.collect()
+    assert {name: store.read(name) for name in store.names()} == {
+        "report.html": b"before",
+        "report.csv": b"before",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"days": 0}, "days: 0 is not a whole number from 1 to 366"),
+        ({"days": 367}, "days: 367 is not"),
+        ({"days": "a week"}, "days: 'a week' is not"),
+        ({"now": "2026-11-22T09:30:00"}, "now: .* has no time zone"),
+        ({"tenants": []}, "tenants is an empty list"),
+        ({"tenants": "[1]"}, "tenants: 1 is not a text"),
+        ({"path": "/tmp/report.csv"}, "is where the CSV file goes"),
+        ({"path": 5}, "path: 5 is not the URL of a file"),
+        ({"ledger_conn_id": "nobody"}, "ledger_conn_id: there is no connection 'nobody'"),
+    ],
+)
+def test_arguments_that_cannot_be_used(
+    ledger: Ledger, tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    """They fail the task for good, and nothing is written."""
+    with pytest.raises(AvePointConfigError, match=message) as caught:
+        report(**{"path": tmp_path / "report.html"} | arguments)
+
+    assert isinstance(caught.value, AirflowFailException)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_directory_in_the_place_of_the_csv_file(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "report.csv").mkdir()
+
+    with pytest.raises(AvePointConfigError, match=r"report\.csv is a directory"):
+        report(tmp_path / "report.html")
+
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anything is read: the ledger's connection is not even looked for."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(AvePointConfigError, match=r"pip install 'airflow-provider-avepoint\[report\]'"):
+        report(tmp_path / "report.html", ledger_conn_id="nobody")
+
+
+def test_every_argument_is_a_template(ledger: Ledger, tmp_path: Path) -> None:
+    """Rendered, all of them are texts."""
+    fill(ledger, "contoso", [job(night) for night in nights(3)])
+    fill(ledger, "fabrikam", [job(night) for night in nights(3)])
+
+    found = report(str(tmp_path / "report.html"), now=NOW.isoformat(), days="2", tenants='["contoso"]')
+
+    assert ("path", "ledger_conn_id", "days", "tenants", "now") == AvePointReportOperator.template_fields
+    assert (2, ["contoso"], 2) == (found["days"], found["tenants"], found["days_by_outcome"]["good"])
+
+
+def test_now_is_the_current_time(ledger: Ledger, tmp_path: Path) -> None:
+    """Unless it is given, the report is of the days up to today."""
+    before = datetime.now(UTC)
+
+    generated = datetime.fromisoformat(report(tmp_path / "report.html", now=None)["generated_at"])
+
+    assert before <= generated <= datetime.now(UTC)
