@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test system bench check compose-env format lock clean
+.PHONY: help demo test system cluster-test bench check compose-env format lock clean
 
 help:
 	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
 	@echo "make test         the whole test suite"
+	@echo "make cluster-test 300 gates in a Celery cluster whose parts are killed (23 minutes on two busy cores)"
 	@echo "make bench        measure beside HttpOperator and HttpSensor, and write the README's tables"
 	@echo "make check        ruff, mypy --strict, the import directions"
 	@echo "make compose-env  write the .env that docker-compose.yaml needs"
@@ -35,6 +36,11 @@ test: $(VENV)/.installed system
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
+
+cluster-test: $(VENV)/.installed
+	@$(BIN)/python -m demo.debian postgresql redis-server
+	$(BIN)/python -m cluster
+	$(BIN)/python -m cluster.demo
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,101 @@
+"""What is done to the cluster while its gates wait: each strike comes when it hits something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cluster.database import Database
+from cluster.gates import Tenant
+from cluster.outcomes import DAG_ID, GATE
+from cluster.stack import SCHEDULER, TRIGGERERS, WORKERS, Cluster
+
+# How long the simulator stays away, in seconds.
+_OUTAGE = 15.0
+_WORKER = "kill -9 a worker"
+_TRIGGERER = "kill -9 a triggerer"
+_SCHEDULER = "kill -9 the scheduler"
+_REDIS = "restart Redis"
+_SIMULATOR = "kill -9 the simulator"
+_OTHER_WORKER = "kill -9 the other worker"
+#: Every strike by its name, in order.
+ALL = (_WORKER, _TRIGGERER, _SCHEDULER, _REDIS, _SIMULATOR, _OTHER_WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One thing that goes wrong.
+
+    :param target: says now what it would hit; nothing, and it waits.
+    """
+
+    name: str
+    target: Callable[[], str]
+    carry_out: Callable[[], None]
+
+
+class Strikes:
+    """All strikes in their order.
+
+    :param names: which of them.
+    :param hold: so many gates have to wait on the triggerers before what they wait by is killed.
+    :param pause: seconds from one strike to the next, at least.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        tenant: Tenant,
+        database: Database,
+        say: Callable[[str], None],
+        *,
+        names: Sequence[str],
+        hold: int,
+        pause: float,
+    ) -> None:
+        self._cluster = cluster
+        self._tenant = tenant
+        self._database = database
+        self._say = say
+        self._hold = hold
+        self._pause = pause
+        self._next_at = 0.0
+        self.left = [strike for strike in self._all() if strike.name in names]
+
+    def advance(self) -> None:
+        """Carry out the next strike if it is due and would hit something."""
+        if not self.left or time.monotonic() < self._next_at:
+            return
+        strike = self.left[0]
+        if target := strike.target():
+            self._say(f"STRIKE: {strike.name}, {target}")
+            strike.carry_out()
+            del self.left[0]
+            self._next_at = time.monotonic() + self._pause
+
+    def _all(self) -> list[Strike]:
+        (worker, other), triggerer = WORKERS, TRIGGERERS[0]
+        crash = self._cluster.crash
+        return [
+            Strike(_WORKER, lambda: self._tasks_of(worker), lambda: crash(worker)),
+            Strike(_TRIGGERER, self._waiting, lambda: crash(triggerer)),
+            Strike(_SCHEDULER, self._unfinished, lambda: crash(SCHEDULER)),
+            Strike(_REDIS, self._unfinished, self._cluster.restart_redis),
+            Strike(_SIMULATOR, self._waiting, lambda: self._tenant.crash(seconds=_OUTAGE)),
+            Strike(_OTHER_WORKER, lambda: self._tasks_of(other), lambda: crash(other)),
+        ]
+
+    def _tasks_of(self, worker: str) -> str:
+        members = {member.pid for member in self._cluster.component(worker).members()}
+        running = members & self._database.running_pids(DAG_ID)
+        return f"which runs {len(running)} tasks" if running else ""
+
+    def _waiting(self) -> str:
+        count = len(self._database.count_states(DAG_ID).get(GATE, {}).get("deferred", []))
+        return f"while {count} gates wait" if count >= self._hold else ""
+
+    def _unfinished(self) -> str:
+        states = self._database.count_states(DAG_ID).get(GATE, {})
+        count = sum(len(indexes) for state, indexes in states.items() if state not in {"success", "failed"})
+        return f"while {count} gates have not ended" if count else ""
