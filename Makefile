@@ -5,18 +5,22 @@ BIN := $(VENV)/bin
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test system cluster-test bench check compose-env format lock clean
+.PHONY: help demo test system faults fuzz compat release-check cluster-test bench check compose-env format lock clean
 
 help:
-	@echo "make demo         run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
-	@echo "make test         the whole test suite"
-	@echo "make cluster-test 300 gates in a Celery cluster whose parts are killed (23 minutes on two busy cores)"
-	@echo "make bench        measure beside HttpOperator and HttpSensor, and write the README's tables"
-	@echo "make check        ruff, mypy --strict, the import directions"
-	@echo "make compose-env  write the .env that docker-compose.yaml needs"
-	@echo "make format       let ruff format the code"
-	@echo "make lock         resolve constraints.txt anew"
-	@echo "make clean        remove the virtual environment and what the demo left"
+	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
+	@printf "%-20s%s\n" "make test" "the whole test suite"
+	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page"
+	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies"
+	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (23 minutes on two busy cores)"
+	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel"
+	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it"
+	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the README's tables"
+	@printf "%-20s%s\n" "make check" "ruff, mypy --strict, the import directions"
+	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
+	@printf "%-20s%s\n" "make format" "let ruff format the code"
+	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
+	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This project needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -36,6 +40,18 @@ test: $(VENV)/.installed system
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
+
+faults: $(VENV)/.installed
+	AVEPOINT_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults --numprocesses 3
+
+fuzz: $(VENV)/.installed
+	AVEPOINT_FUZZ_EXAMPLES=100000 $(BIN)/python -m pytest tests/fuzz --numprocesses 2
+
+compat: $(VENV)/.installed system
+	$(BIN)/python -m compat
+
+release-check: $(VENV)/.installed
+	$(BIN)/python -m compat.release
 
 cluster-test: $(VENV)/.installed
 	@$(BIN)/python -m demo.debian postgresql redis-server
@@ -63,4 +79,4 @@ lock: $(VENV)/.installed
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev pyproject.toml --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .compat

@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--client-secret", default=DEMO_CLIENT_SECRET, help="its secret (default: %(default)s)"
     )
-    parser.add_argument(
-        "--seed-demo", action="store_true", help="start with 60 days of plausible history"
-    )
+    parser.add_argument("--seed-demo", action="store_true", help="start with 60 days of plausible history")
     parser.add_argument("--quiet", action="store_true", help="write no line for each request to stderr")
     return parser
 
