@@ -114,6 +114,7 @@ class TokenCache:
             future.set_exception(outcome)
         else:
             future.cancel()
+            future.set_running_or_notify_cancel()  # without it, who waits in a thread is never told
 
     def discard(self, key: _Key, token: Token) -> None:
         """Forget *token*, unless it has been replaced already."""

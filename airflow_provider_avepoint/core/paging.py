@@ -227,8 +227,8 @@ class Pager:
         if self._lacks_rows():
             self.habits.boasts = True
             log.warning(
-                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s or "
-                "by a link to an empty page. The rows are believed.",
+                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s "
+                "or by a link to an empty page. The rows are believed.",
                 self.label,
                 self._rows,
                 self._first and self._first.total,

@@ -27,6 +27,7 @@ from airflow_provider_avepoint.core.wire import (
 from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
+from airflow_provider_avepoint.transports.limits import check_size, find_longest
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Listing
@@ -136,7 +137,7 @@ class AiohttpTransport:
                 return Response(
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=await answer.read(),
+                    body=await _read_body(request, answer),
                     loads=loads,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
@@ -153,12 +154,24 @@ class AiohttpTransport:
                     connector=aiohttp.TCPConnector(ssl=context, limit=settings.max_concurrency),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=settings.timeout, sock_read=settings.timeout
+                        total=find_longest(settings),
+                        sock_connect=settings.timeout,
+                        sock_read=settings.timeout,
                     ),
                 )
                 # It would repeat a request by itself, which core.retry decides; there is no other switch.
                 self._session._retry_connection = False  # noqa: SLF001
             return self._session
+
+
+async def _read_body(request: Request, answer: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in answer.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        check_size(request, size)
+    return b"".join(pieces)
 
 
 def _build_ssl(settings: Settings) -> ssl.SSLContext | bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_avepoint.core.wire import (
     Effect,
@@ -27,6 +28,7 @@ from airflow_provider_avepoint.core.wire import (
 from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
+from airflow_provider_avepoint.transports.limits import check_size, find_longest
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Listing
@@ -120,8 +122,9 @@ class RequestsTransport:
 
     def _send(self, request: Request) -> Response:
         proxy = find_proxy(self._settings, request.url)
+        deadline = time.monotonic() + find_longest(self._settings)
         try:
-            answer = self._session.request(
+            with self._session.request(
                 request.method,
                 request.url,
                 params=list(request.query),
@@ -133,18 +136,16 @@ class RequestsTransport:
                 proxies={urlsplit(request.url).scheme: proxy} if proxy else None,
                 verify=find_ca_bundle(self._settings) or False,
                 stream=True,
-            )
-            # In large pieces: requests itself reads 10 KiB at a time.
-            body = b"".join(answer.iter_content(_PIECE))
-        except (requests.RequestException, OSError, ValueError) as e:
+            ) as answer:
+                return Response(
+                    status=answer.status_code,
+                    headers={name.lower(): value for name, value in answer.headers.items()},
+                    body=_read_body(request, answer, deadline),
+                    loads=loads,
+                )
+        except (requests.RequestException, HTTPError, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(_describe(e)) from None
-        return Response(
-            status=answer.status_code,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-            body=body,
-            loads=loads,
-        )
 
     @property
     def _session(self) -> requests.Session:
@@ -154,6 +155,19 @@ class RequestsTransport:
             session.trust_env = False  # what the environment says is decided in .environment
             self._sessions.append(session)
         return session
+
+
+def _read_body(request: Request, answer: requests.Response, deadline: float) -> bytes:
+    """Return the body, piece by piece as it comes: what reads a whole one may wait for it for ever."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := answer.raw.read1(_PIECE, decode_content=True):
+        pieces.append(piece)
+        size += len(piece)
+        check_size(request, size)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(pieces)
 
 
 def _describe(error: Exception) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+#: What is sent compressed: more than is read at once.
+BODY = b'{"data": [' + b" " * 3_000_000 + b"]}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
             case "silent":
                 owner.over.wait(30)
                 self.close_connection = True
+            case "drip":
+                self._stream(b" ", pause=0.02)
+            case "endless":
+                self._stream(b" " * 65_536, pause=0)
+            case "compressed":
+                self._reply_compressed()
             case "garbage":
                 self.wfile.write(b"this is no HTTP\r\n\r\n")
                 self.close_connection = True
@@ -89,6 +100,25 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply(200)
 
     do_GET = do_POST = answer  # noqa: N815  # the library's names
+
+    def _stream(self, piece: bytes, *, pause: float) -> None:
+        """Send *piece* after *piece*, until the caller goes or half a minute is over."""
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        deadline = time.monotonic() + 30
+        while not self.server.owner.over.wait(pause) and time.monotonic() < deadline:
+            self.wfile.write(piece)
+
+    def _reply_compressed(self) -> None:
+        """Send a body that is compressed, in chunks."""
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        body = gzip.compress(BODY)
+        for piece in (body[:10], body[10:], b""):
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
 
     def _reply(self, status: int, **headers: str) -> None:
         self.send_response(status)

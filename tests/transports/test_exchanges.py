@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.wire import NoAnswer, Request, Response
+from airflow_provider_avepoint.transports import limits
 
 from .conftest import Fetch, settings
-from .server import Server
+from .server import BODY, Server
 
 SECRET = "s3cr3t-t0k3n"  # made up
 
@@ -120,6 +122,24 @@ def test_a_server_that_says_nothing(fetch: Fetch, server: Server) -> None:
     answer = only(fetch(settings(server.url, timeout=0.2), get(f"{server.url}/silent")))
     assert NoAnswer is type(answer)
     assert "Timeout" in str(answer)
+
+
+def test_a_compressed_body_comes_whole(fetch: Fetch, server: Server) -> None:
+    answer = only(fetch(settings(server.url), get(f"{server.url}/compressed")))
+    assert (200, BODY) == (answer.status, answer.body)
+
+
+def test_a_server_that_says_a_byte_at_a_time(fetch: Fetch, server: Server) -> None:
+    """Each comes within the timeout, and yet all of them may not take for ever."""
+    answer = only(fetch(settings(server.url, timeout=0.1), get(f"{server.url}/drip")))
+    assert NoAnswer is type(answer)
+    assert "Timeout" in str(answer)
+
+
+def test_a_server_that_never_ends(fetch: Fetch, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_BODY", 3 << 20)
+    with pytest.raises(AvePointPayloadError, match="answered with more than 3 MiB"):
+        fetch(settings(server.url), get(f"{server.url}/endless"))
 
 
 # Credentials that are none of ours

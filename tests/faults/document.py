@@ -1,0 +1,83 @@
+"""The table as a document, ``docs/faults.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
+from airflow_provider_avepoint.products import PRODUCTS
+
+from .table import AT_A_TIME, DRIVERS, FAULTS, GROUPS, PAGES, Fault, all_cases, some_cases
+
+PATH = Path(__file__).parent.parent.parent / "docs" / "faults.md"
+
+_BEFORE = """\
+# What happens when something goes wrong
+
+Written by `python -m tests.faults --write` from the table that the tests play (`tests/faults/table.py`); a
+test fails when this file says anything else.
+
+Each row is a fault of the network, of AvePoint's API or of its identity service, in a listing of jobs. A
+listing is complete or it raises: it is not cut short in silence, so that no gate opens because a page was
+lost. Where it raises, the message says what to do, and no verdict is reached. What the task then does follows
+from the exception:
+
+| exception | whose fault | the task |
+|---|---|---|
+| `AvePointUnavailable` | the network or the service | is retried as Airflow's settings say |
+| `AvePointPayloadError` | an answer that cannot be read or does not add up | likewise |
+| `AvePointRequestError` | the API refuses the request | fails at once: a retry cannot help |
+| `AvePointAuthError` | the credentials are refused | fails at once |
+| `AvePointPermissionError` | the app registration lacks a permission | fails at once |
+
+A request is tried {attempts} times at most, with pauses that grow, for as long as trying again can help. The
+token and the client secret go to the connection's own addresses only: redirects and links elsewhere are not
+followed, whoever sends them.
+
+The {faults} faults meet all {products} products, both drivers ({drivers}), the {pages} page,
+and pages fetched one by one and {at_a_time} at a time: {all} cases, of which `make test` plays {some} and
+`make faults` all. Each case checks the outcome, the message, the number of requests, that a second server at
+another address was asked nothing, and that neither the secret nor a token stands in the message or the log.
+"""
+
+_AFTER = """\
+## What cannot be told
+
+- **A server that leaves out jobs for good.** Its total and its links are believed once they have been looked
+  at twice: a total may count jobs that do not match. A warning in the log then says how many rows came.
+- **Headers that come byte by byte.** All of a body may take ten times the timeout, by either driver; for the
+  headers, the blocking driver knows the timeout between two bytes only.
+- **A clock that is more than a day behind the API's.** Jobs are asked for up to a day into the future.
+"""
+
+
+def write() -> str:
+    """Return the document."""
+    parts = [
+        _BEFORE.format(
+            attempts=MAX_ATTEMPTS,
+            faults=len(FAULTS),
+            products=len(PRODUCTS),
+            drivers=" and ".join(f"`{name}`" for name in DRIVERS),
+            pages=f"{', '.join(PAGES[:-1])} and {PAGES[-1]}",
+            at_a_time=AT_A_TIME[-1],
+            all=f"{sum(1 for _ in all_cases()):,}",
+            some=f"{sum(1 for _ in some_cases()):,}",
+        )
+    ]
+    for heading, faults in GROUPS.items():
+        rows = ["| what happens | outcome | how, or what the message says |", "|---|---|---|"]
+        rows += [f"| {fault.happens} | {_outcome(fault)} | {_explanation(fault)} |" for fault in faults]
+        parts.append(f"## {heading}\n\n" + "\n".join(rows) + "\n")
+    return "\n".join([*parts, _AFTER])
+
+
+def _outcome(fault: Fault) -> str:
+    if fault.error is None:
+        return "complete list"
+    return f"`{fault.error.__name__}`" + (", or complete list" if fault.may_survive else "")
+
+
+def _explanation(fault: Fault) -> str:
+    advice = f"“… {fault.advice} …”" if fault.advice else ""
+    return " ".join(filter(None, (advice, fault.remedy)))
