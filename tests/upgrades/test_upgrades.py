@@ -1,0 +1,327 @@
+"""Deferred tasks survive an upgrade: today's code takes up what each release has left in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core import errors, retry
+from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Status
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
+from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.triggers import poll
+from tests.sensors.modes import TaskInstance, World
+from tests.upgrades import (
+    ASSET,
+    CURRENT,
+    ENDED_ID,
+    JOB_ID,
+    NEWS,
+    ORGANIZATION,
+    SUMS,
+    UNDER_WAY_ID,
+    describe_release,
+    digest,
+    fixtures,
+    load,
+)
+from tests.versions import needs_airflow
+
+PATH = "/dynamicsbackup/jobs"
+LONGEST_WAIT = 30.0  # seconds; no wait here should come near it
+RELEASES = {version: load(path) for version, path in fixtures().items()}
+SENSORS: dict[str, Callable[..., Any]] = {
+    "backup": lambda **how: AvePointBackupSensor(
+        task_id="wait", product="dynamics365", max_age=86400, organization_ids=ORGANIZATION, **how
+    ),
+    "job": lambda **how: AvePointJobSensor(
+        task_id="wait", product="dynamics365", job_id=JOB_ID, organization_id=ORGANIZATION, **how
+    ),
+}
+
+
+def every(entries: Callable[[dict[str, Any]], dict[str, Any]]) -> pytest.MarkDecorator:
+    """Run a test for each of the *entries* of every release, as it was stored."""
+    return pytest.mark.parametrize(
+        "stored",
+        [
+            pytest.param(entry, id=f"{version}-{name}")
+            for version, release in RELEASES.items()
+            for name, entry in entries(release).items()
+        ],
+    )
+
+
+def triggers(release: dict[str, Any]) -> dict[str, Any]:
+    return dict(release["triggers"])
+
+
+def waits(release: dict[str, Any]) -> dict[str, Any]:
+    """Return the triggers that wait for one thing."""
+    return {name: stored for name, stored in triggers(release).items() if not name.startswith("event")}
+
+
+def events(release: dict[str, Any]) -> dict[str, Any]:
+    """Return each end of a wait: of which kind of wait, with which method the task goes on, and the event."""
+    return {
+        f"{kind}, {name}": (kind, release["next_method"], event)
+        for kind, known in release["events"].items()
+        for name, event in known.items()
+    }
+
+
+def failures(release: dict[str, Any]) -> dict[str, Any]:
+    """Return those ends where nothing is known about the backup."""
+    return {name: stored for name, stored in events(release).items() if stored[2]["status"] == Status.ERROR}
+
+
+def build(stored: list[Any]) -> Any:
+    """Make a trigger as Airflow does of the row that it has kept."""
+    path, kwargs = stored
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)(**kwargs)
+
+
+async def run(trigger: Any) -> dict[str, Any]:
+    """Return the one event of a wait, as it comes out of the database."""
+    async with asyncio.timeout(LONGEST_WAIT):
+        (event,) = [event.payload async for event in trigger.run()]
+    result: dict[str, Any] = json.loads(json.dumps(event))
+    return result
+
+
+def add(simulator: Simulator, state: str, job_id: str = JOB_ID, **fields: Any) -> None:
+    known = {"organization_id": ORGANIZATION, "workload": "customer_engagement", "started_ago": 600}
+    simulator.add_job("dynamics365", **(known | {"job_id": job_id, "state": state} | fields))
+
+
+def shape(value: Any) -> Any:
+    """Return the keys of *value*, and of what it holds."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    return [shape(each) for each in value] if isinstance(value, list) else None
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+# The files.
+
+
+def test_the_running_release_has_its_file() -> None:
+    """Where this fails, what a release leaves behind has changed: ``python -m tests.upgrades`` writes it.
+
+    A release that has been published needs another version first.
+    """
+    assert shape(describe_release()) == shape(load(CURRENT))
+
+
+def test_what_a_release_has_left_is_never_changed() -> None:
+    written = {path.name: digest(path) for path in fixtures().values()}
+    assert dict(reversed(line.split()) for line in SUMS.read_text().splitlines()) == written
+
+
+@pytest.mark.parametrize("kind", SENSORS)
+def test_the_file_of_the_running_release_has_every_end_of_a_wait(kind: str) -> None:
+    known = load(CURRENT)["events"][kind].values()
+    assert set(Status) == {event["status"] for event in known}
+    # The ledger is written by the task itself, when the wait is over.
+    ours = set(errors.__all__) - {"AvePointError", "AvePointLedgerError"}
+    assert ours == {event["error"] for event in known if event["status"] == Status.ERROR}
+
+
+@pytest.mark.parametrize("kind", SENSORS)
+def test_a_sensor_hands_over_what_the_file_shows(
+    simulator: Simulator, connect: Callable[..., str], kind: str
+) -> None:
+    """The file is made without a sensor; it leaves out nothing that one adds."""
+    connect()
+    add(simulator, "running")
+    with pytest.raises(TaskDeferred) as caught:
+        SENSORS[kind]().execute({})
+
+    release = load(CURRENT)
+    path, kwargs = release["triggers"][kind]
+    written = caught.value.trigger.serialize()
+    assert (path, kwargs.keys()) == (written[0], written[1].keys())
+    assert release["next_method"] == caught.value.method_name
+    assert not caught.value.kwargs
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_nothing_secret_is_kept(simulator: Simulator, version: str) -> None:
+    text = fixtures()[version].read_text().casefold()
+    for word in (simulator.client_secret, "secret", "password", "token", "bearer", "private_key", "http"):
+        assert word not in text
+
+
+# The triggers.
+
+
+@every(triggers)
+def test_a_trigger_is_the_same_again(stored: list[Any]) -> None:
+    """What it was made of is part of what it is made of now; arguments that are new have their defaults."""
+    path, kwargs = json.loads(json.dumps(build(stored).serialize()))
+    assert stored[0] == path
+    assert stored[1].items() <= kwargs.items()
+
+
+@every(waits)
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("success", Status.PASSED),
+        ("failed", Status.FAILED),
+        ("running", Status.TIMEOUT),
+        (None, Status.TIMEOUT),
+    ],
+)
+async def test_a_wait_goes_on_and_ends_as_it_should(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    stored: list[Any],
+    state: str | None,
+    status: Status,
+) -> None:
+    """One that is past its deadline takes a last look; the others end when there is something to end for."""
+    connect()
+    if state is not None:
+        add(simulator, state)
+    trigger = build(stored)
+    if status == Status.TIMEOUT:
+        trigger.deadline = trigger.started_at  # some have the rest of the century
+
+    event = await run(trigger)
+
+    assert status == event["status"]
+    if status == Status.PASSED:
+        assert JOB_ID in json.dumps(event["evidence"])
+
+
+@every(waits)
+async def test_what_was_seen_before_the_upgrade_is_not_forgotten(
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, stored: list[Any]
+) -> None:
+    """Polls that had failed count, and the message says what had been seen."""
+    connect()
+    trigger = build(stored)
+    monkeypatch.setattr(poll, "_BACKOFF", 0.0)
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.0)
+    simulator.add_fault("status", path=PATH, status=503, count=None)
+    trigger.poll_interval, trigger.deadline, trigger.execution_deadline = 0.0, None, None
+
+    event = await run(trigger)
+
+    assert (Status.ERROR, "AvePointUnavailable") == (event["status"], event["error"])
+    assert NEWS in event["message"]
+    tries = len(simulator.requests(PATH)) / retry.MAX_ATTEMPTS
+    assert MAX_FAILED_POLLS - stored[1]["failed_polls"] == tries
+
+
+# The events.
+
+
+def expected_error(kind: str, event: dict[str, Any]) -> type[BaseException]:
+    """Return what the task ends with, by the contract."""
+    bad = {"backup": exceptions.AvePointBackupNotVerified, "job": exceptions.AvePointJobFailed}[kind]
+    ends = {Status.FAILED: bad, Status.TIMEOUT: AirflowSensorTimeout, Status.OVERDUE: AirflowTaskTimeout}
+    status = Status(event["status"])
+    return ends[status] if status in ends else getattr(exceptions, event["error"])
+
+
+@every(events)
+def test_a_wait_that_has_ended_resumes(stored: tuple[str, str, dict[str, Any]]) -> None:
+    """With the evidence, in the words and with the facts that the trigger sent."""
+    kind, next_method, event = stored
+    ti = TaskInstance(None)  # type: ignore[arg-type]  # no look is taken here
+
+    def resume() -> Any:
+        return SENSORS[kind]().resume_execution(next_method, {"event": event}, {"ti": ti})
+
+    if event["status"] == Status.PASSED:
+        assert event["evidence"] == resume()
+        return
+    with pytest.raises(expected_error(kind, event)) as caught:
+        resume()
+    assert event["message"] == str(caught.value)
+    facts = event.get("facts", {})
+    assert facts == {name: vars(caught.value).get(name) for name in facts}
+    if event.get("evidence"):
+        assert [event["evidence"]] == list(ti.xcoms.values())
+
+
+RETRYABLE = {"AvePointUnavailable", "AvePointPayloadError"}
+
+
+@every(failures)
+def test_a_retry_is_left_to_what_a_retry_can_help(stored: tuple[str, str, dict[str, Any]]) -> None:
+    kind, next_method, event = stored
+    with pytest.raises(AirflowException) as caught:
+        SENSORS[kind]().resume_execution(next_method, {"event": event}, {})
+    assert (event["error"] not in RETRYABLE) is isinstance(caught.value, AirflowFailException)
+
+
+# What is kept between two looks.
+
+
+@needs_airflow("3.3", "keeps no state of a task")
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("kind", SENSORS)
+def test_a_rescheduled_wait_goes_on(
+    simulator: Simulator, connect: Callable[..., str], kind: str, version: str
+) -> None:
+    """It had nine failed polls behind it: with one more it gives up, and says what it had seen."""
+    connect()
+    simulator.add_fault("status", path=PATH, status=503, count=None)
+    world = World(simulator)
+    for key, value in RELEASES[version]["task_state_store"].items():
+        world.store.set(key, value)
+
+    with pytest.raises(exceptions.AvePointUnavailable, match="10 polls in a row failed") as caught:
+        SENSORS[kind](mode="reschedule").execute(world.context)
+
+    assert NEWS in str(caught.value)
+
+
+@needs_airflow("3.3", "keeps no state of an asset")
+@pytest.mark.parametrize("version", RELEASES)
+@pytest.mark.parametrize("name", ["event", "event, with a policy"])
+async def test_a_watcher_goes_on(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    version: str,
+) -> None:
+    """What had ended before is not announced again; what has ended since is."""
+    from tests.triggers.triggerer import Supervisor, Triggerer, until
+
+    connect()
+    release = RELEASES[version]
+    for job_id in (ENDED_ID, UNDER_WAY_ID, "DCIB00000009"):
+        add(simulator, "failed", job_id)
+    airflow = Supervisor()
+    for key, value in release["asset_state_store"].items():
+        airflow.stored[ASSET, key] = value
+    kept = airflow.watermark(ASSET)
+
+    async with Triggerer(airflow, monkeypatch) as running:
+        running.start(build(release["triggers"][name]))
+        await until(lambda: airflow.watermark(ASSET) != kept)
+
+    assert {UNDER_WAY_ID, "DCIB00000009"} == set(airflow.announced())
