@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
-from benchmarks import waits, wakeups
+from benchmarks import loaders, loading, waits, wakeups
 from benchmarks.__main__ import README, RESULTS, write_tables
 from benchmarks.dags.wakeups import benchmark_wakeups
 from benchmarks.listers import (
@@ -34,6 +38,9 @@ from benchmarks.waiters import Order as WaitOrder
 from benchmarks.waiters import name_job, wait_for_jobs
 
 RECORDED: dict[str, Any] = json.loads(RESULTS.read_text())
+NEEDS_SQLALCHEMY_2 = pytest.mark.skipif(
+    version("sqlalchemy") < "2", reason="pandas needs SQLAlchemy 2, which Airflow 2.11 has not"
+)
 
 
 def reading(seconds: float = 0.0, peak_bytes: int = 0) -> Reading:
@@ -123,6 +130,103 @@ def test_a_small_run_has_all_figures_and_rows() -> None:
     assert said
 
 
+@pytest.fixture
+def loading_order(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[loaders.Order]:
+    """Return an order of 25 jobs, ten at a time, into an empty database."""
+    for name in ("AIRFLOW_CONN_AVEPOINT_BENCH", "AIRFLOW_CONN_LEDGER_BENCH"):
+        monkeypatch.setenv(name, "")
+    simulator.generate(PRODUCT, 40)
+    with httpx.Client(trust_env=False) as control:
+        source = json.dumps(Server(simulator.url, control).connection())
+    yield loaders.Order(
+        jobs=25,
+        batch=10,
+        source=source,
+        database={"conn_type": "sqlite", "host": str(tmp_path / "bench.db")},
+    )
+    loaders._list_jobs.cache_clear()
+
+
+def test_the_ledger_has_each_job_once(loading_order: loaders.Order) -> None:
+    assert loaders.load_with_ledger(loading_order)() == 25
+    assert loaders.load_with_ledger(loading_order)() == 25
+
+    with closing(sqlite3.connect(loading_order.database["host"])) as database:
+        assert database.execute("SELECT count(*), count(DISTINCT job_id) FROM avepoint_jobs").fetchall() == [
+            (25, 25)
+        ]
+
+
+@NEEDS_SQLALCHEMY_2
+def test_pandas_has_what_the_ledger_has(loading_order: loaders.Order) -> None:
+    """The same jobs, and in fields of its own all that they say."""
+    loaders.load_with_ledger(loading_order)()
+    assert loaders.load_with_pandas(loading_order)() == 25
+
+    query = "SELECT job_id, state, {}, size_bytes, organization_id, raw FROM {} ORDER BY job_id"
+    with closing(sqlite3.connect(loading_order.database["host"])) as database:
+        ours = database.execute(query.format("records_total", "avepoint_jobs")).fetchall()
+        theirs = database.execute(query.format("record_counts_total", "pandas_jobs")).fetchall()
+    assert [(*row[:-1], json.loads(row[-1])) for row in ours] == [
+        (*row[:-1], json.loads(row[-1])) for row in theirs
+    ]
+
+
+@NEEDS_SQLALCHEMY_2
+def test_a_small_run_of_loads_has_all_figures_and_rows() -> None:
+    said: list[str] = []
+    plan = loading.Plan(jobs=60, batch=25, rounds=2, warm_up=5)
+
+    result = json.loads(json.dumps(loading.measure(said.append, plan)))
+
+    assert [figure["what"] for figure in RECORDED["loading"]["figures"]] == [
+        figure.what for figure in loading.judge(result)
+    ]
+    assert [row[0] for row in loading.tabulate(result).rows] == [
+        "Ledger.save_jobs",
+        "Ledger.save_jobs, the same again",
+        "pandas to_sql, append",
+    ]
+    assert {
+        len(each["seconds"]) for database in result["databases"].values() for each in database.values()
+    } == {2}
+    assert said
+
+
+def test_loads_are_compared_by_rows_a_second() -> None:
+    seconds = {
+        "SQLite": {
+            "Ledger.save_jobs": 2.0,
+            "Ledger.save_jobs, the same again": 1.0,
+            "pandas to_sql, append": 4.0,
+        },
+        "PostgreSQL": {
+            "Ledger.save_jobs": 5.0,
+            "Ledger.save_jobs, the same again": 4.0,
+            "pandas to_sql, append": 4.0,
+        },
+    }
+    result = {
+        "jobs": 10_000,
+        "batch": 1_000,
+        "databases": {
+            database: {name: {"median_seconds": each} for name, each in entrants.items()}
+            for database, entrants in seconds.items()
+        },
+    }
+
+    figures = [(figure.value, figure.is_reached) for figure in loading.judge(result)]
+    assert figures == [(2.0, True), (4.0, True), (0.8, False), (1.0, True)]
+    assert loading.tabulate(result).rows == [
+        ["Ledger.save_jobs", "5,000 rows/s", "1.00", "2,000 rows/s", "1.00"],
+        ["Ledger.save_jobs, the same again", "10,000 rows/s", "2.00", "2,500 rows/s", "1.25"],
+        ["pandas to_sql, append", "2,500 rows/s", "0.50", "2,500 rows/s", "1.25"],
+    ]
+    assert "1,000 jobs a transaction" in loading.footnote(result)
+
+
 def test_a_contender_s_memory_is_what_its_peak_grew_by() -> None:
     with Contender(grow, {}) as contender:
         warm = contender.run(8)
@@ -184,7 +288,9 @@ def test_each_wait_asks_as_often_as_it_should() -> None:
     sleeping, jobs, gates, http = result["counts"]["30"].values()
     assert sleeping["requests"] == [0]
     assert 0 < sum(jobs["requests"]) < 30  # a listing an interval or two, whatever the number of waits
-    assert 0 < max(gates["requests"]) <= 104  # 13 listings, a page or two each, in each interval or in a later
+    assert (
+        0 < max(gates["requests"]) <= 104
+    )  # 13 listings, a page or two each, in each interval or in a later
     assert sum(http["requests"]) >= 30  # each of them at least once in two intervals
     assert [each["interval"] for each in (jobs, gates, http)] == [1, 1, 1.5]
     assert [len(each["cpu_seconds"]) for each in (jobs, gates, http)] == [3, 3, 2]

@@ -8,7 +8,7 @@ out. A write is a transaction: it is there as a whole or not at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, func, inspect, select
-from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DataError, NoSuchModuleError, SQLAlchemyError
 
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
@@ -39,6 +38,9 @@ _DEFAULT_FILE = "avepoint_ledger.db"
 # Any number that nobody else locks by: "AvePoint" in ASCII.
 _LOCK = 0x41766550_6F696E74
 _SECONDS_TO_WAIT = 300.0
+# A connection is idle while the API is read, perhaps for longer than a firewall bears. SQLAlchemy 1.4 is to
+# do as 2 does.
+_ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "future": True}
 _WRITES = "avepoint_writes"
 
 
@@ -47,18 +49,24 @@ def open_engine(conn_id: str | None) -> Engine:
 
     :raises AvePointConfigError: the connection is not there, or no database that the ledger can live in.
     """
-    options: dict[str, Any] = {"poolclass": NullPool}
     if conn_id is None:
-        engine = create_engine(f"sqlite:///{_default_path()}", **options)
+        engine = create_engine(f"sqlite:///{_default_path()}", **_ENGINE_OPTIONS)
     else:
-        engine = _open_connection(conn_id, options)
+        engine = _open_connection(conn_id)
     if engine.dialect.name not in ("postgresql", "sqlite"):
         raise AvePointConfigError(
             f"ledger_conn_id: {conn_id!r} is a {engine.dialect.name} database; the ledger needs PostgreSQL "
             "or SQLite."
         )
     if engine.dialect.name == "sqlite":
+        if engine.url.database in (None, "", ":memory:"):
+            raise AvePointConfigError(
+                f"ledger_conn_id: {conn_id!r} names no file; a SQLite database in memory would be gone with "
+                "the task. Its host is the file's path."
+            )
         _begin_transactions_ourselves(engine)
+    if engine.dialect.driver == "psycopg":
+        _prepare_nothing(engine)
     return engine
 
 
@@ -66,14 +74,20 @@ def _default_path() -> Path:
     return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / _DEFAULT_FILE
 
 
-def _open_connection(conn_id: str, options: dict[str, Any]) -> Engine:
+def _open_connection(conn_id: str) -> Engine:
     try:
-        hook: Any = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+        connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise AvePointConfigError(
             f"ledger_conn_id: there is no connection {conn_id!r}; add it (Admin > Connections), or leave it "
             "out for a SQLite file under AIRFLOW_HOME."
         ) from None
+    except Exception as e:  # noqa: BLE001  # Airflow's API server or a secrets backend, of whatever make
+        raise AvePointLedgerError(
+            f"ledger_conn_id: {conn_id!r} could not be looked up: {one_line(e)}"
+        ) from None
+    try:
+        hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
     except Exception as e:  # noqa: BLE001  # a provider that is not installed, a type that nobody knows
         raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
     if not isinstance(hook, DbApiHook):
@@ -81,10 +95,20 @@ def _open_connection(conn_id: str, options: dict[str, Any]) -> Engine:
             f"ledger_conn_id: {conn_id!r} is of type {hook.conn_type!r}, no SQL database; the ledger needs "
             "PostgreSQL or SQLite."
         )
+    options = dict(_ENGINE_OPTIONS)
+    if isinstance(ignored := getattr(hook, "ignored_extra_options", None), Collection):
+        # What PostgresHook connects with itself, and leaves out here: sslmode, options and the like.
+        extra = connection.extra_dejson
+        options["connect_args"] = {name: value for name, value in extra.items() if name not in ignored}
     try:
         return hook.get_sqlalchemy_engine(engine_kwargs=options)
-    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as e:
+    except (ImportError, NoSuchModuleError) as e:
         raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
+    except Exception as e:  # noqa: BLE001  # its text may hold the address, hence the password
+        raise AvePointConfigError(
+            f"ledger_conn_id: {conn_id!r}: its fields do not make the address of a database "
+            f"({type(e).__name__})."
+        ) from None
 
 
 def _begin_transactions_ourselves(engine: Engine) -> None:
@@ -101,15 +125,24 @@ def _begin_transactions_ourselves(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
 
+def _prepare_nothing(engine: Engine) -> None:
+    """Have each statement planned for its values, and for the table's size of the moment.
+
+    PgBouncer, too, may give the next transaction another session.
+    """
+
+    @event.listens_for(engine, "connect")
+    def set_threshold(connection: Any, _record: object) -> None:
+        connection.prepare_threshold = None
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Have the database to oneself, in a transaction: what the block did is kept where it ends well."""
-    with (
-        _clear_errors(),
-        engine.connect().execution_options(**{_WRITES: True}) as connection,
-        connection.begin(),
-    ):
+    # Each statement sees what was there when it began: the first one waits.
+    with _transaction(engine, "READ COMMITTED", **{_WRITES: True}) as connection:
         if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_SECONDS_TO_WAIT:.0f}s'")
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         yield connection
 
@@ -117,23 +150,36 @@ def writing(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Read the database as it is at one moment."""
-    with _clear_errors(), engine.connect() as connection:
+    with _transaction(engine, "REPEATABLE READ") as connection:
         if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
-            yield connection
+            # Else the server's own, where the last moments of the year 9999 may be in the next.
+            connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
+        yield connection
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def _transaction(engine: Engine, isolation_level: str, **options: Any) -> Iterator[Connection]:
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = isolation_level
+    with (
+        _clear_errors(engine),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _clear_errors(engine: Engine) -> Iterator[None]:
     """Say what the database does not do, without the statement and its hundred values."""
     try:
         yield
     except (DataError, OverflowError) as e:
-        raise AvePointPayloadError(f"The ledger cannot hold a value that was sent: {_describe(e)}") from None
+        raise AvePointPayloadError(f"The ledger cannot hold a value that was sent: {_describe(e)}.") from None
     except SQLAlchemyError as e:
+        address = engine.url.set(query={}).render_as_string()
         raise AvePointLedgerError(
-            f"The ledger's database failed: {_describe(e)}. Nothing of this step was written."
+            f"The ledger's database failed ({address}): {_describe(e)}. Nothing of this step was written."
         ) from None
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
 from airflow_provider_avepoint.core.model import BackupJob, Counts, LicenseConsumption
 from airflow_provider_avepoint.core.question import fold_id
+from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.tables import JOBS
 
@@ -25,16 +28,16 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
     key = (
         tenant,
         job.product,
-        clean(job.job_id),
-        clean(job.location) or "",
-        clean(fold_id(job.organization_id)) or "",
-        clean(job.workload) or "",
+        storable(job.job_id),
+        _text(job.location) or "",
+        _text(fold_id(job.organization_id)) or "",
+        _text(job.workload) or "",
     )
     content = (
-        clean(job.job_type),
+        _text(job.job_type),
         job.state.value,
         job.state.is_terminal,
-        None if job.raw_state is None else clean(str(job.raw_state)),
+        None if job.raw_state is None else storable(str(job.raw_state)),
         job.started_at,
         job.finished_at,
         None if job.duration is None else job.duration.total_seconds(),
@@ -42,11 +45,11 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         *_list_counts(job.record_counts),
         *_list_counts(job.metadata_counts),
         job.size_bytes,
-        clean(job.organization_name),
+        _text(job.organization_name),
         _to_json([error.as_dict() for error in job.errors]) if job.errors else "[]",
-        _to_json(dict(job.raw)),
+        _write_raw(job.raw),
     )
-    digest = blake2b(repr(content).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    digest = blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
     return dict(zip(_JOB_COLUMNS, (*key, *content, digest, read_at, read_at), strict=True))
 
 
@@ -74,12 +77,12 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
     return {
         "tenant": tenant,
         "product": consumption.product,
-        "location": clean(consumption.location) or "",
-        "organization_id": clean(fold_id(consumption.organization_id)) or "",
-        "service": clean(consumption.service) or "",
-        "hour": read_at.replace(minute=0, second=0, microsecond=0),
+        "location": _text(consumption.location) or "",
+        "organization_id": _text(fold_id(consumption.organization_id)) or "",
+        "service": _text(consumption.service) or "",
+        "hour": read_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         "read_at": read_at,
-        "organization_name": clean(consumption.organization_name),
+        "organization_name": _text(consumption.organization_name),
         "purchased_user_seats": consumption.purchased_user_seats,
         "assigned_user_seats": consumption.assigned_user_seats,
         "purchased_storage_gb": consumption.purchased_storage_gb,
@@ -90,11 +93,16 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
     }
 
 
-def clean(text: str | None) -> str | None:
-    """Return *text* without what a database refuses: NUL, and halves of characters that a vendor cut."""
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+def _write_raw(row: Mapping[str, Any]) -> str:
+    """Return a row as JSON; in ASCII where a character was cut in half, which UTF-8 cannot say."""
+    try:
+        return msgspec.json.encode(dict(row)).decode()
+    except UnicodeEncodeError:
+        return _to_json(dict(row))
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else storable(text)
 
 
 def _list_counts(counts: Counts) -> tuple[int | None, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
-from sqlalchemy import JSON, Table, Text, and_, bindparam, cast, column, func, not_, or_, select
+from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
@@ -26,20 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Changes", "Ledger", "LoadPoint", "Stream"]
 
 _PACKED = "rows"
-
-_STORED = select(
-    JOBS.c.job_id,
-    JOBS.c.location,
-    JOBS.c.organization_id,
-    JOBS.c.workload,
-    JOBS.c.digest,
-    JOBS.c.is_terminal,
-    JOBS.c.read_at,
-).where(
-    JOBS.c.tenant == bindparam("tenant"),
-    JOBS.c.product == bindparam("product"),
-    JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)),
-)
+_KEY = tuple(JOBS.primary_key)
+_key_of = itemgetter(*(each.name for each in _KEY))
 
 
 class Changes(NamedTuple):
@@ -81,6 +70,14 @@ class LoadPoint:
     resume_from: datetime
     begun_at: datetime
 
+    def join(self, other: LoadPoint) -> LoadPoint:
+        """Return how far both have come: what either has left open is open."""
+        return LoadPoint(
+            loaded_from=min(self.loaded_from, other.loaded_from),
+            resume_from=min(self.resume_from, other.resume_from),
+            begun_at=max(self.begun_at, other.begun_at),
+        )
+
 
 class Ledger:
     """A ledger in a database, with its tables in this release's form.
@@ -92,9 +89,14 @@ class Ledger:
 
     def __init__(self, conn_id: str | None = None) -> None:
         self._engine: Engine = open_engine(conn_id)
-        migrate(self._engine)
-        self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",), where=_is_newer_job)
-        self._save_point = _upsert(LOADS, self._engine, where=_is_later_load)
+        try:
+            migrate(self._engine)
+        except BaseException:
+            self.close()
+            raise
+        self._select_jobs = _select_jobs(self._engine)
+        self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",))
+        self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_license = _upsert(LICENSES, self._engine, where=_is_later_reading)
 
@@ -109,49 +111,47 @@ class Ledger:
         self.close()
 
     def save_jobs(self, tenant: str, jobs: Iterable[BackupJob], read_at: datetime) -> Changes:
-        """Write jobs of one product, which were read from the API not before *read_at*.
+        """Write jobs, which were read from the API not before *read_at*.
 
-        Of what is read later and earlier, the later holds; but a job that has ended stays so.
+        Of two readings of a job the later holds; but one that has ended holds against one that has not.
         """
         rows: dict[tuple[str, ...], Row] = {}
         for job in jobs:
             row = write_job(tenant, job, read_at)
             key = _key_of(row)
-            if key not in rows or row["is_terminal"] or not rows[key]["is_terminal"]:
+            if key not in rows or _holds(row, rows[key]):
                 rows[key] = row
         if not rows:
             return Changes()
-        (product,) = {row["product"] for row in rows.values()}
+        keys = [{each.name: row[each.name] for each in _KEY} for row in rows.values()]
         with writing(self._engine) as connection:
-            stored = {
-                _key_of(row): row
-                for row in connection.execute(
-                    _STORED,
-                    {
-                        "tenant": tenant,
-                        "product": product,
-                        "job_ids": sorted({row["job_id"] for row in rows.values()}),
-                    },
-                ).mappings()
-            }
+            found = connection.execute(self._select_jobs, _pack(keys)).mappings()
+            stored = {_key_of(row): row for row in found}
             new = [row for key, row in rows.items() if key not in stored]
-            changed = [row for key, row in rows.items() if key in stored and _changes(row, stored[key])]
+            changed = [
+                row
+                for key, row in rows.items()
+                if key in stored and row["digest"] != stored[key]["digest"] and _holds(row, stored[key])
+            ]
             if due := new + changed:
                 self._execute(connection, self._save_jobs, due)
         return Changes(len(new), len(changed), len(rows) - len(due))
 
     def load_point(self, stream: Stream) -> LoadPoint | None:
         """Return how far *stream* has come; None where nothing of it was loaded."""
-        found = select(LOADS.c.loaded_from, LOADS.c.resume_from, LOADS.c.begun_at).where(
-            *(LOADS.c[name] == value for name, value in asdict(stream).items())
-        )
         with reading(self._engine) as connection:
-            row = connection.execute(found).mappings().one_or_none()
-        return None if row is None else LoadPoint(**row)
+            return _find_point(connection, stream)
 
-    def save_load_point(self, stream: Stream, point: LoadPoint) -> None:
-        """Write how far *stream* has come; of two loads, the one that began later knows better."""
-        self._write(self._save_point, asdict(stream) | asdict(point))
+    def save_load_point(self, stream: Stream, point: LoadPoint, previous: LoadPoint | None) -> None:
+        """Write how far *stream* has come from *previous*, where the load began.
+
+        Where another load has ended meanwhile, *point* knows nothing of what that one has left open.
+        """
+        with writing(self._engine) as connection:
+            found = _find_point(connection, stream)
+            if found is not None and found != previous:
+                point = point.join(found)
+            self._execute(connection, self._save_point, [asdict(stream) | asdict(point)])
 
     def save_verdict(
         self, tenant: str, evidence: Mapping[str, Any], task: Mapping[str, Any] | None = None
@@ -189,7 +189,7 @@ def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: 
     """
     names = [column.name for column in table.columns]
     if engine.dialect.name == "postgresql":
-        insert: Any = postgresql.insert(table).from_select(names, _unpack(table))
+        insert: Any = postgresql.insert(table).from_select(names, _unpack(table.columns, engine))
     else:
         insert = sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
@@ -200,42 +200,43 @@ def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: 
     )
 
 
-def _unpack(table: Table) -> Select[Any]:
-    """Return the rows that a JSON text holds: a third of the time that the drivers take for them."""
-    columns = [column(each.name, each.type) for each in table.columns]
-    given = cast(bindparam(_PACKED, type_=Text), JSON)
-    rows = func.json_to_recordset(given).table_valued(*columns).render_derived("given", with_types=True)
-    return select(*rows.c)
+def _select_jobs(engine: Engine) -> Executable:
+    """Return the statement that finds, by their keys, what a write of jobs compares itself with.
+
+    A join: given a list of ids PostgreSQL reads all jobs of the product, until it knows that they are many.
+    """
+    given = _unpack(_KEY, engine).subquery()
+    is_given = and_(*(each == given.c[each.name] for each in _KEY))
+    return select(*_KEY, JOBS.c.digest, JOBS.c.is_terminal, JOBS.c.read_at).join(given, is_given)
+
+
+def _unpack(columns: Iterable[Column[Any]], engine: Engine) -> Select[Any]:
+    """Return the rows that a JSON text holds: a third of the time that PostgreSQL's drivers take for them."""
+    text = bindparam(_PACKED, type_=Text)
+    if engine.dialect.name == "postgresql":
+        named = [column(each.name, each.type) for each in columns]
+        rows = func.json_to_recordset(cast(text, JSON)).table_valued(*named)
+        return select(*rows.render_derived("given", with_types=True).c)
+    row = func.json_each(text).table_valued("value").c.value
+    return select(*(func.json_extract(row, f"$.{each.name}").label(each.name) for each in columns))
 
 
 def _pack(rows: list[Row]) -> dict[str, str]:
     return {_PACKED: msgspec.json.encode(rows).decode()}
 
 
-def _is_newer_job(stored: Any, new: Any) -> ColumnElement[bool]:
-    return and_(
-        stored.digest != new.digest,
-        stored.read_at <= new.read_at,
-        or_(not_(stored.is_terminal), new.is_terminal),
+def _find_point(connection: Connection, stream: Stream) -> LoadPoint | None:
+    query = select(LOADS.c.loaded_from, LOADS.c.resume_from, LOADS.c.begun_at).where(
+        *(LOADS.c[name] == value for name, value in asdict(stream).items())
     )
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else LoadPoint(**row)
 
 
-def _changes(new: Row, stored: Mapping[Any, Any]) -> bool:
-    """Tell the same of two rows as :func:`_is_newer_job` does in SQL."""
-    return (
-        stored["digest"] != new["digest"]
-        and stored["read_at"] <= new["read_at"]
-        and (new["is_terminal"] or not stored["is_terminal"])
-    )
-
-
-def _is_later_load(stored: Any, new: Any) -> ColumnElement[bool]:
-    return stored.begun_at <= new.begun_at  # type: ignore[no-any-return]
+def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:
+    """Tell whether the *new* of two readings of a job holds: the same one, in whatever order they come."""
+    return (new["is_terminal"], new["read_at"]) >= (old["is_terminal"], old["read_at"])
 
 
 def _is_later_reading(stored: Any, new: Any) -> ColumnElement[bool]:
     return stored.read_at <= new.read_at  # type: ignore[no-any-return]
-
-
-def _key_of(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    return (row["job_id"], row["location"], row["organization_id"], row["workload"])

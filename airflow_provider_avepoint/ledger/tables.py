@@ -97,7 +97,7 @@ JOBS = Table(
     # When this content was read from the API, and when the job was first.
     Column("read_at", Moment, nullable=False),
     Column("first_read_at", Moment, nullable=False),
-    Index("avepoint_jobs_started_at", "tenant", "product", "started_at"),
+    Index("avepoint_jobs_started_at", "started_at"),
 )
 
 # How far each listing that is loaded again and again has come.

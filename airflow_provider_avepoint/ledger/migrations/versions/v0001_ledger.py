@@ -54,7 +54,7 @@ def upgrade() -> None:
         _moment("first_read_at", nullable=False),
         PrimaryKeyConstraint(*_JOB_KEY, name="avepoint_jobs_key"),
     )
-    op.create_index("avepoint_jobs_started_at", "avepoint_jobs", ["tenant", "product", "started_at"])
+    op.create_index("avepoint_jobs_started_at", "avepoint_jobs", ["started_at"])
     op.create_table(
         "avepoint_loads",
         *_texts(*_LOAD_KEY, nullable=False),
@@ -105,4 +105,4 @@ def _texts(*names: str, nullable: bool = True) -> list[Column[Any]]:
 
 
 def _moment(name: str, *, nullable: bool = True) -> Column[Any]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
+    return Column(name, DateTime(timezone=True).with_variant(String(), "sqlite"), nullable=nullable)

@@ -1,0 +1,419 @@
+"""Loads into the ledger, again and again: what is new, what has ended since, what came late, nothing lost."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
+from airflow_provider_avepoint.ledger.tables import JOBS, LOADS
+from airflow_provider_avepoint.operators.avepoint import AvePointJobsToSqlOperator
+from airflow_provider_avepoint.simulator import Simulator
+from tests.ledger.databases import CONN_ID, NOON, SECOND, Database
+from tests.ledger.processes import load
+
+pytestmark = pytest.mark.usefixtures("connection")
+HOUR = 3600
+DAY = 24 * HOUR
+SLACK = timedelta(minutes=5)
+
+
+@pytest.fixture
+def connection(connect: Callable[..., str]) -> str:
+    return connect()
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+def counts(result: dict[str, Any]) -> tuple[int, int, int]:
+    return result["inserted"], result["updated"], result["unchanged"]
+
+
+def began(result: dict[str, Any], product: str = "dynamics365") -> timedelta:
+    """Return how long before now the load of a product began to read."""
+    return datetime.now(UTC) - datetime.fromisoformat(result["products"][product]["started_after"])
+
+
+def about(seconds: float) -> Any:
+    """Return what equals a time span of so many seconds, give or take the test's own time."""
+    return pytest.approx(timedelta(seconds=seconds), abs=SLACK)
+
+
+def add(simulator: Simulator, job_id: str, started_ago: float, state: str = "success", **fields: Any) -> None:
+    product = fields.pop("product", "dynamics365")
+    simulator.add_job(product, job_id=job_id, started_ago=started_ago, state=state, **fields)
+
+
+def test_the_first_load_takes_thirty_days(simulator: Simulator, database: Database) -> None:
+    add(simulator, "NEW", HOUR)
+    add(simulator, "OLD", 29.9 * DAY, "failed")
+    add(simulator, "OLDER", 30.1 * DAY)
+    add(simulator, "RESTORE", HOUR, job_type="restore")
+
+    result = load({})
+
+    assert counts(result) == (2, 0, 0)
+    assert began(result) == about(30 * DAY)
+    assert database.states() == {"NEW": "success", "OLD": "failed"}
+    assert json.loads(json.dumps(result)) == {
+        "tenant": "avepoint_default",
+        "inserted": 2,
+        "updated": 0,
+        "unchanged": 0,
+        "products": {
+            "dynamics365": {
+                "inserted": 2,
+                "updated": 0,
+                "unchanged": 0,
+                "started_after": result["products"]["dynamics365"]["started_after"],
+            }
+        },
+    }
+
+
+def test_the_first_load_goes_back_as_far_as_asked(simulator: Simulator, database: Database) -> None:
+    add(simulator, "OLDEST", 700 * DAY)
+    add(simulator, "OLDER", 701 * DAY)
+    asked = datetime.now(UTC) - timedelta(days=700.5)
+
+    assert counts(load({"started_after": asked.isoformat()})) == (1, 0, 0)
+    assert list(database.states()) == ["OLDEST"]
+
+
+def test_the_same_hour_again_changes_nothing(simulator: Simulator, database: Database) -> None:
+    for number, state in enumerate(["success", "partial", "failed", "running", "waiting", "skipped"]):
+        add(simulator, f"J{number}", HOUR * number, state, product="iaas_paas")
+    first = load({"product": "iaas_paas"})
+    before = database.rows(JOBS)
+
+    again = load({"product": "iaas_paas"})
+
+    assert counts(first) == (6, 0, 0)
+    assert counts(again) == (0, 0, 6)
+    assert database.rows(JOBS) == before
+
+
+def test_a_load_reads_from_six_hours_before_the_last(simulator: Simulator, database: Database) -> None:
+    """A job may be listed late."""
+    add(simulator, "BEFORE", 7 * HOUR)
+    load({})
+    add(simulator, "LATE", 5.9 * HOUR)
+    add(simulator, "TOO LATE", 6.2 * HOUR)
+
+    result = load({})
+
+    assert began(result) == about(6 * HOUR)
+    assert counts(result) == (1, 0, 0)
+    assert set(database.states()) == {"BEFORE", "LATE"}
+
+
+def test_an_open_job_is_looked_for_until_it_has_ended(simulator: Simulator, database: Database) -> None:
+    product = {"product": "salesforce"}
+    add(simulator, "LONG", 20 * HOUR, "running", **product)
+    add(simulator, "LONGER", 40 * HOUR, "waiting", **product)
+    add(simulator, "ENDED", 50 * HOUR, **product)
+    load(product)
+
+    simulator.patch_job("salesforce", "LONGER", state="failed")
+    second = load(product)
+    simulator.patch_job("salesforce", "LONG", state="success")
+    third = load(product)
+    fourth = load(product)
+
+    assert (counts(second), began(second, "salesforce")) == ((0, 1, 1), about(40 * HOUR))
+    assert (counts(third), began(third, "salesforce")) == ((0, 1, 0), about(20 * HOUR))
+    assert (counts(fourth), began(fourth, "salesforce")) == ((0, 0, 0), about(6 * HOUR))
+    assert database.states() == {"LONG": "success", "LONGER": "failed", "ENDED": "success"}
+
+
+def test_a_job_that_waits_has_its_start_before_it(simulator: Simulator, database: Database) -> None:
+    """It says none yet: whenever it begins, that is later than the load that saw it wait."""
+    product = {"product": "iaas_paas"}
+    add(simulator, "NEXT", HOUR, "waiting", **product)
+    load(product)
+    simulator.patch_job("iaas_paas", "NEXT", state="success", started_at=datetime.now(UTC))
+
+    second = load(product)
+
+    assert (counts(second), began(second, "iaas_paas")) == ((0, 1, 0), about(6 * HOUR))
+    assert database.states() == {"NEXT": "success"}
+
+
+def test_an_unknown_state_is_open(simulator: Simulator, database: Database) -> None:
+    simulator.add_job("dynamics365", job_id="ODD", raw_state="Befuddled", started_ago=20 * HOUR)
+    load({})
+    simulator.patch_job("dynamics365", "ODD", raw_state="Finished")
+
+    assert counts(load({})) == (0, 1, 0)
+    assert database.states() == {"ODD": "success"}
+
+
+def test_what_has_run_for_longer_than_a_job_may_is_not_waited_for(
+    simulator: Simulator, database: Database
+) -> None:
+    asked = (datetime.now(UTC) - timedelta(days=100)).isoformat()
+    add(simulator, "STUCK", 31 * DAY, "running")
+    add(simulator, "LONG", 29 * DAY, "running")
+    load({"started_after": asked})
+
+    assert began(load({"started_after": asked})) == about(29 * DAY)
+    assert database.states() == {"STUCK": "running", "LONG": "running"}
+
+
+def test_an_earlier_start_goes_back_once(simulator: Simulator, database: Database) -> None:
+    asked = (datetime.now(UTC) - timedelta(days=200)).isoformat()
+    add(simulator, "OLD", 100 * DAY)
+    add(simulator, "NEW", 2 * DAY)
+    load({})
+
+    back = load({"started_after": asked})
+    later = [load({"started_after": asked}), load({}), load({"started_after": NOON.isoformat()})]
+
+    assert (counts(back), began(back)) == ((1, 0, 1), about(200 * DAY))
+    assert [(counts(each), began(each)) for each in later] == [((0, 0, 0), about(6 * HOUR))] * 3
+    assert set(database.states()) == {"OLD", "NEW"}
+
+
+def test_a_start_in_the_future_loses_nothing(simulator: Simulator, database: Database) -> None:
+    """A template that names the end of an interval, which the clock is not yet at."""
+    tomorrow, later = ((datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (1, 2))
+    load({"started_after": later})
+    add(simulator, "NEW", 60)
+
+    assert counts(load({"started_after": tomorrow})) == (1, 0, 0)
+
+
+def test_several_products_are_loaded_in_turn(simulator: Simulator, database: Database) -> None:
+    add(simulator, "D", HOUR)
+    add(simulator, "S1", HOUR, product="salesforce")
+    add(simulator, "S2", HOUR, product="salesforce")
+
+    result = load({"product": '["salesforce", "dynamics365", "google_workspace"]'})
+
+    assert {name: counts(each) for name, each in result["products"].items()} == {
+        "salesforce": (2, 0, 0),
+        "dynamics365": (1, 0, 0),
+        "google_workspace": (0, 0, 0),
+    }
+    assert counts(result) == (3, 0, 0)
+    assert {(row["product"], row["job_id"]) for row in database.rows(JOBS)} == {
+        ("dynamics365", "D"),
+        ("salesforce", "S1"),
+        ("salesforce", "S2"),
+    }
+
+
+def test_tenants_share_a_ledger(
+    simulator: Simulator, database: Database, connect: Callable[..., str]
+) -> None:
+    """A tenant is a connection, unless the task names it."""
+    connect("fabrikam")
+    add(simulator, "J1", HOUR)
+
+    results = [
+        load({}),
+        load({"avepoint_conn_id": "fabrikam"}),
+        load({"avepoint_conn_id": "fabrikam", "tenant": "Fabrikam Ltd"}),
+    ]
+
+    tenants = ["avepoint_default", "fabrikam", "Fabrikam Ltd"]
+    assert [(each["tenant"], counts(each)) for each in results] == [(name, (1, 0, 0)) for name in tenants]
+    assert {row["tenant"] for row in database.rows(JOBS)} == set(tenants)
+
+
+def test_locations_are_loaded_each_by_itself(
+    simulator: Simulator, database: Database, connect: Callable[..., str]
+) -> None:
+    """Multi-Geo: the task's location, else the connection's."""
+    connect("geo", extra={"location": "NAM"})
+    for location in ("EUR", "NAM"):
+        add(simulator, "J1", 20 * HOUR, "running", product="m365", location=location)
+        add(simulator, f"ONLY {location}", HOUR, product="m365", location=location)
+
+    european = load({"product": "m365", "location": "EUR"})
+    american = load({"product": "m365", "avepoint_conn_id": "geo", "tenant": "avepoint_default"})
+
+    assert (counts(european), counts(american)) == ((2, 0, 0), (2, 0, 0))
+    assert began(american, "m365") == about(30 * DAY)
+    assert {(row["location"], row["job_id"]) for row in database.rows(JOBS)} == {
+        ("EUR", "J1"),
+        ("EUR", "ONLY EUR"),
+        ("NAM", "J1"),
+        ("NAM", "ONLY NAM"),
+    }
+
+
+def test_an_organization_is_loaded_by_itself(simulator: Simulator, database: Database) -> None:
+    """However it is spelled, it is the same listing and the same jobs."""
+    add(simulator, "A", HOUR, organization_id="AB12")
+    add(simulator, "B", HOUR, organization_id="CD34")
+
+    first = load({"organization_id": "AB12"})
+    again = load({"organization_id": "ab12"})
+    everything = load({})
+
+    assert counts(first) == (1, 0, 0)
+    assert (counts(again), began(again)) == ((0, 0, 1), about(6 * HOUR))
+    assert (counts(everything), began(everything)) == ((1, 0, 1), about(30 * DAY))
+    assert [row["organization_id"] for row in database.rows(JOBS)] == ["ab12", "cd34"]
+
+
+def test_microsoft_365_jobs_have_the_workload_that_was_asked_for(
+    simulator: Simulator, database: Database
+) -> None:
+    for workload in ("teams", "onedrive", "sharepoint_online"):
+        add(simulator, workload.upper(), HOUR, product="m365", workload=workload)
+
+    result = load({"product": "m365", "object_type": ["teams", "onedrive"]})
+
+    assert counts(result) == (2, 0, 0)
+    assert {row["job_id"]: row["workload"] for row in database.rows(JOBS)} == {
+        "ONEDRIVE": "onedrive",
+        "TEAMS": "teams",
+    }
+
+
+def test_other_job_types_are_another_listing(simulator: Simulator, database: Database) -> None:
+    add(simulator, "B", HOUR)
+    add(simulator, "R", 20 * HOUR, job_type="restore")
+    load({})
+
+    result = load({"job_type": ["backup", "restore"]})
+
+    assert (counts(result), began(result)) == ((1, 0, 1), about(30 * DAY))
+    assert {row["job_id"]: row["job_type"] for row in database.rows(JOBS)} == {"B": "backup", "R": "restore"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "other"),
+    [
+        ({"job_type": "backup"}, {"job_type": ["backup"]}),
+        ({"job_type": ["restore", "backup"]}, {"job_type": '["backup", "restore"]'}),
+        (
+            {"product": "m365", "object_type": ["teams", "onedrive"]},
+            {"product": "m365", "object_type": '["onedrive", "teams"]'},
+        ),
+    ],
+    ids=["alone", "job types", "object types"],
+)
+def test_a_listing_is_the_same_however_it_is_asked_for(
+    simulator: Simulator, database: Database, spelling: dict[str, Any], other: dict[str, Any]
+) -> None:
+    load(spelling)
+
+    result = load(other)
+
+    assert began(result, spelling.get("product", "dynamics365")) == about(6 * HOUR)
+    assert len(database.rows(LOADS)) == 1
+
+
+def test_a_listing_that_breaks_off_is_loaded_again(
+    simulator: Simulator, database: Database, connect: Callable[..., str]
+) -> None:
+    """What was written stays, and the next load begins where this one did."""
+    connect(extra={"page_size": 500, "max_concurrency": 1})
+    simulator.generate("dynamics365", 2100, every_seconds=60)
+    simulator.add_fault("status", status=400, path="/dynamicsbackup/jobs", skip=4)
+
+    with pytest.raises(exceptions.AvePointRequestError):
+        load({})
+    written = len(database.rows(JOBS))
+    result = load({})
+
+    assert written == 2000
+    assert (counts(result), began(result)) == ((100, 0, 2000), about(30 * DAY))
+    assert len(database.states()) == 2100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"product": "dynamics"}, "dynamics365"),
+        ({"product": None}, "product"),
+        ({"product": []}, "product"),
+        ({"started_after": "yesterday"}, "started_after"),
+        ({"started_after": datetime(2026, 11, 20)}, "started_after"),  # noqa: DTZ001  # that is why
+        ({"job_type": "bakcup"}, "job_type"),
+        ({"object_type": "teams"}, "object_type"),
+        ({"location": "EUR"}, "location"),
+        ({"organization_id": " "}, "organization_id"),
+    ],
+    ids=str,
+)
+def test_an_argument_that_cannot_be_used_fails_the_task(
+    simulator: Simulator, database: Database, arguments: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(exceptions.AvePointConfigError, match=named) as caught:
+        load(arguments)
+
+    assert isinstance(caught.value, AirflowFailException)
+    assert simulator.requests() == []
+    assert database.rows(LOADS) == []
+
+
+def test_every_argument_is_a_template_field() -> None:
+    parameters = inspect.signature(AvePointJobsToSqlOperator.__init__).parameters
+
+    assert set(AvePointJobsToSqlOperator.template_fields) == set(parameters) - {"self", "kwargs"}
+
+
+# Loads that meet ------------------------------------------------------------------------------------
+
+STREAM = Stream(tenant="t", product="dynamics365", location="", organization_id="", selection="")
+
+
+def point(loaded_from: int, resume_from: int, begun_at: int) -> LoadPoint:
+    """Return a point by seconds."""
+    return LoadPoint(
+        loaded_from=NOON + loaded_from * SECOND,
+        resume_from=NOON + resume_from * SECOND,
+        begun_at=NOON + begun_at * SECOND,
+    )
+
+
+def test_a_load_moves_the_point_on(database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        assert ledger.load_point(STREAM) is None
+        ledger.save_load_point(STREAM, point(0, 50, 100), None)
+        assert ledger.load_point(STREAM) == point(0, 50, 100)
+        ledger.save_load_point(STREAM, point(0, 150, 200), point(0, 50, 100))
+
+        assert ledger.load_point(STREAM) == point(0, 150, 200)
+
+
+@pytest.mark.parametrize("is_swapped", [False, True], ids=["in order", "swapped"])
+def test_of_two_loads_at_once_both_count(database: Database, *, is_swapped: bool) -> None:
+    """One goes back and finds an old job that runs; the other, which began later, knows nothing of it."""
+    before, back, usual = point(50, 90, 100), point(0, 30, 110), point(50, 115, 120)
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_load_point(STREAM, before, None)
+        for loaded in (usual, back) if is_swapped else (back, usual):
+            ledger.save_load_point(STREAM, loaded, before)
+
+        assert ledger.load_point(STREAM) == point(0, 30, 120)
+
+
+def test_streams_are_apart(database: Database) -> None:
+    others = [
+        {"tenant": "u"},
+        {"product": "m365"},
+        {"location": "EUR"},
+        {"organization_id": "a"},
+        {"selection": "b"},
+    ]
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_load_point(STREAM, point(0, 1, 2), None)
+        fields = {name: getattr(STREAM, name) for name in STREAM.__slots__}
+
+        assert [ledger.load_point(Stream(**(fields | other))) for other in others] == [None] * 5

@@ -1,0 +1,132 @@
+"""The tables: made by Alembic, the same as the code has them, by however many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointLedgerError
+from airflow_provider_avepoint.ledger import database as ledger_database
+from airflow_provider_avepoint.ledger.database import VERSION_TABLE, migrate, reading, writing
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import JOBS, metadata
+from tests.ledger.databases import CONN_ID, NOON, Database, engine, execute, make_job
+from tests.ledger.processes import PROCESSES, Child, migrate_together
+
+OURS = {*metadata.tables, VERSION_TABLE}
+
+
+def compare() -> list[Any]:
+    """Return how the tables differ from those of the code."""
+    with engine() as opened, reading(opened) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return compare_metadata(context, metadata)
+
+
+def revision() -> str:
+    (found,) = execute(f"SELECT version_num FROM {VERSION_TABLE}")
+    return found
+
+
+def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
+    Ledger(CONN_ID).close()
+
+    assert compare() == []
+    assert database.tables() == OURS
+    with engine() as opened:
+        keys = {
+            name: inspect(opened).get_pk_constraint(name)["constrained_columns"] for name in metadata.tables
+        }
+    assert keys == {
+        name: [column.name for column in table.primary_key] for name, table in metadata.tables.items()
+    }
+
+
+def test_a_comparison_sees_a_difference(database: Database) -> None:
+    """What the test above relies on."""
+    Ledger(CONN_ID).close()
+    execute("ALTER TABLE avepoint_jobs ADD COLUMN surplus INTEGER")
+
+    ((what, _, table, column),) = compare()
+
+    assert (what, table, column.name) == ("remove_column", "avepoint_jobs", "surplus")
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [make_job()], NOON)
+    before = database.rows(JOBS)
+
+    Ledger(CONN_ID).close()
+    with engine() as opened:
+        migrate(opened)
+
+    assert database.rows(JOBS) == before
+    assert revision() == ledger_database.REVISION
+
+
+def test_eight_processes_migrate_at_once(database: Database) -> None:
+    barrier = PROCESSES.Barrier(8)
+    children = [Child(migrate_together, database.environment, barrier) for _ in range(8)]
+    for child in children:
+        child.__enter__()
+    try:
+        assert [child.result() for child in children] == [True] * 8
+    finally:
+        for child in children:
+            child.__exit__(None, None, None)
+
+    assert database.tables() == OURS
+    assert revision() == ledger_database.REVISION
+
+
+def test_other_tables_are_left_alone(database: Database) -> None:
+    """Another user of Alembic, such as Airflow itself, keeps its revision in the table of that name."""
+    execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    execute("INSERT INTO alembic_version VALUES ('theirs')")
+
+    Ledger(CONN_ID).close()
+
+    assert database.tables() == OURS | {"alembic_version"}
+    assert execute("SELECT version_num FROM alembic_version") == ["theirs"]
+
+
+def test_a_foreign_table_of_our_name_is_said_and_nothing_is_made(database: Database) -> None:
+    execute("CREATE TABLE avepoint_licenses (id INTEGER)")
+
+    with pytest.raises(AvePointLedgerError, match=r"avepoint_licenses.* already exists"):
+        Ledger(CONN_ID)
+
+    assert database.tables() == {"avepoint_licenses"}
+
+
+def test_tables_of_a_newer_release_are_not_touched(database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [make_job()], NOON)
+    execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+
+    with pytest.raises(
+        AvePointConfigError, match=r"revision '9999', which a newer .* upgrade the provider on this worker"
+    ):
+        Ledger(CONN_ID)
+
+    assert revision() == "9999"
+    assert execute("SELECT job_id FROM avepoint_jobs") == ["J1"]
+    assert database.tables() == OURS
+
+
+def test_a_downgrade_leaves_nothing_and_an_upgrade_begins_anew(database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [make_job()], NOON)
+
+    with engine() as opened, writing(opened) as connection:
+        command.downgrade(ledger_database._configure_alembic(connection), "base")
+
+    assert database.tables() == {VERSION_TABLE}
+    assert database.rows(JOBS) == []
+    assert database.tables() == OURS
