@@ -31,7 +31,7 @@ def create_asset(
     """Return the asset for the backups of *product*: all, those of a connection, or of one organisation.
 
     :param avepoint_conn_id: where an organisation is named without one, the default connection.
-    :param name: the asset's name; None takes the URI.
+    :param name: the asset's name; None takes the URI, which is all that a dataset of Airflow 2 has.
     :param watchers: an ``AssetWatcher`` or several (Airflow 3).
     :raises ValueError: the product is not known.
     """
@@ -42,7 +42,9 @@ def create_asset(
     parts = [part for part in (product, avepoint_conn_id, organization_id) if part]
     uri = "avepoint://" + "/".join(quote(part, safe="") for part in parts)
     sanitize_uri(urlsplit(uri))
-    given: dict[str, Any] = {"name": name, "watchers": list(watchers), "extra": extra}
+    given: dict[str, Any] = {"watchers": list(watchers), "extra": extra}
+    if hasattr(Asset, "name"):
+        given["name"] = name
     return Asset(uri=uri, **{key: value for key, value in given.items() if value})
 
 

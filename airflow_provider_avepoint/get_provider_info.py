@@ -23,6 +23,14 @@ def get_provider_info() -> dict[str, Any]:
     def modules(kind: str) -> list[dict[str, Any]]:
         return [{"integration-name": _NAME, "python-modules": [f"{_ROOT}.{kind}.avepoint"]}]
 
+    uris = [
+        {
+            "schemes": ["avepoint"],
+            "handler": f"{_ROOT}.assets.sanitize_uri",
+            "factory": f"{_ROOT}.assets.create_asset",
+            "to_openlineage_converter": f"{_ROOT}.assets.convert_asset_to_openlineage",
+        }
+    ]
     return {
         "package-name": "airflow-provider-avepoint",
         "name": _NAME,
@@ -40,14 +48,8 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": modules("triggers"),
         "cli": [f"{_ROOT}.cli.definition.get_avepoint_cli_commands"],
         "extra-links": [f"{_ROOT}.links.AvePointOnlineServicesLink"],
-        "asset-uris": [
-            {
-                "schemes": ["avepoint"],
-                "handler": f"{_ROOT}.assets.sanitize_uri",
-                "factory": f"{_ROOT}.assets.create_asset",
-                "to_openlineage_converter": f"{_ROOT}.assets.convert_asset_to_openlineage",
-            }
-        ],
+        "asset-uris": uris,
+        "dataset-uris": uris,  # Airflow 2's word for the same
         "connection-types": [
             {
                 "connection-type": "avepoint",

@@ -21,21 +21,50 @@ os.environ.update(
 )
 
 import json  # noqa: E402
+import warnings  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 
 import pytest  # noqa: E402
-from airflow.sdk._shared.secrets_masker import _secrets_masker  # noqa: E402
 
 from airflow_provider_avepoint.core.auth import TOKENS  # noqa: E402
 from airflow_provider_avepoint.simulator import Simulator  # noqa: E402
+from tests.versions import IGNORED_WARNINGS, find_what_is_lacking, reset_masker  # noqa: E402
+
+for _module, _category in IGNORED_WARNINGS.items():  # while other conftest files are loaded
+    warnings.filterwarnings("ignore", category=_category, module=_module)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ignore the same in tests."""
+    for module, category in IGNORED_WARNINGS.items():
+        config.addinivalue_line("filterwarnings", f"ignore::{category.__name__}:{module}.*")
+
+
+class _Skipped(pytest.Module):
+    """A file of tests that this Airflow cannot even import."""
+
+    reason = ""
+
+    def collect(self) -> list[pytest.Item]:
+        raise pytest.skip.Exception(self.reason)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    reason = find_what_is_lacking(module_path.relative_to(Path(__file__).parent).as_posix())
+    if reason is None:
+        return None
+    module: _Skipped = _Skipped.from_parent(parent, path=module_path)
+    module.reason = reason
+    return module
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that start Airflow on one of pytest's processes: they share one Airflow."""
+    """Keep the tests that share one Airflow on one of pytest's processes, those with their own on another."""
     for item in items:
         if item.get_closest_marker("airflow"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+            is_shared = "gate" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("shared-airflow" if is_shared else "airflows"))
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +86,7 @@ def _no_tokens_of_other_tests() -> Iterator[None]:
     TOKENS.clear()
     yield
     TOKENS.clear()
-    _secrets_masker().reset_masker()
+    reset_masker()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset, AssetWatcher
+from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_avepoint.assets import create_asset
 from airflow_provider_avepoint.core.product import all_products
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupEventTrigger
+from tests.versions import needs_airflow
 
 GUID = "{0F8FAD5B-D9CB-469F-A165-70867728950E}"
 FOLDED = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -47,7 +48,10 @@ def test_every_product_has_an_asset(product: str) -> None:
     assert f"avepoint://{product}" == create_asset(product=product).uri
 
 
+@needs_airflow("3.0", "assets have names and watchers")
 def test_an_asset_takes_a_name_watchers_and_extra() -> None:
+    from airflow.sdk import AssetWatcher
+
     watcher = AssetWatcher(
         name="ended", trigger=AvePointBackupEventTrigger(asset="nightly", product="dynamics365")
     )
@@ -95,6 +99,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("uri", "message"), BAD.items(), ids=list(BAD))
+@needs_airflow("3.1", "a URI that means nothing is an error, not a warning")
 def test_an_uri_that_means_nothing_is_refused(uri: str, message: str) -> None:
     """In a DAG file, that is an import error."""
     with pytest.raises(ValueError, match=message):

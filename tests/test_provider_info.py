@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.settings import _EXTRAS, ENVIRONMENTS
 from airflow_provider_avepoint.get_provider_info import get_provider_info
+from tests.versions import SENSITIVE_FIELDS
 
 INFO = get_provider_info()
 (CONNECTION_TYPE,) = INFO["connection-types"]
@@ -70,13 +71,11 @@ def test_form_offers_every_environment() -> None:
 
 def test_secret_fields_have_names_that_airflow_masks() -> None:
     """``format: password`` hides typing only: the REST API shows what its masker does not know by name."""
-    from airflow.sdk._shared.secrets_masker import DEFAULT_SENSITIVE_FIELDS
-
     secret = {name for name, field in FIELDS.items() if field["schema"].get("format") == "password"}
 
     assert secret == {"private_key"}
-    assert all(any(word in name for word in DEFAULT_SENSITIVE_FIELDS) for name in secret)
-    assert not any(word in "identity_endpoint" for word in DEFAULT_SENSITIVE_FIELDS)
+    assert all(any(word in name for word in SENSITIVE_FIELDS) for name in secret)
+    assert not any(word in "identity_endpoint" for word in SENSITIVE_FIELDS)
 
 
 def test_entry_point_is_declared() -> None:

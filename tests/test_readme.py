@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core.verdict import Reason
 from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 from airflow_provider_avepoint.simulator import Simulator
+from tests.versions import needs_airflow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -57,7 +58,14 @@ def test_the_first_dag_is_a_file() -> None:
     assert source.endswith(blocks("python")[0])
 
 
-@pytest.mark.parametrize("code", blocks("python")[1:], ids=range(1, len(blocks("python"))))
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, marks=needs_airflow("3.0", "asset watchers") if "AssetWatcher" in code else ())
+        for code in blocks("python")[1:]
+    ],
+    ids=range(1, len(blocks("python"))),
+)
 def test_python_runs(
     code: str, simulator: Simulator, connect: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +87,7 @@ def test_the_connection_is_one() -> None:
     assert settings.base_url == "https://graph-us.avepointonlineservices.com"
 
 
+@needs_airflow("3.2", "providers add commands")
 def test_commands_exist() -> None:
     """Each is a target of the Makefile, a console script of the package, or another tool's."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -15,6 +15,7 @@ from airflow.models.connection import Connection
 from sqlalchemy import create_engine
 
 from airflow_provider_avepoint.simulator import Simulator
+from tests.versions import needs_airflow
 
 pytestmark = pytest.mark.airflow
 AIRFLOW = (sys.executable, "-W", "ignore", "-m", "airflow")
@@ -24,6 +25,7 @@ def airflow(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*AIRFLOW, *words], capture_output=True, text=True, check=False, timeout=60)
 
 
+@needs_airflow("3.3", "its own start logs nothing to standard output")
 def test_a_check_leaves_with_its_verdict(simulator: Simulator, connect: Callable[..., str]) -> None:
     """Airflow finds the commands by the provider's metadata; a log line would not get into the JSON."""
     connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import inspect
 import json
 import runpy
 import socketserver
@@ -32,7 +33,9 @@ AUDIT, LEDGER = load("avepoint_license_audit"), load("avepoint_job_ledger")
 def call(dag: Any, task_id: str, *args: Any, **params: Any) -> Any:
     """Do what a task does, with its DAG's params where *params* has no other."""
     known = {name: dag.params[name] for name in dag.params}
-    return dag.get_task(task_id).python_callable(*args, params=known | params)
+    function = dag.get_task(task_id).python_callable
+    context = {"dag": dag} if "context" in inspect.signature(function).parameters else {}
+    return function(*args, params=known | params, **context)
 
 
 # Tenants

@@ -42,7 +42,7 @@ def test_a_dag_file_loads_no_client() -> None:
 
     loaded = json.loads(answer.stdout.splitlines()[-1])
     assert loaded["heavy"] == []
-    if AIRFLOW >= (3, 0):  # Airflow 2 itself loads some of them
+    if AIRFLOW >= (3, 3):  # an older one loads some of them itself
         assert loaded["present"] == []
     assert "airflow_provider_avepoint.operators.avepoint" in loaded["ours"]
     parts = {name.split(".")[1] for name in loaded["ours"]}

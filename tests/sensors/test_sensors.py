@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
+    DAG,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
+    BaseHook,
     TaskDeferred,
 )
 
@@ -93,7 +94,7 @@ def test_constructing_reads_nothing(
     def fail(*_arguments: object) -> None:
         raise AssertionError("a connection was looked up")
 
-    monkeypatch.setattr("airflow.sdk.bases.hook.BaseHook.get_connection", fail)
+    monkeypatch.setattr(BaseHook, "get_connection", fail)
 
     cls(task_id="wait", **(needed | {"product": "{{ params.product }}"}))
 

@@ -662,7 +662,8 @@ async def test_it_asks_at_the_shortest_interval(
     waits = [int(line.getMessage().split(" waits")[0].rsplit(" ", 1)[1]) for line in rounds.lines]
     # At 0 all, then every 0.4 s the first, and the second where at most half of its interval is left.
     assert [3, 2, 2, 2, 2, 2] == waits
-    assert all(0.2 <= gap for gap in rounds.gaps)
+    # The first round ends late where the connection is long in coming.
+    assert all(0.2 <= gap for gap in rounds.gaps[1:]), rounds.gaps
 
 
 async def test_the_poll_follows_who_is_left(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
@@ -1291,15 +1292,13 @@ def test_nothing_holds_up_the_loop(
         monkeypatch.setattr(owner, name, call)
 
     import requests
-    from airflow.sdk import BaseHook
+    from airflow.providers.common.compat.sdk import BaseHook
 
     guard(time, "sleep")
     guard(requests.Session, "send")
     guard(hooks, "_open_client")
     guard(hooks, "_build_client")
-    monkeypatch.setattr(
-        BaseHook, "get_connection", classmethod(lambda _cls, _conn_id: blocked.append("get_connection"))
-    )
+    guard(BaseHook, "get_connection")
 
     async def wait() -> None:
         async with waiting(*job_waits("dynamics365", 20), *gates("dynamics365", MANY)) as tasks:

@@ -424,7 +424,7 @@ async def test_a_connection_from_the_environment_as_a_uri(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     """The other form in which Airflow reads the environment."""
-    from airflow.sdk import Connection
+    from airflow.providers.common.compat.sdk import Connection
 
     add(simulator, "success")
     connection = Connection(
