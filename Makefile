@@ -58,7 +58,7 @@ cluster-test: $(VENV)/.installed
 	$(BIN)/python -m cluster
 	$(BIN)/python -m cluster.demo
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed system
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks --readme
 

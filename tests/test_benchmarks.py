@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,6 @@ from benchmarks.waiters import Order as WaitOrder
 from benchmarks.waiters import name_job, wait_for_jobs
 
 RECORDED: dict[str, Any] = json.loads(RESULTS.read_text())
-NEEDS_SQLALCHEMY_2 = pytest.mark.skipif(
-    version("sqlalchemy") < "2", reason="pandas needs SQLAlchemy 2, which Airflow 2.11 has not"
-)
 
 
 def reading(seconds: float = 0.0, peak_bytes: int = 0) -> Reading:
@@ -159,7 +155,6 @@ def test_the_ledger_has_each_job_once(loading_order: loaders.Order) -> None:
         ]
 
 
-@NEEDS_SQLALCHEMY_2
 def test_pandas_has_what_the_ledger_has(loading_order: loaders.Order) -> None:
     """The same jobs, and in fields of its own all that they say."""
     loaders.load_with_ledger(loading_order)()
@@ -174,7 +169,6 @@ def test_pandas_has_what_the_ledger_has(loading_order: loaders.Order) -> None:
     ]
 
 
-@NEEDS_SQLALCHEMY_2
 def test_a_small_run_of_loads_has_all_figures_and_rows() -> None:
     said: list[str] = []
     plan = loading.Plan(jobs=60, batch=25, rounds=2, warm_up=5)

@@ -169,7 +169,10 @@ class Ledger:
         self._write(self._save_license, write_license(tenant, consumption, read_at))
 
     def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
-        """Yield the rows of a query on :mod:`~airflow_provider_avepoint.ledger.tables`, as they come."""
+        """Yield the rows of a query on :mod:`~airflow_provider_avepoint.ledger.tables`, as they come.
+
+        Draw them to their end before you write: SQLite lets no write end while somebody reads.
+        """
         with reading(self._engine) as connection:
             yield from connection.execution_options(stream_results=True).execute(query).mappings()
 

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from tests.airflow.gate import connection_to
+from tests.versions import needs_airflow
 
 pytestmark = pytest.mark.airflow
 
@@ -47,6 +48,7 @@ def test_airflow_finds_the_provider_by_its_entry_point(gate):
         assert INFO[kind] == shown[kind]
 
 
+@needs_airflow("3.2", "takes the connection form from the provider's metadata")
 def test_the_form_shows_every_field_with_its_label_and_description(gate):
     """What the UI draws the form from, labels and placeholders of the standard fields among it."""
     forms = gate.stack.api.request("GET", "/ui/connections/hook_meta")

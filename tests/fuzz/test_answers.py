@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -193,9 +194,8 @@ def spelled(row: Mapping[str, Any], name: str) -> list[Any]:
 
 def is_success(product: Product, value: object) -> bool:
     if isinstance(value, str):
-        value = int(value) if value in "0123456789" else value.translate({ord(c): None for c in " -_\t\n"})
-    if isinstance(value, str):
-        value = value.casefold()
+        is_number = value.isascii() and value.isdigit() and len(value) < 40
+        value = int(value) if is_number else re.sub(r"[\s_-]", "", value).casefold()
     return not isinstance(value, (bool, float)) and value in SUCCESS[product.name]
 
 
@@ -304,7 +304,7 @@ def test_a_row_passes_only_if_it_is_a_good_backup(name: str, data: st.DataObject
 
         passed = jobs is not None and use(jobs, policy).passed
         event(f"passed: {passed}")
-        if row == good:
+        if write(row) == write(good):
             assert (hours < 24) is passed
         elif passed:
             assert any(looks_good(product, each) for each in objects_in(loads(body)))
