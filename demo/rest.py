@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 
 _SECONDS = 30.0
+# On SQLite, Airflow answers 500 where its database is locked for too long.
+_READINGS, _PAUSE = 3, 1.0
 # More task instances than any run here has.
 _LIMIT = 200
 
@@ -111,6 +114,11 @@ class AirflowApi:
 
     def _send(self, method: str, path: str, **kwargs: Any) -> Any:
         answer = self._client.request(method, path, **kwargs)
+        for _ in range(_READINGS - 1):
+            if method != "GET" or answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                break
+            time.sleep(_PAUSE)
+            answer = self._client.request(method, path, **kwargs)
         if answer.is_error:
             raise httpx.HTTPStatusError(
                 f"{method} {path}: {answer.status_code} {answer.text}",

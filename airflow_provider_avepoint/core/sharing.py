@@ -73,21 +73,23 @@ def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan
         theirs out.
     """
     asked = list(questions)
-    jobs = {
-        _job_key(question): question
-        for question in asked
-        if question.job_id and question.product.job is not None
-    }
+    jobs: dict[Topic, Question] = {}
+    for question in asked:
+        if question.job_id and question.product.job is not None:
+            _add(jobs, _job_key(question), question)
     if len(jobs) > FEW_JOBS or not all(question.job_id for question in asked):
         jobs = {}
     listings: dict[Topic, Question] = {}
     for question in asked:
         if question.job_id and _job_key(question) in jobs:
             continue
-        topic = _topic(question, by_organization=by_organization)
-        known = listings.get(topic)
-        listings[topic] = question if known is None else _widen(known, question)
+        _add(listings, _topic(question, by_organization=by_organization), question)
     return Plan(jobs, listings)
+
+
+def _add(planned: dict[Topic, Question], key: Topic, question: Question) -> None:
+    known = planned.get(key)
+    planned[key] = question if known is None else _widen(known, question)
 
 
 def _job_key(question: Question) -> Topic:

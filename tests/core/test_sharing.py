@@ -91,6 +91,19 @@ def test_sharing_never_changes_a_verdict(product: Product, data: st.DataObject) 
         assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, questions))
 
 
+def test_a_job_is_looked_for_as_far_back_as_any_of_its_waits_goes() -> None:
+    """Two wait for one job: whoever began earlier must find it too."""
+    product = get_product("m365")
+    early, late = (
+        Question(product=product, job_id="J2", started_after=NOW - timedelta(days=days)) for days in (30, 1)
+    )
+
+    for asked in ([early, late], [late, early]):
+        (planned,) = plan(asked).jobs.values()
+
+        assert planned.started_after == early.started_after
+
+
 @each_product
 @settings(max_examples=100, deadline=None, database=None)
 @given(data=st.data())

@@ -223,21 +223,17 @@ def looks_good(product: Product, row: Mapping[str, Any]) -> bool:
     times = [moment for moment in (*begun, *ended) if moment is not None and moment.tzinfo is not None]
     details = row.get("backupDetails")
     counts = {**row, **details} if isinstance(details, dict) else row
-    failed = [counts.get(name) for name in FAILED_KEYS]
+    sample = SAMPLES[product.name]
+    failed = [
+        counts.get(name)
+        for name in {**sample, **sample.get("backupDetails", {})}
+        if name.startswith("failed")
+    ]
     return (
         any(is_success(product, value) for value in states)
         and any(NOW - MAX_AGE - HOUR / 60 <= moment <= NOW + HOUR / 12 for moment in times)
         and all(value in (None, "", "N/A", 0, "0", "-0", "00") for value in failed)
     )
-
-
-FAILED_KEYS = {
-    name
-    for sample in SAMPLES.values()
-    for holder in (sample, sample.get("backupDetails", {}))
-    for name in holder
-    if name.startswith("failed")
-}
 
 
 def objects_in(document: Any) -> Iterator[dict[str, Any]]:
