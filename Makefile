@@ -13,7 +13,7 @@ help:
 	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page"
 	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies"
 	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (23 minutes on two busy cores)"
-	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel"
+	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, hours)"
 	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it"
 	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the README's tables"
 	@printf "%-20s%s\n" "make check" "ruff, mypy --strict, the import directions"
