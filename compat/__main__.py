@@ -18,7 +18,7 @@ from compat.environments import ROOT, Distribution, build, create, find_pythons,
 from compat.releases import RELEASES, Release
 
 _PYTEST = (
-    *("--numprocesses", "2", "--dist", "loadgroup"),
+    *("--numprocesses", "3", "--dist", "loadgroup"),
     # What is about the checkout and not about an Airflow.
     *(f"--ignore=tests/test_{name}.py" for name in ("layers", "compose", "benchmarks", "compat")),
 )
@@ -58,34 +58,42 @@ class Counts:
 
 def main() -> int:
     """Run them in turn, print a line for each, and return the exit status."""
-    arguments, for_pytest = _parse(sys.argv[1:])
-    directory = arguments.directory.resolve()
+    directory, runs, for_pytest = _parse(sys.argv[1:])
     distribution = build(directory / "dist")
     rows, failed = [], 0
-    for release in RELEASES:
-        if release.minor not in arguments.releases:
-            continue
-        for version, python in find_pythons(release):
-            environment = directory / f"{release.version}-{version}"
-            counts = _run_suite(environment, release, python, distribution, for_pytest)
-            rows.append(counts.describe(release.version, version))
-            failed += counts.failed
-            print(f"{_HEADING}\n{rows[-1]}", flush=True)
+    for release, version, python in runs:
+        environment = directory / f"{release.version}-{version}"
+        counts = _run_suite(environment, release, python, distribution, for_pytest)
+        rows.append(counts.describe(release.version, version))
+        failed += counts.failed
+        print(f"{_HEADING}\n{rows[-1]}", flush=True)
     print("", _HEADING, *rows, sep="\n")
     return min(failed, 1)
 
 
-def _parse(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def _parse(given: list[str]) -> tuple[Path, list[tuple[Release, str, Path]], list[str]]:
+    """Return where the files go, what is to be run on what, and what is for pytest."""
     at = given.index("--") if "--" in given else len(given)
     minors = [release.minor for release in RELEASES]
     parser = argparse.ArgumentParser(prog="python -m compat", description=__doc__)
     parser.add_argument("releases", nargs="*", metavar="release", help=f"{', '.join(minors)}; all by default")
+    parser.add_argument(
+        "--python", metavar="VERSION", help="with this one of their Pythons only, such as 3.11"
+    )
     parser.add_argument("--directory", type=Path, default=ROOT / ".compat", help="where its files go")
     arguments = parser.parse_args(given[:at])
     if unknown := set(arguments.releases) - set(minors):
         parser.error(f"{', '.join(sorted(unknown))} is not among {', '.join(minors)}")
-    arguments.releases = arguments.releases or minors
-    return arguments, given[at + 1 :]
+    runs = [
+        (release, version, python)
+        for release in RELEASES
+        if release.minor in (arguments.releases or minors)
+        for version, python in find_pythons(release)
+        if arguments.python in {None, version}
+    ]
+    if not runs:
+        parser.error(f"Python {arguments.python} is not among what these releases run on here")
+    return arguments.directory.resolve(), runs, given[at + 1 :]
 
 
 def _run_suite(

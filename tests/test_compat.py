@@ -52,13 +52,20 @@ def test_what_a_run_comes_to(tmp_path: Path, suite: str, counts: tuple[int, int,
     assert counts == (read.passed, read.skipped, read.failed)
 
 
-def test_a_release_that_is_not_supported_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["1.10"], "1.10 is not among 2.11, 3.0,"),
+        (["2.11", "--python", "2.7"], "Python 2.7 is not among what these releases run on here"),
+    ],
+)
+def test_what_is_not_supported_is_refused(arguments: list[str], message: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "compat", "1.10"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "compat", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert 2 == done.returncode
-    assert "1.10 is not among 2.11, 3.0," in done.stderr
+    assert message in done.stderr
 
 
 def test_the_metadata_admit_what_is_covered() -> None:
