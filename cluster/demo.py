@@ -16,17 +16,24 @@ from cluster.accounts import CERTIFICATE, Accounts
 from cluster.database import Database
 from cluster.secrets import check_files, check_requests
 from cluster.wire import Wire
-from demo.gate import Demo, Progress, build_stack
+from demo.audit import Audit
+from demo.gate import LEDGER, Demo, Progress, build_stack
 from demo.processes import raise_once_on_interrupt
 from demo.simulator import SimulatorError, SimulatorProcess
 from demo.stack import StackError
 
+_REPORT = "report.html"
+# Where the organisation of the first run is written.
 _PLACES = (
     "airflow/components",
     "airflow/logs",
     "evidence/log.txt",
     "evidence/rendered_task_instance_fields.txt",
     "evidence/xcom.txt",
+    "ledger/avepoint_jobs.txt",
+    "ledger/avepoint_verdicts.txt",
+    "report.csv",
+    _REPORT,
 )
 
 
@@ -71,12 +78,12 @@ def search_demo(home: Path) -> list[str]:
         progress.say("Starting Airflow at DEBUG, with secrets in its connections")
         with stack:
             demo = Demo(stack, simulator, warehouse, progress)
-            if not demo.play():
+            gate, audit = demo.play(), Audit(stack, simulator, home / _REPORT, progress).play()
+            if not (gate and audit):
                 complaints.append("The demo did not come out as it should.")
-            database = Database(
-                f"sqlite:///{stack.home / 'airflow.db'}", stack.environment["AIRFLOW__CORE__FERNET_KEY"]
-            )
-            database.dump(home / "evidence")
+            fernet_key = stack.environment["AIRFLOW__CORE__FERNET_KEY"]
+            for database, place in ((stack.home / "airflow.db", "evidence"), (home / LEDGER, "ledger")):
+                Database(f"sqlite:///{database}", fernet_key).dump(home / place)
     tokens = {token.decode() for token in wire.tokens}
     mark = demo.runs[0].organization_id
     complaints += check_files(home, accounts.secrets, tokens, mark=mark, places=_PLACES)

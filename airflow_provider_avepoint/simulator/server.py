@@ -53,7 +53,7 @@ class ServerThread:
         self._socket = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
-        # asyncio sets it only where a socket names its protocol; without, an answer in two pieces takes 40 ms.
+        # asyncio sets it only where a socket names its protocol; without it, an answer in pieces takes 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             app,
