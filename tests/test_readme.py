@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from airflow.cli.cli_parser import get_parser
 
+import airflow_provider_avepoint
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.product import Product
 from airflow_provider_avepoint.core.settings import _EXTRAS, Settings
@@ -23,6 +24,8 @@ from airflow_provider_avepoint.simulator import Simulator
 from tests.versions import needs_airflow
 
 ROOT = Path(__file__).parent.parent
+#: Where ``make compat`` runs this, the package is not in the checkout.
+PACKAGE = Path(airflow_provider_avepoint.__file__).parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
@@ -149,4 +152,5 @@ def test_every_reason_and_error_is_explained() -> None:
 
 def test_files_that_are_named_exist() -> None:
     for path in re.findall(r"`((?:dags|airflow_provider_avepoint)/[\w/.]*)`", README):
-        assert (ROOT / path).exists(), path
+        root = PACKAGE.parent if path.startswith(PACKAGE.name) else ROOT
+        assert (root / path).exists(), path
