@@ -193,7 +193,7 @@ def describe_crossing(measure: Measure) -> str:
         return ""
     latest = "perhaps never" if crossing.latest is None else f"{crossing.latest:%Y-%m-%d} at the latest"
     return (
-        f"{measure.name} reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
+        f"{measure.name} will reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
         f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
     )
 
