@@ -282,13 +282,14 @@ class Demo:
             instances = self._stack.api.task_instances(DAG_ID, run.run_id)
             names = [name for name in run.expected if name in instances]
             for name in [*names, *sorted(instances.keys() - run.expected.keys())]:
-                seconds = instances[name]["duration"]
+                seconds = instances[name]["duration"] or 0.0
                 rows.append(
                     (
                         run.run_id,
                         name,
                         str(instances[name]["state"]),
-                        f"{seconds:.1f}" if seconds else "-",
+                        # Airflow 3.0 and 3.1 give a task that was deferred a negative one.
+                        f"{seconds:.1f}" if seconds > 0 else "-",
                         self._reason(run) if name == GATE else "",
                         str(len(self._loaded(run))) if name == LOAD else "",
                     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from .faults import CLOSE_CONNECTION
+
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +28,15 @@ class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # a
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.app = _with_close(self.app, transport)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where that is installed, as uvicorn prefers."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _with_close(app: ASGIApp, transport: Any) -> ASGIApp:
@@ -88,4 +99,6 @@ class ServerThread:
         self._socket.close()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        # Not Server.run: until uvicorn 0.36 it changes the loops of the whole process.
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(self._server.serve(sockets=[self._socket]))

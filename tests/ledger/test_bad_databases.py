@@ -210,7 +210,7 @@ def test_who_may_only_read_can_read(
     "driver",
     [
         pytest.param(
-            "postgresql+psycopg", marks=needs_airflow("3.0", "its SQLAlchemy 1.4 does not know psycopg 3")
+            "postgresql+psycopg", marks=needs_airflow("3.1", "its SQLAlchemy 1.4 does not know psycopg 3")
         ),
         "postgresql+psycopg2",
     ],
