@@ -12,7 +12,6 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from .faults import CLOSE_CONNECTION
 
-
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
