@@ -15,6 +15,7 @@ from compat.releases import OLDEST_PYTHON, Release
 
 ROOT = Path(__file__).resolve().parent.parent
 _EXTRAS = "parquet,report,simulator"
+_PROVIDERS, _EXECUTOR = "apache-airflow-providers-", "apache-airflow-providers-celery"
 # Where the checkout, another Airflow or another environment would be found; and without byte code, Airflow's
 # processes start in twice the time.
 _LEFT_OUT = {"PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
@@ -98,12 +99,15 @@ def install(python: Path, release: Release, distribution: Distribution, *groups:
 
 
 def _constrain(release: Release, python: Path) -> str:
-    """Return what *release* stood on when it was published, without its providers: ours needs newer ones."""
+    """Return what *release* stood on when it was published.
+
+    Its Celery executor as well, as a newer one need not fit; no other provider, as ours needs newer ones.
+    """
     resolved = uv(
         *("pip", "compile", "-", "--python", python, "--no-header", "--no-annotate"),
         *("--exclude-newer", release.published.isoformat()),
-        input=f"apache-airflow=={release.version}\n",
+        input=f"apache-airflow[celery]=={release.version}\n",
         stdout=subprocess.PIPE,
     )
     pins = resolved.stdout.splitlines(keepends=True)
-    return "".join(pin for pin in pins if not pin.startswith("apache-airflow-providers-"))
+    return "".join(pin for pin in pins if not pin.startswith(_PROVIDERS) or pin.startswith(_EXECUTOR))
