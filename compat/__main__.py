@@ -18,7 +18,7 @@ from compat.environments import ROOT, Distribution, build, create, find_pythons,
 from compat.releases import RELEASES, Release
 
 _PYTEST = (
-    *("--numprocesses", "3", "--dist", "loadgroup"),
+    *("--numprocesses", "4", "--dist", "loadgroup"),
     # What is about the checkout and not about an Airflow.
     *(f"--ignore=tests/test_{name}.py" for name in ("layers", "compose", "benchmarks", "compat")),
 )
