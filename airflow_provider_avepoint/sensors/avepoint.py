@@ -254,7 +254,8 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     triggerer. The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is
     measured anew at each look.
 
-    :param deferrable: None defers unless ``mode="reschedule"``.
+    :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
+        look to the next how many in a row have failed, and what the last good one saw.
     :param poke_interval: seconds between two looks.
     :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry.
     :raises AvePointBackupNotVerified: the verdict is bad, with ``fail_fast``. With ``on_failed="skip"`` or
@@ -294,7 +295,8 @@ class AvePointJobSensor(_AvePointSensor):
     :param accept_partial: a job that finished with exceptions ended well.
     :param location: the Multi-Geo location to look in (Microsoft 365).
     :param organization_id: the organisation to look in, where the product has organisations.
-    :param deferrable: None defers unless ``mode="reschedule"``.
+    :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
+        look to the next how many in a row have failed, and what the last good one saw.
     :raises AvePointJobFailed: the job ended otherwise; with ``soft_fail`` the task is skipped instead.
     """
 
