@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -379,11 +379,11 @@ def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
         raise AssertionError("unreachable: one of them is no count") from None
 
 
-def _find_name(names: Iterable[str], key: Key) -> str | None:
+def _find_name(names: tuple[str, ...], key: Key) -> str | None:
     """Return the name under which one of *key*'s spellings stands: the exact one, else whatever its case."""
     folded = {name.casefold(): name for name in names}
     for spelling in (key,) if isinstance(key, str) else key:
-        if spelling in folded.values():
+        if spelling in names:
             return spelling
         if (name := folded.get(spelling.casefold())) is not None:
             return name
