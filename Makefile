@@ -9,18 +9,19 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
-	@printf "%-20s%s\n" "make test" "the whole test suite"
-	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page"
+	@printf "%-20s%s\n" "make test" "the whole test suite (15 minutes)"
+	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page (7 minutes)"
 	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies"
-	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (23 minutes on two busy cores)"
-	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, hours)"
-	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it"
-	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the README's tables"
+	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (13 minutes)"
+	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, an hour and a half)"
+	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it (3 minutes)"
+	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the README's tables (15 minutes)"
 	@printf "%-20s%s\n" "make check" "ruff, mypy --strict, the import directions"
 	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
 	@printf "%-20s%s\n" "make format" "let ruff format the code"
 	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
 	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
+	@echo "Minutes are those of two cores."
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This project needs Python 3.11 or newer: make PYTHON=python3.11 …")'
