@@ -38,7 +38,7 @@ system: $(VENV)/.installed
 	@$(BIN)/python -m demo.debian postgresql redis-server chromium chromium-driver
 
 test: $(VENV)/.installed system
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='airflow_provider_avepoint/core/*,airflow_provider_avepoint/products/*'
 
