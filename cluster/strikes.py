@@ -61,6 +61,8 @@ class Strikes:
         self._hold = hold
         self._pause = pause
         self._next_at = 0.0
+        # Those that have not been hit.
+        self._workers = list(WORKERS)
         self.left = [strike for strike in self._all() if strike.name in names]
 
     def advance(self) -> None:
@@ -75,21 +77,27 @@ class Strikes:
             self._next_at = time.monotonic() + self._pause
 
     def _all(self) -> list[Strike]:
-        (worker, other), triggerer = WORKERS, TRIGGERERS[0]
         crash = self._cluster.crash
         return [
-            Strike(_WORKER, lambda: self._tasks_of(worker), lambda: crash(worker)),
-            Strike(_TRIGGERER, self._waiting, lambda: crash(triggerer)),
+            Strike(_WORKER, self._busy_worker, self._crash_worker),
+            Strike(_TRIGGERER, self._waiting, lambda: crash(TRIGGERERS[0])),
             Strike(_SCHEDULER, self._unfinished, lambda: crash(SCHEDULER)),
             Strike(_REDIS, self._unfinished, self._cluster.restart_redis),
             Strike(_SIMULATOR, self._waiting, lambda: self._tenant.crash(seconds=_OUTAGE)),
-            Strike(_OTHER_WORKER, lambda: self._tasks_of(other), lambda: crash(other)),
+            Strike(_OTHER_WORKER, self._busy_worker, self._crash_worker),
         ]
 
-    def _tasks_of(self, worker: str) -> str:
-        members = {member.pid for member in self._cluster.component(worker).members()}
-        running = members & self._database.running_pids(DAG_ID)
-        return f"which runs {len(running)} tasks" if running else ""
+    def _busy_worker(self) -> str:
+        """Say what a worker that has not been hit is at, and put it first of those; nothing if none is."""
+        running = self._database.running_pids(DAG_ID)
+        for worker in self._workers:
+            if tasks := running & {member.pid for member in self._cluster.component(worker).members()}:
+                self._workers.sort(key=lambda each: each != worker)
+                return f"which runs {len(tasks)} tasks"
+        return ""
+
+    def _crash_worker(self) -> None:
+        self._cluster.crash(self._workers.pop(0))
 
     def _waiting(self) -> str:
         count = len(self._database.count_states(DAG_ID).get(GATE, {}).get("deferred", []))
