@@ -93,7 +93,7 @@ class Strikes:
         for worker in self._workers:
             if tasks := running & {member.pid for member in self._cluster.component(worker).members()}:
                 self._workers.sort(key=lambda each: each != worker)
-                return f"which runs {len(tasks)} tasks"
+                return f"which runs {len(tasks)} of the tasks"
         return ""
 
     def _crash_worker(self) -> None:
