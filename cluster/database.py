@@ -65,7 +65,7 @@ class Database:
     """
 
     def __init__(self, url: str, fernet_key: str) -> None:
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
         self._fernet = Fernet(fernet_key)
 
     def keep_history(self) -> None:
@@ -84,10 +84,13 @@ class Database:
             states.setdefault(task_id, {}).setdefault(state, []).append(map_index)
         return states
 
-    def running_pids(self, dag_id: str) -> set[int]:
-        """Return the process ids of the tasks that run."""
-        query = "SELECT pid FROM task_instance WHERE dag_id = :dag_id AND state = 'running'"
-        return {pid for (pid,) in self._rows(query, dag_id=dag_id) if pid}
+    def running_pids(self, dag_id: str, task_id: str) -> set[int]:
+        """Return the process ids of a mapped task's instances that run."""
+        query = (
+            "SELECT pid FROM task_instance"
+            " WHERE dag_id = :dag_id AND task_id = :task_id AND state = 'running'"
+        )
+        return {pid for (pid,) in self._rows(query, dag_id=dag_id, task_id=task_id) if pid}
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return ``queued``, ``running``, ``success`` or ``failed``."""

@@ -77,7 +77,7 @@ FULL = Plan(
     seconds=1800,
 )
 SHORT = Plan(
-    gates=8, timeout=75, late_seconds=(8, 12), patience=15, hold=3, pause=5, strikes=ALL[:2], seconds=240
+    gates=8, timeout=75, late_seconds=(8, 12), patience=25, hold=3, pause=5, strikes=ALL[:2], seconds=240
 )
 
 

@@ -89,11 +89,11 @@ class Strikes:
 
     def _busy_worker(self) -> str:
         """Say what a worker that has not been hit is at, and put it first of those; nothing if none is."""
-        running = self._database.running_pids(DAG_ID)
+        running = self._database.running_pids(DAG_ID, GATE)
         for worker in self._workers:
             if tasks := running & {member.pid for member in self._cluster.component(worker).members()}:
                 self._workers.sort(key=lambda each: each != worker)
-                return f"which runs {len(tasks)} of the tasks"
+                return f"which runs {len(tasks)} of the gates"
         return ""
 
     def _crash_worker(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
@@ -16,7 +16,6 @@ from airflow_provider_avepoint.operators.stores import find_file, replace
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from _typeshed import SupportsWrite
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 __all__ = ["JobFile"]
@@ -27,6 +26,9 @@ Write = Callable[[BackupJob], object]
 # What waits in memory: jobs to become columns, and columns to become a row group.
 _BATCH_JOBS = 1000
 _ROW_GROUP_BYTES = 32 * 1024**2
+
+# zlib's word for gzip's header and trailer.
+_GZIP = 16 + zlib.MAX_WBITS
 
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -91,22 +93,30 @@ def _import_pyarrow() -> None:
         ) from None
 
 
-@contextmanager
-def _encode_jsonl(file: SupportsWrite[bytes]) -> Iterator[Write]:
+def _write_lines(put: Callable[[bytes], object]) -> Write:
     def write(job: BackupJob) -> None:
-        file.write(f"{_to_json(job.as_dict())}\n".encode("ascii"))
+        put(f"{_to_json(job.as_dict())}\n".encode("ascii"))
 
-    yield write
+    return write
+
+
+@contextmanager
+def _encode_jsonl(file: IO[bytes]) -> Iterator[Write]:
+    yield _write_lines(file.write)
 
 
 @contextmanager
 def _encode_gzip(file: IO[bytes]) -> Iterator[Write]:
-    # No name and no time: equal jobs make equal files.
-    with (
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed,
-        _encode_jsonl(packed) as write,
-    ):
-        yield write
+    # With neither name nor time: equal jobs make equal files. Not GzipFile: when it is collected, it writes
+    # once more to the disk that was full.
+    packer = zlib.compressobj(6, wbits=_GZIP)
+
+    def put(line: bytes) -> None:
+        if packed := packer.compress(line):
+            file.write(packed)
+
+    yield _write_lines(put)
+    file.write(packer.flush())
 
 
 @contextmanager
