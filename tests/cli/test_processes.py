@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,15 @@ def test_a_connection_of_airflows_database_is_found(
     assert "within the licence" in done.stdout
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Let child processes be interrupted, where whoever runs the suite in the background ignores that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_interrupting_is_quiet_and_does_not_wait(simulator: Simulator, connect: Callable[..., str]) -> None:
     """Pages are on their way in other threads then; none of them holds the command up."""
     connect()
