@@ -16,13 +16,12 @@ from cluster.accounts import CERTIFICATE, Accounts
 from cluster.database import Database
 from cluster.secrets import check_files, check_requests
 from cluster.wire import Wire
-from demo.audit import Audit
+from demo.audit import REPORT, Audit
 from demo.gate import LEDGER, Demo, Progress, build_stack
 from demo.processes import raise_once_on_interrupt
 from demo.simulator import SimulatorError, SimulatorProcess
 from demo.stack import StackError
 
-_REPORT = "report.html"
 # Where the organisation of the first run is written.
 _PLACES = (
     "airflow/components",
@@ -32,8 +31,8 @@ _PLACES = (
     "evidence/xcom.txt",
     "ledger/avepoint_jobs.txt",
     "ledger/avepoint_verdicts.txt",
-    "report.csv",
-    _REPORT,
+    str(Path(REPORT).with_suffix(".csv")),
+    REPORT,
 )
 
 
@@ -78,7 +77,7 @@ def search_demo(home: Path) -> list[str]:
         progress.say("Starting Airflow at DEBUG, with secrets in its connections")
         with stack:
             demo = Demo(stack, simulator, warehouse, progress)
-            gate, audit = demo.play(), Audit(stack, simulator, home / _REPORT, progress).play()
+            gate, audit = demo.play(), Audit(stack, simulator, home / REPORT, progress).play()
             if not (gate and audit):
                 complaints.append("The demo did not come out as it should.")
             fernet_key = stack.environment["AIRFLOW__CORE__FERNET_KEY"]

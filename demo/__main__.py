@@ -20,13 +20,12 @@ from pathlib import Path
 
 import httpx
 
-from demo.audit import Audit
+from demo.audit import REPORT, Audit
 from demo.gate import LEDGER, Demo, Progress, build_stack
 from demo.processes import raise_once_on_interrupt
 from demo.simulator import SimulatorError, SimulatorProcess
 from demo.stack import StackError
 
-REPORT = "report.html"
 _ROOT = Path(__file__).resolve().parent.parent
 
 

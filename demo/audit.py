@@ -15,6 +15,8 @@ from demo.stack import AirflowStack, StackError
 
 LEDGER_DAG, AUDIT_DAG = "avepoint_job_ledger", "avepoint_license_audit"
 RUN = "demo"
+#: The page's name; the same figures are beside it, as CSV.
+REPORT = "report.html"
 PRODUCTS = ["m365", "dynamics365"]
 _HISTORY = timedelta(days=60)
 _RUN_SECONDS = 150.0
