@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from cluster.database import Database
 from cluster.gates import Tenant
@@ -23,16 +25,22 @@ _OTHER_WORKER = "kill -9 the other worker"
 ALL = (_WORKER, _TRIGGERER, _SCHEDULER, _REDIS, _SIMULATOR, _OTHER_WORKER)
 
 
+class Target(NamedTuple):
+    """What a strike would hit now, in words, and what does it."""
+
+    description: str
+    hit: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Strike:
     """One thing that goes wrong.
 
-    :param target: says now what it would hit; nothing, and it waits.
+    :param aim: finds what it would hit now; nothing, and it waits.
     """
 
     name: str
-    target: Callable[[], str]
-    carry_out: Callable[[], None]
+    aim: Callable[[], Target | None]
 
 
 class Strikes:
@@ -70,40 +78,40 @@ class Strikes:
         if not self.left or time.monotonic() < self._next_at:
             return
         strike = self.left[0]
-        if target := strike.target():
-            self._say(f"STRIKE: {strike.name}, {target}")
-            strike.carry_out()
+        if target := strike.aim():
+            self._say(f"STRIKE: {strike.name}, {target.description}")
+            target.hit()
             del self.left[0]
             self._next_at = time.monotonic() + self._pause
 
     def _all(self) -> list[Strike]:
         crash = self._cluster.crash
         return [
-            Strike(_WORKER, self._busy_worker, self._crash_worker),
-            Strike(_TRIGGERER, self._waiting, lambda: crash(TRIGGERERS[0])),
-            Strike(_SCHEDULER, self._unfinished, lambda: crash(SCHEDULER)),
-            Strike(_REDIS, self._unfinished, self._cluster.restart_redis),
-            Strike(_SIMULATOR, self._waiting, lambda: self._tenant.crash(seconds=_OUTAGE)),
-            Strike(_OTHER_WORKER, self._busy_worker, self._crash_worker),
+            Strike(_WORKER, self._busy_worker),
+            Strike(_TRIGGERER, lambda: self._waiting(lambda: crash(TRIGGERERS[0]))),
+            Strike(_SCHEDULER, lambda: self._unfinished(lambda: crash(SCHEDULER))),
+            Strike(_REDIS, lambda: self._unfinished(self._cluster.restart_redis)),
+            Strike(_SIMULATOR, lambda: self._waiting(lambda: self._tenant.crash(seconds=_OUTAGE))),
+            Strike(_OTHER_WORKER, self._busy_worker),
         ]
 
-    def _busy_worker(self) -> str:
-        """Say what a worker that has not been hit is at, and put it first of those; nothing if none is."""
+    def _busy_worker(self) -> Target | None:
+        """Find a worker that runs gates, among those that have not been hit."""
         running = self._database.running_pids(DAG_ID, GATE)
         for worker in self._workers:
             if tasks := running & {member.pid for member in self._cluster.component(worker).members()}:
-                self._workers.sort(key=lambda each: each != worker)
-                return f"which runs {len(tasks)} of the gates"
-        return ""
+                return Target(f"which runs {len(tasks)} of the gates", partial(self._crash_worker, worker))
+        return None
 
-    def _crash_worker(self) -> None:
-        self._cluster.crash(self._workers.pop(0))
+    def _crash_worker(self, worker: str) -> None:
+        self._cluster.crash(worker)
+        self._workers.remove(worker)
 
-    def _waiting(self) -> str:
+    def _waiting(self, hit: Callable[[], None]) -> Target | None:
         count = len(self._database.count_states(DAG_ID).get(GATE, {}).get("deferred", []))
-        return f"while {count} gates wait" if count >= self._hold else ""
+        return Target(f"while {count} gates wait", hit) if count >= self._hold else None
 
-    def _unfinished(self) -> str:
+    def _unfinished(self, hit: Callable[[], None]) -> Target | None:
         states = self._database.count_states(DAG_ID).get(GATE, {})
         count = sum(len(indexes) for state, indexes in states.items() if state not in {"success", "failed"})
-        return f"while {count} gates have not ended" if count else ""
+        return Target(f"while {count} gates have not ended", hit) if count else None

@@ -42,7 +42,7 @@ def main(url: str) -> None:
                 f"{url}/control/license/{PRODUCT}", json=figures(weeks_ago), trust_env=False
             ).raise_for_status()
             reading = hook.get_license_consumption(PRODUCT)
-            ledger.save_license(DEFAULT_CONN_ID, reading, now - timedelta(weeks=weeks_ago))
+            ledger.save_licenses(DEFAULT_CONN_ID, [reading], now - timedelta(weeks=weeks_ago))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ __all__ = ["Changes", "Ledger", "LoadPoint", "Stream"]
 _PACKED = "rows"
 _KEY = tuple(JOBS.primary_key)
 _key_of = itemgetter(*(each.name for each in _KEY))
+_license_key_of = itemgetter(*(each.name for each in LICENSES.primary_key))
 
 
 class Changes(NamedTuple):
@@ -98,7 +99,7 @@ class Ledger:
         self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",))
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
-        self._save_license = _upsert(LICENSES, self._engine, where=_is_later_reading)
+        self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -162,11 +163,14 @@ class Ledger:
         :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number`` of the task that
             judged: a try of a task has one verdict.
         """
-        self._write(self._save_verdict, write_verdict(tenant, evidence, task))
+        self._write(self._save_verdict, [write_verdict(tenant, evidence, task)])
 
-    def save_license(self, tenant: str, consumption: LicenseConsumption, read_at: datetime) -> None:
-        """Write a licence reading; of two within an hour, the later holds."""
-        self._write(self._save_license, write_license(tenant, consumption, read_at))
+    def save_licenses(
+        self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime
+    ) -> None:
+        """Write licence readings, all or none; of two of one licence within an hour, the later holds."""
+        rows = [write_license(tenant, each, read_at) for each in consumptions]
+        self._write(self._save_licenses, list({_license_key_of(row): row for row in rows}.values()))
 
     def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
         """Yield the rows of a query on :mod:`~airflow_provider_avepoint.ledger.tables`, as they come.
@@ -176,9 +180,11 @@ class Ledger:
         with reading(self._engine) as connection:
             yield from connection.execution_options(stream_results=True).execute(query).mappings()
 
-    def _write(self, statement: Executable, row: Row) -> None:
+    def _write(self, statement: Executable, rows: list[Row]) -> None:
+        if not rows:
+            return
         with writing(self._engine) as connection:
-            self._execute(connection, statement, [row])
+            self._execute(connection, statement, rows)
 
     def _execute(self, connection: Connection, statement: Executable, rows: list[Row]) -> None:
         is_packed = connection.dialect.name == "postgresql"

@@ -158,8 +158,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
             LICENSES.c.read_at >= now - _HISTORY,
         )
         with Ledger(self.ledger_conn_id) as ledger:
-            for each in consumptions:
-                ledger.save_license(self._tenant, each, now)
+            ledger.save_licenses(self._tenant, consumptions, now)
             for row in ledger.iter_rows(query):
                 past = LicenseConsumption(
                     product=self.product,

@@ -33,7 +33,7 @@ def reading(**changes: Any) -> LicenseConsumption:
 
 def test_each_column_is_read_back(database: Database) -> None:
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", reading(), NOON + 90 * SECOND)
+        ledger.save_licenses("t", [reading()], NOON + 90 * SECOND)
 
     assert database.rows(LICENSES) == [
         {
@@ -58,8 +58,8 @@ def test_each_column_is_read_back(database: Database) -> None:
 
 def test_a_tenant_s_own_licence_has_no_names(database: Database) -> None:
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", LicenseConsumption(product="m365"), NOON)
-        ledger.save_license("t", LicenseConsumption(product="m365"), NOON)
+        ledger.save_licenses("t", [LicenseConsumption(product="m365")], NOON)
+        ledger.save_licenses("t", [LicenseConsumption(product="m365")], NOON)
 
     (row,) = database.rows(LICENSES)
     assert (row["location"], row["organization_id"], row["service"]) == ("", "", "")
@@ -71,7 +71,9 @@ def test_of_two_readings_in_an_hour_the_later_holds(database: Database, minutes:
     with Ledger(CONN_ID) as ledger:
         for number, minute in enumerate(minutes):
             seats = 20 if minutes == (20, 20) and number else minute
-            ledger.save_license("t", reading(assigned_user_seats=seats), NOON + minute * timedelta(minutes=1))
+            ledger.save_licenses(
+                "t", [reading(assigned_user_seats=seats)], NOON + minute * timedelta(minutes=1)
+            )
 
     (row,) = database.rows(LICENSES)
     assert row["assigned_user_seats"] == 20
@@ -92,18 +94,18 @@ def test_of_two_readings_in_an_hour_the_later_holds(database: Database, minutes:
 )
 def test_another_key_has_a_history_of_its_own(database: Database, changes: dict[str, Any]) -> None:
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", reading(), NOON)
-        ledger.save_license("t", reading(**changes), NOON)
+        ledger.save_licenses("t", [reading()], NOON)
+        ledger.save_licenses("t", [reading(**changes)], NOON)
 
     assert len(database.rows(LICENSES)) == 2
 
 
 def test_hours_and_tenants_are_apart(database: Database) -> None:
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", reading(), NOON)
-        ledger.save_license("t", reading(), NOON + timedelta(minutes=59, seconds=59))
-        ledger.save_license("t", reading(), NOON + timedelta(hours=1))
-        ledger.save_license("u", reading(), NOON)
+        ledger.save_licenses("t", [reading()], NOON)
+        ledger.save_licenses("t", [reading()], NOON + timedelta(minutes=59, seconds=59))
+        ledger.save_licenses("t", [reading()], NOON + timedelta(hours=1))
+        ledger.save_licenses("u", [reading()], NOON)
 
     rows = [(row["tenant"], row["hour"]) for row in database.rows(LICENSES)]
     assert rows == [("t", NOON), ("t", NOON + timedelta(hours=1)), ("u", NOON)]
@@ -113,16 +115,29 @@ def test_an_hour_is_of_utc(database: Database) -> None:
     """Where clocks are half an hour off, too."""
     india = timezone(timedelta(hours=5, minutes=30))
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", reading(), NOON.astimezone(india))
-        ledger.save_license("t", reading(), NOON + timedelta(minutes=59))
+        ledger.save_licenses("t", [reading()], NOON.astimezone(india))
+        ledger.save_licenses("t", [reading()], NOON + timedelta(minutes=59))
 
     assert [row["hour"] for row in database.rows(LICENSES)] == [NOON]
 
 
 def test_what_no_database_holds_is_a_question_mark(database: Database) -> None:
     with Ledger(CONN_ID) as ledger:
-        ledger.save_license("t", reading(organization_name="a\0b", service="cut \ud83d"), NOON)
+        ledger.save_licenses("t", [reading(organization_name="a\0b", service="cut \ud83d")], NOON)
 
     assert [(row["organization_name"], row["service"]) for row in database.rows(LICENSES)] == [
         ("a?b", "cut ?")
     ]
+
+
+def test_a_reading_of_many_licences_is_written_at_once(database: Database) -> None:
+    """The last holds where the API says one licence twice."""
+    consumptions = [reading(organization_id=f"con-{number}") for number in range(3)]
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_licenses("t", [], NOON)
+        ledger.save_licenses(
+            "t", [*consumptions, reading(organization_id="con-1", assigned_user_seats=5)], NOON
+        )
+
+    seats = {row["organization_id"]: row["assigned_user_seats"] for row in database.rows(LICENSES)}
+    assert seats == {"con-0": 47, "con-1": 5, "con-2": 47}

@@ -80,7 +80,7 @@ def record_seats(
     for weeks, assigned in enumerate(reversed(list(seats)), 1):
         figures = {"product": "m365", "purchased_user_seats": 100, "assigned_user_seats": assigned}
         consumption = LicenseConsumption(**figures | fields)
-        ledger.save_license(tenant, consumption, now - timedelta(weeks=weeks))
+        ledger.save_licenses(tenant, [consumption], now - timedelta(weeks=weeks))
 
 
 @pytest.fixture

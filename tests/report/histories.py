@@ -109,8 +109,8 @@ def fill_ordinary(ledger: Ledger) -> None:
     ledger.save_jobs("contoso", exchange, NOW)
     for index, night in enumerate(nights(60, hour=6)):
         seats = 800 + 3 * index + random.randrange(-6, 7)
-        ledger.save_license("contoso", consumption(seats, 1000, protected=300 + 1.5 * index), night)
-    ledger.save_license("contoso", consumption(40, 0, product="m365_legacy"), NOW - HOUR)
+        ledger.save_licenses("contoso", [consumption(seats, 1000, protected=300 + 1.5 * index)], night)
+    ledger.save_licenses("contoso", [consumption(40, 0, product="m365_legacy")], NOW - HOUR)
     for night in nights(8, hour=7):
         policy = Policy(product="dynamics365", max_age=DAY)
         evidence = judge([each for each in jobs if each.started_at < night], policy, night).as_dict()
@@ -142,7 +142,9 @@ def fill_wall(ledger: Ledger, scopes: int = 200, days: int = 90) -> None:
     for night in nights(30, hour=6):
         for number in range(10):
             fields = {"organization_id": f"org{number:03}", "organization_name": f"Customer {number:03} Ltd"}
-            ledger.save_license("partner", consumption(90 + number, 100, product="elements", **fields), night)
+            ledger.save_licenses(
+                "partner", [consumption(90 + number, 100, product="elements", **fields)], night
+            )
 
 
 def fill_hostile(ledger: Ledger) -> None:
@@ -166,8 +168,8 @@ def fill_hostile(ledger: Ledger) -> None:
             )
             for night in nights(3)
         )
-        ledger.save_license(
-            "hostile", consumption(1, 2, service=name[:500], organization_name=name), NOW - HOUR
+        ledger.save_licenses(
+            "hostile", [consumption(1, 2, service=name[:500], organization_name=name)], NOW - HOUR
         )
     ledger.save_jobs("hostile", jobs, NOW)
     ledger.save_verdict("hostile", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())

@@ -20,7 +20,7 @@ MONTH = Period(now=NOW, days=30)
 def read(ledger: Ledger, seats: list[int], bought: int = 100, **fields: Any) -> Report:
     """Write a reading a day, the last of today, and report."""
     for moment, used in zip(nights(len(seats)), seats, strict=True):
-        ledger.save_license("contoso", consumption(used, bought, **fields), moment)
+        ledger.save_licenses("contoso", [consumption(used, bought, **fields)], moment)
     return read_report(ledger, MONTH, None)
 
 
@@ -102,9 +102,9 @@ def test_licences_are_kept_apart_and_the_worst_comes_first(ledger: Ledger) -> No
 
 
 def test_only_the_period_and_the_tenants_asked_for(ledger: Ledger) -> None:
-    ledger.save_license("contoso", consumption(1, 2), NOW - 40 * DAY)
-    ledger.save_license("contoso", consumption(1, 2), NOW + DAY)
-    ledger.save_license("fabrikam", consumption(1, 2), NOW)
+    ledger.save_licenses("contoso", [consumption(1, 2)], NOW - 40 * DAY)
+    ledger.save_licenses("contoso", [consumption(1, 2)], NOW + DAY)
+    ledger.save_licenses("fabrikam", [consumption(1, 2)], NOW)
 
     assert read_report(ledger, MONTH, ("contoso",)).licenses == ()
     assert [each.subscription.tenant for each in read_report(ledger, MONTH, None).licenses] == ["fabrikam"]

@@ -46,7 +46,7 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
     jobs = [job(night, workload="ops") for night in starts]
     jobs.append(job(starts[-1] + HOUR, "failed", workload="ops"))
     fill(ledger, "us", jobs)
-    ledger.save_license("us", consumption(11, 10), NOW)
+    ledger.save_licenses("us", [consumption(11, 10)], NOW)
 
     found = report(tmp_path / "new" / "report.html")
 
@@ -98,7 +98,7 @@ def test_the_same_figures_as_csv(ledger: Ledger, tmp_path: Path) -> None:
     fill(
         ledger, "contoso", [job(nights(2)[0]), job(nights(1)[0], "failed", counts=Counts(total=4, failed=4))]
     )
-    ledger.save_license("contoso", consumption(11, 10, protected=2.5), NOW)
+    ledger.save_licenses("contoso", [consumption(11, 10, protected=2.5)], NOW)
 
     lines = read_csv(report(tmp_path / "report.html")["csv_path"])
 
