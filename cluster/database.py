@@ -65,7 +65,7 @@ class Database:
     """
 
     def __init__(self, url: str, fernet_key: str) -> None:
-        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
+        self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         self._fernet = Fernet(fernet_key)
 
     def keep_history(self) -> None:

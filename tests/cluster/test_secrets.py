@@ -178,7 +178,7 @@ def test_a_database_is_dumped_with_what_is_packed_or_encrypted_in_it(tmp_path):
     url = f"sqlite:///{tmp_path / 'airflow.db'}"
     key = Fernet.generate_key()
     encrypted = Fernet(key).encrypt(SECRET.encode()).decode()
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+    with sa.create_engine(url, poolclass=sa.pool.NullPool).begin() as connection:
         for table in ("trigger", "connection", "serialized_dag"):
             connection.exec_driver_sql(f'CREATE TABLE "{table}" (kwargs)')
         for table, value in [
