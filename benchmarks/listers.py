@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,8 +32,8 @@ class Order:
 
     jobs: int
     url: str
-    connection: dict[str, Any]
-    token: str
+    connection: dict[str, Any] = field(repr=False)
+    token: str = field(repr=False)
     started_after: str
     finished_before: str
     page_size: int
