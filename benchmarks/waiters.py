@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +61,8 @@ class Order:
     spread: float
     seconds: float
     begun_at: str
-    connection: dict[str, Any]
-    http_connection: dict[str, Any]
+    connection: dict[str, Any] = field(repr=False)
+    http_connection: dict[str, Any] = field(repr=False)
 
 
 def name_job(number: int) -> str:
