@@ -204,6 +204,8 @@ class Run:
                 )
                 self._report.say(f"Gates: {counts}")
             if database.run_state(DAG_ID, run_id) in {"success", "failed"}:
+                if not any(index >= 0 for indexes in gates.values() for index in indexes):
+                    raise StackError(f"The run ended before it had a gate.\n{cluster.tails()}")
                 return
             if time.monotonic() > deadline:
                 raise StackError(f"The run did not end within {self._plan.seconds:g} s.\n{cluster.tails()}")

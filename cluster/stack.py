@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
+
+from packaging.version import Version
 
 from demo.postgres import Postgres
 from demo.processes import Process
@@ -122,5 +125,9 @@ class Cluster(AirflowStack):
 
 
 def _worker(name: str, home: Path) -> list[str]:
-    names = ["--celery-hostname", f"{name}@%h", "--pid", str(home / f"{name}.pid")]
-    return ["celery", "worker", "--skip-serve-logs", *names]
+    command = ["celery", "worker", "--skip-serve-logs", "--pid", str(home / f"{name}.pid")]
+    # Before, a worker with a name of its own may take tasks and never run them:
+    # https://github.com/apache/airflow/issues/59707
+    if Version(version("apache-airflow-providers-celery")) >= Version("3.20"):
+        command += ["--celery-hostname", f"{name}@%h"]
+    return command
