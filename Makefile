@@ -11,7 +11,7 @@ help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
 	@printf "%-20s%s\n" "make test" "the whole test suite (15 minutes)"
 	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page (7 minutes)"
-	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies"
+	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies (a quarter of an hour)"
 	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (13 minutes)"
 	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, an hour and a half)"
 	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it (3 minutes)"

@@ -335,7 +335,9 @@ def limit_files(size: int | str) -> None:
     It does so itself: nobody else may, not even root in a container.
     """
     (settings,) = execute("SELECT pg_read_file('postmaster.pid')")
-    execute(f"COPY (SELECT 1) TO PROGRAM 'prlimit --pid={settings.split()[0]} --fsize={size}:unlimited'")
+    # Who reads nothing may be gone before the server has written its row.
+    command = f"cat > /dev/null && prlimit --pid={settings.split()[0]} --fsize={size}:unlimited"
+    execute(f"COPY (SELECT 1) TO PROGRAM '{command}'")
 
 
 def test_a_full_disk_is_said_and_nothing_is_half_written_in_postgres(

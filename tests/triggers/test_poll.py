@@ -287,7 +287,7 @@ async def test_what_is_one_poll(simulator: Simulator, connect: Connect, rounds: 
         gate(policy={"organization_ids": ["contoso", "fabrikam"], "decide_by": "all"}),
         gate(policy={"started_after": soon(-7200), "max_age": None}),
     ):
-        await until(lambda: len(rounds) == 2)
+        await until(lambda: len(rounds) >= 2)
 
     assert {"Poll of dynamics365 over avepoint_default"} == {
         line.getMessage().split(":")[0] for line in rounds.lines
@@ -424,11 +424,11 @@ async def test_rows_without_their_organisation(
     ]
 
     async with waiting(*triggers) as tasks:
-        await until(lambda: len(rounds) == 3)
+        await until(lambda: len(rounds) >= 3)
         statuses = [task.result()["status"] if task.done() else "waits" for task in tasks]
 
     assert ["waits", "waits", *["passed"] * (count - 2)] == statuses
-    first, second, _ = rounds.requests
+    first, second, *_ = rounds.requests
     organizations = [entry["query"].get("organizationId") for entry in first]
     assert organizations[0] is None
     assert {None, *(f"org{number}" for number in range(count))} == set(organizations)
@@ -470,7 +470,7 @@ async def test_organisations_of_salesforce(
     ]
 
     async with waiting(*triggers) as tasks:
-        await until(lambda: len(rounds) == 3)
+        await until(lambda: len(rounds) >= 3)
         assert [task for task in tasks if task.done()] == []
 
     for asked in rounds.requests[1:]:
@@ -490,7 +490,7 @@ async def test_it_begins_with_the_first_and_ends_with_the_last(
     assert what_is_left() == []
 
     async with waiting(*job_waits("dynamics365", together)) as tasks:
-        await until(lambda: len(rounds) == 1)
+        await until(lambda: len(rounds) >= 1)
         assert len(what_is_left()) == together + 3  # with the poll's task, its session and the poll
         for task in tasks[:-1]:
             task.cancel()
@@ -657,11 +657,11 @@ async def test_it_asks_at_the_shortest_interval(
         job_wait(job_id="J1", poll_interval=0.6),
         job_wait(job_id="J2", poll_interval=60),
     ):
-        await until(lambda: len(rounds) == 6)
+        await until(lambda: len(rounds) >= 6)
 
     waits = [int(line.getMessage().split(" waits")[0].rsplit(" ", 1)[1]) for line in rounds.lines]
     # At 0 all, then every 0.4 s the first, and the second where at most half of its interval is left.
-    assert [3, 2, 2, 2, 2, 2] == waits
+    assert [3, 2, 2, 2, 2, 2] == waits[:6]
     # The first round loads the hook before it begins to ask.
     assert all(0.2 <= gap for gap in rounds.gaps[1:]), rounds.gaps
 
@@ -672,9 +672,10 @@ async def test_the_poll_follows_who_is_left(simulator: Simulator, connect: Conne
     add_running(simulator, "dynamics365", 2)
 
     async with waiting(job_wait(poll_interval=0.2), job_wait(job_id="J1", poll_interval=1.5)) as (hasty, _):
-        await until(lambda: len(rounds) == 3)
+        await until(lambda: len(rounds) >= 3)
         hasty.cancel()
-        await until(lambda: len(rounds) == 5)
+        seen = len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
 
     assert 1.0 <= rounds.gaps[-1]
 
@@ -686,16 +687,16 @@ async def test_a_late_joiner_waits_for_the_next_round(
     connect()
     add_running(simulator, "dynamics365", 20)
 
-    async with waiting(job_wait(poll_interval=1)):
-        await until(lambda: len(rounds) == 1)
+    async with waiting(job_wait(poll_interval=4)):
+        await until(lambda: len(rounds) >= 1)
         async with waiting() as late:
             for number in range(1, 20):
-                late.append(asyncio.create_task(run(job_wait(job_id=f"J{number}", poll_interval=1))))
+                late.append(asyncio.create_task(run(job_wait(job_id=f"J{number}", poll_interval=4))))
                 await asyncio.sleep(0.02)
-            await until(lambda: len(rounds) == 2)
+            await until(lambda: len(rounds) >= 2)
 
     assert "20 waits" in rounds.lines[1].getMessage()
-    assert 0.7 <= rounds.gaps[0]
+    assert 2.8 <= rounds.gaps[0]
 
 
 async def test_a_late_joiner_in_a_hurry(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
@@ -704,9 +705,9 @@ async def test_a_late_joiner_in_a_hurry(simulator: Simulator, connect: Connect, 
     add_running(simulator, "dynamics365", 2)
 
     async with waiting(job_wait(poll_interval=60)):
-        await until(lambda: len(rounds) == 1)
+        await until(lambda: len(rounds) >= 1)
         async with waiting(job_wait(job_id="J1", poll_interval=0.3)):
-            await until(lambda: len(rounds) == 3)
+            await until(lambda: len(rounds) >= 3)
 
     assert all(0.15 <= gap for gap in rounds.gaps)
 
@@ -877,14 +878,15 @@ async def test_a_good_round_between_ends_the_count(
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     connect()
     add_running(simulator, "dynamics365", 1)
-    path = PATHS["dynamics365"]
-    simulator.add_fault("status", path=path, status=503, count=9)
+
+    def nines() -> int:
+        return sum("(9 in a row)" in line.getMessage() for line in rounds.lines)
 
     async with waiting(job_wait(poll_interval=0.1)) as (task,):
-        await until(lambda: len(rounds) == 10)
-        assert "1 jobs for 1 waits" in rounds.lines[-1].getMessage()
-        simulator.add_fault("status", path=path, status=503, count=9)
-        await until(lambda: len(rounds) == 20)
+        for count in (1, 2):
+            simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=9)
+            await until(lambda count=count: nines() == count)
+            await until(lambda: "1 jobs for 1 waits" in rounds.lines[-1].getMessage())
         assert not task.done()
 
 
@@ -926,7 +928,7 @@ async def test_a_connection_that_has_changed_is_read_anew(
     add_running(simulator, "dynamics365", 1)
 
     async with waiting(job_wait(poll_interval=0.2)) as (task,):
-        await until(lambda: len(rounds) == 1)
+        await until(lambda: len(rounds) >= 1)
         simulator.set_client(simulator.client_id, secret="renewed")
         connect(password="renewed")
         simulator.expire_tokens()
@@ -945,7 +947,7 @@ async def test_a_secret_that_is_refused_later_ends_all(
     add_running(simulator, "dynamics365", 5)
 
     async with waiting(*job_waits("dynamics365", 5)) as tasks:
-        await until(lambda: len(rounds) == 1)
+        await until(lambda: len(rounds) >= 1)
         simulator.set_client(simulator.client_id, secret="another")
         simulator.expire_tokens()
         await until(lambda: all(task.done() for task in tasks))
@@ -1007,7 +1009,7 @@ async def test_few_jobs_are_asked_for_one_by_one(
     path = PATHS["m365"]
 
     async with waiting(*job_waits("m365", FEW_JOBS), job_wait("m365", "J0")):
-        await until(lambda: len(rounds) == 2)
+        await until(lambda: len(rounds) >= 2)
         async with waiting(job_wait("m365", f"J{FEW_JOBS}")):
             seen = len(rounds)
             await until(lambda: len(rounds) >= seen + 2)
@@ -1027,7 +1029,7 @@ async def test_a_job_that_is_not_listed_yet(
     connect()
 
     async with waiting(*job_waits("m365", count)) as tasks:
-        await until(lambda: len(rounds) == 2)
+        await until(lambda: len(rounds) >= 2)
         assert [task for task in tasks if task.done()] == []
         add_running(simulator, "m365", count, state="success", started_ago=1)
         assert {"passed"} == {(await task)["status"] for task in tasks}
@@ -1055,7 +1057,7 @@ async def test_windows_narrow_after_the_first_look(
 
     async with waiting(job_wait(job_id="young"), job_wait(job_id="unknown")):
         async with waiting(*job_waits("dynamics365", 3)):
-            await until(lambda: len(rounds) == 2)
+            await until(lambda: len(rounds) >= 2)
         seen = len(rounds)
         await until(lambda: len(rounds) >= seen + 2)
 
@@ -1081,7 +1083,7 @@ async def test_a_last_look_at_the_deadline(
     async with waiting(
         make(poll_interval=0.9, deadline=soon(1.5)), job_wait(job_id="other", poll_interval=60)
     ) as (task, other):
-        await until(lambda: len(rounds) == 2)
+        await until(lambda: len(rounds) >= 2)
         simulator.patch_job("dynamics365", "J0", state="success")
         assert "passed" == (await task)["status"]
         assert not other.done()
@@ -1131,10 +1133,10 @@ async def test_a_deadline_while_the_api_is_away(
     simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=None)
     began = time.monotonic()
 
-    (event,) = await events_of(job_wait(deadline=soon(0.5)))
+    (event,) = await events_of(job_wait(deadline=soon(2)))
 
     assert "timeout" == event["status"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert 1 == len(simulator.requests(PATHS["dynamics365"]))
 
 
@@ -1302,10 +1304,10 @@ def test_nothing_holds_up_the_loop(
 
     async def wait() -> None:
         async with waiting(*job_waits("dynamics365", 20), *gates("dynamics365", MANY)) as tasks:
-            await until(lambda: len(rounds) == 1)
+            await until(lambda: len(rounds) >= 1)
             await asyncio.sleep(0.3)
             asyncio.get_running_loop().longest = 0.0  # type: ignore[attr-defined]  # what began so many is ours
-            await until(lambda: len(rounds) == 4)
+            await until(lambda: len(rounds) >= 4)
             await asyncio.sleep(0.2)
             measured.append(asyncio.get_running_loop().longest)  # type: ignore[attr-defined]
             assert [task for task in tasks if task.done()] == []
@@ -1332,7 +1334,7 @@ async def test_what_is_logged(
     add_running(simulator, "dynamics365", 2)
 
     async with waiting(*job_waits("dynamics365", 2, poll_interval=0.3)) as tasks:
-        await until(lambda: len(rounds) == 4)
+        await until(lambda: len(rounds) >= 4)
         simulator.patch_job("dynamics365", "J0", state="success")
         await tasks[0]
 
