@@ -21,10 +21,11 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
 from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, fold_id
+from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
 from airflow_provider_avepoint.core.rows import (
     Identified,
     RowReader,
@@ -127,9 +128,12 @@ class Client:
             )
         return error
 
-    def list_jobs(self, question: Question, now: datetime) -> Listing:
-        """Return the listing that answers *question*; its window's end is fixed to *now*."""
-        return Listing(self, question, now)
+    def list_jobs(self, question: Question, now: datetime, *, with_changes: bool = False) -> Listing:
+        """Return the listing that answers *question*; its window's end is fixed to *now*.
+
+        :param with_changes: a job that is listed again, and otherwise, comes again.
+        """
+        return Listing(self, question, now, with_changes=with_changes)
 
     def check_access(self, product: Product, now: datetime) -> Flow[None]:
         """Make one small authorised call to *product*: a page of one job of the last day.
@@ -246,7 +250,7 @@ class Client:
         self, product: Product, endpoint: SubscriptionEndpoint, organization_id: str | None
     ) -> Flow[list[Mapping[str, Any]]]:
         """Return the customer of this id, or all, each once, with their subscriptions."""
-        wanted_id = fold_id(organization_id)
+        wanted_id = normalize_id(organization_id)
         size = endpoint.paging.sizes[0]
         pager = Pager(
             paging=endpoint.paging,
@@ -265,7 +269,7 @@ class Client:
             )
             document = yield from self._send(request, endpoint.permission)
             rows = _find_rows(product, endpoint.envelope, document)
-            ids = [fold_id(read_customer_id(product, endpoint, row)) for row in rows]
+            ids = [normalize_id(read_customer_id(product, endpoint, row)) for row in rows]
             new = {each: row for each, row in zip(ids, rows, strict=True) if each not in found}
             found |= new
             if wanted_id in new:
@@ -281,15 +285,20 @@ class Client:
 
 
 class Listing:
-    """One listing under way: say what to fetch, fetch it, receive it, in this order; jobs come out once.
+    """One listing under way: say what to fetch, fetch it, receive it, in this order.
+
+    Jobs come out once; with *with_changes*, one that is listed again in another state comes again.
 
     The loop of both drivers is: fetch all that :meth:`wanted` names, :meth:`receive` the results in the
     same order, until nothing is wanted and nothing is on its way.
     """
 
-    def __init__(self, client: Client, question: Question, now: datetime) -> None:
+    def __init__(
+        self, client: Client, question: Question, now: datetime, *, with_changes: bool = False
+    ) -> None:
         self._client = client
         self._question = question
+        self._with_changes = with_changes
         self._product = question.product
         self._now = now
         self._reader = RowReader(question.product)
@@ -324,13 +333,22 @@ class Listing:
         """
         rows = list(map(self._reader.identify, read_rows(self._product, document)))
         # 64 bits tell rows apart: among a million, two are alike with a chance of 1 in 37 million.
-        keys = tuple([hash((organization, job_id)) for _, _, job_id, organization in rows])
+        keys = tuple([row.key for row in rows])
         seen = self._seen
         fresh = []
+        new_rows = 0
         for key, row in zip(keys, rows, strict=True):
             if key not in seen:
                 seen.add(key)
-                fresh.append(row)
+                new_rows += 1
+            elif not self._with_changes:
+                continue
+            if self._with_changes:
+                content = hash((key, repr(row.raw)))
+                if content in seen:
+                    continue
+                seen.add(content)
+            fresh.append(row)
         page = _read_page(
             self._product.envelope,
             document,
@@ -338,23 +356,21 @@ class Listing:
             asked_size=self._page_size,
             is_last=self._reaches_window_start(rows),
         )
-        self._pager.receive(page, len(fresh))
+        self._pager.receive(page, new_rows)
         return self._make_jobs(fresh)
 
     def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
-        question, build, admits = self._question, self._reader.build, self._question.admits
-        # Where the server does not filter by it, a row that does not say is not one of those.
-        job_type = question.job_type if question.is_asked_by_type else None
+        question, reader, admits = self._question, self._reader, self._question.admits
+        build = reader.build_unnamed
         workload = question.object_type if self._product.filters.object_type else None
-        organization, location = question.organization_id, question.location
+        asked = (question.job_type, workload, question.organization_id, question.location)
         for row in rows:
-            job = build(row, job_type, workload, organization, location)
-            if job.job_type is None and question.job_type is not None:
-                raise AvePointPayloadError(
-                    f"{self._product.label}, job {one_line(job.job_id, 100)} does not say its type: nobody "
-                    f'can tell whether it is a {question.job_type}. Ask with job_type="all".'
-                )
+            if row.job_id is None and reader.is_no_job(row):
+                continue
+            job = build(row, *asked)
             if admits(job):
+                if row.job_id is None:
+                    raise reader.lacks_id()
                 yield job
 
     def _fetch_first(self) -> Flow[Any]:

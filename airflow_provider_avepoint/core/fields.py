@@ -32,19 +32,41 @@ _CAPACITY = re.compile(r"(?:\d{1,20}(?:\.\d{1,9})?\s*/\s*)?(.+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})", re.ASCII)
 _DATE_MONTH_FIRST = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(T.+)?", re.ASCII)
 _MIDNIGHT = "T00:00:00Z"
+_ABSENT = frozenset({"", "N/A"})
+_LONGEST_ABSENT = 16
+# No place on earth is further from UTC than this.
+_FURTHEST_OFFSET = timedelta(hours=14)
+_DAY = timedelta(days=1)
 _KILOBYTE = 1024
+
+
+class UnplacedTime(ValueError):
+    """A time that does not say its offset: nobody documented whose wall clock shows it.
+
+    :param span: the earliest and the latest instant that it may be.
+    """
+
+    def __init__(self, message: str, span: tuple[datetime, datetime]) -> None:
+        super().__init__(message)
+        self.span = span
 
 
 def is_absent(value: object) -> bool:
     """Tell whether *value* is one of the vendor's ways to write "no value"."""
-    return value is None or value in ("", "N/A")
+    if value is None:
+        return True
+    if value.__class__ is not str:
+        return False
+    return len(value) < _LONGEST_ABSENT and value.strip().upper() in _ABSENT  # type: ignore[attr-defined]
 
 
 def parse_time(value: object) -> datetime | None:
     """Read an instant: ISO 8601 with an offset and 0 to 7 fraction digits, .NET ticks, or Unix time.
 
-    Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds. A time
-    without an offset is refused: nobody documented whose wall clock it would be.
+    Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds.
+
+    :raises UnplacedTime: the time has no offset.
+    :raises ValueError: *value* is something else.
     """
     if type(value) is str and value[4:5] == "-" and len(value) > 10:
         try:
@@ -52,10 +74,12 @@ def parse_time(value: object) -> datetime | None:
             if parsed.tzinfo is UTC and parsed.year != 1:  # what it gives for both Z and +00:00
                 return parsed
         except ValueError:
-            raise ValueError(f"{quoted(value)} is not a time") from None
+            return _parse_untidy_time(value)
         return _to_utc(parsed, value)
     if is_absent(value):
         return None
+    if isinstance(value, str) and "-" in value[1:]:
+        return _parse_untidy_time(value)
     number = _integer(value)
     if number < 0:
         raise ValueError(f"{quoted(value)} is negative")
@@ -69,15 +93,35 @@ def parse_time(value: object) -> datetime | None:
     return _EPOCH + timedelta(seconds=number) if number else None
 
 
+def _parse_untidy_time(text: str) -> datetime | None:
+    """Read a time that has spaces around it, or that is a day only."""
+    try:
+        return _to_utc(datetime.fromisoformat(text.strip()), text)
+    except UnplacedTime:
+        raise
+    except ValueError:
+        raise ValueError(f"{quoted(text)} is not a time") from None
+
+
 def _to_utc(moment: datetime, text: str) -> datetime | None:
     if moment.year == 1:
         return None
     if moment.tzinfo is None:
-        raise ValueError(f"{quoted(text)} is a time without an offset")
+        is_day = ":" not in text
+        raise UnplacedTime(f"{quoted(text)} is a time without an offset", _spread(moment, is_day=is_day))
     try:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{quoted(text)} is not a time") from None
+
+
+def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
+    """Return the earliest and the latest instant at which a wall clock somewhere shows *moment*."""
+    moment = moment.replace(tzinfo=UTC)
+    try:
+        return moment - _FURTHEST_OFFSET, moment + _FURTHEST_OFFSET + (_DAY if is_day else timedelta())
+    except OverflowError:
+        return moment, moment
 
 
 def parse_date(value: object) -> datetime | None:
@@ -124,6 +168,17 @@ def parse_digits(text: str) -> int | None:
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
 
 
+def parse_number(value: object) -> int | None:
+    """Read the vendor's number of a state or a type: ``3``, ``3.0``, ``"3 "``; anything else gives None."""
+    if isinstance(value, str):
+        text = value.strip()
+        whole, point, fraction = text.partition(".")
+        return parse_digits(whole if point and fraction and not fraction.strip("0") else text)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if value == value // 1 and abs(value) < _LARGEST else None
+
+
 def parse_hours(value: object) -> timedelta | None:
     """Read decimal hours, as a number or a string."""
     if is_absent(value):
@@ -131,14 +186,19 @@ def parse_hours(value: object) -> timedelta | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"{quoted(value)} is not a number of hours")  # noqa: TRY004  # a wire value, not a type
     try:
-        return timedelta(hours=float(value))
+        span = timedelta(hours=float(value))
     except (OverflowError, ValueError) as e:
         raise ValueError(f"{quoted(value)} is not a number of hours") from e
+    if span < timedelta():
+        raise ValueError(f"{quoted(value)} is negative")
+    return span
 
 
 def parse_ticks_or_hours(value: object) -> timedelta | None:
     """Read a duration that is documented as ticks (whole numbers) and shown as hours (decimals)."""
     if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f"{quoted(value)} is negative")
         try:
             return timedelta(microseconds=value // 10)
         except OverflowError as e:
@@ -222,8 +282,8 @@ def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
 
 
 def normalize_label(label: str) -> str:
-    """Fold a vendor's label for comparison: ``"Finished with Exception"`` → ``"finishedwithexception"``."""
-    return re.sub(r"[\s_-]+", "", label).casefold()
+    """Fold a vendor's label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``."""
+    return re.sub(r"[\s_-]+", "", label).casefold().replace("exceptions", "exception")
 
 
 def to_word(label: str) -> str:
@@ -241,6 +301,6 @@ def _integer(value: object) -> int:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         return int(value)
     raise ValueError(f"{quoted(value)} is not a whole number")

@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import is_same_id
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import (
     ALL,
     Question,
-    is_same_id,
     parse_flag,
     parse_job_types,
     parse_list,
@@ -29,11 +29,15 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What is judged by itself: an organisation, a workload, a location; None where rows do not say."""
+    """What is judged by itself; None where rows do not say.
+
+    :param content: what the backups hold, such as ``audit_log``; None for the data.
+    """
 
     organization_id: str | None = None
     workload: str | None = None
     location: str | None = None
+    content: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the scope, ready for JSON."""
@@ -41,11 +45,12 @@ class Scope:
             "organization_id": self.organization_id,
             "workload": self.workload,
             "location": self.location,
+            "content": self.content,
         }
 
     def __str__(self) -> str:
-        named = [part for part in (self.organization_id, self.workload, self.location) if part]
-        return one_line(" / ".join(named)) or "all jobs"
+        parts = (self.organization_id, self.workload, self.location, self.content)
+        return one_line(" / ".join(filter(None, parts))) or "all jobs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,12 +201,20 @@ class Policy:
         return start
 
     def look_back_start(self, now: datetime) -> datetime:
-        """Return from when on jobs matter at *now*: the window, and what tells which scopes to expect."""
+        """Return from when on a job makes its scope expected at *now*: the window, and the time before it."""
         return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
+
+    def memory_start(self, now: datetime) -> datetime:
+        """Return from when on jobs matter at *now*: as long before look-back, a scope is ``forgotten``."""
+        return shift(self.look_back_start(now), -(self.expect_seen_within or timedelta()))
+
+    def content_of(self, job_type: str) -> str | None:
+        """Return what backups of a type hold; None for the data."""
+        return get_product(self.product).contents.get(job_type)
 
     def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
-        return self.listings(self.look_back_start(now), location=location)
+        return self.listings(self.memory_start(now), location=location)
 
     def listings(self, started_after: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings that hold the jobs which this policy is about.

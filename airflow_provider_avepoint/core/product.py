@@ -15,8 +15,8 @@ from functools import cached_property
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import (
     normalize_label,
-    parse_digits,
     parse_integer,
+    parse_number,
     to_iso,
     to_word,
 )
@@ -39,12 +39,14 @@ class State:
     :param labels: the vendor's spellings; case, spaces, hyphens and underscores do not count.
     :param needs_finish: the documents leave open whether the state is final: without a finish time the
         job counts as running.
+    :param is_no_job: a row in this state may have no id, and then stands for no job at all.
     """
 
     number: int
     labels: tuple[str, ...]
     state: JobState
     needs_finish: bool = False
+    is_no_job: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,11 +225,17 @@ class Product:
         as, and is not asked for but filtered here; one that has none is found by its workload.
     :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
         those that a caller opts into by name.
+    :param contents: what a backup type holds, where that is not the data: ``audit_log``. Types that hold the
+        same stand for one another, and for no other.
     :param object_types: our word → the vendor's number of a workload, where rows or filters count them.
+    :param workload_of_type: the vendor's number of a job type → the workload that alone has jobs of it, where
+        rows carry a type and no workload.
     :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
     :param housekeeping: workloads that are in truth job types: a row of one reads as a job of this type.
     :param asks_each_organization: rows may leave out their organisation, so each that a policy names is asked
         for by itself.
+    :param differs_by_tenant_only: rows that do not name their organisation differ in nothing but the tenant:
+        where there is one tenant, its newest backup decides.
     """
 
     name: str
@@ -243,10 +251,13 @@ class Product:
     states: tuple[State, ...]
     job_types: Mapping[str, Numbers]
     backup_types: tuple[str, ...] = ("backup",)
+    contents: Mapping[str, str] = field(default_factory=dict)
     object_types: Mapping[str, int] = field(default_factory=dict)
+    workload_of_type: Mapping[int, str] = field(default_factory=dict)
     workloads: tuple[str, ...] = ()
     housekeeping: tuple[str, ...] = ()
     asks_each_organization: bool = False
+    differs_by_tenant_only: bool = False
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
@@ -275,6 +286,14 @@ class Product:
     def object_type_words(self) -> Mapping[int, str]:
         """The vendor's number of a workload → our word."""
         return {number: word for word, number in self.object_types.items()}
+
+    @cached_property
+    def _job_type_labels(self) -> Mapping[str, str]:
+        return {normalize_label(word): word for word in self.job_types}
+
+    @cached_property
+    def _workload_labels(self) -> Mapping[str, str]:
+        return {normalize_label(word): word for word in self.known_workloads}
 
     @property
     def tells_organizations(self) -> bool:
@@ -319,23 +338,39 @@ class Product:
             if line.state in states or (line.needs_finish and JobState.RUNNING in states)
         ]
 
+    def find_state(self, value: object) -> State | None:
+        """Return the line of the state table that a row's state names; None where it lists no such state.
+
+        :raises ValueError: *value* can be no state.
+        """
+        number = parse_number(value)
+        if number is not None:
+            return self.state_table.get(number)
+        if not isinstance(value, str):
+            raise ValueError(f"{quoted(value)} is not a job state")  # noqa: TRY004  # a wire value, not a type
+        return self.state_table.get(normalize_label(value))
+
     def read_job_type(self, value: object) -> str:
-        """Return our word for a row's job type; an undocumented number is kept as text."""
-        return _read_word(value, self.job_type_words, "job type")
+        """Return our word for a row's job type; an undocumented number or label is kept as text.
+
+        :raises ValueError: *value* can be no job type.
+        """
+        return _read_word(value, self.job_type_words, self._job_type_labels, "job type")
 
     def read_workload(self, value: object) -> str:
-        """Return our word for a row's workload; an undocumented number is kept as text."""
-        return _read_word(value, self.object_type_words, "workload")
+        """Return our word for a row's workload; an undocumented number or label is kept as text.
+
+        :raises ValueError: *value* can be no workload.
+        """
+        return _read_word(value, self.object_type_words, self._workload_labels, "workload")
 
 
-def _read_word(value: object, words: Mapping[int, str], what: str) -> str:
+def _read_word(value: object, words: Mapping[int, str], labels: Mapping[str, str], what: str) -> str:
+    number = parse_number(value)
+    if number is not None:
+        return words.get(number, str(number))
     if isinstance(value, str):
-        number = parse_digits(value)
-        if number is None:
-            return to_word(value)
-        value = number
-    if isinstance(value, int) and not isinstance(value, bool):
-        return words.get(value, str(value))
+        return labels.get(normalize_label(value)) or to_word(value)
     raise ValueError(f"{quoted(value)} is not a {what}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.product import Product, get_product
 
@@ -95,21 +96,25 @@ class Question:
         )
 
     def admits(self, job: BackupJob) -> bool:
-        """Tell whether *job* is one that was asked for, whatever the server thought."""
-        if self.job_type is not None and job.job_type != self.job_type:
-            return False
+        """Tell whether *job* is one that was asked for, or may be one, whatever the server thought.
+
+        A job that does not say when it started is in every window. A job that could not be read may belong to
+        every type, organisation and workload that its row does not say.
+        """
         if self.states is not None and job.state not in self.states:
             return False
-        if self.organization_id is not None and not is_same_id(job.organization_id, self.organization_id):
+        wanted = (
+            (self.job_type, job.job_type),
+            (self.object_type, job.workload),
+            (normalize_id(self.organization_id), normalize_id(job.organization_id)),
+        )
+        for asked, found in wanted:
+            if asked not in (None, found) and not (found is None and job.problems):
+                return False
+        latest, earliest = job.latest_start, job.earliest_start
+        if self.started_after is not None and latest is not None and latest < self.started_after:
             return False
-        if self.object_type is not None and job.workload != self.object_type:
-            return False
-        start = job.effective_start
-        if start is None:
-            return True
-        if self.started_after is not None and start < self.started_after:
-            return False
-        return self.started_before is None or start < self.started_before
+        return self.started_before is None or earliest is None or earliest < self.started_before
 
 
 def build_questions(
@@ -247,16 +252,6 @@ def parse_flag(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise AvePointConfigError(f"{name}: {value!r} is neither true nor false.")
-
-
-def is_same_id(one: str | None, other: str | None) -> bool:
-    """Compare two ids of the vendor's: GUIDs are written in either case, with or without braces."""
-    return fold_id(one) == fold_id(other)
-
-
-def fold_id(value: str | None) -> str | None:
-    """Return *value* as it compares."""
-    return None if value is None else value.strip("{} ").casefold()
 
 
 def shift(moment: datetime, by: timedelta) -> datetime:

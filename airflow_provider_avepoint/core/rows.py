@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import (
+    UnplacedTime,
     get_key,
     get_path,
     is_absent,
-    normalize_label,
     parse_date,
-    parse_digits,
     parse_integer,
+    parse_number,
     parse_time,
 )
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import (
     NO_COUNTS,
     BackupJob,
@@ -35,10 +36,9 @@ from airflow_provider_avepoint.core.product import (
     Key,
     LicenseColumns,
     Product,
-    State,
     SubscriptionEndpoint,
 )
-from airflow_provider_avepoint.core.text import one_line, quoted, storable
+from airflow_provider_avepoint.core.text import quoted, storable
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,35 @@ T = TypeVar("T")
 
 _UNDOCUMENTED: set[tuple[str, ...]] = set()
 
-#: A row; the columns, under the names that it has for them; its id; its organisation, where it says so.
-Identified = tuple[dict[Any, Any], Columns, str, str | None]
+
+class Identified(NamedTuple):
+    """A row with what tells it from others.
+
+    :param row: the row, each column under one name.
+    :param names: the columns, under the names that *row* has for them.
+    :param job_id: None where the row has none.
+    :param organization_id: None where the row does not say.
+    :param key: the same for two rows of one job, another for rows of two jobs.
+    :param raw: the row as received.
+    """
+
+    row: dict[Any, Any]
+    names: Columns
+    job_id: str | None
+    organization_id: str | None
+    key: int
+    raw: dict[Any, Any]
+
+
+class _Layout(NamedTuple):
+    """How the rows with one set of keys spell the columns.
+
+    :param names: the name of each column.
+    :param doubled: the columns that such rows have under several names, with these.
+    """
+
+    names: Columns
+    doubled: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class RowReader:
@@ -60,42 +87,42 @@ class RowReader:
 
     def __init__(self, product: Product) -> None:
         self.product = product
-        self._layouts: dict[tuple[str, ...], Columns] = {}
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
         self._shown: tuple[str, ...] = ()
-        self._names = product.columns
+        self._layout = _Layout(product.columns, ())
         self._job_type = _remember(self._read_job_type)
         self._workload = _remember(product.read_workload)
-        self._state = _remember(partial(_find_state, product))
+        self._state = _remember(product.find_state)
+        self._organization = _remember(_read_id)
 
     def identify(self, row: object) -> Identified:
         """Return *row* with what tells it from others.
 
-        :raises AvePointPayloadError: it has no id.
+        :raises AvePointPayloadError: it is no row.
         """
-        product = self.product
         if not isinstance(row, dict):
             raise AvePointPayloadError(
-                f"{product.label} listed a job that is no JSON object; {product.undocumented}."
+                f"{self.product.label} listed a job that is no JSON object; {self.product.undocumented}."
             )
         # Most rows show what the one before has shown; of one document, the very same texts.
         shown = tuple(row)
         if shown != self._shown:
-            self._names = self._find_names(shown)
+            self._layout = self._find_layout(shown)
         self._shown = shown
-        names = self._names
-        job_id = row.get(names.job_id)
-        if is_absent(job_id) or not _is_id(job_id):
-            raise AvePointPayloadError(
-                f"{product.label} listed a job without {_show(product.columns.job_id)}; "
-                f"{product.undocumented}."
+        names, doubled = self._layout
+        settled = self._settle(row, doubled) if doubled else row
+        value = settled.get
+        job_id = _read_id(value(names.job_id))
+        organization = self._organization(value(names.organization_id))
+        key = hash(
+            (
+                normalize_id(organization) if organization is not None else None,
+                _word(self._workload, value(names.workload)),
+                _word(self._job_type, value(names.job_type)),
+                job_id if job_id is not None else repr(row),
             )
-        organization = row.get(names.organization_id)
-        if is_absent(organization):
-            return row, names, str(job_id), None
-        if not _is_id(organization):
-            key = _show(product.columns.organization_id or "")
-            raise self._error(str(job_id), f"{key}: {quoted(organization)} is not an id")
-        return row, names, str(job_id), str(organization)
+        )
+        return Identified(settled, names, job_id, organization, key, row)
 
     def read(self, row: object, **asked: str | None) -> BackupJob:
         """Return *row* as a job; see :meth:`build`.
@@ -103,6 +130,16 @@ class RowReader:
         :raises AvePointPayloadError: as :meth:`identify` and :meth:`build` do.
         """
         return self.build(self.identify(row), **asked)
+
+    def is_no_job(self, given: Identified) -> bool:
+        """Tell whether a row has no id because it stands for no job, but for a service that has none."""
+        if given.job_id is not None:
+            return False
+        try:
+            line = self._state(given.row.get(given.names.state))
+        except ValueError:
+            return False
+        return line is not None and line.is_no_job
 
     def build(
         self,
@@ -114,96 +151,238 @@ class RowReader:
     ) -> BackupJob:
         """Return a row as a job; the arguments are what was asked for, and fill what the row leaves out.
 
-        :raises AvePointPayloadError: the row lacks its state, or a value has a form nobody documented.
+        What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
+        ``BackupJob.problems``.
+
+        :raises AvePointPayloadError: the row has no id.
         """
-        row, names, job_id, own_organization = given
+        if given.job_id is None:
+            raise self.lacks_id()
+        return self.build_unnamed(given, job_type, workload, organization_id, location)
+
+    def lacks_id(self) -> AvePointPayloadError:
+        """Return the error for a row without an id."""
         product = self.product
-        if names.state is None:
-            raise self._error(job_id, f"the key {_show(product.columns.state)} is missing")
-        value = row.get
-        raw_state = value(names.state)
-        at = "started_at"  # what is being read, for messages
+        return AvePointPayloadError(
+            f"{product.label} listed a job without {_show(product.columns.job_id)}; {product.undocumented}."
+        )
+
+    def build_unnamed(
+        self,
+        given: Identified,
+        job_type: str | None,
+        workload: str | None,
+        organization_id: str | None,
+        location: str | None,
+    ) -> BackupJob:
+        """Return a row that may have no id as a job, whose id is then empty; see :meth:`build`."""
+        asked = (job_type, workload, organization_id, location)
         try:
-            started_at = parse_time(value(names.started_at))
-            at = "finished_at"
-            finished_at = parse_time(value(names.finished_at))
-            at = "duration"
-            duration = self._read_duration(started_at, finished_at, names, value)
-            at = "job_type"
-            if not is_absent(own_type := value(names.job_type)):
-                job_type = self._job_type(own_type)
-            at = "workload"
-            if not is_absent(own_workload := value(names.workload)):
-                workload = self._workload(own_workload)
-                if workload in product.housekeeping:
-                    job_type = workload
-            at = "size"
-            size_bytes = None if names.size is None else names.parse_size(value(names.size))
-            at = ""
-            counts = self._read_main_counts(row, names)
-            record_counts = _read_counts(row, names.record_counts)
-            metadata_counts = _read_counts(row, names.metadata_counts)
-        except ValueError as e:
-            named = f"{_show(getattr(product.columns, at))}: " if at else ""
-            raise self._error(job_id, f"{named}{e}") from None
+            return self._build(given, *asked)
+        except ValueError:
+            mended, problems, start_span = self._mend(given)
+            return self._build(mended, *asked, problems, start_span)
+
+    def _build(  # noqa: PLR0917  # what was asked for, in the order of build()
+        self,
+        given: Identified,
+        job_type: str | None,
+        workload: str | None,
+        organization_id: str | None,
+        location: str | None,
+        problems: tuple[str, ...] = (),
+        start_span: tuple[datetime, datetime] | None = None,
+    ) -> BackupJob:
+        """Return a row as a job.
+
+        :raises ValueError: one of its values cannot be read.
+        """
+        row, names, job_id, own_organization, _, raw = given
+        product = self.product
+        value = row.get
+        started_at = parse_time(value(names.started_at))
+        finished_at = parse_time(value(names.finished_at))
+        if started_at is not None and finished_at is not None:
+            duration: timedelta | None = finished_at - started_at
+        else:
+            read_duration = names.parse_duration
+            duration = None if read_duration is None else read_duration(value(names.duration))
+        own_type = value(names.job_type)
+        if not is_absent(own_type):
+            job_type = self._job_type(own_type)
+            if workload is not None and product.workload_of_type:
+                problems += self._hold_against(workload, own_type)
+        elif product.columns.job_type is not None and is_absent(raw.get(names.job_type)):
+            problems += (f"{_show(product.columns.job_type)} is missing",)
+        if not is_absent(own_workload := value(names.workload)):
+            workload = self._workload(own_workload)
+            if workload in product.housekeeping:
+                job_type = workload
+        raw_state = value(names.state)
+        if is_absent(raw_state):
+            state = JobState.UNKNOWN
+            if is_absent(raw.get(names.state)):
+                problems += (f"{_show(product.columns.state)} is missing",)
+        else:
+            state = self._read_state(raw_state, has_finished=finished_at is not None)
+        if own_organization is None and not is_absent(stated := value(names.organization_id)):
+            problems += (f"{names.organization_id}: {quoted(stated)} is not an id",)
+            organization_id = None
         return BackupJob(
             product=product.name,
-            job_id=job_id,
+            job_id=job_id or "",
             job_type=job_type,
             workload=workload,
-            state=self._read_state(raw_state, has_finished=finished_at is not None),
+            state=state,
             raw_state=storable(raw_state) if isinstance(raw_state, str) else _whole(raw_state),
             started_at=started_at,
             finished_at=finished_at,
             duration=duration,
-            counts=counts,
-            record_counts=record_counts,
-            metadata_counts=metadata_counts,
-            size_bytes=size_bytes,
+            counts=self._read_main_counts(row, names),
+            record_counts=_read_counts(row, names.record_counts),
+            metadata_counts=_read_counts(row, names.metadata_counts),
+            size_bytes=None if names.size is None else names.parse_size(value(names.size)),
             organization_id=own_organization or organization_id,
             organization_name=_text(value(names.organization_name)),
             location=location,
-            errors=() if product.columns.errors is None else self._read_errors(job_id, row),
-            raw=MappingProxyType(row),
+            errors=() if product.columns.errors is None else self._read_errors(row),
+            problems=problems,
+            raw=MappingProxyType(raw),
+            start_span=start_span,
         )
+
+    def _mend(  # noqa: C901  # one step a kind of column
+        self, given: Identified
+    ) -> tuple[Identified, tuple[str, ...], tuple[datetime, datetime] | None]:
+        """Return a row without the values that cannot be read, and what is to be said of them.
+
+        :returns: the row; the problems with what a verdict reads; between which instants the job started,
+            where its start has no offset.
+        """
+        names = given.names
+        row = dict(given.row)
+        problems: list[str] = []
+        start_span = None
+
+        def drop(name: str | None, problem: ValueError | str) -> None:
+            problems.append(f"{name}: {problem}")
+            row[name] = None
+
+        for name, read in (
+            (names.started_at, parse_time),
+            (names.finished_at, parse_time),
+            (names.job_type, self._read_if_there(self._job_type)),
+            (names.workload, self._read_if_there(self._workload)),
+            (names.state, self._read_if_there(self._state)),
+        ):
+            try:
+                read(row.get(name))
+            except UnplacedTime as e:
+                drop(name, e)
+                if name == names.started_at:
+                    start_span = e.span
+            except ValueError as e:
+                drop(name, e)
+        for name, read in ((names.duration, names.parse_duration), (names.size, names.parse_size)):
+            try:
+                if name is not None and read is not None:
+                    read(row.get(name))
+            except ValueError:
+                _warn_once(self.product, str(name), row[name], "it is left out")
+                row[name] = None
+        try:
+            self._read_main_counts(row, names)
+        except ValueError as e:
+            problems.append(str(e))
+            for each in (self.product.columns.counts_at and names.counts_at, *_list_names(names.counts)):
+                row[each] = None
+        for keys in (names.record_counts, names.metadata_counts):
+            try:
+                _read_counts(row, keys)
+            except ValueError as e:
+                problems.append(str(e))
+                row |= dict.fromkeys(_list_names(keys))
+        return given._replace(row=row), tuple(problems), start_span
+
+    @staticmethod
+    def _read_if_there(read: Callable[[object], T]) -> Callable[[object], T | None]:
+        return lambda value: None if is_absent(value) else read(value)
+
+    def _hold_against(self, workload: str, own_type: object) -> tuple[str, ...]:
+        """Return what is wrong where a row's type belongs to another service than the one asked for."""
+        number = parse_number(own_type)
+        belongs_to = None if number is None else self.product.workload_of_type.get(number)
+        if belongs_to in (None, workload):
+            return ()
+        asked_by = self.product.filters.object_type
+        problem = f"type {number} belongs to {belongs_to}, but {workload} was asked for"
+        return (f"{problem}: the server does not filter by {asked_by}",)
 
     def start_of(self, given: Identified) -> datetime | None:
         """Return when a row's job started; None where it does not say, or not so that it can be read."""
         try:
-            row, names, *_ = given
-            return parse_time(row.get(names.started_at))
+            return parse_time(given.row.get(given.names.started_at))
         except ValueError:
             return None
 
-    def _find_names(self, shown: tuple[str, ...]) -> Columns:
-        """Return the columns under the names that a row with the keys *shown* has for them."""
-        names = self._layouts.get(shown)
-        if names is None:
+    def _find_layout(self, shown: tuple[str, ...]) -> _Layout:
+        """Return how rows with the keys *shown* spell the columns."""
+        layout = self._layouts.get(shown)
+        if layout is None:
             if len(self._layouts) > 1000:  # a server that makes up keys must not fill the memory
                 self._layouts.clear()
-            names = self._layouts[shown] = _resolve(self.product.columns, shown)
-        return names
+            doubled: dict[str, tuple[str, ...]] = {}
+            names = _resolve(self.product.columns, shown, doubled)
+            layout = self._layouts[shown] = _Layout(names, tuple(doubled.items()))
+        return layout
 
-    @staticmethod
-    def _read_duration(
-        started_at: datetime | None, finished_at: datetime | None, names: Columns, value: Callable[..., Any]
-    ) -> timedelta | None:
-        if started_at is not None and finished_at is not None:
-            return finished_at - started_at
-        return None if names.parse_duration is None else names.parse_duration(value(names.duration))
+    def _settle(self, row: dict[Any, Any], doubled: Iterable[tuple[str, tuple[str, ...]]]) -> dict[Any, Any]:
+        """Return *row* with one value for each column that it has under several names.
+
+        Empty ones do not count; of two states or counts the worse holds. Where two values of another column
+        differ, their list stands in its place, which nothing can read.
+        """
+        settled = dict(row)
+        for column, names in doubled:
+            values = [row[name] for name in names if not is_absent(row[name])]
+            settled[names[0]] = self._choose(column, values)
+        return settled
+
+    def _choose(self, column: str, values: list[Any]) -> Any:
+        if not values:
+            return None
+        if all(value == values[0] for value in values[1:]):
+            return values[0]
+        try:
+            if column == "state":
+                return max(values, key=self._badness)
+            if (worse := _WORSE_COUNT.get(column)) is not None:
+                return worse(map(parse_integer, values))
+        except ValueError:
+            pass
+        return values
+
+    def _badness(self, raw_state: object) -> int:
+        line = self._state(raw_state)
+        return _BADNESS[JobState.UNKNOWN if line is None else line.state]
 
     def _read_main_counts(self, row: dict[Any, Any], names: Columns) -> Counts:
-        if self.product.columns.counts_at is None:
-            return _read_counts(row, names.counts)
-        nested = row.get(names.counts_at)
-        if not isinstance(nested, dict):
-            return NO_COUNTS
-        return _read_counts(nested, self._find_names(tuple(nested)).counts)
+        """Return the main level of counts: from the row, or the object in it that holds them, or both.
 
-    def _error(self, job_id: str, problem: str) -> AvePointPayloadError:
-        return AvePointPayloadError(
-            f"{self.product.label}, job {one_line(job_id, 100)}: {problem}; {self.product.undocumented}."
-        )
+        :raises ValueError: they are there and cannot be read.
+        """
+        counts_at = self.product.columns.counts_at
+        counts = _read_counts(row, names.counts)
+        if counts_at is None or is_absent(held := row.get(names.counts_at)):
+            return counts
+        nested = _open_nested(held)
+        if nested is None:
+            return counts
+        layout = self._find_layout(tuple(nested))
+        if layout.doubled:
+            nested = self._settle(nested, layout.doubled)
+        inner = _read_counts(nested, layout.names.counts)
+        return inner if counts is NO_COUNTS else _take_worse(inner, counts)
 
     def _read_job_type(self, raw: object) -> str:
         word = self.product.read_job_type(raw)
@@ -220,25 +399,31 @@ class RowReader:
             return JobState.RUNNING
         return line.state
 
-    def _read_errors(self, job_id: str, row: Row) -> tuple[JobError, ...]:
+    def _read_errors(self, row: Row) -> tuple[JobError, ...]:
+        """Return the errors that a row lists; no verdict reads them, so nothing in them is refused."""
         keys = self.product.columns.errors
         listed = None if keys is None else get_key(row, keys.at)
-        if keys is None or not listed:
+        if keys is None or is_absent(listed):
             return ()
-        if not isinstance(listed, list) or not all(isinstance(error, dict) for error in listed):
-            raise self._error(job_id, f"{keys.at} is not a list of objects")
-        try:
-            return tuple(
-                JobError(
-                    is_error_code=_flag(get_key(error, keys.is_error_code)),
-                    message=_text(get_key(error, keys.message)),
-                    url=_text(get_key(error, keys.url)),
-                    count=parse_integer(get_key(error, keys.count)),
-                )
-                for error in listed
+        return tuple(
+            JobError(
+                is_error_code=_flag(get_key(error, keys.is_error_code)),
+                message=_text(get_key(error, keys.message)),
+                url=_text(get_key(error, keys.url)),
+                count=self._read_error_count(get_key(error, keys.count)),
             )
-        except ValueError as e:
-            raise self._error(job_id, f"{keys.at}: {e}") from None
+            if isinstance(error, dict)
+            else JobError(message=_text(error))
+            for error in (listed if isinstance(listed, list) else [listed])
+            if not is_absent(error)
+        )
+
+    def _read_error_count(self, raw: object) -> int | None:
+        try:
+            return parse_integer(raw)
+        except ValueError:
+            _warn_once(self.product, "number of errors", raw, "it is left out")
+            return None
 
 
 def read_license(product: Product, document: object) -> dict[str, Any]:
@@ -261,9 +446,10 @@ def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: obje
     :raises AvePointPayloadError: there is none.
     """
     found = get_key(row, endpoint.organization_id) if isinstance(row, Mapping) else None
-    if is_absent(found) or not _is_id(found):
+    customer_id = _read_id(found)
+    if customer_id is None:
         raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.organization_id}.")
-    return str(found)
+    return customer_id
 
 
 def read_subscriptions(
@@ -342,15 +528,24 @@ def _remember(read: Callable[[Any], T]) -> Callable[[object], T]:
     return look_up
 
 
-def _resolve(declared: T, shown: tuple[str, ...]) -> T:
-    """Return *declared* (columns, or the keys of counts) with each key as the row spells it, else None."""
+def _resolve(declared: T, shown: tuple[str, ...], doubled: dict[str, tuple[str, ...]]) -> T:
+    """Return *declared* (columns, or the keys of counts) with each key as the row spells it, else None.
+
+    :param doubled: gets the columns that the row has under several names.
+    """
     resolved: dict[str, Any] = {}
     for each in fields(declared):  # type: ignore[arg-type]  # both are dataclasses
         value = getattr(declared, each.name)
         if isinstance(value, CountKeys):
-            resolved[each.name] = _resolve(value, shown)
+            inner: dict[str, tuple[str, ...]] = {}
+            keys = _resolve(value, shown, inner)
+            resolved[each.name] = keys if _list_names(keys) else None
+            doubled |= {f"{each.name}.{name}": found for name, found in inner.items()}
         elif isinstance(value, (str, tuple)):
-            resolved[each.name] = _find_name(shown, value)
+            found = _find_names(shown, value)
+            resolved[each.name] = found[0] if found else None
+            if len(found) > 1:
+                doubled[each.name] = found
     return replace(declared, **resolved)  # type: ignore[type-var]
 
 
@@ -371,34 +566,87 @@ def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
             warning=None if names.warning is None else parse_integer(value(names.warning)),
         )
     except ValueError:
-        for each in fields(names):
+        for name in _list_names(names):
             try:
-                parse_integer(value(name := getattr(names, each.name)))
+                parse_integer(value(name))
             except ValueError as e:
                 raise ValueError(f"{name}: {e}") from None
         raise AssertionError("unreachable: one of them is no count") from None
 
 
-def _find_name(names: tuple[str, ...], key: Key) -> str | None:
-    """Return the name under which one of *key*'s spellings stands: the exact one, else whatever its case."""
-    folded = {name.casefold(): name for name in names}
-    for spelling in (key,) if isinstance(key, str) else key:
-        if spelling in names:
-            return spelling
-        if (name := folded.get(spelling.casefold())) is not None:
-            return name
-    return None
+# Of two counts of one thing, the one that makes the job worse.
+_WORSE: Mapping[str, Callable[..., Any]] = {
+    "total": max,
+    "failed": max,
+    "successful": min,
+    "skipped": min,
+    "warning": min,
+}
+_WORSE_COUNT = {
+    f"{level}.{kind}": worse
+    for level in ("counts", "record_counts", "metadata_counts")
+    for kind, worse in _WORSE.items()
+}
+# Of two states of one row, the one that is further from a pass.
+_BADNESS = {
+    state: badness
+    for badness, state in enumerate(
+        (
+            JobState.SUCCESS,
+            JobState.PARTIAL,
+            JobState.SKIPPED,
+            JobState.STOPPED,
+            JobState.WAITING,
+            JobState.RUNNING,
+            JobState.UNKNOWN,
+            JobState.FAILED,
+        )
+    )
+}
 
 
-def _find_state(product: Product, raw: object) -> State | None:
-    if isinstance(raw, bool):
-        return None
-    if isinstance(raw, int):
-        return product.state_table.get(raw)
-    if isinstance(raw, str):
-        number = parse_digits(raw)
-        return product.state_table.get(normalize_label(raw) if number is None else number)
-    return None
+def _take_worse(one: Counts, other: Counts) -> Counts:
+    """Return two readings of one level of counts as one: of two figures the worse."""
+    chosen = {}
+    for kind, worse in _WORSE.items():
+        known = [each for each in (getattr(one, kind), getattr(other, kind)) if each is not None]
+        chosen[kind] = worse(known) if known else None
+    return Counts(**chosen)
+
+
+def _open_nested(held: object) -> dict[Any, Any] | None:
+    """Return the object that holds a row's counts; None where there is none.
+
+    :raises ValueError: what stands there is something else.
+    """
+    if isinstance(held, dict):
+        return held
+    if isinstance(held, str):
+        try:
+            opened = json.loads(held)
+        except (ValueError, RecursionError):
+            opened = held
+        if opened is None or isinstance(opened, (dict, list)):
+            held = opened
+    if isinstance(held, list) and len(held) < 2:
+        held = held[0] if held else None
+    if held is None or isinstance(held, dict):
+        return held
+    raise ValueError(f"the counts are {quoted(held)}")
+
+
+def _list_names(keys: CountKeys | None) -> list[str]:
+    """Return the names that a row has for one level of counts."""
+    names = [] if keys is None else [getattr(keys, each.name) for each in fields(keys)]
+    return [name for name in names if name is not None]
+
+
+def _find_names(names: tuple[str, ...], key: Key) -> tuple[str, ...]:
+    """Return the names under which *key*'s spellings stand, whatever their case, the exact one first."""
+    spellings = (key,) if isinstance(key, str) else key
+    folded = [spelling.casefold() for spelling in spellings]
+    found = [name for name in names if isinstance(name, str) and name.casefold() in folded]
+    return tuple(sorted(found, key=lambda name: (name not in spellings, folded.index(name.casefold()))))
 
 
 def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
@@ -415,13 +663,28 @@ def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
         )
 
 
-def _is_id(value: object) -> bool:
-    """Tell whether *value* can be an id: whatever cannot be shown or stored as it is would be another one."""
-    return type(value) is int or (type(value) is str and value.isprintable())
+def _read_id(value: object) -> str | None:
+    """Return an id as a text; None where there is none, or what stands there can be none."""
+    if value.__class__ is str:
+        # What cannot be shown or stored as it is would be another id there.
+        return None if is_absent(value) or not value.isprintable() else value  # type: ignore[attr-defined,return-value]
+    if value.__class__ is int:
+        return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else None
+
+
+def _word(read: Callable[[object], str], value: object) -> str | None:
+    """Return our word for a row's type or workload; what cannot be read is told apart by how it looks."""
+    if value is None:
+        return None
+    try:
+        return read(value)
+    except ValueError:
+        return quoted(value)
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else parse_number(value)
 
 
 def _flag(value: object) -> bool | None:

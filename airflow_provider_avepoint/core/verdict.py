@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from airflow_provider_avepoint.core.doubts import doubt_unfiltered, refuse_names
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.grading import (
+    GRADES,
+    Limits,
+    is_askew,
+    is_not_understood,
+    may_be_since,
+    newness,
+    outcome,
+)
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 __all__ = [
@@ -28,12 +38,16 @@ __all__ = [
     "Scope",
     "ScopeVerdict",
     "Verdict",
+    "grade_job",
     "judge",
     "leave_out_claimed",
 ]
 
 #: Which rules a verdict was reached by; it rises when the same jobs could be judged otherwise.
-RULES_VERSION = 1
+RULES_VERSION = 2
+
+# A message names so many scopes, the worst first; the evidence holds all.
+_MOST_NAMED = 20
 
 
 class Reason(StrEnum):
@@ -47,8 +61,10 @@ class Reason(StrEnum):
     RUNNING = "running"
     SKIPPED = "skipped"
     UNKNOWN_STATE = "unknown_state"
+    UNREADABLE = "unreadable"
     CLOCK_SKEW = "clock_skew"
     EXCLUDED = "excluded"
+    FORGOTTEN = "forgotten"
 
 
 # Worst first.
@@ -60,28 +76,64 @@ _SEVERITY = (
     Reason.RUNNING,
     Reason.SKIPPED,
     Reason.UNKNOWN_STATE,
+    Reason.UNREADABLE,
     Reason.CLOCK_SKEW,
 )
-# What a terminal backup is worth, better first.
-_GRADES = (JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED)
+# Shown in the evidence, and without a say in the verdict.
+_NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
+# The problem with a row that may be of several scopes.
+_UNPLACED = "the row does not say whose it is, so it may belong here"
+# What to do about each reason, for messages.
+_ADVICE = {
+    Reason.FAILED: (
+        "Look at the failed job in AvePoint Online Services, mend its cause and run the backup again."
+    ),
+    Reason.PARTIAL: (
+        "Look at the job's errors in AvePoint Online Services; max_failed, max_failed_ratio or "
+        "accept_partial let a partial backup pass."
+    ),
+    Reason.MISSED: (
+        "Check that the backup is scheduled, and that the policy names ids, object types and locations that "
+        "exist."
+    ),
+    Reason.STALE: (
+        "Check why the backup has not run since, or give an older started_after or a longer max_age."
+    ),
+    Reason.RUNNING: "Wait for the backup to end: AvePointBackupSensor does.",
+    Reason.SKIPPED: "Check why the backup was skipped or stopped, and run it again.",
+    Reason.UNKNOWN_STATE: (
+        "Look at the job in AvePoint Online Services; update this provider, or report the state."
+    ),
+    Reason.UNREADABLE: (
+        "Look at the job in AvePoint Online Services; update this provider, or report the row."
+    ),
+    Reason.CLOCK_SKEW: "Compare the clocks of this machine and of the API, and look at the job's times.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeVerdict:
     """One scope's verdict.
 
+    :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``; and *decided_because*.
     :param job: the job that decided; where none did, the newest there is.
+    :param newer_good: where *job* is bad and all had to be good: a newer backup that is good.
     :param open_jobs: every running or waiting job of the scope, newest first.
     :param age_seconds: how long ago *job* started.
+    :param window_start: what started before is too old.
     :param is_settled: it does not pass, and nothing newer is under way that could mend it.
     """
 
     scope: Scope
     passed: bool
     reason: Reason
+    decided_by: str = "newest"
+    decided_because: str = ""
     job: BackupJob | None = None
+    newer_good: BackupJob | None = None
     open_jobs: tuple[BackupJob, ...] = ()
     age_seconds: float | None = None
+    window_start: datetime | None = None
     is_settled: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,18 +142,23 @@ class ScopeVerdict:
             "scope": self.scope.as_dict(),
             "passed": self.passed,
             "reason": self.reason.value,
+            "decided_by": self.decided_by,
+            "decided_because": self.decided_because,
             "job": None if self.job is None else _write_evidence(self.job),
+            "newer_good": None if self.newer_good is None else _write_evidence(self.newer_good),
             "open_jobs": [_write_evidence(job) for job in self.open_jobs],
             "age_seconds": self.age_seconds,
+            "window_start": None if self.window_start is None else self.window_start.isoformat(),
         }
 
     def __str__(self) -> str:
         text = f"{self.scope}: {self.reason}"
+        if self.window_start is not None and self.reason in (Reason.MISSED, Reason.STALE):
+            text += f", no backup has started since {_show_minute(self.window_start)}"
         if self.job is not None:
-            text += f" (job {one_line(self.job.job_id, 100)}, {quoted(self.job.raw_state)}"
-            if self.job.started_at is not None:
-                text += f", started {self.job.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            text += f"{self.job.describe_failures()})"
+            text += f" ({_describe(self.job)})"
+        if self.newer_good is not None:
+            text += f"; the newer {_describe(self.newer_good)} is good, but {self.decided_because}"
         return text
 
 
@@ -123,6 +180,28 @@ class Verdict:
         """Tell whether waiting longer cannot help, by what is known: some scope is bad and stays so."""
         return any(scope.is_settled for scope in self.scopes)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader should know besides the verdict, a sentence each.
+
+        Scopes that are no longer expected, and organisations that no job is of.
+        """
+        product, policy = self.policy.product, self.policy
+        found = [
+            f"{product}: {each.scope} is no longer expected: its last backup ({_describe(each.job)}) is "
+            "older than expect_seen_within. Name the scope in the policy if it must be backed up."
+            for each in self.scopes
+            if each.reason is Reason.FORGOTTEN and each.job is not None
+        ]
+        since = policy.memory_start(self.judged_at)
+        found += [
+            f"{product}: no job of organisation {one_line(each.scope.organization_id, 100)} has started "
+            f"since {_show_minute(since)}; check the id."
+            for each in self.scopes
+            if each.reason is Reason.MISSED and each.job is None and each.scope.organization_id is not None
+        ]
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict with its evidence, ready for JSON: what an auditor keeps."""
         return {
@@ -135,89 +214,177 @@ class Verdict:
 
     def describe(self) -> str:
         """Say in one line what the verdict is and, where it does not pass, which scopes are why."""
-        good = sum(scope.passed for scope in self.scopes)
-        excluded = sum(scope.reason is Reason.EXCLUDED for scope in self.scopes)
-        judged = len(self.scopes) - excluded
-        tail = f", {excluded} excluded" if excluded else ""
+        judged = [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
+        good = sum(scope.passed for scope in judged)
+        tail = "".join(
+            f", {count} {reason}"
+            for reason in sorted(_NOT_JUDGED)
+            if (count := sum(scope.reason is reason for scope in self.scopes))
+        )
+        product = self.policy.product
         if self.passed:
-            return f"{self.policy.product}: backup verified in {good} of {judged} scopes{tail}."
+            return f"{product}: backup verified in {good} of {len(judged)} scopes{tail}."
+        advice = _ADVICE[self.reason]
         if not judged:
             since = self.policy.look_back_start(self.judged_at)
-            what = f"no backup of any scope since {since:%Y-%m-%d %H:%M} UTC"
-            return f"{self.policy.product}: missed: {what}{tail}."
-        bad = [scope for scope in self.scopes if not scope.passed and scope.reason is not Reason.EXCLUDED]
-        listed = "; ".join(map(str, bad))
-        return f"{self.policy.product}: {self.reason}: {listed} ({good} of {judged} scopes good{tail})."
+            return f"{product}: missed: no backup of any scope since {_show_minute(since)}{tail}. {advice}"
+        bad = sorted(
+            (scope for scope in judged if not scope.passed), key=lambda scope: _SEVERITY.index(scope.reason)
+        )
+        listed = "; ".join(map(str, bad[:_MOST_NAMED]))
+        more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+        summary = f"{good} of {len(judged)} scopes good{tail}"
+        return f"{product}: {self.reason}: {listed}{more} ({summary}). {self._explain_rule(bad)}{advice}"
+
+    def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
+        """Return what would let a newer good backup decide, where there is one."""
+        if not any(scope.newer_good for scope in bad):
+            return ""
+        ways = 'decide_by="newest"'
+        if get_product(self.policy.product).differs_by_tenant_only:
+            ways += ", or single_tenant in the connection where the app registration reaches one tenant,"
+        return f"{ways} lets the newest backup decide. "
 
 
-def judge(jobs: Iterable[BackupJob], policy: Policy, now: datetime) -> Verdict:
+def judge(
+    jobs: Iterable[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool = False
+) -> Verdict:
     """Decide whether *jobs* hold the good backups that *policy* asks for at *now*.
 
     :param jobs: in any order; those of other products, types and scopes are left out here.
     :param now: aware; what "ago" is measured from.
+    :param single_tenant: rows that do not name their organisation are all of one.
+    :raises AvePointConfigError: the policy gives an organisation's name where its id belongs.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
     now = now.astimezone(UTC)
     product = get_product(policy.product)
-    look_back = policy.look_back_start(now)
-    by_scope = _sort_into_scopes(jobs, policy, product)
+    counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
+    refuse_names(counted, policy)
+    if product.asks_each_object_type:
+        counted = leave_out_claimed(counted)
+    counted = doubt_unfiltered(counted, product)
+    by_scope = _sort_into_scopes(counted, policy, product)
+    look_back, memory = policy.look_back_start(now), policy.memory_start(now)
     expected = {
-        scope: rows for scope, rows in by_scope.items() if any(_is_since(job, look_back) for job in rows)
+        scope: rows for scope, rows in by_scope.items() if any(may_be_since(job, look_back) for job in rows)
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
-    verdicts = tuple(
-        _judge_scope(scope, rows, policy, now)
-        for scope, rows in sorted(expected.items(), key=lambda item: str(item[0]))
-    )
-    judged = [verdict.reason for verdict in verdicts if verdict.reason is not Reason.EXCLUDED]
+    forgotten = {
+        scope: rows
+        for scope, rows in by_scope.items()
+        if scope not in expected and any(may_be_since(job, memory) for job in rows)
+    }
+    verdicts = [
+        _judge_scope(scope, rows, policy, now, single_tenant=single_tenant)
+        for scope, rows in expected.items()
+    ]
+    verdicts += [
+        _forget(scope, rows, policy, now, single_tenant=single_tenant) for scope, rows in forgotten.items()
+    ]
+    judged = [verdict.reason for verdict in verdicts if verdict.reason not in _NOT_JUDGED]
     bad = [reason for reason in judged if reason is not Reason.PASSED]
     worst = min(bad, key=_SEVERITY.index) if bad else Reason.PASSED
     return Verdict(
         passed=bool(judged) and not bad,
         reason=worst if judged else Reason.MISSED,
-        scopes=verdicts,
+        scopes=tuple(sorted(verdicts, key=lambda verdict: str(verdict.scope))),
         policy=policy,
         judged_at=now,
     )
 
 
+def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) -> Reason:
+    """Return what one job by itself has come to, by the rules by which a gate grades it."""
+    if job.problems:
+        return Reason.UNREADABLE
+    if job.state is JobState.UNKNOWN:
+        return Reason.UNKNOWN_STATE
+    if job.state.is_open:
+        return Reason.RUNNING
+    if is_askew(job, now):
+        return Reason.CLOCK_SKEW
+    if job.state not in GRADES:
+        return Reason.SKIPPED
+    grade = Limits(accept_partial=accept_partial).grade(job)
+    return {JobState.SUCCESS: Reason.PASSED, JobState.PARTIAL: Reason.PARTIAL}.get(grade, Reason.FAILED)
+
+
 def _sort_into_scopes(
     jobs: Iterable[BackupJob], policy: Policy, product: Product
 ) -> dict[Scope, list[BackupJob]]:
-    """Return the jobs that count, by scope: those a list leaves out are left out."""
-    counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    if product.asks_each_object_type:
-        counted = leave_out_claimed(counted)
-    organizations = {fold_id(each): each for each in policy.organization_ids or ()}
-    scopes: dict[Scope, dict[tuple[str | None, ...], BackupJob]] = defaultdict(dict)
+    """Return *jobs* by scope, each once, without those of scopes that the policy's lists leave out."""
+    counted = list(jobs)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
-        spelled.setdefault(fold_id(name), name)
+        spelled.setdefault(normalize_id(name), name)
+    organizations = {normalize_id(each): each for each in policy.organization_ids or ()}
     spelled |= organizations
+    sightings: dict[Scope, dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
+    unplaced: list[tuple[Scope, BackupJob]] = []
     for job in counted:
         workload = job.workload
         if workload is None and product.asks_each_object_type:
             workload = OTHER
-        organization = fold_id(job.organization_id)
-        if organizations and organization not in organizations:
-            continue
-        if policy.object_types and workload not in policy.object_types:
-            continue
-        if policy.locations and job.location not in policy.locations:
-            continue
         scope = Scope(
-            organization_id=spelled.get(organization),
+            organization_id=spelled.get(normalize_id(job.organization_id)),
             workload=workload,
             location=job.location,
+            content=policy.content_of(job.job_type or ""),
         )
-        rows = scopes[scope]
-        known = rows.get(_identity(job))
-        # The same job seen twice while it moved on: what it came to stands, and of two such the worse.
-        if known is None or _outcome(job, policy) > _outcome(known, policy):
-            rows[_identity(job)] = job
-    return {scope: list(rows.values()) for scope, rows in scopes.items()}
+        if _is_unplaced(job, scope, policy, product):
+            unplaced.append((scope, job))
+        elif _is_asked_for(scope, policy):
+            sightings[scope][job.job_id].append(job)
+    for scope, job in unplaced:
+        doubted = job if job.problems else replace(job, problems=(_UNPLACED,))
+        possible = [each for each in sightings if _may_be(scope, each)]
+        if not possible and _is_asked_for(scope, policy):
+            possible = [scope]
+        for each in possible:
+            sightings[each][job.job_id].append(doubted)
+    limits = Limits.of(policy)
+    return {
+        scope: [max(seen, key=lambda job: outcome(job, limits)) for seen in by_id.values()]
+        for scope, by_id in sightings.items()
+    }
+
+
+def _is_asked_for(scope: Scope, policy: Policy) -> bool:
+    """Tell whether the policy's lists leave *scope* in."""
+    asked = (
+        (policy.organization_ids, scope.organization_id),
+        (policy.object_types, scope.workload),
+        (policy.locations, scope.location),
+    )
+    return all(wanted is None or found in wanted for wanted, found in asked)
+
+
+def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product) -> bool:
+    """Tell whether a job's row should say more than it does, so that it may be of several scopes.
+
+    A job that came without its row is taken at its word.
+    """
+    parts = (
+        (scope.organization_id, product.columns.organization_id, policy.organization_ids),
+        (scope.workload, product.columns.workload, policy.object_types),
+    )
+    return any(
+        found is None and column is not None and (job.problems or (named is not None and job.raw))
+        for found, column, named in parts
+    )
+
+
+def _may_be(unplaced: Scope, scope: Scope) -> bool:
+    """Tell whether a row that says only what *unplaced* holds may be of *scope*."""
+    return (
+        unplaced.organization_id in (None, scope.organization_id)
+        and unplaced.workload in (None, scope.workload)
+        and unplaced.location == scope.location
+        and unplaced.content == scope.content
+    )
 
 
 def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
@@ -231,174 +398,192 @@ def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
 
 
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
-    """Yield the scopes that the policy's lists expect and none of those *seen* covers."""
+    """Yield the scopes that the policy names, by its lists or its job types, and none of those *seen* covers.
+
+    Each kind of content that a job type asks for is expected of every organisation.
+    """
     known = list(seen)
-    for organization in policy.organization_ids or (None,):
+    contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
+    is_content_named = contents != [None]
+    organizations: Iterable[str | None] = policy.organization_ids or (None,)
+    if is_content_named and policy.organization_ids is None:
+        organizations = sorted({scope.organization_id for scope in known}, key=str) or (None,)
+    for organization in organizations:
         for workload in policy.object_types or (None,):
             for location in policy.locations or (None,):
-                if (organization, workload, location) == (None, None, None):
+                if (organization, workload, location) == (None, None, None) and not is_content_named:
                     continue
-                if not any(
-                    (organization is None or scope.organization_id == organization)
-                    and (workload is None or scope.workload == workload)
-                    and (location is None or scope.location == location)
-                    for scope in known
-                ):
-                    yield Scope(organization_id=organization, workload=workload, location=location)
+                for content in contents:
+                    named = Scope(
+                        organization_id=organization, workload=workload, location=location, content=content
+                    )
+                    if not any(_covers(scope, named) for scope in known):
+                        yield named
 
 
-def _judge_scope(scope: Scope, rows: list[BackupJob], policy: Policy, now: datetime) -> ScopeVerdict:
+def _covers(scope: Scope, named: Scope) -> bool:
+    return (
+        named.organization_id in (None, scope.organization_id)
+        and named.workload in (None, scope.workload)
+        and named.location in (None, scope.location)
+        and named.content == scope.content
+    )
+
+
+def _judge_scope(
+    scope: Scope, rows: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
+) -> ScopeVerdict:
     start, look_back = policy.window_start(now), policy.look_back_start(now)
-
-    def newness(job: BackupJob) -> tuple[datetime, int, int]:
-        return _newness(job, policy)
-
-    ordered = sorted(rows, key=lambda job: (*newness(job), job.job_id), reverse=True)
+    rule = _find_rule(policy, scope, single_tenant=single_tenant)
+    limits = Limits.of(policy)
+    ordered = _order(rows, limits)
     open_jobs = tuple(job for job in ordered if job.state.is_open)
 
-    def conclude(reason: Reason, job: BackupJob | None, *, is_settled: bool = False) -> ScopeVerdict:
-        begun = None if job is None else job.effective_start
+    def conclude(reason: Reason, job: BackupJob | None, **more: Any) -> ScopeVerdict:
         return ScopeVerdict(
             scope=scope,
             passed=reason is Reason.PASSED,
             reason=reason,
+            decided_by=rule.word,
+            decided_because=rule.because,
             job=job,
             open_jobs=open_jobs,
-            age_seconds=None if begun is None else max(0.0, (now - begun).total_seconds()),
-            is_settled=is_settled,
+            age_seconds=_age(job, now),
+            window_start=start,
+            **more,
         )
 
     newest = ordered[0] if ordered else None
     if any(exclusion.covers(scope, now) for exclusion in policy.exclude or ()):
         return conclude(Reason.EXCLUDED, newest)
-    ahead = [job for job in ordered if _is_ahead(job, now)]
-    if ahead:
-        return conclude(Reason.CLOCK_SKEW, ahead[0])
-    window = [job for job in ordered if _is_since(job, start)]
+    window = [job for job in ordered if may_be_since(job, start)]
+    askew = [job for job in window if is_askew(job, now)]
+    if askew:
+        return conclude(Reason.CLOCK_SKEW, askew[0])
     if not window:
-        known = any(_is_since(job, look_back) for job in ordered)
+        known = any(may_be_since(job, look_back) for job in ordered)
         return conclude(Reason.STALE if known else Reason.MISSED, newest if known else None)
 
-    terminal = [job for job in window if job.state in _GRADES and job.effective_start is not None]
-    not_understood = [job for job in window if _is_undocumented(job)]
-    decisive = _decide(terminal, not_understood, policy, scope)
+    not_understood = [job for job in window if is_not_understood(job)]
+    ended = [job for job in window if job.state in GRADES and not is_not_understood(job)]
+    decisive = _decide(ended, not_understood, rule.word, limits)
     if decisive is None:
         return conclude(*_explain_indecision(window, not_understood))
-    grade = _grade(decisive, policy)
+    grade = limits.grade(decisive)
     if grade is JobState.SUCCESS:
         return conclude(Reason.PASSED, decisive)
-    if _rule(policy, scope) == "any":
-        is_mended = any(job.state.is_open for job in window)
-    else:
-        is_mended = any(newness(job) > newness(decisive) for job in open_jobs)
     reason = Reason.FAILED if grade is JobState.FAILED else Reason.PARTIAL
-    return conclude(reason, decisive, is_settled=not is_mended)
+    if rule.word == "all":
+        # Whatever is under way, this backup stays as bad as it is.
+        newer = [job for job in ended if newness(job, limits) > newness(decisive, limits)]
+        newer_good = next((job for job in newer if limits.grade(job) is JobState.SUCCESS), None)
+        return conclude(reason, decisive, newer_good=newer_good, is_settled=True)
+    hopeful = [job for job in window if job.state.is_open]
+    if rule.word == "newest":
+        hopeful = [job for job in hopeful if newness(job, limits) > newness(decisive, limits)]
+    return conclude(reason, decisive, is_settled=not hopeful)
+
+
+def _forget(
+    scope: Scope, rows: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
+) -> ScopeVerdict:
+    """Return the evidence of a scope that look-back has let go."""
+    rule = _find_rule(policy, scope, single_tenant=single_tenant)
+    newest = _order(rows, Limits.of(policy))[0]
+    is_excluded = any(exclusion.covers(scope, now) for exclusion in policy.exclude or ())
+    return ScopeVerdict(
+        scope=scope,
+        passed=False,
+        reason=Reason.EXCLUDED if is_excluded else Reason.FORGOTTEN,
+        decided_by=rule.word,
+        decided_because=rule.because,
+        job=newest,
+        age_seconds=_age(newest, now),
+        window_start=policy.window_start(now),
+    )
+
+
+def _order(rows: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
+    """Return the jobs of a scope, newest first."""
+    return sorted(rows, key=lambda job: (*newness(job, limits), job.job_id), reverse=True)
 
 
 def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]) -> tuple[Reason, BackupJob]:
     """Return why a window that holds jobs holds none that decides, and the job that shows it."""
     if not_understood:
-        return Reason.UNKNOWN_STATE, not_understood[0]
+        job = not_understood[0]
+        return Reason.UNREADABLE if job.problems else Reason.UNKNOWN_STATE, job
     underway = next((job for job in window if job.state.is_open), None)
     return (Reason.SKIPPED, window[0]) if underway is None else (Reason.RUNNING, underway)
 
 
 def _decide(
-    terminal: list[BackupJob], not_understood: list[BackupJob], policy: Policy, scope: Scope
+    ended: list[BackupJob], not_understood: list[BackupJob], rule: str, limits: Limits
 ) -> BackupJob | None:
     """Return the backup that decides, or None where there is none or something newer is not understood.
 
-    :param terminal: the window's ended backups, newest first.
-    :param not_understood: the window's jobs in a state that nobody documented, newest first.
+    :param ended: the window's ended backups, newest first.
+    :param not_understood: the window's jobs of which nobody knows what they came to, newest first.
     """
-    if not terminal:
+    if not ended:
         return None
-    rule = _rule(policy, scope)
     if rule == "all":
         # Whatever is not understood may be what another resource's backup came to.
-        worst = max(terminal, key=lambda job: _GRADES.index(_grade(job, policy)))
-        return worst if _grade(worst, policy) is not JobState.SUCCESS or not not_understood else None
-    deciding = terminal[0]
+        worst = max(ended, key=lambda job: GRADES.index(limits.grade(job)))
+        return worst if limits.grade(worst) is not JobState.SUCCESS or not not_understood else None
+    deciding = ended[0]
     if rule == "any":
-        deciding = next((job for job in terminal if _grade(job, policy) is JobState.SUCCESS), deciding)
-    if not_understood and _newness(not_understood[0], policy) > _newness(deciding, policy):
+        deciding = next((job for job in ended if limits.grade(job) is JobState.SUCCESS), deciding)
+    if not_understood and newness(not_understood[0], limits) > newness(deciding, limits):
         return None
     return deciding
 
 
-def _rule(policy: Policy, scope: Scope) -> str:
-    """Return which backups of *scope* must be good: ``newest``, ``any`` or ``all``."""
-    # A customer who had to be named may have several tenants and machines, which rows do not tell apart.
-    is_named = scope.organization_id is not None and not get_product(policy.product).needs_organization
-    return policy.decide_by or ("newest" if is_named else "all")
+class _Rule(NamedTuple):
+    """Which backups of a scope must be good, and why."""
+
+    word: str
+    because: str
 
 
-def _grade(job: BackupJob, policy: Policy) -> JobState:
-    """Return what an ended backup is worth under *policy*: success, partial or failed.
-
-    State and counts are both read and the worse holds; a partial one within the policy's limits is a success.
-    """
-    if job.state is JobState.FAILED:
-        return JobState.FAILED
-    is_partial = job.state is JobState.PARTIAL or any(level.failed for level in job.levels)
-    if not is_partial or policy.accept_partial:
-        return JobState.SUCCESS
-    levels = [level for level in job.levels if level != Counts()]
-    return JobState.SUCCESS if _is_within_limits(levels, policy) else JobState.PARTIAL
-
-
-def _is_within_limits(levels: list[Counts], policy: Policy) -> bool:
-    """Tell whether every level that counts anything stays within the policy's limits, and one does count."""
-    if policy.max_failed is None and policy.max_failed_ratio is None:
-        return False
-    counting = [level for level in levels if level.total != 0 or level.failed]
-    for level in counting:
-        if not level.total or level.failed is None:
-            return False
-        if policy.max_failed is not None and level.failed > policy.max_failed:
-            return False
-        if policy.max_failed_ratio is not None and level.failed / level.total > policy.max_failed_ratio:
-            return False
-    return bool(counting)
-
-
-_FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
-_BADNESS = {JobState.SUCCESS: 0, JobState.PARTIAL: 1, JobState.FAILED: 2, JobState.UNKNOWN: 3}
-
-
-def _newness(job: BackupJob, policy: Policy) -> tuple[datetime, int, int]:
-    """Order jobs by start; of two with the same, the worse is newer, by the policy and then by itself.
-
-    A job that does not say when it started counts as the newest.
-    """
-    graded = _grade(job, policy) if job.state in _GRADES else job.state
-    return (job.effective_start or _FAR_FUTURE, _BADNESS.get(graded, -1), _BADNESS.get(job.state, -1))
-
-
-def _is_since(job: BackupJob, start: datetime) -> bool:
-    begun = job.effective_start
-    return begun is None or begun >= start
-
-
-def _is_ahead(job: BackupJob, now: datetime) -> bool:
-    """Tell whether a job claims to have started in the future; one that waits may well be planned for it."""
-    begun = job.effective_start
-    return begun is not None and begun > now + CLOCK_SKEW and job.state is not JobState.WAITING
-
-
-def _outcome(job: BackupJob, policy: Policy) -> tuple[bool, tuple[datetime, int, int], int]:
-    """Order what one job was seen as: ended last, and of two ends the worse."""
-    failed = max(level.failed or 0 for level in job.levels)
-    return (job.state.is_terminal, _newness(job, policy), failed)
-
-
-def _is_undocumented(job: BackupJob) -> bool:
-    """Tell whether nobody knows what a job came to: its state, or when a backup that ended did so."""
-    return job.state is JobState.UNKNOWN or (job.state in _GRADES and job.effective_start is None)
+def _find_rule(policy: Policy, scope: Scope, *, single_tenant: bool) -> _Rule:
+    """Return which backups of *scope* must be good: the ``newest``, ``any`` or ``all``."""
+    product = get_product(policy.product)
+    if policy.decide_by is not None:
+        return _Rule(policy.decide_by, f"the policy says decide_by={policy.decide_by!r}")
+    if product.needs_organization:
+        return _Rule("all", "rows do not tell a customer's tenants and machines apart, so all must be good")
+    if scope.organization_id is not None:
+        return _Rule("newest", "the organisation is known")
+    if single_tenant and product.differs_by_tenant_only:
+        return _Rule("newest", "the connection says single_tenant")
+    return _Rule("all", "rows do not say what they belong to, so all must be good")
 
 
 def _identity(job: BackupJob) -> tuple[str | None, ...]:
-    return (job.location, fold_id(job.organization_id), job.job_id)
+    return (job.location, normalize_id(job.organization_id), job.job_id)
+
+
+def _age(job: BackupJob | None, now: datetime) -> float | None:
+    begun = None if job is None else job.effective_start
+    return None if begun is None else max(0.0, (now - begun).total_seconds())
+
+
+def _describe(job: BackupJob) -> str:
+    """Say which job, how it stands by the vendor's word, when it started, and what is wrong with it."""
+    text = f"job {one_line(job.job_id, 100)}, {quoted(job.raw_state)}"
+    if job.effective_start is not None:
+        text += f", started {_show_time(job.effective_start)}"
+    text += job.describe_failures()
+    return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
+
+
+def _show_minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _show_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _write_evidence(job: BackupJob) -> dict[str, Any]:

@@ -179,6 +179,7 @@ def _build_schema() -> pa.Schema:
             pa.field("organization_name", text),
             pa.field("location", text),
             pa.field("errors", pa.list_(error)),
+            pa.field("problems", pa.list_(text)),
             pa.field("raw", text, nullable=False),
         ]
     )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import (
     LISTED_LATE,
     LONGEST_JOB,
     SEARCH_SPAN,
-    fold_id,
     parse_list,
     parse_moment,
 )
@@ -134,7 +134,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
             tenant=self._tenant,
             product=product,
             location=location or "",
-            organization_id=fold_id(self.organization_id) or "",
+            organization_id=normalize_id(self.organization_id) or "",
             selection=json.dumps([_sort("job_type", self.job_type), _sort("object_type", self.object_type)]),
         )
         point = ledger.load_point(stream)

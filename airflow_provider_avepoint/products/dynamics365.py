@@ -65,8 +65,9 @@ DYNAMICS365 = Product(
         State(4, ("Failed",), JobState.FAILED),
         State(7, ("Finished with Exception",), JobState.PARTIAL),
     ),
-    # Backups of the audit log are a type of their own.
+    # Backups of the audit log are a type of their own, and hold no data.
     backup_types=("backup", "audit_backup"),
+    contents={"audit_backup": "audit_log"},
     job_types={
         "backup": 1,
         "restore": 2,

@@ -57,9 +57,10 @@ ELEMENTS = Product(
     filters=Filters(job_type="jobType", object_type="jobModule"),
     paging=Paging(index="pageIndex", size="pageSize", sizes=(100, 50, 10)),
     envelope=Envelope(rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)),
+    # A service without a job is a row too, with "N/A" for its id. The older API then says "Not Finished".
     # The vendor's own sample has status 3 where no object failed, and had "Successful" there before.
     states=(
-        State(0, ("None",), JobState.UNKNOWN),
+        State(0, ("None",), JobState.UNKNOWN, is_no_job=True),
         State(1, ("Running",), JobState.RUNNING),
         State(2, ("Finished", "Successful"), JobState.SUCCESS),
         State(3, ("Failed",), JobState.FAILED),
@@ -70,10 +71,10 @@ ELEMENTS = Product(
         State(8, ("Canceled",), JobState.STOPPED),
         State(9, ("Rejected",), JobState.FAILED),
         State(10, ("Stopped",), JobState.STOPPED),
-        State(11, ("Not scanned",), JobState.SKIPPED),
-        State(12, ("Disabled",), JobState.SKIPPED),
-        State(13, ("Not started",), JobState.WAITING),
-        State(14, ("Waiting for configuration",), JobState.WAITING),
+        State(11, ("Not scanned",), JobState.SKIPPED, is_no_job=True),
+        State(12, ("Disabled",), JobState.SKIPPED, is_no_job=True),
+        State(13, ("Not started", "Not finished"), JobState.WAITING, is_no_job=True),
+        State(14, ("Waiting for configuration",), JobState.WAITING, is_no_job=True),
     ),
     job_types={
         # Microsoft 365, Google Workspace, IaaS + PaaS, Salesforce, Dynamics 365.

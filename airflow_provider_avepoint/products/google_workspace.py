@@ -57,4 +57,5 @@ GOOGLE_WORKSPACE = Product(
         "vault_drive": 16384,
         "vault_shared_drives": 32768,
     },
+    differs_by_tenant_only=True,
 )

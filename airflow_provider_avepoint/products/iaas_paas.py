@@ -63,8 +63,8 @@ IAAS_PAAS = Product(
         State(64, ("Stopped",), JobState.STOPPED),
     ),
     job_types={
-        # Virtual machines, Entra ID, Azure Storage, Admin Portal settings, EC2, Azure SQL (its monitoring and
-        # its own), DevOps, B2C, and the nine that came later.
+        # Virtual machines, Entra ID, Azure Storage, Admin Portal settings, EC2, native Azure SQL, DevOps,
+        # Azure SQL, B2C, and the nine that came later.
         "backup": (
             *(1, 128, 1024, 20003, 20009, 20012, 20014, 20016, 20019),
             *(20022, 40000, 60000, 60010, 60100, 70010, 80000, 90000, 90110),
@@ -74,6 +74,19 @@ IAAS_PAAS = Product(
         "index_generation": 32,
         "retention": 64,
         "aws_platform_configurations": 40001,
+    },
+    # As the page names the types: bbba00d of the public repository has these nine. Those that came later are
+    # not held against the service that was asked for.
+    workload_of_type={
+        1: "virtual_machine",
+        128: "entra_id",
+        1024: "azure_storage",
+        20003: "admin_portal",
+        20009: "ec2",
+        20012: "native_azure_sql",
+        20014: "devops",
+        20016: "azure_sql",
+        20019: "b2c",
     },
     object_types={
         "virtual_machine": 1,

@@ -113,6 +113,7 @@ M365 = Product(
     states=STATES,
     job_types=JOB_TYPES,
     object_types=OBJECT_TYPES,
+    differs_by_tenant_only=True,
     job=JobEndpoint(path="/backup/m365/cloudbackupjobs/{job_id}", row=("data",)),
     license=LicenseEndpoint(
         path="/backup/m365/cloudbackuplicenseconsumption",

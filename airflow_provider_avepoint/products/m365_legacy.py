@@ -65,6 +65,7 @@ M365_LEGACY = Product(
     states=STATES,
     job_types=JOB_TYPES,
     object_types=OBJECT_TYPES,
+    differs_by_tenant_only=True,
     license=LicenseEndpoint(
         path="/cloudbackup/licenseconsumption", permission=LICENSE_PERMISSION, columns=LICENSE_COLUMNS
     ),

@@ -1,8 +1,10 @@
 """Cloud Backup for Salesforce: "Retrieve Job Information" of December 2025.
 
-Scheduled, on-demand and continuous backups are job types of their own, and so is that of the audit log: only
-the first is a ``backup``; the others count for who names them. The table gives rows an organisation, the
-sample does not: name the organisations, and each is asked for by itself.
+Scheduled, on-demand and continuous backups are job types of their own; all three hold the data. A backup of
+the audit log holds none. Only the first is a ``backup``; the others count for who names them.
+
+The table gives rows an organisation, the sample does not: name the organisations, and each is asked for by
+itself.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ SALESFORCE = Product(
         State(7, ("Skipped",), JobState.SKIPPED),
     ),
     backup_types=("backup", "on_demand_backup", "continuous_data_protection", "audit_log_backup"),
+    contents={"audit_log_backup": "audit_log"},
     job_types={
         "backup": 1,
         "on_demand_backup": 2,

@@ -105,7 +105,9 @@ def exclude(until: str, **scope: str) -> list[dict[str, str]]:
 
 def label(scope: ScopeVerdict) -> str:
     """Return a scope as the table writes it: organisation/workload/location, "-" where there is none."""
-    return "/".join(part or "-" for part in scope.scope.as_dict().values())
+    parts = scope.scope.as_dict()
+    content = parts.pop("content")
+    return "/".join([*(part or "-" for part in parts.values()), *([content] if content else [])])
 
 
 def reasons_of(verdict: Verdict) -> dict[str, str]:
@@ -147,6 +149,7 @@ A_CE = "a/customer_engagement/-"
 A_UO = "a/unified_operations/-"
 B_CE = "b/customer_engagement/-"
 UO = "unified_operations"
+GUID = "69cb1ecc-0000-4000-8000-000000000001"
 
 SCOPES = [
     Case(
@@ -206,11 +209,17 @@ SCOPES = [
         scopes={A_CE: "passed", "-/customer_engagement/-": "failed"},
     ),
     Case(
-        "an organisation is the same in either case and with braces",
-        [d365(3, "failed", org="{ABC}"), d365(2, org="abc")],
+        "an organisation's GUID is the same in either case, with braces and without hyphens",
+        [d365(3, "failed", org="{69CB1ECC-0000-4000-8000-000000000001}"), d365(2, org=GUID)],
         "passed",
-        policy={"organization_ids": "Abc"},
-        scopes={"Abc/customer_engagement/-": "passed"},
+        policy={"organization_ids": GUID.replace("-", "").upper()},
+        scopes={f"{GUID}/customer_engagement/-": "passed"},
+    ),
+    Case(
+        "organisations whose ids are no GUIDs differ in case",
+        [salesforce(2, org="00D5g000001AbcD"), salesforce(2, "failed", "00D5g000001aBCd")],
+        "failed",
+        scopes={"00D5g000001AbcD/-/-": "passed", "00D5g000001aBCd/-/-": "failed"},
     ),
     Case(
         "object types are scopes",
@@ -419,8 +428,7 @@ LISTS = [
         [d365(24 + WEEK + 1)],
         "missed",
         policy={"organization_ids": "a"},
-        scopes={"a/-/-": "missed"},
-        job=None,
+        scopes={"a/-/-": "missed", A_CE: "forgotten"},
     ),
 ]
 
@@ -434,7 +442,27 @@ LOOK_BACK = [
         settled=False,
     ),
     Case("seen just within the look-back", [d365(24 + WEEK)], "stale", scopes={A_CE: "stale"}),
-    Case("seen just before the look-back", [d365(ago(24 + WEEK) - MICROSECOND)], "missed", scopes={}),
+    Case(
+        "seen just before the look-back",
+        [d365(ago(24 + WEEK) - MICROSECOND)],
+        "missed",
+        scopes={A_CE: "forgotten"},
+    ),
+    Case("seen as long ago as it is remembered", [d365(24 + 2 * WEEK)], "missed", scopes={A_CE: "forgotten"}),
+    Case("seen just before that", [d365(ago(24 + 2 * WEEK) - MICROSECOND)], "missed", scopes={}),
+    Case(
+        "what failed all week and fell silent is said, and shuts nothing",
+        [d365(2), *(d365(24 * day, "failed", org="b") for day in range(9, 15))],
+        "passed",
+        scopes={A_CE: "passed", B_CE: "forgotten"},
+    ),
+    Case(
+        "an excluded scope is not forgotten",
+        [d365(2), d365(24 + WEEK + 1, org="b")],
+        "passed",
+        policy={"exclude": exclude("2027-01-01", organization_id="b")},
+        scopes={A_CE: "passed", B_CE: "excluded"},
+    ),
     Case(
         "the look-back is counted from the window's start, not from now",
         [d365(40 + WEEK)],
@@ -447,7 +475,7 @@ LOOK_BACK = [
         [d365(2), d365(60, org="b")],
         "passed",
         policy={"expect_seen_within": 24 * HOUR},
-        scopes={A_CE: "passed"},
+        scopes={A_CE: "passed", B_CE: "forgotten"},
     ),
     Case(
         "a longer look-back expects more",
@@ -635,11 +663,25 @@ JOB_TYPES = [
     ),
     Case("a row without job type is no backup", [d365(2, job_type=None)], "missed", scopes={}),
     Case(
-        "job types in a list all count",
+        "job types in a list are expected each, where they hold something else",
         [d365(5, "failed"), d365(2, job_type="audit_backup")],
-        "passed",
+        "failed",
         policy={"job_type": ["backup", "audit_backup"]},
-        job="success@2",
+        scopes={A_CE: "failed", f"{A_CE}/audit_log": "passed"},
+    ),
+    Case(
+        "two contents are expected where nothing is seen at all",
+        [],
+        "missed",
+        policy={"job_type": ["backup", "audit_backup"]},
+        scopes={"-/-/-": "missed", "-/-/-/audit_log": "missed"},
+    ),
+    Case(
+        "an audit log alone is no backup",
+        [d365(2, job_type="audit_backup")],
+        "missed",
+        policy={"job_type": ["backup", "audit_backup"]},
+        scopes={"a/-/-": "missed", f"{A_CE}/audit_log": "passed"},
     ),
     Case(
         "a job type by name is the only one that counts",
@@ -844,29 +886,36 @@ NO_START = [
         open_jobs={"running@None"},
     ),
     Case(
-        "ended without start: its finish stands for it", [d365(None, finished_at=ago(2))], "passed", age=7200
+        "ended without start: it began at its finish less its duration",
+        [d365(None, finished_at=ago(2), duration=HOUR)],
+        "passed",
+        age=3 * 3600,
     ),
-    Case("ended without start, finished on the window's edge", [d365(None, finished_at=ago(24))], "passed"),
     Case(
-        "ended without start, finished before the window",
-        [d365(None, finished_at=ago(25))],
+        "ended without start, begun on the window's edge",
+        [d365(None, finished_at=ago(2), duration=22 * HOUR)],
+        "passed",
+    ),
+    Case(
+        "ended without start, finished in the window and begun before it",
+        [d365(None, finished_at=ago(23), duration=10 * HOUR)],
         "stale",
-        age=25 * 3600,
+        age=33 * 3600,
     ),
     Case(
-        "ended without start, finished before the look-back",
-        [d365(None, finished_at=ago(24 + WEEK + 1))],
-        "missed",
-        scopes={},
+        "ended without start and without a duration: not understood",
+        [d365(None, finished_at=ago(2))],
+        "unknown_state",
+        age=None,
     ),
     Case(
-        "ended without start is ordered by its finish: older",
-        [d365(None, finished_at=ago(3)), d365(2, "failed")],
+        "ended without start is ordered by when it began: older",
+        [d365(None, finished_at=ago(1), duration=2 * HOUR), d365(2, "failed")],
         "failed",
     ),
     Case(
-        "ended without start is ordered by its finish: newer",
-        [d365(None, finished_at=ago(1)), d365(2, "failed")],
+        "ended without start is ordered by when it began: newer",
+        [d365(None, finished_at=ago(0.5), duration=HOUR), d365(2, "failed")],
         "passed",
         job="success@None",
     ),
@@ -895,7 +944,7 @@ NO_START = [
     ),
     Case(
         "ended without start, finished in the future: clock skew",
-        [d365(2), d365(None, finished_at=ago(-1))],
+        [d365(2), d365(None, finished_at=ago(-1), duration=HOUR / 2)],
         "clock_skew",
     ),
 ]
@@ -1415,10 +1464,24 @@ SALESFORCE = [
             f"a newer successful {kind} of Salesforce stands for one where it is named",
             [salesforce(5, "failed"), salesforce(2, job_type=kind)],
             "passed",
-            policy={"job_type": ALL_BACKUPS},
+            policy={"job_type": ALL_BACKUPS[:3]},
             job="success@2",
         )
-        for kind in ALL_BACKUPS
+        for kind in ALL_BACKUPS[:3]
+    ),
+    Case(
+        "an audit log holds no data: a good one stands for no backup",
+        [salesforce(5, "failed"), salesforce(2, job_type="audit_log_backup")],
+        "failed",
+        policy={"job_type": ALL_BACKUPS},
+        scopes={"a/-/-": "failed", "a/-/-/audit_log": "passed"},
+    ),
+    Case(
+        "a good backup stands for no audit log",
+        [salesforce(2)],
+        "missed",
+        policy={"job_type": ALL_BACKUPS},
+        scopes={"a/-/-": "passed", "a/-/-/audit_log": "missed"},
     ),
     Case("failed metadata makes a success partial", [salesforce(2, **metadata(4, 1))], "partial"),
     Case(
@@ -1800,12 +1863,14 @@ def test_a_time_of_judgement_without_time_zone_is_refused() -> None:
 # What a verdict says: the message of AvePointBackupNotVerified.
 
 
-def test_the_message_names_every_failing_scope_and_its_reason() -> None:
+def test_the_message_names_the_worst_twenty_scopes_and_their_reasons() -> None:
     failing = [f"org-{n:03}" for n in range(45)]
     jobs = [d365(2, "failed" if n % 2 else "partial", org=org) for n, org in enumerate(failing)]
     text = judge([*jobs, d365(2, org="fine")], Policy(product="dynamics365", max_age=86400), NOW).describe()
     reasons = {org: "failed" if n % 2 else "partial" for n, org in enumerate(failing)}
-    assert not [org for org in failing if f"{org} / customer_engagement: {reasons[org]} (" not in text]
+    named = [org for org in failing if f"{org} / customer_engagement: {reasons[org]} (" in text]
+    assert [org for org in failing if reasons[org] == "failed"][:20] == named
+    assert "and 25 more" in text
     assert "fine" not in text
 
 

@@ -1,0 +1,112 @@
+"""Signs that the server did not answer what it was asked, found in the jobs that came."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.fields import get_key, is_absent
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.text import one_line
+
+# So many workloads that get the very same jobs show that the server does not filter by workload. Two may
+# share a job: a team and its group do.
+_TOO_ALIKE = 3
+
+
+def refuse_names(jobs: Iterable[BackupJob], policy: Policy) -> None:
+    """Raise where the policy gives an organisation's name for its id: the gate would wait for nothing."""
+    wanted = {each.casefold(): each for each in policy.organization_ids or ()}
+    if not wanted:
+        return
+    ids = set(map(normalize_id, policy.organization_ids or ()))
+    named: dict[str, str] = {}
+    for job in jobs:
+        if normalize_id(job.organization_id) in ids:
+            wanted.pop((normalize_id(job.organization_id) or "").casefold(), None)
+        elif job.organization_name is not None and job.organization_id is not None:
+            named.setdefault(job.organization_name.strip().casefold(), job.organization_id)
+    for folded, given in wanted.items():
+        if folded in named:
+            raise AvePointConfigError(
+                f"organization_ids: {given!r} is the name of {one_line(named[folded], 100)}; give the id."
+            )
+
+
+def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:
+    """Return *jobs*, with a problem noted in those by which a server shows that a filter is ignored.
+
+    Rows that do not say their workload, location or organisation get those that were asked for. Where the
+    very same jobs come for all that was asked, nobody knows whose they are.
+    """
+    doubted: dict[tuple[str | None, ...], str] = {}
+    if product.asks_each_object_type:
+        doubted |= _find_same_answers(jobs, "workload", product.filters.object_type, _TOO_ALIKE)
+    if product.tells_locations:
+        doubted |= _find_same_answers(jobs, "location", product.filters.location, 2)
+    if product.filters.organization_id is not None:
+        unnamed = [job for job in jobs if job.raw and not _names_organization(job, product)]
+        doubted |= _find_shared_ids(unnamed, product.filters.organization_id)
+    if not doubted:
+        return jobs
+    return [
+        replace(job, problems=(*job.problems, problem)) if (problem := doubted.get(_place(job))) else job
+        for job in jobs
+    ]
+
+
+def _place(job: BackupJob) -> tuple[str | None, ...]:
+    return (job.job_type, job.organization_id, job.workload, job.location, job.job_id)
+
+
+def _find_same_answers(
+    jobs: Iterable[BackupJob], dimension: str, parameter: str | None, too_alike: int
+) -> dict[tuple[str | None, ...], str]:
+    """Return the jobs that were answered for so many values of *dimension* that nothing filters by it."""
+    answers: dict[tuple[object, ...], dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
+    for job in jobs:
+        value = getattr(job, dimension)
+        if value is not None:
+            asked = (
+                job.job_type,
+                *(getattr(job, each) for each in ("workload", "location") if each != dimension),
+            )
+            answers[asked][value].append(job)
+    doubted = {}
+    for by_value in answers.values():
+        alike: dict[frozenset[str], list[str]] = defaultdict(list)
+        for value, listed in by_value.items():
+            alike[frozenset(job.job_id for job in listed)].append(value)
+        for values in alike.values():
+            if len(values) >= too_alike:
+                shown = ", ".join(sorted(values)[:5])
+                problem = f"the same jobs came for {shown}: the server does not filter by {parameter}"
+                doubted |= {_place(job): problem for value in values for job in by_value[value]}
+    return doubted
+
+
+def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[tuple[str | None, ...], str]:
+    """Return the jobs that were answered for two organisations, neither of which their rows name."""
+    owners: dict[tuple[str | None, ...], list[BackupJob]] = defaultdict(list)
+    for job in jobs:
+        owners[job.job_type, job.workload, job.location, job.job_id].append(job)
+    return {
+        _place(job): (
+            f"it came for {len(shared)} organisations, and its row names none: the server does not filter by "
+            f"{parameter}"
+        )
+        for shared in owners.values()
+        if len({normalize_id(job.organization_id) for job in shared}) > 1
+        for job in shared
+    }
+
+
+def _names_organization(job: BackupJob, product: Product) -> bool:
+    key = product.columns.organization_id
+    keys = (key,) if isinstance(key, str) else key or ()
+    return any(not is_absent(get_key(job.raw, each)) for each in keys)
