@@ -99,6 +99,13 @@ def get_provider_info() -> dict[str, Any]:
                     "location": _field(
                         "Location", "Multi-Geo location for Microsoft 365, such as NAM; empty means all."
                     ),
+                    "single_tenant": _field(
+                        "Single tenant",
+                        "This app registration reaches one tenant and one location of Microsoft 365 or "
+                        "Google Workspace: then the newest backup of a service decides, not all of them.",
+                        "boolean",
+                        default=False,
+                    ),
                     "page_size": _field(
                         "Page size",
                         "Rows a page to start with; fewer are tried where the server refuses. Empty: 1000.",

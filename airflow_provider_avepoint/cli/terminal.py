@@ -91,8 +91,8 @@ class Bar:
         self._expected = 1
 
     def expect(self, steps: int) -> None:
-        """Say how many steps there are; with one, nobody knows how far it is."""
-        self._expected = steps
+        """Say how many more steps there are; with one, nobody knows how far it is."""
+        self._expected += steps
         self._show()
 
     def count(self) -> None:
@@ -150,11 +150,16 @@ class WatchedHook(AvePointHook):
         super().__init__(conn_id)
         self._bar = bar
 
-    def ask(self, questions: list[Question]) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *questions*, and count them."""
+    def ask(self, questions: list[Question], *, with_changes: bool = False) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *questions*, and say how many questions there are."""
         self._bar.expect(len(questions))
-        for question in questions:
-            for job in super().ask([question]):
-                self._bar.count()
-                yield job
-            self._bar.finish_step()
+        yield from super().ask(questions, with_changes=with_changes)
+
+    def list_answers(
+        self, question: Question, now: datetime, *, with_changes: bool = False
+    ) -> Iterator[BackupJob]:
+        """Yield the jobs that answer one question, and count them."""
+        for job in super().list_answers(question, now, with_changes=with_changes):
+            self._bar.count()
+            yield job
+        self._bar.finish_step()

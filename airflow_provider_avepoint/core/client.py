@@ -6,11 +6,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_avepoint.core.auth import Credential, Token, TokenSource
+from airflow_provider_avepoint.core.clock import ApiClock
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -21,6 +22,7 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
+from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
@@ -44,6 +46,7 @@ class Client:
 
     settings: Settings
     tokens: TokenSource
+    clock: ApiClock = field(default_factory=ApiClock)
     _habits: defaultdict[str, Habits] = field(default_factory=lambda: defaultdict(Habits))
 
     @classmethod
@@ -110,7 +113,9 @@ class Client:
     def _send_with(self, token: Token, request: Request) -> Flow[Any]:
         headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
         signed = replace(request, headers=headers)
+        sent_at = datetime.now(UTC)
         request, response = yield from send_patiently(lambda: signed)
+        self.clock.note(response.headers, sent_at, datetime.now(UTC))
         return parse_answer(request, response)
 
     def _explain(self, error: AvePointRequestError, permission: str) -> Exception:
@@ -179,7 +184,7 @@ class Client:
 
         Microsoft 365's endpoint knows the central location only, where its listing knows all: a job that it
         does not know is searched for, unless the location is given. A search goes back to the question's
-        ``started_after``, else ``SEARCH_SPAN``.
+        ``started_after``, else ``SEARCH_SPAN``, and reads the listing to its end: a job may be listed twice.
 
         :raises AvePointJobNotFound: no job has this id.
         """
@@ -191,13 +196,15 @@ class Client:
                 if location is not None or not product.tells_locations:
                     raise
         question = replace(question, started_after=question.started_after or now - SEARCH_SPAN)
-        listing = self.list_jobs(question, now)
+        listing = self.list_jobs(question, now, with_changes=True)
+        sightings: list[BackupJob] = []
         while wanted := listing.wanted(0, limit=1):
             document = yield from listing.fetch(wanted[0])
-            for job in listing.receive(document):
-                if job.job_id == job_id:
-                    return job
-        raise job_not_found(product, job_id)
+            sightings += [job for job in listing.receive(document) if job.job_id == job_id]
+        found = pick_sighting(sightings)
+        if found is None:
+            raise job_not_found(product, job_id)
+        return found
 
     def get_license(self, product: Product, location: str | None, now: datetime) -> Flow[LicenseConsumption]:
         """Return what is purchased and used.

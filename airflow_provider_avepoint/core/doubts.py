@@ -20,7 +20,10 @@ _TOO_ALIKE = 3
 
 
 def refuse_names(jobs: Iterable[BackupJob], policy: Policy) -> None:
-    """Raise where the policy gives an organisation's name for its id: the gate would wait for nothing."""
+    """Raise where the policy gives an organisation's name for its id: the gate would wait for nothing.
+
+    :raises AvePointConfigError: the message has the id.
+    """
     wanted = {each.casefold(): each for each in policy.organization_ids or ()}
     if not wanted:
         return
@@ -77,7 +80,7 @@ def _find_same_answers(
                 *(getattr(job, each) for each in ("workload", "location") if each != dimension),
             )
             answers[asked][value].append(job)
-    doubted = {}
+    doubted: dict[tuple[str | None, ...], str] = {}
     for by_value in answers.values():
         alike: dict[frozenset[str], list[str]] = defaultdict(list)
         for value, listed in by_value.items():

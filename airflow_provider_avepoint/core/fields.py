@@ -57,7 +57,7 @@ def is_absent(value: object) -> bool:
         return True
     if value.__class__ is not str:
         return False
-    return len(value) < _LONGEST_ABSENT and value.strip().upper() in _ABSENT  # type: ignore[attr-defined]
+    return len(value) < _LONGEST_ABSENT and value.strip().upper() in _ABSENT
 
 
 def parse_time(value: object) -> datetime | None:

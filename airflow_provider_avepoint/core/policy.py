@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import is_same_id
+from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import (
     ALL,
@@ -215,6 +216,25 @@ class Policy:
     def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
         return self.listings(self.memory_start(now), location=location)
+
+    def control_questions(self, questions: Iterable[Question], jobs: Iterable[BackupJob]) -> list[Question]:
+        """Return what to ask besides *questions*, where two object types have got the very same *jobs*.
+
+        Two may share jobs, as a team and its group do. A third one tells whether the server filters at all.
+        """
+        product = get_product(self.product)
+        if not product.asks_each_object_type or len(self.object_types or ()) != 2:
+            return []
+        answers: dict[str, set[tuple[str | None, str]]] = {word: set() for word in self.object_types}
+        for job in jobs:
+            if job.workload in answers:
+                answers[job.workload].add((job.location, job.job_id))
+        one, other = answers.values()
+        if not one or one != other:
+            return []
+        control = next(word for word in product.object_types if word not in answers)
+        first = self.object_types[0]
+        return [replace(each, object_type=control) for each in questions if each.object_type == first]
 
     def listings(self, started_after: datetime, *, location: str | None = None) -> list[Question]:
         """Return the listings that hold the jobs which this policy is about.

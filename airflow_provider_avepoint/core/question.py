@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.text import one_line
 
 #: Every job type, whatever the rows say.
 ALL = "all"
@@ -115,6 +116,59 @@ class Question:
         if self.started_after is not None and latest is not None and latest < self.started_after:
             return False
         return self.started_before is None or earliest is None or earliest < self.started_before
+
+
+@dataclass(slots=True)
+class Widening:
+    """A listing of all organisations, asked for because listings of single ones brought nothing.
+
+    A server may know an organisation by another spelling of its id, or the caller may have given its name.
+
+    :param question: the listing.
+    """
+
+    question: Question
+    _wanted: dict[str | None, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def want(self, question: Question) -> None:
+        """Look for the jobs of *question*, which differs in the organisation and in how far back it goes."""
+        self._wanted[normalize_id(question.organization_id)] = question.organization_id or ""
+        known, other = self.question.started_after, question.started_after
+        earliest = None if known is None or other is None else min(known, other)
+        self.question = replace(self.question, started_after=earliest)
+
+    def admits(self, job: BackupJob) -> bool:
+        """Tell whether *job* is of an organisation that is looked for."""
+        if normalize_id(job.organization_id) in self._wanted:
+            return True
+        if job.organization_name is not None and job.organization_id is not None:
+            self._names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
+        return False
+
+    def refuse_names(self) -> None:
+        """Raise where one of the ids is the name of an organisation that was listed.
+
+        :raises AvePointConfigError: the message has the id.
+        """
+        for given in self._wanted.values():
+            if (named := self._names.get(given.casefold())) is not None:
+                raise AvePointConfigError(
+                    f"organization_id: {given!r} is the name of {one_line(named, 100)}; give the id."
+                )
+
+
+def widen(silent: Iterable[Question]) -> list[Widening]:
+    """Return the listings of all organisations that stand in for *silent* ones, which brought nothing."""
+    widenings: dict[tuple[object, ...], Widening] = {}
+    for question in silent:
+        if question.organization_id is None or question.product.filters.organization_id is None:
+            continue
+        key = (question.product.name, question.job_type, question.object_type, question.location)
+        if key not in widenings:
+            widenings[key] = Widening(replace(question, organization_id=None))
+        widenings[key].want(question)
+    return list(widenings.values())
 
 
 def build_questions(

@@ -31,10 +31,10 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if value.isascii() and value.isdigit():
         return float(value[:12])  # longer than anybody waits, however many digits follow
-    until = _parse_http_date(value)
+    until = parse_http_date(value)
     if until is None:
         return None
-    now = _parse_http_date(headers.get("date", "")) or datetime.now(UTC)
+    now = parse_http_date(headers.get("date", "")) or datetime.now(UTC)
     return max(0.0, (until - now).total_seconds())
 
 
@@ -53,7 +53,8 @@ def next_delay(attempt: int, retry_after: float | None, chance: float) -> float 
     return retry_after + min(backoff, 1.0) * chance
 
 
-def _parse_http_date(value: str) -> datetime | None:
+def parse_http_date(value: str) -> datetime | None:
+    """Return the moment that a header's date names; None where it names none."""
     try:
         parsed = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

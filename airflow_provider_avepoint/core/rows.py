@@ -268,13 +268,14 @@ class RowReader:
             problems.append(f"{name}: {problem}")
             row[name] = None
 
-        for name, read in (
+        decisive: tuple[tuple[Any, Callable[[object], object]], ...] = (
             (names.started_at, parse_time),
             (names.finished_at, parse_time),
             (names.job_type, self._read_if_there(self._job_type)),
             (names.workload, self._read_if_there(self._workload)),
             (names.state, self._read_if_there(self._state)),
-        ):
+        )
+        for name, read in decisive:
             try:
                 read(row.get(name))
             except UnplacedTime as e:
@@ -283,10 +284,10 @@ class RowReader:
                     start_span = e.span
             except ValueError as e:
                 drop(name, e)
-        for name, read in ((names.duration, names.parse_duration), (names.size, names.parse_size)):
+        for name, parse in ((names.duration, names.parse_duration), (names.size, names.parse_size)):
             try:
-                if name is not None and read is not None:
-                    read(row.get(name))
+                if name is not None and parse is not None:
+                    parse(row.get(name))
             except ValueError:
                 _warn_once(self.product, str(name), row[name], "it is left out")
                 row[name] = None
@@ -667,7 +668,7 @@ def _read_id(value: object) -> str | None:
     """Return an id as a text; None where there is none, or what stands there can be none."""
     if value.__class__ is str:
         # What cannot be shown or stored as it is would be another id there.
-        return None if is_absent(value) or not value.isprintable() else value  # type: ignore[attr-defined,return-value]
+        return None if is_absent(value) or not value.isprintable() else value
     if value.__class__ is int:
         return str(value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else None

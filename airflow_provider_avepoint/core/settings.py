@@ -73,6 +73,7 @@ _EXTRAS = frozenset(
         "page_size",
         "max_concurrency",
         "insecure_http",
+        "single_tenant",
         "verify",
         "proxies",
         "timeout",
@@ -88,6 +89,8 @@ class Settings:
     :param base_url: scheme, host and port of the API, without a trailing slash.
     :param identity_endpoint: the token URL.
     :param location: the Multi-Geo location that product calls ask for unless told otherwise.
+    :param single_tenant: the app registration reaches one tenant and one location of Microsoft 365 or Google
+        Workspace: rows without an owner are all of that one.
     :param page_size: rows a page to start with; None takes the product's own.
     :param max_concurrency: pages fetched at a time.
     :param timeout: seconds to connect, and seconds between two bytes of an answer; all of it may take ten
@@ -106,6 +109,7 @@ class Settings:
     private_key: str | None = field(default=None, repr=False)
     pfx_path: str | None = None
     location: str | None = None
+    single_tenant: bool = False
     page_size: int | None = None
     max_concurrency: int = DEFAULT_CONCURRENCY
     timeout: float = DEFAULT_TIMEOUT
@@ -166,6 +170,7 @@ class Settings:
             private_key=reader.text("private_key"),
             pfx_path=reader.text("pfx_path"),
             location=reader.text("location"),
+            single_tenant=reader.boolean("single_tenant", default=False),
             page_size=reader.integer("page_size", 1, 10_000),
             max_concurrency=reader.integer("max_concurrency", 1, MAX_CONCURRENCY) or DEFAULT_CONCURRENCY,
             timeout=reader.seconds("timeout", DEFAULT_TIMEOUT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -32,7 +33,7 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import all_products, get_product
-from airflow_provider_avepoint.core.question import ALL, Question, build_questions
+from airflow_provider_avepoint.core.question import ALL, Question, build_questions, widen
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
 # Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
 _TEST_TIMEOUT = 10.0
+# What was asked by a wrong clock is asked again, once the API has shown its own. One round then is enough, but
+# for clocks that jump.
+_MOST_ROUNDS = 3
 
 
 class AvePointHook(HttpHook):
@@ -127,6 +131,7 @@ class AvePointHook(HttpHook):
         object_type: str | list[str] | None = None,
         organization_id: str | None = None,
         location: str | None = None,
+        with_changes: bool = False,
     ) -> Iterator[BackupJob]:
         """Yield every matching job exactly once, as pages come in.
 
@@ -142,6 +147,7 @@ class AvePointHook(HttpHook):
         :param object_type: the workload: a Microsoft 365 object type or Dynamics module, or several.
         :param organization_id: the organisation, for products whose jobs name it.
         :param location: the Multi-Geo location; the connection's own unless given.
+        :param with_changes: a job that the server lists again, and otherwise, comes again.
         :raises AvePointConfigError: an argument cannot be used; nothing was sent.
         :raises AvePointPayloadError: the listing does not add up; it is never cut short silently.
         """
@@ -156,20 +162,55 @@ class AvePointHook(HttpHook):
                 organization_id=organization_id,
                 location=_default_location(product, location, self.settings),
             )
-        return self.ask(questions)
+        return self.ask(questions, with_changes=with_changes)
 
-    def ask(self, questions: list[Question]) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *questions*, one after the other."""
-        now = datetime.now(UTC)
+    def ask(self, questions: list[Question], *, with_changes: bool = False) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *questions*, one after the other.
+
+        :param with_changes: a job that is listed again, and otherwise, comes again.
+        """
+        now = self.client.clock.now()
+        silent = []
+        for question in questions:
+            asked = _Asked()
+            yield from asked.note(self.list_answers(question, now, with_changes=with_changes))
+            if asked.is_silent:
+                silent.append(question)
+        for widening in widen(silent):
+            jobs = self.list_answers(widening.question, now, with_changes=with_changes)
+            yield from filter(widening.admits, jobs)
+            with _for_airflow():
+                widening.refuse_names()
+
+    def list_answers(
+        self, question: Question, now: datetime, *, with_changes: bool = False
+    ) -> Iterator[BackupJob]:
+        """Yield the jobs that answer one question; see :meth:`ask`.
+
+        :param now: the window's end is fixed to it.
+        """
         with _for_airflow():
-            for question in questions:
-                yield from self.transport.iter_jobs(self.client.list_jobs(question, now))
+            listing = self.client.list_jobs(question, now, with_changes=with_changes)
+            yield from self.transport.iter_jobs(listing)
 
     def judge(self, policy: Policy) -> Verdict:
-        """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""
-        questions = policy.questions(datetime.now(UTC), location=self.settings.location)
-        jobs = list(self.ask(questions))
-        return judge(jobs, policy, datetime.now(UTC))
+        """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
+
+        :raises AvePointConfigError: an argument cannot be used.
+        """
+        clock = self.client.clock
+        for _ in range(_MOST_ROUNDS):
+            ahead = clock.ahead
+            questions = policy.questions(clock.now(), location=self.settings.location)
+            jobs = list(self.ask(questions, with_changes=True))
+            jobs += self.ask(policy.control_questions(questions, jobs), with_changes=True)
+            if abs(clock.ahead - ahead) <= TOLERANCE:
+                break
+        with _for_airflow():
+            verdict = judge(jobs, policy, clock.now(), single_tenant=self.settings.single_tenant)
+        for warning in verdict.warnings:
+            self.log.warning("%s", warning)
+        return verdict
 
     def get_job(
         self,
@@ -339,30 +380,56 @@ class AvePointAsyncHook(BaseHook):
                     for job in page:
                         yield job
 
-    async def aask(self, questions: list[Question]) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer *questions*, one after the other."""
-        async with aclosing(self._aask_pages(questions)) as pages:
+    async def aask(
+        self, questions: list[Question], *, with_changes: bool = False
+    ) -> AsyncGenerator[BackupJob]:
+        """Yield the jobs that answer *questions*, one after the other; see :meth:`AvePointHook.ask`."""
+        async with aclosing(self._aask_pages(questions, with_changes=with_changes)) as pages:
             async for page in pages:
                 with _for_airflow():
                     for job in page:
                         yield job
 
-    async def _aask_pages(self, questions: list[Question]) -> AsyncGenerator[Iterator[BackupJob]]:
+    async def _aask_pages(
+        self, questions: list[Question], *, with_changes: bool = False
+    ) -> AsyncGenerator[Iterable[BackupJob]]:
         """Yield the jobs that answer *questions* by the page: to hand each on by itself takes time."""
         client = await self.aget_client()
-        now = datetime.now(UTC)
+        now = client.clock.now()
+        silent = []
         with _for_airflow():
             for question in questions:
-                async with aclosing(self._run.aiter_pages(client.list_jobs(question, now))) as pages:
+                asked = _Asked()
+                listing = client.list_jobs(question, now, with_changes=with_changes)
+                async with aclosing(self._run.aiter_pages(listing)) as pages:
                     async for page in pages:
-                        yield page
+                        yield asked.note(page)
+                if asked.is_silent:
+                    silent.append(question)
+            for widening in widen(silent):
+                listing = client.list_jobs(widening.question, now, with_changes=with_changes)
+                async with aclosing(self._run.aiter_pages(listing)) as pages:
+                    async for page in pages:
+                        yield filter(widening.admits, page)
+                widening.refuse_names()
 
     async def ajudge(self, policy: Policy) -> Verdict:
-        """Ask for the jobs that *policy* is about, and judge them by the time of the answer's arrival."""
+        """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`."""
         client = await self.aget_client()
-        questions = policy.questions(datetime.now(UTC), location=client.settings.location)
-        jobs = [job async for job in self.aask(questions)]
-        return judge(jobs, policy, datetime.now(UTC))
+        clock = client.clock
+        for _ in range(_MOST_ROUNDS):
+            ahead = clock.ahead
+            questions = policy.questions(clock.now(), location=client.settings.location)
+            jobs = [job async for job in self.aask(questions, with_changes=True)]
+            controls = policy.control_questions(questions, jobs)
+            jobs += [job async for job in self.aask(controls, with_changes=True)]
+            if abs(clock.ahead - ahead) <= TOLERANCE:
+                break
+        with _for_airflow():
+            verdict = judge(jobs, policy, clock.now(), single_tenant=client.settings.single_tenant)
+        for warning in verdict.warnings:
+            self.log.warning("%s", warning)
+        return verdict
 
     async def aget_job(
         self,
@@ -428,6 +495,19 @@ class AvePointAsyncHook(BaseHook):
     def _run(self) -> AiohttpTransport:
         assert self._transport is not None  # noqa: S101  # aget_client() has been awaited
         return self._transport
+
+
+class _Asked:
+    """Whether a listing has brought a job, known once its pages are drawn."""
+
+    def __init__(self) -> None:
+        self.is_silent = True
+
+    def note(self, page: Iterable[BackupJob]) -> Iterator[BackupJob]:
+        """Yield the jobs of *page*."""
+        for job in page:
+            self.is_silent = False
+            yield job
 
 
 @contextmanager

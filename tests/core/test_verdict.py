@@ -1903,54 +1903,9 @@ def test_the_message_says_what_is_wrong(
     assert "\n" not in text
 
 
-# A second opinion, and two laws, on lists made up at random.
+# Two laws, on lists made up at random. A second opinion is in tests/fuzz.
 
 STATES = [state.value for state in JobState]
-RANK = ["success", "partial", "failed", "unknown"]
-
-
-def reference(jobs: list[BackupJob], window: datetime, look_back: datetime) -> dict[str, str]:
-    """Say it again in ten lines, for ``newest`` without limits and jobs that all have a start."""
-    scopes: dict[str, list[BackupJob]] = {}
-    for job in sorted(jobs, key=lambda job: (job.started_at, job.state in RANK and RANK.index(job.state))):
-        if job.job_type == "backup" and job.started_at >= look_back:
-            scopes.setdefault(f"{job.organization_id}/{job.workload}/-", []).insert(0, job)
-
-    def say(states: list[str]) -> str:
-        if known := [state for state in states if state in RANK]:
-            return {"success": "passed", "unknown": "unknown_state"}.get(known[0], known[0])
-        return "running" if {"running", "waiting"} & set(states) else "skipped" if states else "stale"
-
-    return {
-        name: say([job.state for job in rows if job.started_at >= window]) for name, rows in scopes.items()
-    }
-
-
-def make_up_jobs(rng: random.Random) -> list[BackupJob]:
-    """Return up to 12 jobs of four scopes, some at the same hour; in the window, the look-back, before."""
-    return [
-        d365(
-            rng.randrange(0, 60),
-            rng.choice(STATES),
-            job_id=str(n),
-            org=rng.choice("ab"),
-            module=rng.choice(["customer_engagement", UO]),
-            job_type=rng.choice(["backup"] * 5 + ["restore"]),
-        )
-        for n in range(rng.randrange(13))
-    ]
-
-
-@pytest.mark.parametrize("seed", range(400))
-def test_a_second_opinion(seed: int) -> None:
-    """A judge written from the contract alone comes to the same verdict, scope by scope."""
-    jobs = make_up_jobs(random.Random(seed))
-    policy = Policy(product="dynamics365", max_age=24 * HOUR, expect_seen_within=24 * HOUR)
-    expected = reference(jobs, ago(24), ago(48))
-    verdict = judge(jobs, policy, NOW)
-    assert expected == reasons_of(verdict)
-    worst = min(expected.values(), key=REASONS.index, default="missed")
-    assert (worst == "passed", worst) == (verdict.passed, verdict.reason)
 
 
 def make_up_odd_jobs(rng: random.Random) -> list[BackupJob]:
@@ -1985,36 +1940,37 @@ def outcome(verdict: Verdict) -> tuple[Any, ...]:
     return (verdict.passed, verdict.reason, verdict.is_settled, reasons_of(verdict))
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_the_order_of_rows_never_changes_the_verdict(seed: int) -> None:
+def test_the_order_of_rows_never_changes_the_verdict() -> None:
     """A server may list in any order."""
-    rng = random.Random(seed)
-    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
-    expected = outcome(judge(jobs, policy, NOW))
-    for _ in range(20):
-        rng.shuffle(jobs)
-        assert expected == outcome(judge(jobs, policy, NOW))
+    for seed in range(300):
+        rng = random.Random(seed)
+        jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+        expected = outcome(judge(jobs, policy, NOW))
+        for _ in range(20):
+            rng.shuffle(jobs)
+            assert expected == outcome(judge(jobs, policy, NOW))
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_the_order_of_rows_never_changes_the_evidence(seed: int) -> None:
+def test_the_order_of_rows_never_changes_the_evidence() -> None:
     """Two auditors who judge the same rows keep the same document, whichever way those were listed."""
-    rng = random.Random(seed)
-    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
-    expected = judge(jobs, policy, NOW).as_dict()
-    for _ in range(8):
-        rng.shuffle(jobs)
-        assert expected == judge(jobs, policy, NOW).as_dict()
+    for seed in range(300):
+        rng = random.Random(seed)
+        jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+        expected = judge(jobs, policy, NOW).as_dict()
+        for _ in range(8):
+            rng.shuffle(jobs)
+            assert expected == judge(jobs, policy, NOW).as_dict()
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_repeated_rows_change_nothing(seed: int) -> None:
+def test_repeated_rows_change_nothing() -> None:
     """A server may list a row twice, as D365's own sample does four times."""
-    rng = random.Random(seed)
-    jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
-    assert (
-        judge(jobs, policy, NOW).as_dict() == judge([*jobs, *rng.choices(jobs, k=6)], policy, NOW).as_dict()
-    )
+    for seed in range(300):
+        rng = random.Random(seed)
+        jobs, policy = make_up_odd_jobs(rng), make_up_policy(rng)
+        assert (
+            judge(jobs, policy, NOW).as_dict()
+            == judge([*jobs, *rng.choices(jobs, k=6)], policy, NOW).as_dict()
+        )
 
 
 @pytest.mark.parametrize("seed", range(100))
