@@ -32,8 +32,6 @@ _CAPACITY = re.compile(r"(?:\d{1,20}(?:\.\d{1,9})?\s*/\s*)?(.+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})", re.ASCII)
 _DATE_MONTH_FIRST = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(T.+)?", re.ASCII)
 _MIDNIGHT = "T00:00:00Z"
-_ABSENT = frozenset({"", "N/A"})
-_LONGEST_ABSENT = 16
 # No place on earth is further from UTC than this.
 _FURTHEST_OFFSET = timedelta(hours=14)
 _DAY = timedelta(days=1)
@@ -53,11 +51,7 @@ class UnplacedTime(ValueError):
 
 def is_absent(value: object) -> bool:
     """Tell whether *value* is one of the vendor's ways to write "no value"."""
-    if value is None:
-        return True
-    if value.__class__ is not str:
-        return False
-    return len(value) < _LONGEST_ABSENT and value.strip().upper() in _ABSENT
+    return value is None or value in ("", "N/A")
 
 
 def parse_time(value: object) -> datetime | None:

@@ -60,7 +60,7 @@ ELEMENTS = Product(
     # A service without a job is a row too, with "N/A" for its id. The older API then says "Not Finished".
     # The vendor's own sample has status 3 where no object failed, and had "Successful" there before.
     states=(
-        State(0, ("None",), JobState.UNKNOWN, is_no_job=True),
+        State(0, ("None", "Not finished"), JobState.UNKNOWN, is_no_job=True),
         State(1, ("Running",), JobState.RUNNING),
         State(2, ("Finished", "Successful"), JobState.SUCCESS),
         State(3, ("Failed",), JobState.FAILED),
@@ -73,7 +73,7 @@ ELEMENTS = Product(
         State(10, ("Stopped",), JobState.STOPPED),
         State(11, ("Not scanned",), JobState.SKIPPED, is_no_job=True),
         State(12, ("Disabled",), JobState.SKIPPED, is_no_job=True),
-        State(13, ("Not started", "Not finished"), JobState.WAITING, is_no_job=True),
+        State(13, ("Not started",), JobState.WAITING, is_no_job=True),
         State(14, ("Waiting for configuration",), JobState.WAITING, is_no_job=True),
     ),
     job_types={
