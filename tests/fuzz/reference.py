@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 
 ASKED_BY_TYPE = {"m365", "m365_legacy", "iaas_paas"}  # the rows do not say their workload
+NAMES_ORGANIZATION = {"dynamics365", "salesforce", "elements"}
+NAMES_NO_WORKLOAD = {"salesforce"}
 DECIDED_BY_ALL = {"iaas_paas", "aos_scan", "elements"}  # many machines or tenants behind one scope
 ONE_TENANT = {"m365", "m365_legacy", "google_workspace"}  # what ``single_tenant`` is about
 CONTENT = {"audit_backup": "audit_log", "audit_log_backup": "audit_log"}  # any other type holds the data
@@ -40,40 +43,88 @@ def verdict_of(
     window = max(end for end in (asked["started_after"], asked["max_age"] and now - asked["max_age"]) if end)
     before = asked["expect_seen_within"] or timedelta()
     organizations = list({normalize_id(each) for each in asked["organization_ids"] or []})
-    rows = [job for job in jobs if job.product == asked["product"] and job.job_type in asked["job_type"]]
-    if asked["product"] in ASKED_BY_TYPE:  # the answer for all types repeats the rows of each
-        claimed = {(job.job_id, job.location) for job in rows if job.workload}
-        rows = [job for job in rows if job.workload or (job.job_id, job.location) not in claimed]
-
-    lists = (organizations, asked["object_types"], asked["locations"])
-    scopes: dict[Key, list[BackupJob]] = {}
-    for job in rows:
-        key = key_of(job)
-        if all(not wanted or part in wanted for wanted, part in zip(lists, key, strict=False)):
-            scopes.setdefault(key, []).append(job)
-    newest = {key: max(map(moment_of, own)) for key, own in scopes.items()}
+    lists = (organizations, asked["object_types"] or [], asked["locations"] or [])
+    scopes = split(mark_repeated_answers(asked_for(jobs, asked)), lists)
+    newest = {key: max(map(moment_of, rows)) for key, rows in scopes.items()}
     seen = [key for key in scopes if newest[key] >= window - before]
-    reasons = {}
-    for key in seen:
-        strays = [job for job in rows if job.problems and is_stray_of(key_of(job), key)]
-        rule = rule_of(key, asked, single_tenant=single_tenant)
-        reasons[key] = explain(scopes[key] + strays, window, now, asked, rule)
+    reasons = {
+        key: explain(scopes[key], window, now, asked, rule_of(key, asked, single_tenant=single_tenant))
+        for key in seen
+    }
 
     contents = {CONTENT.get(word) for word in asked["job_type"]}
     if len(contents) > 1 and not organizations:
         organizations = list({key[0] for key in seen if key[0]})
-    is_named = len(contents) > 1 or any(lists)
     names = product(organizations or [None], *(wanted or [None] for wanted in lists[1:]), contents)
-    missed = [name for name in names if is_named and not any(covers(name, key) for key in seen)]
-    reasons |= dict.fromkeys(missed, "missed")
-    for key in scopes:
-        is_let_go = key not in seen and newest[key] >= window - 2 * before
-        if is_let_go and not any(covers(name, key) for name in missed):
-            reasons[key] = "forgotten"
+    if contents != {None} or any(lists):
+        missed = [name for name in names if not any(covers(name, key) for key in seen)]
+        reasons |= dict.fromkeys(missed, "missed")
+    let_go = [key for key in scopes if key not in reasons and newest[key] >= window - 2 * before]
+    reasons |= dict.fromkeys(let_go, "forgotten")
     reasons |= {key: "excluded" for key in reasons if is_excluded(key, asked, now)}
 
     passed = set(reasons.values()) - {"excluded", "forgotten"} == {"passed"}
     return passed, {key: (reason == "passed", reason) for key, reason in reasons.items()}
+
+
+def asked_for(jobs: list[BackupJob], asked: Mapping[str, Any]) -> list[BackupJob]:
+    """Return the rows of the product, the types and the locations."""
+    rows = [
+        job
+        for job in jobs
+        if job.product == asked["product"]
+        and job.job_type in asked["job_type"]
+        and job.location in (asked["locations"] or [job.location])
+    ]
+    claimed = {(job.job_id, job.location) for job in rows if job.workload}
+    is_by_type = asked["product"] in ASKED_BY_TYPE  # the answer for all types repeats the rows of each
+    return [
+        job for job in rows if job.workload or not is_by_type or (job.job_id, job.location) not in claimed
+    ]
+
+
+def mark_repeated_answers(rows: list[BackupJob]) -> list[BackupJob]:
+    """Return *rows*; those of a server that gives the same answer whatever is asked are not understood."""
+    answers: dict[tuple[str | None, str | None], set[str]] = {}
+    for job in rows:
+        answers.setdefault((job.workload, job.location), set()).add(job.job_id)
+
+    def is_repeated(job: BackupJob) -> bool:
+        own = answers[job.workload, job.location]
+        same = [question for question, answer in answers.items() if answer == own]
+        types = {workload for workload, location in same if location == job.location}
+        locations = {location for workload, location in same if workload == job.workload}
+        return len(types) > 2 or len(locations) > 1
+
+    return [
+        replace(job, problems=("repeated",)) if job.product in ASKED_BY_TYPE and is_repeated(job) else job
+        for job in rows
+    ]
+
+
+def split(rows: list[BackupJob], lists: tuple[list[str], ...]) -> dict[Key, list[BackupJob]]:
+    """Return the rows of each scope.
+
+    A row that cannot be read and does not say its scope is of each scope that it may be of.
+    """
+    scopes: dict[Key, list[BackupJob]] = {}
+    strays = []
+    for job in rows:
+        key = key_of(job)
+        told = (job.product in NAMES_ORGANIZATION, job.product not in NAMES_NO_WORKLOAD)
+        if job.problems and any(is_told and part is None for is_told, part in zip(told, key, strict=False)):
+            strays.append((key, job))
+        else:
+            scopes.setdefault(key, []).append(job)
+    certain = list(scopes)
+    for own, job in strays:
+        for key in [key for key in certain if covers(own, key)] or [own]:
+            scopes.setdefault(key, []).append(job)
+    return {
+        key: own
+        for key, own in scopes.items()
+        if all(not wanted or part in wanted for wanted, part in zip(lists, key, strict=False))
+    }
 
 
 def explain(
@@ -113,7 +164,10 @@ def grade(job: BackupJob, asked: Mapping[str, Any]) -> str:
     if job.state == "unknown" or begin_of(job) is None:
         return "unknown_state"
     levels = [level for level in (job.counts, job.record_counts, job.metadata_counts) if level != Counts()]
-    is_clean = not any(level.failed or (level.total and not handled(level)) for level in levels)
+    is_clean = not any(
+        level.failed or (level.total and level.successful is not None and not handled(level))
+        for level in levels
+    )
     if job.state == "failed" or (job.state == "success" and is_clean):
         return job.state.value
     limit, share = asked["max_failed"], asked["max_failed_ratio"]
@@ -179,11 +233,6 @@ def rule_of(key: Key, asked: Mapping[str, Any], *, single_tenant: bool) -> str:
 def covers(name: Key, key: Key) -> bool:
     """Tell whether *key* is a scope of those that are called *name*."""
     return name[3] == key[3] and all(part in (None, own) for part, own in zip(name, key, strict=True))
-
-
-def is_stray_of(own: Key, key: Key) -> bool:
-    """Tell whether a row does not say of which scope it is, so that it may be of *key* too."""
-    return own != key and own[2] == key[2] and covers(own, key)
 
 
 def is_excluded(key: Key, asked: Mapping[str, Any], now: datetime) -> bool:

@@ -16,10 +16,11 @@ from airflow_provider_avepoint.core.verdict import Reason, judge
 from . import HOUR
 from .reference import (
     ASKED_BY_TYPE,
+    NAMES_ORGANIZATION,
     ODD,
     WORTH,
+    covers,
     grade,
-    is_stray_of,
     key_of,
     moment_of,
     normalize_id,
@@ -43,12 +44,11 @@ WORKLOADS: dict[str, list[str]] = {
     "dynamics365": ["customer_engagement", "unified_operations"],
     "salesforce": [],
     "google_workspace": ["gmail", "drive"],
-    "iaas_paas": ["virtual_machine", "entra_id"],
-    "m365": ["exchange_online", "teams"],
+    "iaas_paas": ["virtual_machine", "entra_id", "devops"],
+    "m365": ["exchange_online", "teams", "onedrive"],
     "elements": ["microsoft_teams", "disk"],
 }
 NAMES = [*["dynamics365"] * 5, *["salesforce", "m365"] * 2, "google_workspace", "iaas_paas", "elements"]
-NAMES_ORGANIZATION = {"dynamics365", "salesforce", "elements"}
 TYPES = {
     "dynamics365": ["backup", "audit_backup"],
     "salesforce": ["backup", "on_demand_backup", "audit_log_backup"],
@@ -65,6 +65,7 @@ GOOD = Counts(total=10, successful=10, failed=0, skipped=0, warning=0)
 COUNTS = [
     Counts(),
     Counts(total=10),
+    Counts(total=10, failed=0),
     Counts(failed=2),
     Counts(successful=3),
     Counts(total=0, successful=0, failed=0),
@@ -175,7 +176,9 @@ def make_jobs(random: Random, asked: dict[str, Any]) -> list[BackupJob]:
     if name in NAMES_ORGANIZATION:
         seen = random.choice([ORGANIZATIONS[:4], ORGANIZATIONS[3:5], ORGANIZATIONS[4:], [GUID, None]])
         organizations = random.choice([asked["organization_ids"] or seen, seen])
-    workloads = (asked["object_types"] or WORKLOADS[name] or [None])[: random.randint(1, 2)]
+    if name == "elements":  # every list is of one customer
+        organizations = [each for each in organizations if each]
+    workloads = (asked["object_types"] or WORKLOADS[name] or [None])[: random.randint(1, 3)]
     types = random.choice([asked["job_type"], asked["job_type"], TYPES.get(name, ["backup"])])
     recent = random.choice([RECENT, RECENT, RECENT, RECENT, MOMENTS])
     jobs: list[BackupJob] = []
@@ -194,20 +197,25 @@ def make_jobs(random: Random, asked: dict[str, Any]) -> list[BackupJob]:
             location=random.choice(asked["locations"] or [None]),
         )
         for _ in range(random.choice([0, 0, 0, 1, 1, 1, 2, 3])):
-            job = replace(job, **make_oddity(random, job))
+            job = make_odd(random, job)
         jobs.append(job)
     for job in random.sample(jobs, min(len(jobs), random.choice([0, 0, 1, 2]))):
-        jobs.append(replace(job, **make_oddity(random, job)))
+        jobs.append(make_odd(random, job))
         if name in ASKED_BY_TYPE:
-            jobs.append(replace(job, workload=None, location=random.choice([job.location, None])))
+            places = [job.location, *(asked["locations"] or [None])]
+            workload = random.choice([None, None, *WORKLOADS[name]])
+            jobs.append(replace(job, workload=workload, location=random.choice(places)))
+    if name in ASKED_BY_TYPE and random.random() < 0.1:  # the same answer, whatever was asked
+        jobs = [replace(job, workload=workload) for job in jobs[:2] for workload in WORKLOADS[name]]
     random.shuffle(jobs)
     return [job for number, job in enumerate(jobs[:6]) if not is_undecided(job, jobs[:number], asked)]
 
 
-def make_oddity(random: Random, job: BackupJob) -> dict[str, Any]:
-    """Return fields that make of *job* another job, or one that nobody would think of."""
+def make_odd(random: Random, job: BackupJob) -> BackupJob:
+    """Return *job* with fields that make of it another job, or one that nobody would think of."""
     kinds = (_odd_states, _odd_states, _odd_counts, _odd_counts, _odd_times, _odd_times, _unread, _odd_places)
-    return random.choice(random.choice(kinds)(random, job))
+    odd = replace(job, **random.choice(random.choice(kinds)(random, job)))
+    return replace(odd, organization_id=job.organization_id) if job.product == "elements" else odd
 
 
 def _odd_states(random: Random, job: BackupJob) -> list[dict[str, Any]]:
@@ -269,7 +277,7 @@ def _odd_places(random: Random, job: BackupJob) -> list[dict[str, Any]]:
 def is_undecided(job: BackupJob, others: list[BackupJob], asked: dict[str, Any]) -> bool:
     """Tell whether *job* is there already, worth the same, but with another start.
 
-    The contract says which of two rows of one job stands where they are not worth the same.
+    The contract says which of two rows of one job stands only where they are not worth the same.
     """
     return any(
         job.job_id == other.job_id
@@ -282,9 +290,10 @@ def is_undecided(job: BackupJob, others: list[BackupJob], asked: dict[str, Any])
 
 def worth_of(job: BackupJob, asked: dict[str, Any]) -> str:
     worth = grade(job, asked)
-    return WORTH[-1] if worth in ODD else worth
+    may_be_repeated = job.product in ASKED_BY_TYPE
+    return WORTH[-1] if worth in ODD or may_be_repeated else worth
 
 
 def may_share_a_scope(job: BackupJob, other: BackupJob) -> bool:
     one, two = key_of(job), key_of(other)
-    return one == two or is_stray_of(one, two) or is_stray_of(two, one)
+    return covers(one, two) or covers(two, one)
