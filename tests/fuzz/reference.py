@@ -116,9 +116,8 @@ def split(rows: list[BackupJob], lists: tuple[list[str], ...]) -> dict[Key, list
             strays.append((key, job))
         else:
             scopes.setdefault(key, []).append(job)
-    certain = list(scopes)
-    for own, job in strays:
-        for key in [key for key in certain if covers(own, key)] or [own]:
+    for own, job in sorted(strays, key=lambda stray: stray[0].count(None)):  # what says most, first
+        for key in [key for key in scopes if covers(own, key)] or [own]:
             scopes.setdefault(key, []).append(job)
     return {
         key: own
