@@ -110,12 +110,13 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
 
     A job that waits may well be planned for a time to come.
     """
-    begun, latest = job.effective_start, now + CLOCK_SKEW
+    begun, finished, latest = job.effective_start, job.finished_at, now + CLOCK_SKEW
     if begun is not None and begun > latest and job.state is not JobState.WAITING:
         return True
-    if job.finished_at is None or not job.state.is_terminal:
+    if finished is None:
         return False
-    return job.finished_at > latest or (begun is not None and job.finished_at < begun)
+    is_early = begun is not None and finished < begun
+    return is_early or (finished > latest and job.state.is_terminal)
 
 
 # What a job was seen as, from what says least to what stands whatever else was seen.

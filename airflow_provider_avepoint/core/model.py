@@ -227,9 +227,9 @@ class BackupJob(_Value):
     def effective_start(self) -> datetime | None:
         """When the job started; for one that ended and does not say: its finish less the vendor's duration.
 
-        None where that is not known either: a finish never stands for a start.
+        None where that is not known either, or the start has no offset: a finish never stands for a start.
         """
-        if self.started_at is not None:
+        if self.started_at is not None or self.start_span is not None:
             return self.started_at
         if not self.state.is_terminal or self.finished_at is None or self.duration is None:
             return None

@@ -315,14 +315,14 @@ def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) ->
 def _sort_into_scopes(
     jobs: Iterable[BackupJob], policy: Policy, product: Product
 ) -> dict[Scope, list[BackupJob]]:
-    """Return *jobs* by scope, each once, without those of scopes that the policy's lists leave out."""
+    """Return *jobs* by scope, as often as seen, without scopes that the policy's lists leave out."""
     counted = list(jobs)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
         spelled.setdefault(normalize_id(name), name)
     organizations = {normalize_id(each): each for each in policy.organization_ids or ()}
     spelled |= organizations
-    sightings: dict[Scope, dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
+    sightings: dict[Scope, list[BackupJob]] = defaultdict(list)
     unplaced: list[tuple[Scope, BackupJob]] = []
     for job in counted:
         workload = job.workload
@@ -337,19 +337,15 @@ def _sort_into_scopes(
         if _is_unplaced(job, scope, policy, product):
             unplaced.append((scope, job))
         elif _is_asked_for(scope, policy):
-            sightings[scope][job.job_id].append(job)
+            sightings[scope].append(job)
     for scope, job in unplaced:
         doubted = job if job.problems else replace(job, problems=(_UNPLACED,))
         possible = [each for each in sightings if _may_be(scope, each)]
         if not possible and _is_asked_for(scope, policy):
             possible = [scope]
         for each in possible:
-            sightings[each][job.job_id].append(doubted)
-    limits = Limits.of(policy)
-    return {
-        scope: [max(seen, key=lambda job: outcome(job, limits)) for seen in by_id.values()]
-        for scope, by_id in sightings.items()
-    }
+            sightings[each].append(doubted)
+    return dict(sightings)
 
 
 def _is_asked_for(scope: Scope, policy: Policy) -> bool:
@@ -404,21 +400,25 @@ def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
     """
     known = list(seen)
     contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
-    is_content_named = contents != [None]
-    organizations: Iterable[str | None] = policy.organization_ids or (None,)
-    if is_content_named and policy.organization_ids is None:
-        organizations = sorted({scope.organization_id for scope in known}, key=str) or (None,)
-    for organization in organizations:
-        for workload in policy.object_types or (None,):
-            for location in policy.locations or (None,):
-                if (organization, workload, location) == (None, None, None) and not is_content_named:
-                    continue
-                for content in contents:
-                    named = Scope(
-                        organization_id=organization, workload=workload, location=location, content=content
-                    )
-                    if not any(_covers(scope, named) for scope in known):
-                        yield named
+    named = [
+        Scope(organization_id=organization, workload=workload, location=location, content=content)
+        for organization in policy.organization_ids or (None,)
+        for workload in policy.object_types or (None,)
+        for location in policy.locations or (None,)
+        for content in contents
+    ]
+    organizations = sorted({scope.organization_id for scope in known if scope.organization_id is not None})
+    if contents == [None]:
+        organizations = []
+    if contents == [None] or organizations:
+        named = [scope for scope in named if scope != Scope(content=scope.content)]
+    if policy.organization_ids is None:
+        named += [
+            Scope(organization_id=organization, content=content)
+            for organization in organizations
+            for content in contents
+        ]
+    yield from (scope for scope in named if not any(_covers(each, scope) for each in known))
 
 
 def _covers(scope: Scope, named: Scope) -> bool:
@@ -431,12 +431,12 @@ def _covers(scope: Scope, named: Scope) -> bool:
 
 
 def _judge_scope(
-    scope: Scope, rows: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
+    scope: Scope, seen: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
 ) -> ScopeVerdict:
     start, look_back = policy.window_start(now), policy.look_back_start(now)
     rule = _find_rule(policy, scope, single_tenant=single_tenant)
     limits = Limits.of(policy)
-    ordered = _order(rows, limits)
+    ordered = _order(seen, limits)
     open_jobs = tuple(job for job in ordered if job.state.is_open)
 
     def conclude(reason: Reason, job: BackupJob | None, **more: Any) -> ScopeVerdict:
@@ -457,11 +457,11 @@ def _judge_scope(
     if any(exclusion.covers(scope, now) for exclusion in policy.exclude or ()):
         return conclude(Reason.EXCLUDED, newest)
     window = [job for job in ordered if may_be_since(job, start)]
-    askew = [job for job in window if is_askew(job, now)]
+    askew = [job for job in seen if may_be_since(job, start) and is_askew(job, now)]
     if askew:
-        return conclude(Reason.CLOCK_SKEW, askew[0])
+        return conclude(Reason.CLOCK_SKEW, max(askew, key=lambda job: (*newness(job, limits), job.job_id)))
     if not window:
-        known = any(may_be_since(job, look_back) for job in ordered)
+        known = any(may_be_since(job, look_back) for job in seen)
         return conclude(Reason.STALE if known else Reason.MISSED, newest if known else None)
 
     not_understood = [job for job in window if is_not_understood(job)]
@@ -485,11 +485,11 @@ def _judge_scope(
 
 
 def _forget(
-    scope: Scope, rows: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
+    scope: Scope, seen: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
 ) -> ScopeVerdict:
     """Return the evidence of a scope that look-back has let go."""
     rule = _find_rule(policy, scope, single_tenant=single_tenant)
-    newest = _order(rows, Limits.of(policy))[0]
+    newest = _order(seen, Limits.of(policy))[0]
     is_excluded = any(exclusion.covers(scope, now) for exclusion in policy.exclude or ())
     return ScopeVerdict(
         scope=scope,
@@ -503,8 +503,12 @@ def _forget(
     )
 
 
-def _order(rows: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
-    """Return the jobs of a scope, newest first."""
+def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
+    """Return the jobs of a scope, each once, newest first."""
+    sightings: dict[str, list[BackupJob]] = defaultdict(list)
+    for job in seen:
+        sightings[job.job_id].append(job)
+    rows = [max(each, key=lambda job: outcome(job, limits)) for each in sightings.values()]
     return sorted(rows, key=lambda job: (*newness(job, limits), job.job_id), reverse=True)
 
 

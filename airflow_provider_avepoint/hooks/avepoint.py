@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 # Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
 _TEST_TIMEOUT = 10.0
-# What was asked by a wrong clock is asked again, once the API has shown its own. One round then is enough, but
-# for clocks that jump.
+# What was asked by a wrong clock is asked again, once the API has shown its own: in a second round, unless a
+# clock jumps.
 _MOST_ROUNDS = 3
 
 
