@@ -46,16 +46,16 @@ class TestTokens:
         barrier = threading.Barrier(3)
 
         def list_in_a_thread() -> None:
-            barrier.wait(10)
+            barrier.wait(300)
             DRIVERS["requests"].list_jobs("dynamics365")
 
         threads = [threading.Thread(target=list_in_a_thread) for _ in range(2)]
         for thread in threads:
             thread.start()
-        barrier.wait(10)
+        barrier.wait(300)
         DRIVERS["aiohttp"].list_jobs("dynamics365")
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
 
         assert simulator.stats()["tokens"] == {DYNAMICS: 1}
 

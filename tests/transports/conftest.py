@@ -51,7 +51,7 @@ def settings(url: str = "https://h", **fields: Any) -> Settings:
             "identity_endpoint": f"{url}/connect/token",
             "client_id": "c",
             "client_secret": "s3cr3t",
-            "timeout": 10.0,
+            "timeout": 300.0,
             **fields,
         }
     )

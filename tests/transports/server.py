@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"{")
                 self.close_connection = True
             case "silent":
-                owner.over.wait(30)
+                owner.over.wait(300)
                 self.close_connection = True
             case "drip":
                 self._stream(b" ", pause=0.02)
@@ -102,11 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = answer  # noqa: N815  # the library's names
 
     def _stream(self, piece: bytes, *, pause: float) -> None:
-        """Send *piece* after *piece*, until the caller goes or half a minute is over."""
+        """Send *piece* after *piece*, until the caller goes or five minutes are over."""
         self.send_response(200)
         self.end_headers()
         self.close_connection = True
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not self.server.owner.over.wait(pause) and time.monotonic() < deadline:
             self.wfile.write(piece)
 

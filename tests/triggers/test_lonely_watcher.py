@@ -22,7 +22,7 @@ async def test_what_ends_while_it_runs_is_announced(
     events = AvePointBackupEventTrigger(asset="backups", product="dynamics365", poll_interval=0.05).run()
     announced = asyncio.ensure_future(anext(events))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while len(simulator.requests(PATH)) < 2:  # noqa: ASYNC110  # the simulator has threads of its own
             await asyncio.sleep(0.01)
         simulator.patch_job("dynamics365", "ENDS", state="success")

@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import re
+import sys
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,6 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -39,7 +39,7 @@ from airflow_provider_avepoint.triggers import poll
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 from tests.triggers import server
 
-LONGEST_WAIT = 30.0  # seconds; none of the waits here should come near it
+LONGEST_WAIT = 300.0  # seconds: a backstop, which no wait comes near on any machine
 MANY = 300
 TOKEN = "/connect/token"
 Trigger = AvePointBackupTrigger | AvePointJobTrigger
@@ -140,6 +140,7 @@ class Rounds(logging.Handler):
     simulator: Simulator
     lines: list[logging.LogRecord] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
+    calls: dict[int, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(logging.INFO)
@@ -149,6 +150,11 @@ class Rounds(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record)
         self.marks.append(len(self.simulator.requests()))
+        self.calls.pop(len(self.lines), int)()
+
+    def at_the_end_of(self, number: int, call: Callable[[], object]) -> None:
+        """Have *call* called once so many rounds have ended, before any wait has its answer."""
+        self.calls[number] = call
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -164,10 +170,9 @@ class Rounds(logging.Handler):
         ]
 
     @property
-    def gaps(self) -> list[float]:
-        """The seconds from the begin of each round to that of the next; a line comes at a round's end."""
-        moments = [line.created - line.args[-1] for line in self.lines]
-        return [after - before for before, after in pairwise(moments)]
+    def sizes(self) -> list[int]:
+        """How many waits each round was for."""
+        return [int(line.getMessage().split(" waits")[0].rsplit(" ", 1)[1]) for line in self.lines]
 
 
 @pytest.fixture
@@ -181,6 +186,49 @@ def rounds(simulator: Simulator) -> Iterator[Rounds]:
     poll.log.setLevel(level)
 
 
+@dataclass
+class Clock:
+    """The polls' clock, which the test sets: time passes between rounds alone, and from one to the next.
+
+    :param time: whole seconds add up without a rest.
+    :param due: until when a poll pauses; None while none does.
+    """
+
+    rounds: Rounds
+    time: float = 0.0
+    due: float | None = None
+
+    async def pause(self, changed: asyncio.Event, seconds: float) -> None:
+        """Stand in for the poll's own."""
+        self.due = self.time + seconds
+        try:
+            while self.time < self.due and not changed.is_set():  # noqa: ASYNC110  # the test sets the time
+                await asyncio.sleep(0.001)
+        finally:
+            self.due = None
+
+    async def go_on(self) -> float:
+        """Let time pass until one more round has come, and return when that was."""
+        seen = len(self.rounds)
+
+        def has_come() -> bool:
+            if len(self.rounds) == seen and self.due not in {None, float("inf")}:
+                waits = [wait for each in polls() for wait in each.waits]
+                self.time = self.due if all(wait.is_waiting for wait in waits) else self.time
+            return len(self.rounds) > seen
+
+        await until(has_come)
+        return self.time
+
+
+@pytest.fixture
+def clock(rounds: Rounds, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock(rounds)
+    monkeypatch.setattr(poll, "pause", made.pause)
+    monkeypatch.setattr(poll.Poll, "now", lambda _poll: made.time)
+    return made
+
+
 @pytest.fixture(autouse=True)
 def _scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let waits poll faster than once a second, and retries come at once."""
@@ -188,9 +236,13 @@ def _scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
 
 
+def polls() -> list[poll.Poll]:
+    return [each for of_loop in poll._POLLS.values() for each in of_loop.values()]
+
+
 def polls_alive() -> int:
     gc.collect()
-    return sum(map(len, poll._POLLS.values()))
+    return len(polls())
 
 
 @pytest.fixture(autouse=True)
@@ -216,12 +268,17 @@ def what_is_left() -> list[object]:
 async def cost_of_a_round(
     simulator: Simulator, rounds: Rounds, triggers: Iterable[Trigger]
 ) -> tuple[list[Counter[str]], int]:
-    """Return what the second and third round of *triggers* asked, and how much the dearest of three was."""
+    """Return what the second and third round of *triggers* asked, and how much the dearest of three was.
+
+    The waits end with the third round: requests of a fourth, given up, would be taken for the next poll's.
+    """
     begun = len(rounds)
+    ended = asyncio.Event()
     async with waiting(*triggers) as tasks:
-        await until(lambda: len(rounds) >= begun + 3 or any(task.done() for task in tasks))
-        assert [task for task in tasks if task.done()] == []
-        asked = rounds.requests[begun : begun + 3]
+        rounds.at_the_end_of(begun + 3, lambda: (ended.set(), *(task.cancel() for task in tasks)))
+        await until(lambda: ended.is_set() or any(task.done() for task in tasks))
+        assert ended.is_set()
+    asked = rounds.requests[begun : begun + 3]
     return [Counter(entry["path"] for entry in each) for each in asked[1:]], max(map(len, asked))
 
 
@@ -491,7 +548,8 @@ async def test_it_begins_with_the_first_and_ends_with_the_last(
 
     async with waiting(*job_waits("dynamics365", together)) as tasks:
         await until(lambda: len(rounds) >= 1)
-        assert len(what_is_left()) == together + 3  # with the poll's task, its session and the poll
+        # With the poll's task, its session and the poll; a request may have tasks of its own.
+        await until(lambda: len(what_is_left()) == together + 3)
         for task in tasks[:-1]:
             task.cancel()
         seen = len(rounds)
@@ -505,28 +563,28 @@ async def test_it_begins_with_the_first_and_ends_with_the_last(
 
 async def test_cancelled_in_the_middle_of_a_round(simulator: Simulator, connect: Connect) -> None:
     """The last to leave ends the requests under way; who comes at that moment begins anew."""
-    connect()
+    connect(extra={"timeout": 2 * LONGEST_WAIT})
     add_running(simulator, "dynamics365", 1)
-    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=5, count=1)
+    simulator.add_fault("hang", path=PATHS["dynamics365"], count=1)
     first = asyncio.create_task(run(job_wait()))
     await until(lambda: simulator.requests(PATHS["dynamics365"]))
 
     first.cancel()
     await asyncio.sleep(0)  # now it stops its poll
     async with waiting(job_wait()) as (second,):
-        await asyncio.wait([first], timeout=2)
+        await asyncio.wait([first], timeout=LONGEST_WAIT)
         assert first.cancelled()
         simulator.patch_job("dynamics365", "J0", state="success")
-        assert "passed" == (await asyncio.wait_for(second, 3))["status"]
+        assert "passed" == (await asyncio.wait_for(second, LONGEST_WAIT))["status"]
 
     assert what_is_left() == []
 
 
 async def test_cancelled_twice(simulator: Simulator, connect: Connect) -> None:
     """Whoever is in a hurry while the last wait closes its poll: it is closed all the same."""
-    connect()
+    connect(extra={"timeout": 2 * LONGEST_WAIT})
     add_running(simulator, "dynamics365", 1)
-    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=5, count=1)
+    simulator.add_fault("hang", path=PATHS["dynamics365"], count=1)
     task = asyncio.create_task(run(job_wait()))
     await until(lambda: simulator.requests(PATHS["dynamics365"]))
 
@@ -562,7 +620,7 @@ async def test_an_answer_that_comes_too_late_is_for_the_next_look(
 
     async with poll.join("avepoint_default", "dynamics365", lambda *_: [question], 60) as wait:
         assert await wait.look(datetime.now(UTC)) is None
-        answers = await asyncio.wait_for(wait.look(), 5)
+        answers = await asyncio.wait_for(wait.look(), LONGEST_WAIT)
 
     assert isinstance(answers, Answers)
     assert answers.find(question) is not None
@@ -574,7 +632,7 @@ async def test_one_leaves_in_the_middle_of_a_round(
 ) -> None:
     connect()
     add_running(simulator, "dynamics365", 2, state="success")
-    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=0.3, count=1)
+    simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=1, count=1)
 
     async with waiting(*job_waits("dynamics365", 2)) as (first, second):
         await until(lambda: simulator.requests(PATHS["dynamics365"]))
@@ -646,70 +704,67 @@ def test_two_loops_at_a_time_poll_apart(simulator: Simulator, connect: Connect, 
 
 
 async def test_it_asks_at_the_shortest_interval(
-    simulator: Simulator, connect: Connect, rounds: Rounds
+    simulator: Simulator, connect: Connect, rounds: Rounds, clock: Clock
 ) -> None:
     """And no oftener; who is due soon is taken along, who is not is left alone."""
     connect()
     add_running(simulator, "dynamics365", 3)
 
     async with waiting(
-        *job_waits("dynamics365", 1, poll_interval=0.4),
-        job_wait(job_id="J1", poll_interval=0.6),
-        job_wait(job_id="J2", poll_interval=60),
+        *job_waits("dynamics365", 1, poll_interval=4),
+        job_wait(job_id="J1", poll_interval=6),
+        job_wait(job_id="J2", poll_interval=600),
     ):
-        await until(lambda: len(rounds) >= 6)
+        moments = [await clock.go_on() for _ in range(6)]
 
-    waits = [int(line.getMessage().split(" waits")[0].rsplit(" ", 1)[1]) for line in rounds.lines]
-    # At 0 all, then every 0.4 s the first, and the second where at most half of its interval is left.
-    assert [3, 2, 2, 2, 2, 2] == waits[:6]
-    # The first round loads the hook before it begins to ask.
-    assert all(0.2 <= gap for gap in rounds.gaps[1:]), rounds.gaps
+    assert [0, 4, 8, 12, 16, 20] == moments
+    # At 0 all, then every 4 s the first, and the second where at most half of its interval is left.
+    assert [3, 2, 2, 2, 2, 2] == rounds.sizes[:6]
 
 
-async def test_the_poll_follows_who_is_left(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+async def test_the_poll_follows_who_is_left(simulator: Simulator, connect: Connect, clock: Clock) -> None:
     """The one in a hurry leaves: from then on the others' interval holds."""
     connect()
     add_running(simulator, "dynamics365", 2)
 
-    async with waiting(job_wait(poll_interval=0.2), job_wait(job_id="J1", poll_interval=1.5)) as (hasty, _):
-        await until(lambda: len(rounds) >= 3)
+    async with waiting(job_wait(poll_interval=2), job_wait(job_id="J1", poll_interval=15)) as (hasty, _):
+        moments = [await clock.go_on() for _ in range(3)]
         hasty.cancel()
-        seen = len(rounds)
-        await until(lambda: len(rounds) >= seen + 2)
+        moments += [await clock.go_on() for _ in range(2)]
 
-    assert 1.0 <= rounds.gaps[-1]
+    assert [0, 2, 4, 15, 30] == moments
 
 
 async def test_a_late_joiner_waits_for_the_next_round(
-    simulator: Simulator, connect: Connect, rounds: Rounds
+    simulator: Simulator, connect: Connect, rounds: Rounds, clock: Clock
 ) -> None:
     """However many come, one after the other: they cost no round of their own."""
     connect()
     add_running(simulator, "dynamics365", 20)
 
-    async with waiting(job_wait(poll_interval=4)):
-        await until(lambda: len(rounds) >= 1)
+    async with waiting(job_wait(poll_interval=40)):
+        await clock.go_on()
         async with waiting() as late:
             for number in range(1, 20):
-                late.append(asyncio.create_task(run(job_wait(job_id=f"J{number}", poll_interval=4))))
-                await asyncio.sleep(0.02)
-            await until(lambda: len(rounds) >= 2)
+                clock.time += 1
+                late.append(asyncio.create_task(run(job_wait(job_id=f"J{number}", poll_interval=40))))
+                await until(lambda number=number: len(polls()[0].waits) == number + 1)
+            assert 40 == await clock.go_on()
 
-    assert "20 waits" in rounds.lines[1].getMessage()
-    assert 2.8 <= rounds.gaps[0]
+    assert [1, 20] == rounds.sizes[:2]
 
 
-async def test_a_late_joiner_in_a_hurry(simulator: Simulator, connect: Connect, rounds: Rounds) -> None:
+async def test_a_late_joiner_in_a_hurry(simulator: Simulator, connect: Connect, clock: Clock) -> None:
     """Its own interval holds: the last round was not for it, but not long ago either."""
     connect()
     add_running(simulator, "dynamics365", 2)
 
-    async with waiting(job_wait(poll_interval=60)):
-        await until(lambda: len(rounds) >= 1)
-        async with waiting(job_wait(job_id="J1", poll_interval=0.3)):
-            await until(lambda: len(rounds) >= 3)
-
-    assert all(0.15 <= gap for gap in rounds.gaps)
+    async with waiting(job_wait(poll_interval=600)):
+        await clock.go_on()
+        clock.time += 1
+        async with waiting(job_wait(job_id="J1", poll_interval=3)):
+            await until(lambda: len(polls()[0].waits) == 2)
+            assert [3, 6] == [await clock.go_on() for _ in range(2)]
 
 
 async def test_deadlines_one_after_the_other_do_not_run_hot(
@@ -717,6 +772,7 @@ async def test_deadlines_one_after_the_other_do_not_run_hot(
 ) -> None:
     """Each wants a last look: no two rounds are closer than the spacing, and each gets its look."""
     monkeypatch.setattr(poll, "_LEAST_SPACING", 0.5)
+    monkeypatch.setattr(poll, "_GRACE", LONGEST_WAIT)
     connect()
     add_running(simulator, "dynamics365", 30)
     began = time.monotonic()
@@ -730,8 +786,7 @@ async def test_deadlines_one_after_the_other_do_not_run_hot(
 
     assert {"timeout"} == {event["status"] for event in events}
     assert all("is running" in event["message"] for event in events)
-    assert all(0.3 <= gap for gap in rounds.gaps)
-    assert len(rounds) <= (time.monotonic() - began) / 0.5 + 1
+    assert len(rounds) <= (time.monotonic() - began) / 0.5 + 1  # the slower the machine, the more may come
 
 
 # When the API is away
@@ -739,6 +794,13 @@ async def test_deadlines_one_after_the_other_do_not_run_hot(
 #: A minute, where a request's first pause is 0.03 s instead of 1 s.
 SCALE = 0.03
 MINUTE = 60 * SCALE
+
+
+def minutes_since(moment: float) -> int:
+    """Return the scaled minutes since *moment*, the begun one too: one, unless the machine is slow."""
+    return int((time.monotonic() - moment - MINUTE / 2) / MINUTE) + 1
+
+
 ERROR, DROP, HTML = {"kind": "status", "status": 503}, {"kind": "drop"}, {"kind": "html"}
 
 
@@ -775,11 +837,11 @@ async def test_a_minute_without_the_api(
         *gates(product, count - jobs, poll_interval=30 * SCALE),
     ]
 
+    began = time.monotonic()
     async with waiting(*triggers) as tasks:
         await until(lambda: simulator.requests(path))
         await asyncio.sleep(MINUTE)
-        asked = len(simulator.requests(path))
-        assert 1 <= asked <= 10
+        assert 1 <= len(simulator.requests(path)) <= 10 * minutes_since(began)
         assert [task for task in tasks if task.done()] == []
 
         simulator.clear_faults()
@@ -794,10 +856,11 @@ async def test_a_minute_without_the_identity_service(
     monkeypatch.setattr(retry, "BASE_DELAY", SCALE)
     simulator.add_fault("status", path=TOKEN, status=502, count=None)
 
+    began = time.monotonic()
     async with waiting(*job_waits("m365", 50), *gates("m365", 50)) as tasks:
         await until(simulator.requests)
         await asyncio.sleep(MINUTE)
-        assert 1 <= len(simulator.requests()) <= 10
+        assert 1 <= len(simulator.requests()) <= 10 * minutes_since(began)
         assert [task for task in tasks if task.done()] == []
 
 
@@ -808,12 +871,12 @@ async def test_who_joins_while_the_api_is_away_changes_nothing(
     monkeypatch.setattr(retry, "BASE_DELAY", SCALE)
     simulator.add_fault("status", status=503, path=PATHS["dynamics365"], count=None)
 
+    began = time.monotonic()
     async with waiting(job_wait()) as tasks:
-        ends = time.monotonic() + MINUTE
-        while time.monotonic() < ends:
+        while time.monotonic() < began + MINUTE or not simulator.requests(PATHS["dynamics365"]):
             tasks.append(asyncio.create_task(run(job_wait(job_id=f"J{len(tasks)}"))))
             await asyncio.sleep(0.05)
-        assert 1 <= len(simulator.requests(PATHS["dynamics365"])) <= 10
+        assert len(simulator.requests(PATHS["dynamics365"])) <= 10 * minutes_since(began)
 
 
 async def test_pauses_grow_and_differ(
@@ -829,11 +892,9 @@ async def test_pauses_grow_and_differ(
             await changed.wait()
             return
         pauses.append(seconds)
-        jumped.append(seconds)
 
-    jumped: list[float] = []
     monkeypatch.setattr(poll, "pause", pause)
-    monkeypatch.setattr(poll.Poll, "now", lambda _poll: time.monotonic() + sum(jumped))
+    monkeypatch.setattr(poll.Poll, "now", lambda _poll: sum(pauses))
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     monkeypatch.setattr(retry, "BASE_DELAY", 1.0)
 
@@ -843,9 +904,9 @@ async def test_pauses_grow_and_differ(
     means = [30, 60, 120, 240, *[300] * 5]
     assert len(means) == len(pauses)
     for mean, seconds in zip(means, pauses, strict=True):
-        assert 0.7 * mean <= seconds <= 1.25 * mean
+        assert 0.75 * mean <= seconds + 1e-6 <= 1.25 * mean + 2e-6
     shares = [seconds / mean for mean, seconds in zip(means, pauses, strict=True)]
-    assert max(shares) - min(shares) > 0.02  # the clock alone makes a ten-thousandth
+    assert max(shares) - min(shares) > 0.02  # what rounding makes is far less
 
 
 async def test_ten_failed_rounds_end_each_wait(
@@ -860,7 +921,7 @@ async def test_ten_failed_rounds_end_each_wait(
         *gates("dynamics365", 20, poll_interval=0.1),
         job_wait(poll_interval=0.1, failed_polls=6),
     ) as tasks:
-        await until(tasks[-1].done)
+        await asyncio.wait(tasks, timeout=LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED)
         assert [tasks[-1]] == [task for task in tasks if task.done()]
         assert 4 == len(rounds)
         await until(lambda: all(task.done() for task in tasks))
@@ -1013,11 +1074,12 @@ async def test_few_jobs_are_asked_for_one_by_one(
         async with waiting(job_wait("m365", f"J{FEW_JOBS}")):
             seen = len(rounds)
             await until(lambda: len(rounds) >= seen + 2)
+            together = rounds.requests[-1]
 
     assert [f"{path}/J{number}" for number in range(FEW_JOBS)] == sorted(
         entry["path"] for entry in rounds.requests[1]
     )
-    assert {path} == {entry["path"] for entry in rounds.requests[-1]}
+    assert {path} == {entry["path"] for entry in together}
 
 
 @pytest.mark.parametrize("count", [1, FEW_JOBS + 1])
@@ -1074,6 +1136,7 @@ async def test_a_last_look_at_the_deadline(
     simulator: Simulator,
     connect: Connect,
     rounds: Rounds,
+    clock: Clock,
     make: Callable[..., Trigger],
 ) -> None:
     """It shows what came since the round before, for whoever's deadline it is; the others wait on."""
@@ -1081,14 +1144,15 @@ async def test_a_last_look_at_the_deadline(
     add_running(simulator, "dynamics365", 1, started_ago=60)
 
     async with waiting(
-        make(poll_interval=0.9, deadline=soon(1.5)), job_wait(job_id="other", poll_interval=60)
+        make(poll_interval=5000, deadline=soon(3600)), job_wait(job_id="other", poll_interval=20_000)
     ) as (task, other):
-        await until(lambda: len(rounds) >= 2)
+        await clock.go_on()
         simulator.patch_job("dynamics365", "J0", state="success")
+        assert 0 < await clock.go_on() <= 3600
         assert "passed" == (await task)["status"]
         assert not other.done()
 
-    assert 3 == len(rounds)
+    assert [2, 1] == rounds.sizes
 
 
 @pytest.mark.parametrize(
@@ -1096,7 +1160,7 @@ async def test_a_last_look_at_the_deadline(
     [
         ({"deadline": 0.4}, "timeout"),
         ({"execution_deadline": 0.4}, "overdue"),
-        ({"deadline": 0.4, "execution_deadline": 60}, "timeout"),
+        ({"deadline": 0.4, "execution_deadline": 3600}, "timeout"),
     ],
 )
 async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
@@ -1106,10 +1170,10 @@ async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
     deadlines: dict[str, float],
     status: str,
 ) -> None:
-    """Within the grace; what was seen before is told."""
+    """After the grace; what was seen before is told."""
     monkeypatch.setattr(poll, "_GRACE", 0.5)
-    connect()
-    simulator.set_quirks("dynamics365", latency_ms=5000)
+    connect(extra={"timeout": 2 * LONGEST_WAIT})
+    simulator.add_fault("hang", path=PATHS["dynamics365"], count=None)
     began = time.monotonic()
 
     (event,) = await events_of(
@@ -1119,24 +1183,26 @@ async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
     assert status == event["status"]
     assert "it was running" in event["message"]
     assert event["evidence"] is None
-    assert 0.8 <= time.monotonic() - began < 4
+    assert 0.8 <= time.monotonic() - began
 
 
 async def test_a_deadline_while_the_api_is_away(
-    simulator: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pause after a failed round is no reason to wait longer."""
     monkeypatch.setattr(poll, "_GRACE", 0.3)
-    monkeypatch.setattr(retry, "BASE_DELAY", 0.5)
+    monkeypatch.setattr(poll, "_LONGEST_BACKOFF", 4 * LONGEST_WAIT)
+    monkeypatch.setattr(retry, "BASE_DELAY", LONGEST_WAIT)
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     connect()
     simulator.add_fault("status", path=PATHS["dynamics365"], status=503, count=None)
-    began = time.monotonic()
 
-    (event,) = await events_of(job_wait(deadline=soon(2)))
+    async with waiting(job_wait()) as (other,):
+        await until(lambda: len(rounds) >= 1)
+        (event,) = await events_of(job_wait(deadline=soon(0.5)))
+        assert not other.done()
 
     assert "timeout" == event["status"]
-    assert time.monotonic() - began < 5.5
     assert 1 == len(simulator.requests(PATHS["dynamics365"]))
 
 
@@ -1212,7 +1278,7 @@ async def test_a_wait_that_outlives_a_defect_goes_on(
             async with poll.join("avepoint_default", "dynamics365", ask, 0.1) as wait:
                 with pytest.raises(RuntimeError, match="ended with a defect"):
                     await wait.look()
-        answers = await asyncio.wait_for(patient.look(), 5)
+        answers = await asyncio.wait_for(patient.look(), LONGEST_WAIT)
         assert isinstance(answers, Answers)
         assert answers.find(questions[0]) is not None
 
@@ -1260,15 +1326,27 @@ async def test_the_poll_is_nobodys_own(
     assert ["nobody's"] == seen
 
 
-class MeasuredLoop(asyncio.SelectorEventLoop):
-    """An event loop that knows the longest it has worked without a pause, on the processor's clock."""
+class CountedLoop(asyncio.SelectorEventLoop):
+    """An event loop that counts the most calls it makes without a pause: work, told without a clock."""
 
-    longest = 0.0
+    most: int | None = None  # None until it is to count
 
     def _run_once(self) -> None:
-        began = time.thread_time()
-        super()._run_once()  # type: ignore[misc]  # asyncio's own
-        self.longest = max(self.longest, time.thread_time() - began)
+        if self.most is None:
+            super()._run_once()  # type: ignore[misc]  # asyncio's own
+            return
+        calls = 0
+
+        def count(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event in {"call", "c_call"}
+
+        sys.setprofile(count)
+        try:
+            super()._run_once()  # type: ignore[misc]  # asyncio's own
+        finally:
+            sys.setprofile(None)
+        self.most = max(self.most, calls)
 
 
 def test_nothing_holds_up_the_loop(
@@ -1276,7 +1354,7 @@ def test_nothing_holds_up_the_loop(
 ) -> None:
     """No blocking call is made on its thread, and no work is done in one piece that takes long.
 
-    Measured on the processor's clock, so that a machine with other work to do makes no difference.
+    Work is counted in calls, so that the speed of the machine and its other work make no difference.
     """
     connect()
     add_running(simulator, "dynamics365", 600)
@@ -1302,27 +1380,23 @@ def test_nothing_holds_up_the_loop(
     guard(hooks, "_build_client")
     guard(BaseHook, "get_connection")
 
+    most: list[int] = []
+
     async def wait() -> None:
-        async with waiting(*job_waits("dynamics365", 20), *gates("dynamics365", MANY)) as tasks:
-            await until(lambda: len(rounds) >= 1)
-            await asyncio.sleep(0.3)
-            asyncio.get_running_loop().longest = 0.0  # type: ignore[attr-defined]  # what began so many is ours
-            await until(lambda: len(rounds) >= 4)
-            await asyncio.sleep(0.2)
-            measured.append(asyncio.get_running_loop().longest)  # type: ignore[attr-defined]
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountedLoop)
+        async with waiting(*job_waits("dynamics365", 20), *gates("dynamics365", 60)) as tasks:
+            await until(lambda: len(rounds) >= 2)
+            loop.most = 0  # that so many began at once was ours
+            await until(lambda: len(rounds) >= 3)
+            most.append(loop.most)
             assert [task for task in tasks if task.done()] == []
 
-    measured: list[float] = []
-    gc.collect()
-    gc.freeze()  # what Airflow has loaded is not looked through while we measure
-    try:
-        with asyncio.Runner(loop_factory=MeasuredLoop) as runner:
-            runner.run(wait())
-    finally:
-        gc.unfreeze()
+    with asyncio.Runner(loop_factory=CountedLoop) as runner:
+        runner.run(wait())
 
     assert [] == blocked
-    assert measured[0] < 0.15
+    assert most[0] < 200_000  # a quarter of this, today
 
 
 async def test_what_is_logged(

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ from airflow_provider_avepoint.triggers import poll
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 
 PATH, JOB = "/dynamicsbackup/jobs", "DCIB00000001"
-LONGEST_WAIT = 15.0  # seconds; none of the waits here should come near it
+LONGEST_WAIT = 300.0  # seconds: a backstop, which no wait comes near on any machine
 STARTED_AT = "2026-11-22T01:00:00+00:00"
 
 
@@ -84,6 +83,11 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _patient_last_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "_GRACE", LONGEST_WAIT)
 
 
 POLICY = {
@@ -199,7 +203,7 @@ async def test_it_waits_for_the_world(simulator: Simulator, connect: Callable[..
         "dynamics365", job_id=JOB, organization_id="contoso", starts_in=0.3, runs_for=0.8, ends_as="success"
     )
 
-    event = await run(make(deadline=soon(30)))
+    event = await run(make(deadline=soon(LONGEST_WAIT)))
 
     assert event["status"] == "passed"
 
@@ -273,16 +277,14 @@ async def test_a_deadline_survives_a_restart(
     """A triggerer that was away past the deadline asks once more, and then times out for the whole wait."""
     connect()
     add(simulator, "running")
-    trigger = rebuild(make(started_at=soon(-7200), deadline=soon(-3600), poll_interval=300))
-    began = time.monotonic()
+    trigger = rebuild(make(started_at=soon(-7200), deadline=soon(-3600), poll_interval=3600))
 
     event = await run(trigger)
 
     assert event["status"] == "timeout"
-    assert re.search(r"Gave up after 72\d\d s", event["message"])
+    assert re.search(r"Gave up after 7[2-9]\d\d s", event["message"])
     assert "running" in event["message"]
     assert looks(simulator) == 1
-    assert time.monotonic() - began < 5
 
 
 @each_trigger
@@ -301,21 +303,23 @@ async def test_what_came_while_it_was_away_counts(
 async def test_a_restart_in_the_middle_goes_on(
     simulator: Simulator, connect: Callable[..., str], make: Make
 ) -> None:
-    """Killed between two looks, made again from what is stored: the deadline is still the first one's."""
+    """Killed after a look, made again from what is stored: the deadline is still the first one's."""
     connect()
     add(simulator, "running")
+    simulator.add_fault("hang", path=PATH, skip=1, count=None)  # or it might have ended before it is killed
     deadline = soon(1.5)
     trigger = make(deadline=deadline, started_at=soon(-100))
     task = asyncio.create_task(run(trigger))
-    await until(lambda: looks(simulator) == 1)
+    await until(lambda: looks(simulator) >= 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    simulator.clear_faults()
 
     event = await run(rebuild(trigger))
 
     assert event["status"] == "timeout"
-    assert re.search(r"Gave up after 1[01]\d s", event["message"])
+    assert re.search(r"Gave up after [1-9]\d\d s", event["message"])
     assert datetime.fromisoformat(deadline) <= datetime.now(UTC)
 
 
@@ -323,17 +327,25 @@ async def test_a_restart_in_the_middle_goes_on(
 async def test_the_deadline_cuts_an_interval_short(
     simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
-    """With a look at the end: an interval of an hour does not make a timeout of a second one of an hour."""
-    monkeypatch.setattr(poll, "_LEAST_SPACING", 0.5)
+    """With a look at the end: an interval of two hours does not make a timeout of an hour one of two."""
     connect()
     add(simulator, "running")
-    task = asyncio.create_task(run(make(poll_interval=3600, deadline=soon(1.5))))
-    await until(lambda: looks(simulator) == 1)
-    simulator.patch_job("dynamics365", JOB, state="success")
+    pauses: list[float] = []
 
-    event = await task
+    async def pause(changed: asyncio.Event, seconds: float) -> None:
+        if seconds == float("inf"):
+            await changed.wait()
+            return
+        simulator.patch_job("dynamics365", JOB, state="success")
+        pauses.append(seconds)
 
-    assert event["status"] == "passed"
+    monkeypatch.setattr(poll, "pause", pause)
+    monkeypatch.setattr(poll.Poll, "now", lambda _poll: sum(pauses))
+
+    event = await run(make(poll_interval=7200, deadline=soon(3600)))
+
+    assert (event["status"], looks(simulator)) == ("passed", 2)
+    assert sum(pauses) <= 3600
 
 
 @each_trigger
@@ -463,13 +475,13 @@ async def test_cancelling_leaves_nothing_open(
     connect()
     add(simulator, "running")
     if where == "in a request":
-        simulator.add_fault("slow", path=PATH, seconds=2, count=None)
-    first_poll_at = soon(60) if where == "before the first look" else None
+        simulator.add_fault("hang", path=PATH, count=None)
+    first_poll_at = soon(3600) if where == "before the first look" else None
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, problem: complaints.append(problem))
-    task = asyncio.create_task(run(make(first_poll_at=first_poll_at, poll_interval=60)))
+    task = asyncio.create_task(run(make(first_poll_at=first_poll_at, poll_interval=3600)))
     if where != "before the first look":
-        await until(lambda: looks(simulator) == 1)
+        await until(lambda: looks(simulator) >= 1)
     await asyncio.sleep(0.3)  # enough for a look to end; where it is not, the case is that of another row
     assert len(open_sessions()) == (0 if where == "before the first look" else 1)
 
@@ -512,11 +524,13 @@ async def test_making_it_opens_nothing(simulator: Simulator, make: Make) -> None
 async def test_max_age_is_measured_at_each_look(simulator: Simulator, connect: Callable[..., str]) -> None:
     """A backup that was young enough when the wait began, and is not when it ends, does not pass."""
     connect()
-    add(simulator, "success", started_ago=3597)
-    policy = Policy(product="dynamics365", max_age=3600, fail_fast=False).as_dict()
+    add(simulator, "success", started_ago=3598)
+    younger, policy = (
+        Policy(product="dynamics365", max_age=max_age, fail_fast=False).as_dict() for max_age in (7200, 3600)
+    )
 
-    young = await run(backup_trigger(policy=policy, deadline=soon(0)))
-    old = await run(backup_trigger(policy=policy, first_poll_at=soon(3.5), deadline=soon(3.5)))
+    old = await run(backup_trigger(policy=policy, first_poll_at=soon(2.5), deadline=soon(2.5)))
+    young = await run(backup_trigger(policy=younger, deadline=soon(0)))
 
     assert (young["status"], old["status"]) == ("passed", "timeout")
     assert old["evidence"]["reason"] == "stale"
@@ -527,9 +541,9 @@ async def test_the_windows_end_stays_open(simulator: Simulator, connect: Callabl
     connect()
     add(simulator, "success", job_id="DCIB0", started_ago=7200)
     policy = Policy(product="dynamics365", started_after=soon(-3600)).as_dict()
-    trigger = backup_trigger(policy=policy, started_at=soon(-3000), deadline=soon(10))
+    trigger = backup_trigger(policy=policy, started_at=soon(-3000), deadline=soon(LONGEST_WAIT))
     task = asyncio.create_task(run(trigger))
-    await until(lambda: looks(simulator) == 1)
+    await until(lambda: looks(simulator) >= 1)
     add(simulator, "success", started_ago=0)
 
     event = await task
@@ -539,23 +553,18 @@ async def test_the_windows_end_stays_open(simulator: Simulator, connect: Callabl
 
 
 async def test_many_wait_side_by_side(simulator: Simulator, connect: Callable[..., str]) -> None:
-    """Nothing in a look holds up the loop that all triggers share."""
+    """A look that is not answered holds up nobody else on the loop that all triggers share."""
+    connect("elsewhere", extra={"timeout": 2 * LONGEST_WAIT})
     connect()
     add(simulator, "success")
-    simulator.add_fault("slow", path=PATH, seconds=0.8, count=10)
-    began = time.monotonic()
-    longest, last = 0.0, time.monotonic()
+    simulator.add_fault("hang", path=PATH, count=1)
+    held = asyncio.create_task(run(job_trigger(avepoint_conn_id="elsewhere")))
+    await until(lambda: looks(simulator) == 1)
 
-    async def watch() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0.01)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
-
-    watcher = asyncio.create_task(watch())
     events = await asyncio.gather(*(run(MAKERS[kind]()) for kind in ("backup", "job") * 5))
-    watcher.cancel()
 
     assert {event["status"] for event in events} == {"passed"}
-    assert time.monotonic() - began < 7, "they took turns"
-    assert longest < 0.7, "the loop stood still"
+    assert not held.done()
+    held.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await held
