@@ -10,6 +10,7 @@ from typing import Self
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.question import CLOCK_SKEW
+from airflow_provider_avepoint.core.starts import find_start_range
 
 #: What an ended backup may be worth, better first.
 GRADES = (JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED)
@@ -92,7 +93,7 @@ def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
 
     A job that does not say when it started counts as the newest, or as new as it may be.
     """
-    begun = job.latest_start or _FAR_FUTURE
+    begun = find_start_range(job)[1] or _FAR_FUTURE
     if job.problems:
         return (begun, _UNREADABLE_BADNESS, _UNREADABLE_BADNESS)
     graded = limits.grade(job) if job.state in GRADES else job.state
@@ -101,7 +102,7 @@ def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
 
 def may_be_since(job: BackupJob, start: datetime) -> bool:
     """Tell whether a job started at *start* or later, or may have."""
-    begun = job.latest_start
+    begun = find_start_range(job)[1]
     return begun is None or begun >= start
 
 

@@ -66,13 +66,9 @@ _TERMINAL = frozenset(
 _AS_IS = frozenset({str, int, float, bool, type(None)})
 
 
-# Marks a field that is not part of what is written.
-_UNWRITTEN = MappingProxyType({"is_written": False})
-
-
 @cache
 def _names_of(cls: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(cls) if each.metadata.get("is_written", True))
+    return tuple(each.name for each in fields(cls))
 
 
 def _to_json(value: object) -> Any:
@@ -183,8 +179,6 @@ class BackupJob(_Value):
     :param problems: what of the row cannot be read and matters to a verdict, in words; such a job is never a
         pass.
     :param raw: the row as received, read-only.
-    :param start_span: where the row's start has no offset: the earliest and the latest instant that it may
-        be. It is not part of :meth:`as_dict`.
     """
 
     product: str
@@ -206,9 +200,6 @@ class BackupJob(_Value):
     errors: tuple[JobError, ...] = ()
     problems: tuple[str, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
-    start_span: tuple[datetime, datetime] | None = field(
-        default=None, repr=False, compare=False, metadata=_UNWRITTEN
-    )
 
     @property
     def levels(self) -> tuple[Counts, ...]:
@@ -227,9 +218,9 @@ class BackupJob(_Value):
     def effective_start(self) -> datetime | None:
         """When the job started; for one that ended and does not say: its finish less the vendor's duration.
 
-        None where that is not known either, or the start has no offset: a finish never stands for a start.
+        None where that is not known either: a finish never stands for a start.
         """
-        if self.started_at is not None or self.start_span is not None:
+        if self.started_at is not None:
             return self.started_at
         if not self.state.is_terminal or self.finished_at is None or self.duration is None:
             return None
@@ -237,18 +228,6 @@ class BackupJob(_Value):
             return self.finished_at - self.duration
         except OverflowError:
             return None
-
-    @property
-    def latest_start(self) -> datetime | None:
-        """When the job started at the latest; None where it does not say."""
-        begun = self.effective_start
-        return self.start_span[1] if begun is None and self.start_span is not None else begun
-
-    @property
-    def earliest_start(self) -> datetime | None:
-        """When the job started at the earliest; None where it does not say."""
-        begun = self.effective_start
-        return self.start_span[0] if begun is None and self.start_span is not None else begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

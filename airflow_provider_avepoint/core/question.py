@@ -11,6 +11,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
 
 #: Every job type, whatever the rows say.
@@ -112,7 +113,7 @@ class Question:
         for asked, found in wanted:
             if asked not in (None, found) and not (found is None and job.problems):
                 return False
-        latest, earliest = job.latest_start, job.earliest_start
+        earliest, latest = find_start_range(job)
         if self.started_after is not None and latest is not None and latest < self.started_after:
             return False
         return self.started_before is None or earliest is None or earliest < self.started_before

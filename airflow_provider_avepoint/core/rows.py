@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import (
-    UnplacedTime,
     get_key,
     get_path,
     is_absent,
@@ -180,8 +179,8 @@ class RowReader:
         try:
             return self._build(given, *asked)
         except ValueError:
-            mended, problems, start_span = self._mend(given)
-            return self._build(mended, *asked, problems, start_span)
+            mended, problems = self._mend(given)
+            return self._build(mended, *asked, problems)
 
     def _build(  # noqa: PLR0917  # what was asked for, in the order of build()
         self,
@@ -191,7 +190,6 @@ class RowReader:
         organization_id: str | None,
         location: str | None,
         problems: tuple[str, ...] = (),
-        start_span: tuple[datetime, datetime] | None = None,
     ) -> BackupJob:
         """Return a row as a job.
 
@@ -248,21 +246,13 @@ class RowReader:
             errors=() if product.columns.errors is None else self._read_errors(row),
             problems=problems,
             raw=MappingProxyType(raw),
-            start_span=start_span,
         )
 
-    def _mend(  # noqa: C901  # one step a kind of column
-        self, given: Identified
-    ) -> tuple[Identified, tuple[str, ...], tuple[datetime, datetime] | None]:
-        """Return a row without the values that cannot be read, and what is to be said of them.
-
-        :returns: the row; the problems with what a verdict reads; between which instants the job started,
-            where its start has no offset.
-        """
+    def _mend(self, given: Identified) -> tuple[Identified, tuple[str, ...]]:
+        """Return a row without the values that cannot be read, and the problems with what a verdict reads."""
         names = given.names
         row = dict(given.row)
         problems: list[str] = []
-        start_span = None
 
         def drop(name: str | None, problem: ValueError | str) -> None:
             problems.append(f"{name}: {problem}")
@@ -278,12 +268,14 @@ class RowReader:
         for name, read in decisive:
             try:
                 read(row.get(name))
-            except UnplacedTime as e:
-                drop(name, e)
-                if name == names.started_at:
-                    start_span = e.span
             except ValueError as e:
                 drop(name, e)
+        self._leave_out_unread(row, names)
+        problems += self._drop_unreadable_counts(row, names)
+        return given._replace(row=row), tuple(problems)
+
+    def _leave_out_unread(self, row: dict[Any, Any], names: Columns) -> None:
+        """Take out of *row* what cannot be read and no verdict reads."""
         for name, parse in ((names.duration, names.parse_duration), (names.size, names.parse_size)):
             try:
                 if name is not None and parse is not None:
@@ -291,19 +283,22 @@ class RowReader:
             except ValueError:
                 _warn_once(self.product, str(name), row[name], "it is left out")
                 row[name] = None
+
+    def _drop_unreadable_counts(self, row: dict[Any, Any], names: Columns) -> list[str]:
+        """Take each level of counts that cannot be read out of *row*; return what is wrong with them."""
+        problems = []
         try:
             self._read_main_counts(row, names)
         except ValueError as e:
             problems.append(str(e))
-            for each in (self.product.columns.counts_at and names.counts_at, *_list_names(names.counts)):
-                row[each] = None
+            row |= dict.fromkeys([names.counts_at, *_list_names(names.counts)])
         for keys in (names.record_counts, names.metadata_counts):
             try:
                 _read_counts(row, keys)
             except ValueError as e:
                 problems.append(str(e))
                 row |= dict.fromkeys(_list_names(keys))
-        return given._replace(row=row), tuple(problems), start_span
+        return problems
 
     @staticmethod
     def _read_if_there(read: Callable[[object], T]) -> Callable[[object], T | None]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -53,6 +53,7 @@ def test_a_job_as_json() -> None:
         "organization_name": "Org",
         "location": "NAM",
         "errors": [{"is_error_code": True, "message": "Oops.", "url": "https://example.com", "count": 3}],
+        "problems": [],
         "raw": {"jobId": "DCIB1", "nested": {"a": [1]}},
     }
     assert expected == JOB.as_dict()
@@ -163,7 +164,7 @@ def test_words_that_are_no_state(word: object) -> None:
     ("state", "started", "finished", "expected"),
     [
         (JobState.SUCCESS, START, START + timedelta(1), START),
-        (JobState.SUCCESS, None, START, START),
+        (JobState.SUCCESS, None, START + timedelta(1), START),
         (JobState.SUCCESS, None, None, None),
         (JobState.RUNNING, None, START, None),
         (JobState.UNKNOWN, None, START, None),
@@ -173,8 +174,10 @@ def test_words_that_are_no_state(word: object) -> None:
 def test_effective_start(
     state: JobState, started: datetime | None, finished: datetime | None, expected: datetime | None
 ) -> None:
+    """A finish stands for no start: less the vendor's duration it does."""
     job = BackupJob(product="m365", job_id="FB1", state=state, started_at=started, finished_at=finished)
-    assert expected == job.effective_start
+    assert started == job.effective_start
+    assert expected == replace(job, duration=timedelta(1)).effective_start
 
 
 @pytest.mark.parametrize("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])

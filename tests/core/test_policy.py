@@ -448,7 +448,7 @@ def test_the_questions(
     asked = policy.questions(NOW, location=location)
     found = [(each.job_type, each.object_type, each.organization_id, each.location) for each in asked]
     assert (len(expected), set(expected)) == (len(found), set(found))
-    assert {(product, policy.look_back_start(NOW), None, None)} == {
+    assert {(product, policy.memory_start(NOW), None, None)} == {
         (each.product.name, each.started_after, each.started_before, each.states) for each in asked
     }
 
@@ -470,10 +470,10 @@ def test_every_question_can_be_asked(product: str) -> None:
 
 
 def test_the_questions_bring_every_row_that_the_verdict_needs() -> None:
-    """What a question would leave out, the judge must not have wanted: a job just in the look-back."""
+    """What a question would leave out, the judge must not have wanted: a job that is just remembered."""
     policy = make_policy()
     (question,) = policy.questions(NOW)
-    start = NOW - timedelta(days=8)
+    start = NOW - timedelta(days=15)
     rows = [
         BackupJob(
             product="dynamics365",
@@ -486,7 +486,7 @@ def test_the_questions_bring_every_row_that_the_verdict_needs() -> None:
         for late in (0, 1)
     ]
     assert [question.admits(row) for row in rows] == [True, False]
-    assert [judge([row], policy, NOW).reason for row in rows] == ["stale", "missed"]
+    assert [len(judge([row], policy, NOW).scopes) for row in rows] == [1, 0]
 
 
 def test_a_verdict_is_json_with_the_documented_keys() -> None:
@@ -525,7 +525,13 @@ def test_a_verdict_is_json_with_the_documented_keys() -> None:
     assert policy.as_dict() == written["policy"]
     here, absent = written["scopes"]
     assert {"scope", "passed", "reason", "job", "open_jobs", "age_seconds"} <= here.keys()
-    assert here["scope"] == {"organization_id": "a", "workload": "customer_engagement", "location": None}
+    assert here["scope"] == {
+        "organization_id": "a",
+        "workload": "customer_engagement",
+        "location": None,
+        "content": None,
+    }
+    assert (here["decided_by"], here["decided_because"]) == ("newest", "the organisation is known")
     assert (here["passed"], here["reason"], here["age_seconds"]) == (False, "partial", 7200)
     assert tuple(here["job"][key] for key in ("job_id", "state", "raw_state", "started_at", "duration")) == (
         "1",
@@ -538,7 +544,7 @@ def test_a_verdict_is_json_with_the_documented_keys() -> None:
     assert [each["job_id"] for each in here["open_jobs"]] == ["2"]
     nothing = {"passed": False, "reason": "missed", "job": None, "open_jobs": [], "age_seconds": None}
     assert nothing == {key: absent[key] for key in nothing}
-    assert absent["scope"] == {"organization_id": "b", "workload": None, "location": None}
+    assert absent["scope"] == {"organization_id": "b", "workload": None, "location": None, "content": None}
 
 
 @pytest.mark.parametrize("offset", [-5, 0, 9])

@@ -202,7 +202,9 @@ def begin_of(job: BackupJob) -> datetime | None:
 
 def moment_of(job: BackupJob) -> datetime:
     """Return how new a job counts: the latest moment at which the job may have started."""
-    return job.start_span[1] if job.start_span else begin_of(job) or LATEST
+    if without_offset := job.raw.get("startTime"):
+        return datetime.fromisoformat(without_offset).replace(tzinfo=UTC) + timedelta(hours=14)
+    return begin_of(job) or LATEST
 
 
 def is_skewed(job: BackupJob, now: datetime) -> bool:

@@ -236,7 +236,7 @@ def _odd_counts(random: Random, job: BackupJob) -> list[dict[str, Any]]:
 
 def _odd_times(random: Random, job: BackupJob) -> list[dict[str, Any]]:
     moment, length = random.choice(MOMENTS), random.choice([0, 1, 1, 11, 30]) * HOUR
-    at_once = {"started_at": moment, "finished_at": None, "start_span": None}
+    at_once = {"started_at": moment, "finished_at": None, "raw": {}}
     return [
         at_once,
         at_once,
@@ -255,12 +255,12 @@ def _unread(random: Random, job: BackupJob) -> list[dict[str, Any]]:
     unread = {"problems": ("failedEntity cannot be read",)}
     return [
         unread,
-        unread | {"started_at": random.choice(MOMENTS), "finished_at": None, "start_span": None},
+        unread | {"started_at": random.choice(MOMENTS), "finished_at": None, "raw": {}},
         unread | {"started_at": None, "finished_at": None},
         unread | {"state": JobState.UNKNOWN},
         unread | {"organization_id": None},
         unread | {"workload": None},
-        unread | {"started_at": None, "start_span": (latest - 28 * HOUR, latest)},
+        unread | {"started_at": None, "raw": {"startTime": f"{latest - 14 * HOUR:%Y-%m-%dT%H:%M:%S}"}},
     ]
 
 
