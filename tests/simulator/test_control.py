@@ -355,7 +355,8 @@ def test_certificate_can_be_withdrawn(avepoint: Simulator) -> None:
 
 def test_clock(avepoint: Simulator, caller: Caller) -> None:
     """Jobs begin by the server's clock, its answers are dated by it, and a reset sets it right."""
-    assert {"ahead_seconds": 3600.0} == caller.http.put("/control/clock", json={"ahead_seconds": 3600}).json()
+    settings = caller.http.put("/control/clock", json={"ahead_seconds": 3600}).json()
+    assert {"ahead_seconds": 3600.0, "date_header": 0.0} == settings
     begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
     dated = parsedate_to_datetime(caller.get(M365_LIST).headers["Date"]).timestamp()
 
@@ -365,6 +366,24 @@ def test_clock(avepoint: Simulator, caller: Caller) -> None:
     begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
     assert abs(begun - time.time()) < 10
     assert 422 == caller.http.put("/control/clock", json={"ahead_seconds": 1e12}).status_code
+
+
+@pytest.mark.parametrize("path", [M365_LIST, "/connect/token"])
+def test_date_header(avepoint: Simulator, caller: Caller, path: str) -> None:
+    """The Date header can differ from the clock that jobs go by, say anything, or be missing."""
+
+    def date() -> str | None:
+        return caller.http.get(path).headers.get("Date")
+
+    assert -7200 == avepoint.set_clock(date_header=-7200)["date_header"]
+    avepoint.set_clock(ahead_seconds=3600)
+    assert 3590 < time.time() - parsedate_to_datetime(date() or "").timestamp() < 3610
+    begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
+    assert 3590 < begun - time.time() < 3610
+    for text in ("soon", None):
+        assert 200 == caller.http.put("/control/clock", json={"date_header": text}).status_code
+        assert text == date()
+    assert 422 == caller.http.put("/control/clock", json={"date_header": "a\r\nb"}).status_code
 
 
 def test_tokens(caller: Caller) -> None:
