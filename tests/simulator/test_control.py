@@ -24,6 +24,15 @@ def test_health_and_documentation(caller: Caller) -> None:
     assert M365_LIST not in paths
 
 
+def test_each_quirk_is_documented(avepoint: Simulator, caller: Caller) -> None:
+    """The documentation says of each quirk what it does."""
+    put = caller.http.get("/openapi.json").json()["paths"]["/control/quirks/{product}"]["put"]
+    fields = put["requestBody"]["content"]["application/json"]["schema"]["properties"]
+
+    assert avepoint.set_quirks("m365").keys() <= fields.keys()
+    assert [] == [name for name, field in fields.items() if not field["description"]]
+
+
 def test_one_job_or_a_list(caller: Caller) -> None:
     """Jobs are added alone or together, and come back with ids and times."""
     one = caller.http.post("/control/jobs", json={"product": "m365"})

@@ -287,10 +287,10 @@ class Product:
 
     def code_of_raw(self, raw_state: object) -> int | None:
         """Return the number under which a status filter finds *raw_state*, None for an undocumented text."""
-        if isinstance(raw_state, float) and raw_state.is_integer():
+        if isinstance(raw_state, int) or (isinstance(raw_state, float) and raw_state.is_integer()):
             return int(raw_state)
-        if isinstance(raw_state, int):
-            return raw_state
+        if isinstance(raw_state, str) and raw_state.strip().isdecimal():
+            return int(raw_state)
         spelt = (pair for table in self.spellings.values() for pair in table.items())
         return next((code for code, label in spelt if label == raw_state), None)
 
