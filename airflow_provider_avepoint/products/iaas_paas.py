@@ -69,10 +69,15 @@ IAAS_PAAS = Product(
             *(1, 128, 1024, 20003, 20009, 20012, 20014, 20016, 20019),
             *(20022, 40000, 60000, 60010, 60100, 70010, 80000, 90000, 90110),
         ),
-        "restore": (2, 256, 2048, 20006, 20010, 20013, 20015, 20017, 20018, 20020),
-        "export": (4, 257, 4096, 20004),
-        "index_generation": 32,
+        "restore": (
+            *(2, 256, 2048, 20006, 20010, 20013, 20015, 20017, 20018, 20020),
+            *(20023, 60001, 60011, 60101, 70011, 80010, 90001, 90120),
+        ),
+        "export": (4, 257, 4096, 20004, 20025, 70012, 90002),
+        # Of virtual machines (32 in an older page) and of Google Cloud.
+        "index_generation": (33, 20024),
         "retention": 64,
+        "data_deletion": 30003,
         "aws_platform_configurations": 40001,
     },
     # As the page names the types: bbba00d of the public repository has these nine. Those that came later are

@@ -30,10 +30,11 @@ On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same o
                                             organization_name, service, expiration_date, extra, omit
 ``PUT /control/quirks/{product}``           the fields of ``quirks.Quirks``; product ``all``: {latency_ms}
 ``PUT /control/clients/{client_id}``        {secret, certificate_pem, scopes}
-``PUT /control/clock``                      {ahead_seconds}: how far the server's clock is off
+``PUT /control/clock``                      {ahead_seconds, date_header}: how far the server's clock is
+                                            off, and how far the Date header is off that clock
 ``PUT /control/tokens``                     {expires_in}: seconds, for tokens to come
 ``POST /control/tokens/expire``             every issued token becomes invalid
-``POST /control/faults``                    {kind, path, skip, count, ...}: the kinds are in ``faults``
+``POST /control/faults``                    {kind, path, query, skip, count, ...}: the kinds are in ``faults``
 ``GET /control/faults``, ``DELETE``         what is armed; disarm all
 ``GET /control/requests?path=&since=``      the journal of what was asked
 ``GET /control/stats``                      the journal as numbers

@@ -97,7 +97,7 @@ def _add_setting_routes(router: APIRouter, state: State) -> None:
 
     @router.put("/clock")
     def set_clock(settings: ClockSettings) -> JsonObject:
-        """Set how far the server's clock is ahead of the machine's."""
+        """Set the server's clock, and what the Date header of its answers says."""
         return state.set_clock(settings)
 
     @router.put("/tokens")

@@ -1,8 +1,9 @@
 """Faults that the control API arms: what a server, or the network before it, does instead of answering well.
 
 A kind is one class: its fields are what may be sent for it, its ``reply`` is what happens.
-Faults are played in the order they were armed: of those not yet spent, the first whose path fits is the one
-that counts a request; it lets *skip* of them pass, then hits *count* (null: until the faults are cleared).
+Faults are played in the order they were armed: of those not yet spent, the first that a request's path and
+query fit is the one that counts the request; it lets *skip* of them pass, then hits *count* (null: until the
+faults are cleared).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator
 from starlette.responses import Response
 from typing_extensions import override
 
-from .messages import Message
+from .messages import Message, Word
+from .paging import parameter
 from .quirks import Quirks
 from .wire import ABSENT, VendorError, encode, envelope, error_envelope
 
@@ -44,13 +46,13 @@ class Answer(Response):
     """A JSON answer of the vendor.
 
     *payload_key* is the key of what was asked for, dotted where it is deeper: "" is all of it, None that
-    there is none.
+    there is none. With a status of 204, nothing is sent of the body.
     """
 
     media_type = "application/json"
 
     def __init__(self, body: bytes, *, status: int = 200, payload_key: str | None = None) -> None:
-        super().__init__(body, status)
+        super().__init__(b"" if status == HTTPStatus.NO_CONTENT else body, status)
         self.payload_key = payload_key
 
     @classmethod
@@ -154,8 +156,17 @@ class Fault(Message):
     """What all kinds take."""
 
     path: str = Field(default="/", description="Requests whose path begins so.")
+    query: dict[str, Word] = Field(
+        default_factory=dict, description="Of them, those that have all of these parameters in their query."
+    )
     skip: int = Field(default=0, ge=0)
     count: int | None = Field(default=1, ge=1)
+
+    def fits(self, path: str, query: Mapping[str, str]) -> bool:
+        """Tell whether a request is one of those that the fault is for."""
+        return path.startswith(self.path) and all(
+            parameter(query, name) == value for name, value in self.query.items()
+        )
 
     @abstractmethod
     async def reply(self, exchange: Exchange) -> Response:
@@ -269,14 +280,20 @@ class Html(Fault):
 
 
 class ErrorBody(Fault):
-    """A 200 with an error in it: the older ``{"error", "traceId"}``, or an envelope of ``statusCode`` 500."""
+    """A 200 with an error in it.
+
+    It is the older ``{"error", "traceId"}``, an envelope of ``statusCode`` 500, or one of ``statusCode`` 200
+    whose ``success`` is false and whose ``data`` is null.
+    """
 
     kind: Literal["error_body"]
-    form: Literal["error", "status_code"] = "error"
+    form: Literal["error", "status_code", "success"] = "error"
     message: str = "Internal Server Error"
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
+        if self.form == "success":
+            return Answer.of({**envelope(message=self.message, data=None), "success": False})
         full = envelope(status=HTTPStatus.INTERNAL_SERVER_ERROR, message=self.message)
         return Answer.of(
             full if self.form == "status_code" else {"error": self.message, "traceId": full["traceId"]}
@@ -451,9 +468,9 @@ class FaultQueue:
         """Disarm all faults."""
         self._armed.clear()
 
-    def take(self, path: str) -> AnyFault | None:
-        """Return the fault that a request to *path* meets, None if it passes."""
-        armed = next((armed for armed in self._armed if path.startswith(armed.fault.path)), None)
+    def take(self, path: str, query: Mapping[str, str]) -> AnyFault | None:
+        """Return the fault that a request meets, None if it passes."""
+        armed = next((armed for armed in self._armed if armed.fault.fits(path, query)), None)
         if armed is None:
             return None
         if armed.skip_left:

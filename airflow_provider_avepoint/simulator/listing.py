@@ -41,6 +41,11 @@ def are_wanted(facts: Facts, wanted: Iterable[tuple[str, Any]]) -> bool:
     return all(_folded(getattr(facts, name)) == _folded(value) for name, value in wanted)
 
 
+def is_asked_for(job: Job, question: Question, now: int) -> bool:
+    """Tell whether *job* matches all that *question* asks for, except the window."""
+    return are_wanted(job.at(now).facts, question.wanted) and _is_sought(job, question)
+
+
 def _folded(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 

@@ -149,11 +149,15 @@ class Simulator:
 
         return self._state.set_tokens(TokenSettings(expires_in=expires_in))
 
-    def set_clock(self, *, ahead_seconds: float) -> JsonObject:
-        """Set how far the server's clock is ahead of the machine's, in seconds; less than 0 is behind."""
+    def set_clock(self, **settings: Any) -> JsonObject:
+        """Set the server's clock (``messages.ClockSettings``); what is not named stays.
+
+        *ahead_seconds* moves the times of jobs and the ``Date`` header together. *date_header* parts them: it
+        is so many seconds ahead of the server's clock, a text that is sent as given, or None for no header.
+        """
         from .messages import ClockSettings
 
-        return self._state.set_clock(ClockSettings(ahead_seconds=ahead_seconds))
+        return self._state.set_clock(ClockSettings.model_validate(settings))
 
     def expire_tokens(self) -> int:
         """Make every issued token invalid now; return how many there were."""

@@ -183,13 +183,30 @@ class TokenSettings(Message):
     expires_in: float = Field(gt=0)
 
 
+DateHeader = (
+    Annotated[float, Field(ge=-1_000_000_000, le=1_000_000_000)]
+    | Annotated[str, Field(pattern=r"^[ -~]+$")]
+    | None
+)
+
+
 class ClockSettings(Message):
-    """How far the server's clock is ahead of the machine's, in seconds; less than 0 is behind.
+    """The server's clock; what is not named stays as it is.
 
     Job times that are given as spans, the ``Date`` header and the life of tokens are by this clock.
     """
 
-    ahead_seconds: float = Field(ge=-1_000_000_000, le=1_000_000_000)
+    ahead_seconds: float = Field(
+        default=0.0,
+        ge=-1_000_000_000,
+        le=1_000_000_000,
+        description="How far it is ahead of the machine's, in seconds; less than 0 is behind.",
+    )
+    date_header: DateHeader = Field(
+        default=0.0,
+        description="The Date header of answers: how far it is ahead of the server's own clock, in seconds; "
+        "or a text that is sent as given; or null for no header.",
+    )
 
 
 class GlobalQuirks(Message):

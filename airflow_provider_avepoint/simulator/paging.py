@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from typing_extensions import override
 
 from .quirks import FOREIGN_HOST, Quirks
-from .wire import ABSENT, encode, invalid_parameter
+from .wire import ABSENT, VendorError, encode, invalid_parameter
 
 _NO_LINK = {"none": ABSENT, "empty": "", "null": None}
+_TOKEN_LINKS = ("token", "raw_token")
 # Its base64 is "+/+/", so that a token always holds characters that must be percent-encoded, once.
 _TOKEN_MARK = b"\xfb\xff\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page is asked for: its index in the server's own base, its size, and its first row."""
+    """Which page is asked for: its index in the server's own base, the size asked for, and its rows."""
 
     index: int
     size: int
     offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,11 @@ class Paging(ABC):
 
         :raises VendorError: the number is none, or negative.
         """
+
+    @property
+    @abstractmethod
+    def parameter_names(self) -> frozenset[str]:
+        """The names of its parameters."""
 
     @abstractmethod
     def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
@@ -69,15 +78,21 @@ class PageNumbers(Paging):
     default_size: int = 10
     unknown_quirks: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    @override
+    def parameter_names(self) -> frozenset[str]:
+        return frozenset({self.index_parameter, self.size_parameter})
+
     @override
     def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
         first = quirks.first_index
         index = max(first, _number(query, self.index_parameter, default=first, least=0))
-        return PageRequest(index, size, (index - first) * size)
+        return self.at(quirks, _page_start(quirks, index - first, size), size)
 
     @override
     def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
-        return PageRequest(quirks.first_index + offset // size, size, offset)
+        number, length = _page_at(quirks, offset, size)
+        return PageRequest(quirks.first_index + number, size, offset, length)
 
     @override
     def parameters(self, page: PageRequest) -> dict[str, str]:
@@ -93,13 +108,18 @@ class RowOffsets(Paging):
     default_size: int = 100
     unknown_quirks: ClassVar[frozenset[str]] = frozenset({"first_index"})
 
+    @property
+    @override
+    def parameter_names(self) -> frozenset[str]:
+        return frozenset({self.offset_parameter, self.size_parameter})
+
     @override
     def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
         return self.at(quirks, _number(query, self.offset_parameter, default=0, least=0), size)
 
     @override
     def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
-        return PageRequest(offset, size, offset)
+        return PageRequest(offset, size, offset, _page_at(quirks, offset, size)[1])
 
     @override
     def parameters(self, page: PageRequest) -> dict[str, str]:
@@ -126,10 +146,25 @@ def read_page_request(paging: Paging, quirks: Quirks, query: Mapping[str, str]) 
                 name, f"'{name}' must be between 1 and {quirks.max_page_size}, not {size}."
             )
         size = quirks.max_page_size
-    token = parameter(query, quirks.token_parameter) if quirks.link == "token" else None
+    token = parameter(query, quirks.token_parameter) if quirks.link in _TOKEN_LINKS else None
     if token is not None:
         return paging.at(quirks, _read_token(quirks.token_parameter, token), size)
     return paging.read(quirks, query, size)
+
+
+def page_to_serve(paging: Paging, quirks: Quirks, page: PageRequest, row_count: int) -> PageRequest:
+    """Return the page that the server sends where *page* of so many rows is asked for.
+
+    :raises VendorError: *page* is beyond the end, and the server has a status for that.
+    """
+    if quirks.sends_everything:
+        return dataclasses.replace(paging.at(quirks, 0, page.size), length=row_count)
+    if quirks.beyond_end == "empty" or page.offset < max(1, row_count):
+        return page
+    if quirks.beyond_end == "last_page":
+        last, _ = _page_at(quirks, max(0, row_count - 1), page.size)
+        return paging.at(quirks, _page_start(quirks, last, page.size), page.size)
+    raise VendorError(quirks.beyond_end, f"The page {page.index} is beyond the end.")
 
 
 def link_field(
@@ -140,28 +175,29 @@ def link_field(
     *,
     base_url: str,
     path: str,
-    has_more: bool,
+    row_count: int,
 ) -> Any:
-    """Return what stands in the link field of *page*, ABSENT for no field.
+    """Return what stands in the link field of *page* of so many rows, ABSENT for no field.
 
     The link repeats the request's own parameters, as the vendor's D365 sample does.
     """
     if quirks.link in _NO_LINK:
         return _NO_LINK[quirks.link]
+    end = page.offset + page.length
+    has_more = end < row_count or (quirks.links_beyond_end and page.offset < row_count)
     if not has_more and not quirks.repeat_link:
         return _NO_LINK[quirks.last_link]
-    next_offset = max(0, page.offset + page.size - quirks.link_overlap)
+    next_offset = max(0, end - quirks.link_overlap)
     following = page if quirks.repeat_link else paging.at(quirks, next_offset, page.size)
     pointer = paging.parameters(following)
     replaced = {name.casefold() for name in (*pointer, quirks.token_parameter)}
-    if quirks.link == "token":
+    if quirks.link in _TOKEN_LINKS:
         token = _token(following.offset)
         if not quirks.foreign_link:
-            return quote(token, safe="")
+            return quote(token, safe="") if quirks.link == "token" else token
         pointer = {quirks.token_parameter: token}
     rest = {name: value for name, value in query.items() if name.casefold() not in replaced}
-    pairs = (f"{quote(name, safe='')}={quote(value, safe=':')}" for name, value in (pointer | rest).items())
-    target = f"?{'&'.join(pairs)}"
+    bare, target = _query(pointer), f"?{_query(pointer | rest)}"
     if quirks.foreign_link:
         host = FOREIGN_HOST if quirks.foreign_link is True else quirks.foreign_link
         return f"{host.rstrip('/')}{path}{target}"
@@ -170,7 +206,30 @@ def link_field(
         "relative": f"{path}{target}",
         "relative_without_prefix": f"/{path.rpartition('/')[2]}{target}",
         "query": target,
+        # Some of the vendor's samples write PageIndex where the table has pageIndex.
+        "bare_query": f"{bare[0].upper()}{bare[1:]}",
     }[quirks.link]
+
+
+def _query(pairs: Mapping[str, str]) -> str:
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe=':')}" for name, value in pairs.items())
+
+
+def _page_start(quirks: Quirks, number: int, size: int) -> int:
+    """Return the first row of a page, whose *number* counts from 0."""
+    lengths = quirks.page_lengths or (size,)
+    rounds, rest = divmod(number, len(lengths))
+    return rounds * sum(lengths) + sum(lengths[:rest])
+
+
+def _page_at(quirks: Quirks, offset: int, size: int) -> tuple[int, int]:
+    """Return the number of the page that has the row *offset*, and how many rows are served from there on."""
+    lengths = quirks.page_lengths
+    if not lengths:
+        return offset // size, size
+    rounds, rest = divmod(offset, sum(lengths))
+    place, end = next((place, end) for place, end in enumerate(accumulate(lengths)) if rest < end)
+    return rounds * len(lengths) + place, end - rest
 
 
 def _number(query: Mapping[str, str], name: str, *, default: int, least: int) -> int:
@@ -187,7 +246,10 @@ def _number(query: Mapping[str, str], name: str, *, default: int, least: int) ->
 
 
 def _token(offset: int) -> str:
-    return base64.b64encode(_TOKEN_MARK + encode({"offset": offset}).encode()).decode()
+    content = encode({"offset": offset})
+    # JSON allows the spaces; with them, the base64 always ends in "=", so that it can be taken for a query.
+    padding = " " * ((1 - len(content)) % 3)
+    return base64.b64encode(_TOKEN_MARK + f"{content}{padding}".encode()).decode()
 
 
 def _read_token(name: str, token: str) -> int:

@@ -26,20 +26,23 @@ class RowRenderer:
 
     def all_fields(self, job: Job) -> dict[str, Any]:
         """Return one row as a mapping, with what is to be omitted."""
-        facts = job.facts
-        return self._product.head(job, self._quirks) | self._product.tail(facts, self._quirks) | facts.extra
+        facts, quirks = job.facts, self._quirks
+        own = self._product.head(job, quirks) | self._product.tail(facts, quirks)
+        return own | quirks.row_extra | facts.extra
 
     def fields(self, job: Job) -> dict[str, Any]:
         """Return one row as a mapping."""
-        row = present(self.all_fields(job))
-        return {name: value for name, value in row.items() if name not in job.facts.omit}
+        row, facts = present(self.all_fields(job)), job.facts
+        omitted = (set(self._quirks.row_omit) - facts.extra.keys()).union(facts.omit)
+        return {name: value for name, value in row.items() if name not in omitted}
 
     def rows(self, jobs: list[Job], now: int) -> list[bytes]:
         """Return the rows of *jobs* as they are at *now*."""
         head, tail = self._kept_head, self._kept_tail
+        is_patched = bool(self._quirks.row_extra or self._quirks.row_omit)
         return [
             self._render(job.at(now))
-            if job.life is not None or job.facts.extra or job.facts.omit
+            if is_patched or job.life is not None or job.facts.extra or job.facts.omit
             else head(job) + tail(job.facts)
             for job in jobs
         ]

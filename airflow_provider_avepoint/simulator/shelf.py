@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from . import times
 from .jobs import Facts, Job, build_job
-from .listing import JobList, Question, Selection, are_wanted
+from .listing import JobList, Question, Selection, are_wanted, is_asked_for
 from .messages import JobFields, License, LicenseChange, Refused, known
-from .paging import PageRequest, link_field, parameter, read_page_request
+from .paging import PageRequest, link_field, page_to_serve, parameter, read_page_request
 from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product, SubscriptionEndpoint
 from .quirks import Quirks
 from .rows import RowRenderer
@@ -62,13 +62,14 @@ class Shelf:
     def add(self, job: Job) -> None:
         """Add a job.
 
-        :raises Refused: there is one of its id, organisation and location, or it omits what no row has.
+        :raises Refused: there is one of the same id, type, workload, organisation and location, or it omits
+            what no row has.
         """
         facts = job.facts
         for name in facts.omit:
             known(name, self._renderer.all_fields(job), f"{self.product.name} row field")
         for other in self.jobs.with_id(job.job_id):
-            if (other.facts.organization_id, other.facts.location) == (facts.organization_id, facts.location):
+            if _identity(other.facts) == _identity(facts):
                 raise Refused(f"{self.product.name} has a job {job.job_id!r} there already", status=409)
         self.jobs.add(job)
         self._organizations.add(_folded(facts.organization_id))
@@ -110,7 +111,9 @@ class Shelf:
         names = self.product.quirk_names
         for name in changes:
             known(name, names, f"{self.product.name} quirk")
-        self._use_quirks(self._changed_quirks(changes))
+        changed = self._changed_quirks(changes)
+        self._check_names(changed)
+        self._use_quirks(changed)
         return self.quirks.model_dump(include=set(names))
 
     @contextmanager
@@ -145,22 +148,35 @@ class Shelf:
 
     def read_listing(self, asked: Asked, *, base_url: str, path: str, numbers: Iterator[int]) -> Served:
         """Return one page of jobs; see :meth:`State.read_listing`."""
-        product, quirks, query = self.product, self.quirks, asked.query
-        question = self._read_question(asked)
-        page = read_page_request(product.paging, quirks, query)
-        newest_first = product.order is None or product.order.is_newest_first(query)
+        product, quirks, heeded = self.product, self.quirks, self._heeded(asked)
+        question = self._read_question(heeded)
+        page = read_page_request(product.paging, quirks, heeded.query)
+        newest_first = product.order is None or product.order.is_newest_first(heeded.query)
         self._let_jobs_arrive(question, numbers)
         now = self._clock.now()
         selection = self.jobs.select(question, now)
+        total = len(selection) * quirks.repeat_rows
+        if quirks.filters_after_paging:
+            every = tuple(self._read_customer(heeded.path).items())
+            selection = self.jobs.select(dataclasses.replace(question, wanted=every, sought=""), now)
         row_count = len(selection) * quirks.repeat_rows
-        rows = self._rows(selection, page, now, newest_first=newest_first)
-        has_more = page.offset + len(rows) < row_count
+        page = page_to_serve(product.paging, quirks, page, row_count)
+        jobs = self._jobs_of(selection, page, newest_first=newest_first)
+        if quirks.filters_after_paging:
+            jobs = [job for job in jobs if is_asked_for(job, question, now)]
+        rows = self._renderer.rows(jobs, now)
         link = link_field(
-            product.paging, quirks, query, page, base_url=base_url, path=path, has_more=has_more
+            product.paging, quirks, asked.query, page, base_url=base_url, path=path, row_count=row_count
         )
-        total = {"match": row_count, "page": len(rows), "absent": ABSENT}[quirks.total]
         envelope = product.envelope(
-            Page(rows=_ROWS, total=total, link=link, index=page.index, size=page.size), quirks
+            Page(
+                rows=_ROWS,
+                total=self._shown_total(total, len(rows)),
+                link=link,
+                index=page.index,
+                size=page.size,
+            ),
+            quirks,
         )
         before, _, after = encode(envelope).encode().partition(_ROWS_JSON)
         return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key)
@@ -187,19 +203,14 @@ class Shelf:
     ) -> Served:
         """Return one page of customers with their subscriptions; see :meth:`State.read_subscriptions`."""
         product, quirks, query = self.product, self.quirks, asked.query
-        page = read_page_request(product.paging, quirks, query)
+        page = read_page_request(product.paging, quirks, self._heeded(asked).query)
         customers = self._subscriptions.customers(asked.body)
-        rows = customers[page.offset : page.offset + page.size]
+        page = page_to_serve(product.paging, quirks, page, len(customers))
+        rows = customers[page.offset : page.offset + page.length]
         link = link_field(
-            product.paging,
-            quirks,
-            query,
-            page,
-            base_url=base_url,
-            path=path,
-            has_more=page.offset + page.size < len(customers),
+            product.paging, quirks, query, page, base_url=base_url, path=path, row_count=len(customers)
         )
-        total = {"match": len(customers), "page": len(rows), "absent": ABSENT}[quirks.total]
+        total = self._shown_total(len(customers), len(rows))
         body = endpoint.envelope(
             Page(rows=rows, total=total, link=link, index=page.index, size=page.size), quirks
         )
@@ -208,26 +219,48 @@ class Shelf:
     def _changed_quirks(self, changes: Mapping[str, Any]) -> Quirks:
         return Quirks.model_validate({**self.quirks.model_dump(), **changes})
 
+    def _check_names(self, quirks: Quirks) -> None:
+        """Refuse a parameter or a row field that the product does not have."""
+        product = self.product
+        parameters = {name.casefold(): name for name in product.parameter_names}
+        for name in quirks.ignored_parameters:
+            known(parameters.get(name.casefold(), name), parameters.values(), f"{product.name} parameter")
+        any_row = RowRenderer(product, quirks).all_fields(
+            build_job(product, JobFields(), "", self._clock.now())
+        )
+        for name in quirks.row_omit:
+            known(name, any_row, f"{product.name} row field")
+
     def _use_quirks(self, quirks: Quirks) -> None:
         self.quirks = quirks
         self._renderer = RowRenderer(self.product, quirks)
         details = self.product.details
         self._detail_renderer = RowRenderer(self.product, details.quirks(quirks) if details else quirks)
 
-    def _rows(self, selection: Selection, page: PageRequest, now: int, *, newest_first: bool) -> list[bytes]:
+    def _jobs_of(self, selection: Selection, page: PageRequest, *, newest_first: bool) -> list[Job]:
         times_each = self.quirks.repeat_rows
         first, skipped = divmod(page.offset, times_each)
-        count = -(-(skipped + page.size) // times_each)
+        count = -(-(skipped + page.length) // times_each)
         jobs = selection.newest(first, count) if newest_first else selection.oldest(first, count)
-        rows = self._renderer.rows(jobs, now)
         if times_each == 1:
-            return rows
-        repeated = [row for row in rows for _ in range(times_each)]
-        return repeated[skipped : skipped + page.size]
+            return jobs
+        repeated = [job for job in jobs for _ in range(times_each)]
+        return repeated[skipped : skipped + page.length]
+
+    def _shown_total(self, match_count: int, row_count: int) -> Any:
+        if self.quirks.total == "absent":
+            return ABSENT
+        return (match_count if self.quirks.total == "match" else row_count) + self.quirks.total_off_by
+
+    def _heeded(self, asked: Asked) -> Asked:
+        """Return what is *asked* without the parameters that the server ignores."""
+        ignores = self.quirks.ignores
+        return Asked(*({name: value for name, value in part.items() if not ignores(name)} for part in asked))
 
     def _read_question(self, asked: Asked) -> Question:
         product, query = self.product, asked.query
-        wanted = self._read_customer(asked.path) | _read_filters(product.filters, asked)
+        heeded = (each for each in product.filters if not self.quirks.ignores(each.parameter))
+        wanted = self._read_customer(asked.path) | _read_filters(heeded, asked)
         search = product.search
         return Question(
             after=self._read_bound(query, "startTime"),
@@ -244,7 +277,7 @@ class Shelf:
         :raises VendorError: there is no such organisation, which is one that no job was ever added for (404).
         """
         name = self.product.customer_parameter
-        if name is None:
+        if name is None or self.quirks.ignores(name):
             return {}
         if _folded(path[name]) not in self._organizations:
             raise VendorError(
@@ -253,7 +286,7 @@ class Shelf:
         return {"organization_id": path[name]}
 
     def _read_bound(self, query: Mapping[str, str], name: str) -> int | None:
-        if self.product.read_time is None:
+        if self.product.read_time is None or self.quirks.ignores(name):
             return None
         text = parameter(query, name)
         if text is None:
@@ -274,6 +307,11 @@ class Shelf:
         for _ in range(self.quirks.arrivals_per_page):
             job = build_job(self.product, fields, "", self._clock.now())
             self.add(self.named(job, next(numbers)))
+
+
+def _identity(facts: Facts) -> tuple[str | None, ...]:
+    """Return what tells apart two jobs of one id."""
+    return facts.organization_id, facts.location, facts.workload, facts.job_type
 
 
 def _folded(organization_id: str | None) -> str | None:

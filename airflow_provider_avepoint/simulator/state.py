@@ -9,6 +9,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from email.utils import formatdate
 from typing import Any
 
 from . import times
@@ -50,6 +51,7 @@ class State:
         """Return to the start: the one client, no jobs, no faults, default settings, an empty journal."""
         with self._lock:
             self._clock = times.Clock()
+            self._date_header: float | str | None = 0.0
             self._identity = Identity(
                 SCOPES, client_id=self._client_id, client_secret=self._client_secret, clock=self._clock
             )
@@ -64,7 +66,8 @@ class State:
     def add_jobs(self, specs: Iterable[JobSpec]) -> list[dict[str, Any]]:
         """Add jobs, all or none; return them with their ids, as they are now.
 
-        :raises Refused: a product does not know such a job, or has one of this id, organisation and location.
+        :raises Refused: a product does not know such a job, or has one of the same id, type, workload,
+            organisation and location.
         """
         with self._lock:
             now = self._clock.now()
@@ -153,15 +156,25 @@ class State:
             return self._shelf(product).change_quirks(changes)
 
     def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
-        """Set how far the server's clock is ahead."""
+        """Set what *settings* name of the clock; return all."""
         with self._lock:
-            self._clock.ahead = settings.ahead_seconds
-            return {"ahead_seconds": settings.ahead_seconds}
+            if "ahead_seconds" in settings.model_fields_set:
+                self._clock.ahead = settings.ahead_seconds
+            if "date_header" in settings.model_fields_set:
+                self._date_header = settings.date_header
+            return {"ahead_seconds": self._clock.ahead, "date_header": self._date_header}
 
     def unix_time(self) -> float:
         """Return the server's time, in seconds since 1970."""
         with self._lock:
             return self._clock.unix_time()
+
+    def date_header(self) -> str | None:
+        """Return the ``Date`` header of an answer that is given now, None for no header."""
+        with self._lock:
+            if isinstance(self._date_header, float):
+                return formatdate(self._clock.unix_time() + self._date_header, usegmt=True)
+            return self._date_header
 
     def latency_seconds(self, product: str | None) -> float:
         """Return how much longer an answer takes, for a product's endpoint or another."""
@@ -231,10 +244,10 @@ class State:
         with self._lock:
             self._faults.clear()
 
-    def take_fault(self, path: str) -> AnyFault | None:
-        """Return the fault that a request to *path* meets, None if it passes."""
+    def take_fault(self, path: str, query: Mapping[str, str]) -> AnyFault | None:
+        """Return the fault that a request meets, None if it passes."""
         with self._lock:
-            return self._faults.take(path)
+            return self._faults.take(path, query)
 
     def open_entry(self, **request: Any) -> Entry:
         """Write a request into the journal."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -60,18 +59,25 @@ class _Endpoint:
 
         async def proceed(quirks: Mapping[str, Any]) -> Response:
             request.state.quirks = quirks
-            return await self.handler(request, entry)
+            return self._dated(await self.handler(request, entry))
 
-        fault = self.state.take_fault(request.url.path)
+        fault = self.state.take_fault(request.url.path, request.query_params)
         if fault is None:
             response = await proceed({})
         else:
             entry.note = f"fault: {fault.kind}"
-            response = await fault.reply(
-                Exchange(proceed, lambda: self.state.expire_token(token), self.state.unix_time())
+            response = self._dated(
+                await fault.reply(
+                    Exchange(proceed, lambda: self.state.expire_token(token), self.state.unix_time())
+                )
             )
-        response.headers.setdefault("Date", formatdate(self.state.unix_time(), usegmt=True))
         self.state.close_entry(entry, None if response.status_code == DROPPED else response.status_code)
+        return response
+
+    def _dated(self, response: Response) -> Response:
+        date = self.state.date_header()
+        if date is not None:
+            response.headers.setdefault("Date", date)
         return response
 
 

@@ -172,7 +172,7 @@ def job(**fields: Any) -> BackupJob:
             id="IaaS: no number stands for all backups, and no filter for a state",
         ),
         pytest.param(
-            Question(product=IAAS, job_type="index_generation"), {"jobType": "32"}, id="IaaS: one number"
+            Question(product=IAAS, job_type="data_deletion"), {"jobType": "30003"}, id="IaaS: one number"
         ),
         pytest.param(
             Question(

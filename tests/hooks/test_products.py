@@ -210,12 +210,12 @@ class TestIaasAndPaas:
 
     def test_one_number_is_asked_for(self, simulator: Simulator, driver: Driver) -> None:
         simulator.add_job("iaas_paas", job_id="VM")
-        simulator.add_job("iaas_paas", job_id="index", job_type="virtual_machine_index_generation")
+        simulator.add_job("iaas_paas", job_id="deletion", job_type="data_deletion")
 
-        (job,) = driver.list_jobs("iaas_paas", job_type="index_generation")
+        (job,) = driver.list_jobs("iaas_paas", job_type="data_deletion")
 
-        assert (job.job_id, job.job_type) == ("index", "index_generation")
-        assert asked_of(simulator, "iaas_paas")[0]["query"]["jobType"] == "32"
+        assert (job.job_id, job.job_type) == ("deletion", "data_deletion")
+        assert asked_of(simulator, "iaas_paas")[0]["query"]["jobType"] == "30003"
 
     def test_rows_get_the_service_that_was_asked_for(self, simulator: Simulator, driver: Driver) -> None:
         simulator.add_job("iaas_paas", job_id="VM")

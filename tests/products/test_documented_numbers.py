@@ -119,17 +119,23 @@ def test_iaas_and_paas() -> None:
     assert IAAS_SERVICES == product.object_types
     assert IAAS_BACKUPS == sorted(product.job_type_numbers("backup"))
     # File level restores are restores, file level exports are exports.
-    restores = [2, 256, 2048, 20006, 20010, 20013, 20015, 20017, 20018, 20020]
+    restores = [
+        *(2, 256, 2048, 20006, 20010, 20013, 20015, 20017, 20018, 20020),
+        *(20023, 60001, 60011, 60101, 70011, 80010, 90001, 90120),
+    ]
     assert restores == sorted(product.job_type_numbers("restore"))
-    assert [4, 257, 4096, 20004] == sorted(product.job_type_numbers("export"))
-    assert ("index_generation", "retention", "aws_platform_configurations") == tuple(
-        product.read_job_type(number) for number in (32, 64, 40001)
-    )
-    assert {"backup", "restore", "export"} == set(product.job_types) - {
-        "index_generation",
-        "retention",
-        "aws_platform_configurations",
+    assert [4, 257, 4096, 20004, 20025, 70012, 90002] == sorted(product.job_type_numbers("export"))
+    others = {
+        33: "index_generation",
+        20024: "index_generation",
+        64: "retention",
+        30003: "data_deletion",
+        40001: "aws_platform_configurations",
     }
+    assert others == {number: product.read_job_type(number) for number in others}
+    assert {"backup", "restore", "export", *others.values()} == set(product.job_types)
+    # An older page's number of index generation: whatever it stands for now, it is no backup.
+    assert "32" == product.read_job_type(32)
     assert ("backup",) == product.backup_types
 
 

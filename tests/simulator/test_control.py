@@ -24,6 +24,15 @@ def test_health_and_documentation(caller: Caller) -> None:
     assert M365_LIST not in paths
 
 
+def test_each_quirk_is_documented(avepoint: Simulator, caller: Caller) -> None:
+    """The documentation says of each quirk what it does."""
+    put = caller.http.get("/openapi.json").json()["paths"]["/control/quirks/{product}"]["put"]
+    fields = put["requestBody"]["content"]["application/json"]["schema"]["properties"]
+
+    assert avepoint.set_quirks("m365").keys() <= fields.keys()
+    assert [] == [name for name, field in fields.items() if not field["description"]]
+
+
 def test_one_job_or_a_list(caller: Caller) -> None:
     """Jobs are added alone or together, and come back with ids and times."""
     one = caller.http.post("/control/jobs", json={"product": "m365"})
@@ -280,6 +289,11 @@ def test_quirks_stay_until_changed(caller: Caller) -> None:
         ("m365", {"link": "smoke"}, 422),
         ("m365", {"link": "empty", "foreign_link": True}, 422),
         ("m365", {"link": "none", "repeat_link": True}, 422),
+        ("m365", {"link": "none", "links_beyond_end": True}, 422),
+        ("m365", {"page_lengths": [10, 0]}, 422),
+        ("m365", {"ignored_parameters": ["organizationId"]}, 400),
+        ("aos_scan", {"ignored_parameters": ["startTime"]}, 400),
+        ("m365", {"row_omit": ["organizationId"]}, 400),
         ("aos_scan", {"first_index": 1}, 400),
         ("aos_scan", {"window_filters_by": "finish"}, 400),
         ("elements", {"window_filters_by": "finish"}, 400),
@@ -355,7 +369,8 @@ def test_certificate_can_be_withdrawn(avepoint: Simulator) -> None:
 
 def test_clock(avepoint: Simulator, caller: Caller) -> None:
     """Jobs begin by the server's clock, its answers are dated by it, and a reset sets it right."""
-    assert {"ahead_seconds": 3600.0} == caller.http.put("/control/clock", json={"ahead_seconds": 3600}).json()
+    settings = caller.http.put("/control/clock", json={"ahead_seconds": 3600}).json()
+    assert {"ahead_seconds": 3600.0, "date_header": 0.0} == settings
     before = int(time.time())  # the date of an answer has whole seconds
     begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
     dated = parsedate_to_datetime(caller.get(M365_LIST).headers["Date"]).timestamp()
@@ -366,6 +381,24 @@ def test_clock(avepoint: Simulator, caller: Caller) -> None:
     begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
     assert before <= begun <= time.time()
     assert 422 == caller.http.put("/control/clock", json={"ahead_seconds": 1e12}).status_code
+
+
+@pytest.mark.parametrize("path", [M365_LIST, "/connect/token"])
+def test_date_header(avepoint: Simulator, caller: Caller, path: str) -> None:
+    """The Date header can differ from the clock that jobs go by, say anything, or be missing."""
+
+    def date() -> str | None:
+        return caller.http.get(path).headers.get("Date")
+
+    assert -7200 == avepoint.set_clock(date_header=-7200)["date_header"]
+    avepoint.set_clock(ahead_seconds=3600)
+    assert 3590 < time.time() - parsedate_to_datetime(date() or "").timestamp() < 3610
+    begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
+    assert 3590 < begun - time.time() < 3610
+    for text in ("soon", None):
+        assert 200 == caller.http.put("/control/clock", json={"date_header": text}).status_code
+        assert text == date()
+    assert 422 == caller.http.put("/control/clock", json={"date_header": "a\r\nb"}).status_code
 
 
 def test_tokens(caller: Caller) -> None:

@@ -81,6 +81,18 @@ def test_date_is_by_the_server_s_clock(avepoint: Simulator, caller: Caller) -> N
         assert before + 3600 <= moment <= time.time() + 3600
 
 
+def test_every_answer_is_dated(avepoint: Simulator, caller: Caller) -> None:
+    """Also one that drips, one that is refused, and one that a fault makes; a fault can date it otherwise."""
+    avepoint.add_fault("drip", seconds=0)
+    avepoint.add_fault("empty_body")
+    avepoint.add_fault("status", status=503)
+    for _ in range(3):
+        assert parsedate_to_datetime(caller.get(M365_LIST).headers["Date"])
+    assert parsedate_to_datetime(caller.http.get(M365_LIST).headers["Date"])
+    avepoint.add_fault("headers", headers={"Date": "soon"})
+    assert "soon" == caller.get(M365_LIST).headers["Date"]
+
+
 def test_dropped_connection(avepoint: Simulator, caller: Caller) -> None:
     """The connection ends without an answer, which the journal knows."""
     avepoint.add_fault("drop")
@@ -169,6 +181,28 @@ def test_error_body(avepoint: Simulator, caller: Caller) -> None:
 
     assert (200, {"error", "traceId"}, "boom") == (old.status_code, old.json().keys(), old.json()["error"])
     assert (200, 500) == (new.status_code, new.json()["statusCode"])
+
+
+def test_unsuccessful_body_for_one_question(avepoint: Simulator, caller: Caller) -> None:
+    """A fault can be for one query alone, whatever the case of its names: here for one object type."""
+    avepoint.add_fault("error_body", form="success", path=M365_LIST, query={"objectType": 2}, count=None)
+    one, two, none = (
+        caller.get(M365_LIST, **query).json() for query in ({"ObjectType": 1}, {"ObjectType": 2}, {})
+    )
+
+    assert (200, False, None) == (two["statusCode"], two["success"], two["data"])
+    assert [[], []] == [one["data"], none["data"]]
+
+
+def test_empty_page(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """One page of several comes empty, once or always; its link and total stay."""
+    avepoint.set_quirks(wire.product, link="absolute", total="match")
+    avepoint.generate(wire.product, 6)
+    avepoint.add_fault("missing_rows", path=wire.path, query=wire.nth(1, 2), instead=[])
+    once, again = (caller.page(wire, **wire.nth(1, 2)) for _ in range(2))
+
+    assert ([], 2) == (wire.rows_of(once), len(wire.rows_of(again)))
+    assert (6, True) == (wire.total_of(once), bool(wire.link_of(once)))
 
 
 def test_missing_rows(avepoint: Simulator, caller: Caller, wire: Wire) -> None:

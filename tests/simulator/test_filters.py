@@ -11,6 +11,7 @@ from airflow_provider_avepoint.simulator import Simulator
 from .caller import (
     D365,
     D365_LIST,
+    ELEMENTS,
     GOOGLE,
     IAAS,
     LEGACY,
@@ -376,3 +377,74 @@ def test_filters_combine(avepoint: Simulator, caller: Caller) -> None:
     assert 6 == page["metadata"]["totalCount"]
     assert ["Failed"] * 4 == [row["state"] for row in page["data"]]
     assert all(row["startTime"].startswith("2025-01-03T") for row in page["data"])
+
+
+FILTERED: dict[str, tuple[Wire, dict[str, Any], Any]] = {
+    "objectType": (M365, {"workload": "teams"}, 1),
+    "location": (M365, {"location": "NAM"}, "EUR"),
+    "jobState": (M365, {"state": "failed"}, 2),
+    "type": (D365, {"job_type": "restore"}, 1),
+    "status": (D365, {"state": "failed"}, 3),
+    "organizationId": (SALESFORCE, {"organization_id": "other"}, "another"),
+    "level": (SALESFORCE, {"level": "field"}, 1),
+    "appType": (GOOGLE, {"workload": "drive"}, 1),
+    "dataSource": (GOOGLE, {"data_source": "recenter"}, 1),
+    "serviceType": (IAAS, {"workload": "ec2"}, 1),
+    "jobType": (IAAS, {"workload": "ec2"}, 1),
+    "searchText": (IAAS, {"label": "weekly"}, "daily"),
+    "startTime": (D365, {"started_ago": 3600}, "2099-01-01"),
+    "finishTime": (LEGACY, {"started_ago": 3600}, 1),
+}
+
+
+@pytest.mark.parametrize("parameter", FILTERED)
+def test_ignored_parameter(avepoint: Simulator, caller: Caller, parameter: str) -> None:
+    """A server that ignores a filter answers as if the filter were not there."""
+    wire, job, asked = FILTERED[parameter]
+    avepoint.add_job(wire.product, job_id="J", **job)
+
+    assert [] == caller.ids(wire, **{parameter: asked})
+    avepoint.set_quirks(wire.product, ignored_parameters=[parameter])
+    assert ["J"] == caller.ids(wire, **{parameter: asked})
+
+
+def test_ignored_parameters_of_elements(avepoint: Simulator, caller: Caller) -> None:
+    """Its filters stand in the body, its customer in the path."""
+    avepoint.add_job("elements", job_id="theirs", organization_id="other", workload="gmail")
+
+    def ids() -> list[str]:
+        page = caller.post(ELEMENTS.path, json={"jobType": 7, "jobModule": 303}).raise_for_status().json()
+        return ELEMENTS.ids(page)
+
+    assert [] == ids()
+    avepoint.set_quirks("elements", ignored_parameters=["customerId", "jobType", "jobModule"])
+    assert ["theirs"] == ids()
+
+
+def test_pages_are_cut_before_they_are_filtered(avepoint: Simulator, caller: Caller) -> None:
+    """Pages come short, and the total is right all the same; who filters by the window alone sees no gap."""
+    for number, job_type in enumerate(["restore", "backup", "backup", "restore", "restore", "backup"]):
+        avepoint.add_job(
+            "dynamics365", job_id=f"J{number}", job_type=job_type, started_ago=3600 * (number + 1)
+        )
+    avepoint.set_quirks("dynamics365", filters_after_paging=True)
+    pages = [caller.page(D365, type=1, **D365.nth(number, 2)) for number in range(4)]
+
+    assert [["J1"], ["J2"], ["J5"], []] == [D365.ids(page) for page in pages]
+    assert [3] * 4 == [D365.total_of(page) for page in pages]
+    assert [True, True, False, False] == [bool(D365.link_of(page)) for page in pages]
+    assert 6 == len(caller.ids(D365))
+
+
+def test_pages_of_one_customer_are_cut_before_they_are_filtered(avepoint: Simulator, caller: Caller) -> None:
+    """The customer in the path is whose jobs they are, and no filter."""
+    for number, workload in enumerate(["gmail", "exchange_online", "gmail", "exchange_online"]):
+        avepoint.add_job("elements", job_id=f"J{number}", workload=workload, started_ago=number + 1)
+        avepoint.add_job("elements", organization_id="other", started_ago=number + 1)
+    avepoint.set_quirks("elements", filters_after_paging=True)
+    pages = [
+        caller.post(ELEMENTS.path, json={"jobModule": 303}, **ELEMENTS.nth(number, 2)).json()
+        for number in range(2)
+    ]
+
+    assert [["J1"], ["J3"]] == [ELEMENTS.ids(page) for page in pages]

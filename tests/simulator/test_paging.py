@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -10,7 +11,8 @@ from airflow_provider_avepoint.simulator import Simulator
 
 from .caller import AOS, ELEMENTS, Caller, Wire
 
-LINK_FORMS = ("absolute", "relative", "relative_without_prefix", "query", "token")
+TOKEN_FORMS = ("token", "raw_token")
+LINK_FORMS = ("absolute", "relative", "relative_without_prefix", "query", "bare_query", *TOKEN_FORMS)
 
 
 def add_history(avepoint: Simulator, wire: Wire, count: int) -> list[str]:
@@ -65,14 +67,16 @@ def test_links_lead_through_all_rows(avepoint: Simulator, caller: Caller, wire: 
 
 
 def query_of(wire: Wire, link: str, form: str) -> dict[str, str]:
-    if form == "token":
+    if form in TOKEN_FORMS:
         return {**wire.required, wire.size: "2", "skiptoken": unquote(link)}
+    if form == "bare_query":
+        return wire.required | dict(parse_qsl(link))
     return dict(parse_qsl(urlsplit(link).query))
 
 
 @pytest.mark.parametrize("form", LINK_FORMS)
 def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
-    """The five forms that the products' pages show, to the letter."""
+    """The forms that the products' pages show, to the letter, and two that are easily taken for others."""
     avepoint.set_quirks(wire.product, link=form)
     add_history(avepoint, wire, 3)
     link = wire.link_of(caller.page(wire, **{wire.size: 2}))
@@ -82,10 +86,24 @@ def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire, form
         "relative": f"{wire.path}?",
         "relative_without_prefix": f"/{wire.path.split('/')[-1]}?",
         "query": "?",
+        "bare_query": {"skip": "Top=2&skip=2"}.get(wire.index, f"P{wire.index[1:]}="),
         "token": "%2B%2F%2B%2F",
+        "raw_token": "+/+/",
     }[form]
     assert link.startswith(prefix)
-    assert ("?" in link) == (form != "token")
+    assert ("?" in link) == (form not in {"bare_query", *TOKEN_FORMS})
+
+
+def test_raw_token_looks_like_a_query(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """It is base64 as it is, and "=" is in it."""
+    avepoint.set_quirks(wire.product, link="raw_token")
+    avepoint.generate(wire.product, 101)
+    links = [wire.link_of(caller.page(wire, **{wire.size: size})) for size in (1, 10, 100)]
+
+    assert [b'{"offset":1}', b'{"offset":10}', b'{"offset":100}'] == [
+        base64.b64decode(link, validate=True)[3:].rstrip() for link in links
+    ]
+    assert all(link.endswith("==") for link in links)
 
 
 @pytest.mark.parametrize(("form", "field"), [("empty", ""), ("null", None)])
@@ -168,6 +186,77 @@ def test_repeated_link_never_moves_on(avepoint: Simulator, caller: Caller, wire:
     assert link == wire.link_of(page)
 
 
+def test_page_lengths_repeat(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Pages have the lengths that were told, whatever size is asked for, by number as by link."""
+    avepoint.set_quirks(wire.product, page_lengths=[3, 1], link="token", token_parameter="skiptoken")
+    ids = add_history(avepoint, wire, 9)
+    pages = [ids[:3], ids[3:4], ids[4:7], ids[7:8], ids[8:]]
+    starts = [0, 3, 4, 7, 8] if wire.first_index is None else range(wire.first_index, 99)
+    linked = [caller.page(wire)]
+    for _ in pages[1:]:
+        linked.append(caller.page(wire, skiptoken=unquote(wire.link_of(linked[-1]))))
+
+    assert pages == [
+        caller.ids(wire, **{wire.index: start, wire.size: 2}) for start, _ in zip(starts, pages, strict=False)
+    ]
+    assert pages == [wire.ids(page) for page in linked]
+    assert not wire.link_of(linked[-1])
+
+
+def test_everything_comes_whatever_page_is_asked_for(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """All rows stand in every page, and none links on."""
+    avepoint.set_quirks(wire.product, sends_everything=True, link="absolute", last_link="null", total="match")
+    ids = add_history(avepoint, wire, 5)
+
+    for number in (0, 1, 7):
+        page = caller.page(wire, **wire.nth(number, 2))
+        assert (ids, 5, None) == (wire.ids(page), wire.total_of(page), wire.link_of(page))
+
+
+@pytest.mark.parametrize("status", [204, 400, 404, 416])
+def test_status_beyond_the_end(avepoint: Simulator, caller: Caller, wire: Wire, status: int) -> None:
+    """A page behind the last gets a status; the last, and the first of nothing, are served."""
+    avepoint.set_quirks(wire.product, beyond_end=status)
+    empty = caller.ask(wire, **wire.required | wire.nth(0, 2))
+    add_history(avepoint, wire, 4)
+    answers = [caller.ask(wire, **wire.required | wire.nth(page, 2)) for page in (1, 2, 3)]
+
+    assert [200, 200, status, status] == [answer.status_code for answer in (empty, *answers)]
+    assert (status == 204) == (answers[-1].content == b"")
+
+
+def test_last_page_repeats(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A page behind the last is the last one again, of even pages and of uneven ones."""
+    ids = add_history(avepoint, wire, 5)
+
+    for lengths, last in (([], ids[4:]), ([4], ids[4:]), ([2, 3], ids[2:])):
+        avepoint.set_quirks(wire.product, beyond_end="last_page", page_lengths=lengths)
+        assert last == caller.ids(wire, **wire.nth(9, 2))
+
+
+def test_link_beyond_the_end(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """The last page links to one more, which is empty and links nowhere."""
+    avepoint.set_quirks(wire.product, link="absolute", links_beyond_end=True, last_link="null")
+    ids = add_history(avepoint, wire, 2)
+    last = caller.page(wire, **{wire.size: 2})
+    beyond = caller.ask(wire, **query_of(wire, wire.link_of(last), "absolute")).json()
+
+    assert (ids, [], None) == (wire.ids(last), wire.ids(beyond), wire.link_of(beyond))
+
+
+def test_ignored_page_number_repeats_the_first_page(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """Always, or for the one page that a fault is for; an ignored size is the usual one."""
+    ids = add_history(avepoint, wire, 5)
+    avepoint.add_fault(
+        "quirks", path=wire.path, query=wire.nth(1, 2), quirks={"ignored_parameters": [wire.index]}
+    )
+    pages = [caller.ids(wire, **wire.nth(page, 2)) for page in (0, 1, 2, 1)]
+    avepoint.set_quirks(wire.product, ignored_parameters=[wire.index, wire.size])
+
+    assert [ids[:2], ids[:2], ids[4:], ids[2:4]] == pages
+    assert ids == caller.ids(wire, **wire.nth(1, 2))
+
+
 def test_large_page_is_clamped(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A server may give fewer rows than were asked for; numbers then count its own pages."""
     avepoint.set_quirks(wire.product, max_page_size=2, oversize="clamp")
@@ -217,6 +306,17 @@ def test_total_counts_what_matches(avepoint: Simulator, caller: Caller, wire: Wi
     avepoint.set_quirks(wire.product, total="absent")
     with pytest.raises(KeyError):
         wire.total_of(caller.page(wire, **{wire.size: 2}))
+
+
+def test_total_is_wrong(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """It is too high or too low by a number, always or for one page."""
+    add_history(avepoint, wire, 5)
+    avepoint.set_quirks(wire.product, total="match")
+    avepoint.add_fault("quirks", path=wire.path, quirks={"total_off_by": 1})
+
+    assert [6, 5] == [wire.total_of(caller.page(wire)) for _ in range(2)]
+    avepoint.set_quirks(wire.product, total="page", total_off_by=-2)
+    assert 0 == wire.total_of(caller.page(wire, **{wire.size: 2}))
 
 
 def test_rows_are_repeated_across_pages(avepoint: Simulator, caller: Caller, wire: Wire) -> None:

@@ -253,6 +253,20 @@ class Product:
             names -= {"window_filters_by"}
         return names - self.paging.unknown_quirks
 
+    @property
+    def parameter_names(self) -> frozenset[str]:
+        """The vendor's names of the parameters that a request for the list can have."""
+        names = {each.parameter for each in self.filters} | self.paging.parameter_names
+        if self.customer_parameter is not None:
+            names.add(self.customer_parameter)
+        if self.read_time is not None:
+            names |= {"startTime", "finishTime"}
+        if self.search is not None:
+            names.add(self.search.parameter)
+        if self.order is not None:
+            names |= {self.order.column_parameter, self.order.sense_parameter}
+        return frozenset(names)
+
     def check_fields(self, fields: JobFields) -> None:
         """Refuse a field that neither the product's rows nor its filters know."""
         defaults = {name: JobFields.model_fields[name].default for name in _CARRIED_BY_SOME - self.carries}
@@ -273,8 +287,10 @@ class Product:
 
     def code_of_raw(self, raw_state: object) -> int | None:
         """Return the number under which a status filter finds *raw_state*, None for an undocumented text."""
-        if isinstance(raw_state, int):
-            return raw_state
+        if isinstance(raw_state, int) or (isinstance(raw_state, float) and raw_state.is_integer()):
+            return int(raw_state)
+        if isinstance(raw_state, str) and raw_state.strip().isdecimal():
+            return int(raw_state)
         spelt = (pair for table in self.spellings.values() for pair in table.items())
         return next((code for code, label in spelt if label == raw_state), None)
 

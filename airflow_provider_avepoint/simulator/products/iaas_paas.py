@@ -68,7 +68,8 @@ _JOB_TYPES = Vocabulary(
     | {
         "virtual_machine_restore": 2,
         "virtual_machine_file_level_export": 4,
-        "virtual_machine_index_generation": 32,
+        # 32 in an older page.
+        "virtual_machine_index_generation": 33,
         "data_retention": 64,
         "entra_id_restore": 256,
         "entra_id_export": 257,
@@ -82,7 +83,21 @@ _JOB_TYPES = Vocabulary(
         "azure_sql_restore": 20017,
         "virtual_machine_file_restore": 20018,
         "b2c_restore": 20020,
+        "data_deletion": 30003,
         "aws_platform_configurations": 40001,
+        # Whose these are is a guess, too: of the service whose backup has the number before.
+        "gcp_restore": 20023,
+        "gcp_index_generation": 20024,
+        "gcp_export": 20025,
+        "sql_server_restore": 60001,
+        "vmware_restore": 60011,
+        "gcs_restore": 60101,
+        "cosmos_restore": 70011,
+        "cosmos_export": 70012,
+        "postgresql_restore": 80010,
+        "s3_restore": 90001,
+        "s3_export": 90002,
+        "entra_external_id_restore": 90120,
     },
     others="numbers",
 )
