@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import fold_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.lineage import name_dataset
 
@@ -61,7 +61,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
         product = get_product(uri.netloc.lower())
     except AvePointConfigError as e:
         raise ValueError(f"avepoint://{uri.netloc}: {e}") from None
-    connection, organization = parts[:1], [fold_id(unquote(part)) or "" for part in parts[1:]]
+    connection, organization = parts[:1], [normalize_id(unquote(part)) or "" for part in parts[1:]]
     path = [quote(part, safe="") for part in (*map(unquote, connection), *organization)]
     return uri._replace(netloc=product.name, path="".join(f"/{part}" for part in path))
 

@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import quote
 
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, fold_id, shift
+from airflow_provider_avepoint.core.question import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
 
 # What is under way for longer is looked for again after so long for each job that such a look lists: a backup
 # that hangs must not make every look go back for weeks, through all that ran since.
@@ -34,7 +35,7 @@ def key_of(job: BackupJob) -> str:
     Without the workload where rows do not say it: a server may list one job for several.
     """
     workload = None if get_product(job.product).asks_each_object_type else job.workload
-    parts = (job.product, job.location, fold_id(job.organization_id), workload, job.job_id)
+    parts = (job.product, job.location, normalize_id(job.organization_id), workload, job.job_id)
     return "/".join("" if part is None else quote(part, safe="") for part in parts)
 
 

@@ -21,10 +21,11 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
 from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, fold_id
+from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
 from airflow_provider_avepoint.core.rows import (
     Identified,
     RowReader,
@@ -246,7 +247,7 @@ class Client:
         self, product: Product, endpoint: SubscriptionEndpoint, organization_id: str | None
     ) -> Flow[list[Mapping[str, Any]]]:
         """Return the customer of this id, or all, each once, with their subscriptions."""
-        wanted_id = fold_id(organization_id)
+        wanted_id = normalize_id(organization_id)
         size = endpoint.paging.sizes[0]
         pager = Pager(
             paging=endpoint.paging,
@@ -265,7 +266,7 @@ class Client:
             )
             document = yield from self._send(request, endpoint.permission)
             rows = _find_rows(product, endpoint.envelope, document)
-            ids = [fold_id(read_customer_id(product, endpoint, row)) for row in rows]
+            ids = [normalize_id(read_customer_id(product, endpoint, row)) for row in rows]
             new = {each: row for each, row in zip(ids, rows, strict=True) if each not in found}
             found |= new
             if wanted_id in new:

@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW, fold_id
+from airflow_provider_avepoint.core.question import CLOCK_SKEW
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 __all__ = [
@@ -190,17 +191,17 @@ def _sort_into_scopes(
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
     if product.asks_each_object_type:
         counted = leave_out_claimed(counted)
-    organizations = {fold_id(each): each for each in policy.organization_ids or ()}
+    organizations = {each: each for each in policy.organization_ids or ()}
     scopes: dict[Scope, dict[tuple[str | None, ...], BackupJob]] = defaultdict(dict)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
-        spelled.setdefault(fold_id(name), name)
+        spelled.setdefault(normalize_id(name), name)
     spelled |= organizations
     for job in counted:
         workload = job.workload
         if workload is None and product.asks_each_object_type:
             workload = OTHER
-        organization = fold_id(job.organization_id)
+        organization = normalize_id(job.organization_id)
         if organizations and organization not in organizations:
             continue
         if policy.object_types and workload not in policy.object_types:
@@ -398,7 +399,7 @@ def _is_undocumented(job: BackupJob) -> bool:
 
 
 def _identity(job: BackupJob) -> tuple[str | None, ...]:
-    return (job.location, fold_id(job.organization_id), job.job_id)
+    return (job.location, normalize_id(job.organization_id), job.job_id)
 
 
 def _write_evidence(job: BackupJob) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import msgspec
 
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, Counts, LicenseConsumption
-from airflow_provider_avepoint.core.question import fold_id
 from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.tables import JOBS
@@ -30,7 +30,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         job.product,
         storable(job.job_id),
         _text(job.location) or "",
-        _text(fold_id(job.organization_id)) or "",
+        _text(normalize_id(job.organization_id)) or "",
         _text(job.workload) or "",
     )
     content = (
@@ -78,7 +78,7 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "tenant": tenant,
         "product": consumption.product,
         "location": _text(consumption.location) or "",
-        "organization_id": _text(fold_id(consumption.organization_id)) or "",
+        "organization_id": _text(normalize_id(consumption.organization_id)) or "",
         "service": _text(consumption.service) or "",
         "hour": read_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         "read_at": read_at,

@@ -18,10 +18,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_avepoint.core.announcing import Watermark, key_of
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import Question, fold_id
+from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.verdict import Reason, judge, leave_out_claimed
 from airflow_provider_avepoint.triggers.poll import join
@@ -166,7 +167,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         if SharedStreamProducer is None:
             return None
         listed = tuple(
-            (fold_id(question.organization_id), question.location, question.job_type, question.object_type)
+            (question.organization_id, question.location, question.job_type, question.object_type)
             for question in self.checked_policy.listings(_NEVER)
         )
         return ("avepoint", self.avepoint_conn_id, self.product, float(self.poll_interval), listed)
@@ -220,8 +221,8 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         """Return the events of *look*, and the watermark after it; the first look has none."""
         jobs = look.jobs
         if self.checked_policy.organization_ids is not None:
-            wanted = set(map(fold_id, self.checked_policy.organization_ids))
-            jobs = [job for job in jobs if fold_id(job.organization_id) in wanted]
+            wanted = set(self.checked_policy.organization_ids)
+            jobs = [job for job in jobs if normalize_id(job.organization_id) in wanted]
         if watermark is None:
             self.log.info("Watching the backups of %s that end from now on.", self.product)
             return [], Watermark.begin(jobs, look.now)

@@ -206,11 +206,20 @@ SCOPES = [
         scopes={A_CE: "passed", "-/customer_engagement/-": "failed"},
     ),
     Case(
-        "an organisation is the same in either case and with braces",
-        [d365(3, "failed", org="{ABC}"), d365(2, org="abc")],
+        "a GUID is the same organisation however it is written",
+        [
+            d365(3, "failed", org="{69CB1ECC-F8E8-4C0B-9A57-1F2E3D4C5B6A}"),
+            d365(2, org="69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"),
+        ],
         "passed",
-        policy={"organization_ids": "Abc"},
-        scopes={"Abc/customer_engagement/-": "passed"},
+        policy={"organization_ids": "69CB1ECCF8E84C0B9A571F2E3D4C5B6A"},
+        scopes={"69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a/customer_engagement/-": "passed"},
+    ),
+    Case(
+        "any other id is another organisation in another case",
+        [d365(3, "failed", org="00D5g"), d365(2, org="00d5G")],
+        "failed",
+        scopes={"00D5g/customer_engagement/-": "failed", "00d5G/customer_engagement/-": "passed"},
     ),
     Case(
         "object types are scopes",
