@@ -471,6 +471,16 @@ class TestFilters:
         assert simulator.requests("/dynamicsbackup")[0]["query"]["organizationId"] == GUID
 
     @both_drivers
+    def test_numbers_are_ids(self, simulator: Simulator, connect: Callable[..., str], driver: Driver) -> None:
+        connect()
+        simulator.add_job("dynamics365", job_id="7", organization_id="123")
+        simulator.add_job("dynamics365", job_id="8", organization_id="other")
+
+        assert [job.job_id for job in driver.list_jobs("dynamics365", organization_id=123)] == ["7"]
+        assert driver.get_job("dynamics365", 7, organization_id=123.0).job_id == "7"
+        assert driver.get_job("dynamics365", " 8\r\n").job_id == "8"
+
+    @both_drivers
     def test_a_module_is_filtered(
         self, simulator: Simulator, connect: Callable[..., str], driver: Driver
     ) -> None:
