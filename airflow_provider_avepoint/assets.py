@@ -49,7 +49,7 @@ def create_asset(
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Return *uri* as it compares with others of its kind: ids of organisations are written in either case.
+    """Return *uri* as it compares with others of its kind: a GUID may be written in many forms.
 
     :raises ValueError: it names no known product, or carries a user, a port, a query, a fragment or further
         parts.

@@ -86,15 +86,15 @@ def test_imports_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if layer(path) == "core"], ids=str)
-def test_core_needs_the_standard_library_only(path: Path) -> None:
-    """The core neither knows Airflow nor opens sockets."""
+def test_core_needs_the_standard_library_and_pendulum_only(path: Path) -> None:
+    """The core neither knows Airflow nor opens sockets; time spans in texts are pendulum's to read."""
     foreign = {
         name.split(".")[0]
         for name, _ in imported(path)
         if not ours(name) and name.split(".")[0] not in sys.stdlib_module_names
     }
 
-    assert foreign <= {PACKAGE}
+    assert foreign <= {PACKAGE, "pendulum"}
     assert not {"socket", "http", "urllib.request", "asyncio"} & {name for name, _ in imported(path)}
 
 

@@ -29,7 +29,6 @@ from airflow_provider_avepoint.cli.terminal import (
     write_span,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.fields import parse_units_span
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
     audit,
@@ -199,28 +198,9 @@ def _build_policy(args: Namespace) -> Policy:
     """Return the policy that the flags give: each is named like the argument that it sets."""
     names = {each.name for each in fields(Policy)}
     given = {name: value for name, value in vars(args).items() if name in names and value is not None}
-    for name in ("max_age", "expect_seen_within"):
-        if name in given:
-            given[name] = _parse_span(name, given[name])
+    if given.get("expect_seen_within") == "none":
+        given["expect_seen_within"] = None
     return Policy(**given)
-
-
-def _parse_span(name: str, text: str) -> timedelta | str | None:
-    """Read a span with units; what may be a number of seconds is left to the policy."""
-    if name == "expect_seen_within" and text == "none":
-        return None
-    try:
-        float(text)
-    except ValueError:
-        pass
-    else:
-        return text
-    try:
-        return parse_units_span(text)
-    except ValueError:
-        raise AvePointConfigError(
-            f"{name}: {text!r} is not a time span; write for example 24h, 2d, 1h30m, or seconds."
-        ) from None
 
 
 def _scope_row(scope: ScopeVerdict) -> dict[str, object]:

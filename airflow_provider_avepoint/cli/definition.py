@@ -94,7 +94,7 @@ _CHECK = ActionCommand(
         ),
         _arg(
             "--max-age",
-            help="… and no longer ago than this: 24h, 2d, 1h30m, or seconds. One of the two is required",
+            help="… and no longer ago than this: 24h, 2d, 1h30m, P1D. One of the two is required",
         ),
         _repeated("--organization-ids", "an organisation that is expected"),
         _repeated("--object-types", "a workload that is expected, such as exchange_online"),

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.ids import is_same_id
-from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import (
+from airflow_provider_avepoint.core.arguments import (
     ALL,
-    Question,
+    parse_day,
     parse_flag,
+    parse_ids,
     parse_job_types,
+    parse_limit,
     parse_list,
     parse_moment,
+    parse_objects,
+    parse_ratio,
+    parse_span,
+    parse_text,
     parse_words,
-    shift,
+    refuse,
 )
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.question import Question, shift
 from airflow_provider_avepoint.core.text import one_line
 
 #: The workload of Microsoft 365 jobs that no object type claims.
@@ -67,7 +73,8 @@ class Exclusion:
         """Tell whether *scope* is not to be judged at *now*."""
         if now.date() >= self.until:
             return False
-        is_ours = self.organization_id is None or is_same_id(self.organization_id, scope.organization_id)
+        organization_id = normalize_id(self.organization_id)
+        is_ours = organization_id in (None, normalize_id(scope.organization_id))
         return is_ours and self.workload in (None, scope.workload)
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,15 +94,19 @@ class Policy:
     :param product: which product, such as ``dynamics365``.
     :param started_after: the data cut-off: the backup must have started at or after it. An aware datetime
         or an ISO 8601 string with an offset.
-    :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta or
-        seconds. One of the two is required; with both, both hold.
-    :param organization_ids: the organisations expected; an absent one is ``missed``.
+    :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta,
+        seconds as a number, or a text with its unit: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``;
+        no months or years), or a rendered timedelta. One of the two is required; with both, both hold.
+    :param organization_ids: the organisations expected; an absent one is ``missed``. Each id is kept once, a
+        GUID in small letters with hyphens, however it was written. Here as in every list: one text is a list
+        of one, a number is its text, a text may be a JSON array, and a mapped task's output is a list.
     :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules, Google apps …
     :param locations: the Multi-Geo locations expected.
     :param expect_seen_within: a scope with any job within this time before the window is expected too; None
-        switches it off. A timedelta or seconds.
+        switches it off. Written as *max_age* is.
     :param exclude: scopes that are shown, not judged, until a day:
-        ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``.
+        ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``. ``until`` is a date
+        or a datetime, or either as a text.
     :param job_type: the job types that count as a backup, a word or several.
     :param decide_by: which terminal backups of a scope in the window must be good: the ``newest``, ``any``
         one or ``all``. None is ``newest`` where rows name their organisation, else ``all``, and for
@@ -129,14 +140,14 @@ class Policy:
     def __post_init__(self) -> None:
         product = get_product(self.product)
         self._set("started_after", parse_moment("started_after", self.started_after))
-        self._set("max_age", _parse_span("max_age", self.max_age))
+        self._set("max_age", parse_span("max_age", self.max_age))
         if self.started_after is None and self.max_age is None:
             raise AvePointConfigError(
                 "Give started_after (the backup must have started since) or max_age (it started no longer "
                 "ago than this); without either, any old backup would pass."
             )
-        self._set("expect_seen_within", _parse_span("expect_seen_within", self.expect_seen_within))
-        self._set("organization_ids", parse_list("organization_ids", self.organization_ids))
+        self._set("expect_seen_within", parse_span("expect_seen_within", self.expect_seen_within))
+        self._set("organization_ids", parse_ids("organization_ids", self.organization_ids))
         self._set(
             "object_types",
             parse_words("object_types", self.object_types, _judged_workloads(product), product),
@@ -163,11 +174,11 @@ class Policy:
         for name, choices in (("decide_by", ("newest", "any", "all")), ("on_failed", ("fail", "skip"))):
             value = getattr(self, name)
             if value not in choices and not (name == "decide_by" and value is None):
-                raise AvePointConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}.")
+                raise refuse(name, value, f"is not one of {', '.join(choices)}.")
         for name in ("accept_partial", "fail_fast"):
             self._set(name, parse_flag(name, getattr(self, name)))
-        self._set("max_failed", _parse_limit("max_failed", self.max_failed))
-        self._set("max_failed_ratio", _parse_ratio("max_failed_ratio", self.max_failed_ratio))
+        self._set("max_failed", parse_limit("max_failed", self.max_failed))
+        self._set("max_failed_ratio", parse_ratio("max_failed_ratio", self.max_failed_ratio))
         if self.accept_partial and (self.max_failed is not None or self.max_failed_ratio is not None):
             raise AvePointConfigError(
                 "accept_partial lets every partial backup pass, so max_failed and max_failed_ratio would "
@@ -273,65 +284,9 @@ def _judged_workloads(product: Product) -> list[str]:
     return [word for word in product.known_workloads if word not in product.housekeeping]
 
 
-def _parse_span(name: str, value: object) -> timedelta | None:
-    """Read an argument that is a time span: a timedelta, or seconds as a number or in a string."""
-    if value is None:
-        return None
-    span = value
-    if isinstance(value, str):
-        try:
-            span = float(value)
-        except ValueError:
-            span = None
-    if isinstance(span, (int, float)) and not isinstance(span, bool):
-        try:
-            span = timedelta(seconds=span)
-        except (OverflowError, ValueError):
-            span = None
-    if not isinstance(span, timedelta):
-        raise AvePointConfigError(f"{name}: {value!r} is neither a timedelta nor a number of seconds.")
-    if not timedelta() < span <= timedelta(days=36500):
-        raise AvePointConfigError(f"{name}: {value!r} is not more than zero and at most 100 years.")
-    return timedelta(seconds=span.total_seconds())
-
-
-def _parse_limit(name: str, value: object) -> int | None:
-    if value is None:
-        return None
-    try:
-        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise AvePointConfigError(f"{name}: {value!r} is not a whole number from 0 up.")
-    return number
-
-
-def _parse_ratio(name: str, value: object) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError below
-    except (TypeError, ValueError, OverflowError):
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise AvePointConfigError(f"{name}: {value!r} is not a share from 0 to 1.")
-    return number
-
-
 def _parse_exclusions(value: object, product: Product) -> tuple[Exclusion, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise AvePointConfigError(f"exclude: {value!r} is not JSON.") from None
-    if isinstance(value, Mapping):
-        value = [value]
-    if not isinstance(value, (list, tuple)):
-        raise AvePointConfigError(f"exclude: {value!r} is not a list of objects.")
-    return tuple(_parse_exclusion(each, product) for each in value)
+    objects = parse_objects("exclude", value)
+    return None if objects is None else tuple(_parse_exclusion(each, product) for each in objects)
 
 
 def _parse_exclusion(value: object, product: Product) -> Exclusion:
@@ -339,33 +294,22 @@ def _parse_exclusion(value: object, product: Product) -> Exclusion:
         return value
     known = {each.name for each in fields(Exclusion)}
     if not isinstance(value, Mapping) or not set(value) <= known:
-        raise AvePointConfigError(f"exclude: {value!r} is not an object of {', '.join(sorted(known))}.")
-    organization, workload = _parse_excluded_scope(value, product)
-    until = value.get("until")
-    if isinstance(until, str):
-        try:
-            until = date.fromisoformat(until)
-        except ValueError:
-            until = None
-    if isinstance(until, datetime):
-        until = until.date()
-    if not isinstance(until, date):
-        raise AvePointConfigError(f"exclude: {value!r} has no day 'until', such as 2026-12-31.")
-    reason = value.get("reason")
-    if not isinstance(reason, str) or not reason.strip():
-        raise AvePointConfigError(f"exclude: {value!r} gives no 'reason'; an auditor will ask.")
-    return Exclusion(organization_id=organization, workload=workload, until=until, reason=reason)
-
-
-def _parse_excluded_scope(value: Mapping[str, Any], product: Product) -> tuple[str | None, str | None]:
-    organization, workload = value.get("organization_id"), value.get("workload")
-    if not (organization or workload):
-        raise AvePointConfigError(f"exclude: {value!r} names neither an organization_id nor a workload.")
-    if not all(isinstance(part, str) for part in (organization, workload) if part is not None):
-        raise AvePointConfigError(f"exclude: {value!r}: organization_id and workload are texts.")
+        raise refuse("exclude", value, f"is not an object of {', '.join(sorted(known))}.")
+    organization = normalize_id(parse_text("exclude: organization_id", value.get("organization_id")))
+    workload = parse_text("exclude: workload", value.get("workload"))
+    reason = parse_text("exclude: reason", value.get("reason"))
+    if organization is None and workload is None:
+        raise refuse("exclude", value, "names neither an organization_id nor a workload.")
     if organization and not product.tells_organizations:
         raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
     # A module that nobody documents may still be left out; an object type is one that we ask for.
     if workload and product.asks_each_object_type:
         parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
-    return organization, workload
+    if reason is None:
+        raise refuse("exclude", value, "gives no 'reason'; an auditor will ask.")
+    return Exclusion(
+        organization_id=organization,
+        workload=workload,
+        until=parse_day("exclude: until", value.get("until")),
+        reason=reason,
+    )

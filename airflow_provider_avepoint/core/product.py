@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.arguments import refuse
 from airflow_provider_avepoint.core.fields import (
     normalize_label,
     parse_integer,
@@ -401,4 +401,4 @@ def get_product(name: object) -> Product:
     products = all_products()
     if isinstance(name, str) and name in products:
         return products[name]
-    raise AvePointConfigError(f"product: {name!r} is not known; known are {', '.join(products)}.")
+    raise refuse("product", name, f"is not known; known are {', '.join(products)}.")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_avepoint.core.arguments import (
+    parse_dimension,
+    parse_job_types,
+    parse_moment,
+    parse_states,
+    parse_words,
+)
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
-
-#: Every job type, whatever the rows say.
-ALL = "all"
 
 #: How far back a job is searched for unless the caller says.
 SEARCH_SPAN = timedelta(days=30)
@@ -193,10 +196,10 @@ def build_questions(
         started_after=parse_moment("started_after", started_after),
         started_before=parse_moment("started_before", started_before),
         states=parse_states(state),
-        organization_id=_parse_id(
-            "organization_id", organization_id, known, is_told=known.tells_organizations
+        organization_id=normalize_id(
+            parse_dimension("organization_id", organization_id, known, is_told=known.tells_organizations)
         ),
-        location=_parse_id("location", location, known, is_told=known.tells_locations),
+        location=parse_dimension("location", location, known, is_told=known.tells_locations),
     )
     after, before = base.started_after, base.started_before
     if after is not None and before is not None and after >= before:
@@ -213,115 +216,9 @@ def build_questions(
     ]
 
 
-def parse_moment(name: str, value: object) -> datetime | None:
-    """Read an argument that is an instant: an aware datetime or an ISO 8601 string with an offset.
-
-    :raises AvePointConfigError: it is neither, or has no offset.
-    """
-    if value is None:
-        return None
-    moment = value
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise AvePointConfigError(
-                f"{name}: {value!r} is not an ISO 8601 time; write for example 2026-11-22T05:00:00Z."
-            ) from None
-    if not isinstance(moment, datetime):
-        raise AvePointConfigError(f"{name}: {value!r} is neither a datetime nor an ISO 8601 string.")
-    if moment.utcoffset() is None:
-        raise AvePointConfigError(
-            f"{name}: {value!s} has no time zone; write for example {moment.isoformat()}Z for UTC."
-        )
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise AvePointConfigError(f"{name}: {value!s} is beyond the years that UTC has.") from None
-
-
-def parse_list(name: str, value: object) -> tuple[str, ...] | None:
-    """Read an argument that is one text, a JSON array in a string (from a template), or a list of texts.
-
-    :raises AvePointConfigError: it is something else, or empty.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = value.strip()
-        if value.startswith("["):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                raise AvePointConfigError(f"{name}: {value!r} is not a JSON array.") from None
-        else:
-            value = [value]
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        raise AvePointConfigError(f"{name}: {value!r} is neither text nor a list of texts.")
-    items = list(value)
-    if not items:
-        raise AvePointConfigError(f"{name} is an empty list; leave it out to mean any.")
-    for item in items:
-        if not isinstance(item, str) or not item.strip():
-            raise AvePointConfigError(f"{name}: {item!r} is not a text.")
-    return tuple(dict.fromkeys(items))
-
-
-def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
-    """Read an argument that is one of the product's words, or several.
-
-    :raises AvePointConfigError: a word is not known; the message lists those that are.
-    """
-    words = parse_list(name, value)
-    if words and not known:
-        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
-    for word in words or ():
-        if word not in known:
-            raise AvePointConfigError(
-                f"{name}: {word!r} is not known for {product.name}; known are {', '.join(known)}."
-            )
-    return words
-
-
-def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
-    """Read the argument ``job_type``: a word, a list of words, or ``"all"``, which gives None."""
-    if value in (ALL, [ALL]):
-        return None
-    words = parse_words("job_type", value, product.job_types, product)
-    if words is None:
-        raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
-    # Two words may stand for one number: ask once, by the word that rows get.
-    return tuple(dict.fromkeys(map(product.canonical_job_type, words)))
-
-
-def parse_states(value: object) -> frozenset[JobState] | None:
-    """Read the argument ``state``: a ``JobState`` word or several."""
-    words = parse_list("state", value)
-    return None if words is None else frozenset(map(JobState.parse, words))
-
-
-def parse_flag(name: str, value: object) -> bool:
-    """Read an argument that is true or false, or says so in a string (from a template)."""
-    if isinstance(value, str) and value.casefold() in ("true", "false"):
-        return value.casefold() == "true"
-    if isinstance(value, bool):
-        return value
-    raise AvePointConfigError(f"{name}: {value!r} is neither true nor false.")
-
-
 def shift(moment: datetime, by: timedelta) -> datetime:
     """Return ``moment + by``, or the end of time that it would pass."""
     try:
         return moment + by
     except OverflowError:
         return _EARLIEST if by < timedelta() else _LATEST
-
-
-def _parse_id(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip():
-        raise AvePointConfigError(f"{name}: {value!r} is not a text.")
-    if not is_told:
-        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
-    return value

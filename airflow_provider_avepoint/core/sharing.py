@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_avepoint.core.errors import AvePointError
-from airflow_provider_avepoint.core.ids import is_same_id, normalize_id
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, shift
@@ -112,11 +112,11 @@ def _topic(question: Question, *, by_organization: bool) -> Topic:
 
 def _widen(one: Question, other: Question) -> Question:
     starts = (one.started_after, other.started_after)
-    organization = one.organization_id if is_same_id(one.organization_id, other.organization_id) else None
+    is_same = normalize_id(one.organization_id) == normalize_id(other.organization_id)
     return replace(
         one,
         started_after=None if None in starts else min(filter(None, starts)),
-        organization_id=organization,
+        organization_id=one.organization_id if is_same else None,
     )
 
 
@@ -187,11 +187,11 @@ class Answers:
             index = self._by_id[topic] = defaultdict(list)
             for job in self._jobs.get(topic, ()):
                 index[job.job_id].append(job)
-        named = question.organization_id
+        named = normalize_id(question.organization_id)
         jobs = [
             job
             for job in index.get((question.job_id or "").strip(), ())
-            if named is None or is_same_id(job.organization_id, named)
+            if named is None or normalize_id(job.organization_id) == named
         ]
         # Others may have had the listing go back to a job of this id that another organisation has.
         return next(filter(question.admits, jobs), jobs[0] if jobs else None)

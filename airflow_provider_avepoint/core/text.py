@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _LONGEST = 300
+# What nobody sees and str.strip() leaves: zero-width characters and the byte order mark.
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
 
 
 def one_line(text: object, longest: int = _LONGEST) -> str:
@@ -19,6 +21,12 @@ def quoted(value: object) -> str:
         return one_line(repr(value), 100)
     except RecursionError:  # JSON that is nested as deep as can just be read
         return f"a {type(value).__name__}"
+
+
+def trim(text: str) -> str:
+    """Return *text* without spaces, line ends and characters of no width at its ends."""
+    trimmed = text.strip().strip(_UNSEEN)
+    return trimmed if trimmed == text else trim(trimmed)
 
 
 def storable(text: str) -> str:

@@ -22,6 +22,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.providers.http.hooks.http import HttpHook
 
+from airflow_provider_avepoint.core.arguments import ALL, parse_text, require_text
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
@@ -31,9 +32,10 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPermissionError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import all_products, get_product
-from airflow_provider_avepoint.core.question import ALL, Question, build_questions, widen
+from airflow_provider_avepoint.core.question import Question, build_questions, widen
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
@@ -78,7 +80,7 @@ class AvePointHook(HttpHook):
         """What the connection says, checked. The connection is looked up once a hook."""
         with _for_airflow():
             try:
-                connection = self.get_connection(self.avepoint_conn_id)
+                connection = self.get_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
             except AirflowNotFoundException:
                 raise _connection_not_found(self.avepoint_conn_id) from None
             return _read_settings(connection, connection.extra_dejson)
@@ -237,7 +239,7 @@ class AvePointHook(HttpHook):
                         organization_id=organization_id,
                         started_after=started_after,
                     ),
-                    _check_job_id(job_id),
+                    require_text("job_id", job_id),
                     datetime.now(UTC),
                 )
             )
@@ -271,10 +273,9 @@ class AvePointHook(HttpHook):
         """
         with _for_airflow():
             known = get_product(product)
+            customer = normalize_id(parse_text("organization_id", organization_id))
             place = _default_location(product, location, self.settings)
-            return self.transport.run(
-                self.client.get_licenses(known, organization_id, place, datetime.now(UTC))
-            )
+            return self.transport.run(self.client.get_licenses(known, customer, place, datetime.now(UTC)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product.
@@ -342,7 +343,7 @@ class AvePointAsyncHook(BaseHook):
         """Return the calls of the API for this connection, which is looked up once a hook."""
         if self._client is None:
             with _for_airflow():
-                connection = await _find_connection(self.avepoint_conn_id)
+                connection = await _find_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
                 extra = await get_async_extra_dejson(connection)
                 # In a thread: files are read and keys are derived, which would hold up every other trigger.
                 self._client = await asyncio.to_thread(_open_client, connection, extra)
@@ -451,7 +452,7 @@ class AvePointAsyncHook(BaseHook):
                         organization_id=organization_id,
                         started_after=started_after,
                     ),
-                    _check_job_id(job_id),
+                    require_text("job_id", job_id),
                     datetime.now(UTC),
                 )
             )
@@ -475,9 +476,10 @@ class AvePointAsyncHook(BaseHook):
         """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`."""
         client = await self.aget_client()
         with _for_airflow():
+            customer = normalize_id(parse_text("organization_id", organization_id))
             place = _default_location(product, location, client.settings)
             return await self._run.run(
-                client.get_licenses(get_product(product), organization_id, place, datetime.now(UTC))
+                client.get_licenses(get_product(product), customer, place, datetime.now(UTC))
             )
 
     async def close(self) -> None:
@@ -610,6 +612,7 @@ def _leave_unsigned(request: PreparedRequest) -> PreparedRequest:
 
 def _default_location(product: str, location: str | None, settings: Settings) -> str | None:
     """Return the location to ask for: the caller's, else the connection's where the product has locations."""
+    location = parse_text("location", location)
     if location is None and get_product(product).tells_locations:
         return settings.location
     return location
@@ -619,12 +622,6 @@ def _ask_for_job(product: str, **arguments: object) -> Question:
     """Return the question that a job of any type is looked for with."""
     (question,) = build_questions(product, job_type=ALL, **arguments)
     return question
-
-
-def _check_job_id(job_id: object) -> str:
-    if not isinstance(job_id, str) or not job_id.strip():
-        raise AvePointConfigError(f"job_id: {job_id!r} is not the id of a job.")
-    return job_id.strip()
 
 
 def _describe_access(readable: list[str], missing: list[str]) -> str:

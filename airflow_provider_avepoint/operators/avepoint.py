@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_avepoint.core.arguments import parse_list, refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.question import parse_list
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.links import leave_link
@@ -204,5 +204,5 @@ def _parse_row_limit(value: object) -> int:
     except ValueError:
         limit = -1
     if limit < 0:
-        raise to_airflow(AvePointConfigError(f"max_rows: {value!r} is not a whole number from 0 up."))
+        raise refuse("max_rows", value, "is not a whole number from 0 up.")
     return limit

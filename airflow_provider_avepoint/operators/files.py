@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_avepoint.core.arguments import refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.text import one_line
@@ -79,7 +80,7 @@ def _find_format(name: str, file_format: object) -> str:
             f"path: {name} says no format by its suffix ({', '.join(_SUFFIXES)}); give file_format."
         )
     if not isinstance(file_format, str) or file_format not in _ENCODINGS:
-        raise AvePointConfigError(f"file_format: {file_format!r} is not one of {', '.join(_ENCODINGS)}.")
+        raise refuse("file_format", file_format, f"is not one of {', '.join(_ENCODINGS)}.")
     return file_format
 
 

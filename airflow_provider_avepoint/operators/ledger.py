@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_avepoint.core.arguments import parse_ledger, parse_list, parse_moment, parse_text
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import (
-    LISTED_LATE,
-    LONGEST_JOB,
-    SEARCH_SPAN,
-    parse_list,
-    parse_moment,
-)
+from airflow_provider_avepoint.core.question import LISTED_LATE, LONGEST_JOB, SEARCH_SPAN
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.operators.listing import Progress
@@ -107,34 +102,34 @@ class AvePointJobsToSqlOperator(BaseOperator):
             if products is None:
                 raise AvePointConfigError("product is None; name one product or several.")
             asked = parse_moment("started_after", self.started_after)
+            ledger_conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
             loaded = {}
             total = Changes()
-            with Ledger(self.ledger_conn_id) as ledger, AvePointHook(self.avepoint_conn_id) as hook:
+            with Ledger(ledger_conn_id) as ledger, AvePointHook(self.avepoint_conn_id) as hook:
                 for product in products:
-                    changes, since = self._load(product, asked, hook, ledger)
+                    changes, since = self._load(tenant, product, asked, hook, ledger)
                     total = total.plus(changes)
                     loaded[product] = {**changes._asdict(), "started_after": since.isoformat()}
         except AvePointError as e:
             raise to_airflow(e) from None
-        return {"tenant": self._tenant, **total._asdict(), "products": loaded}
-
-    @property
-    def _tenant(self) -> str:
-        return self.tenant or self.avepoint_conn_id
+        return {"tenant": tenant, **total._asdict(), "products": loaded}
 
     def _load(
-        self, product: str, asked: datetime | None, hook: AvePointHook, ledger: Ledger
+        self, tenant: str, product: str, asked: datetime | None, hook: AvePointHook, ledger: Ledger
     ) -> tuple[Changes, datetime]:
         """Load one product; return what has changed, and from when on it was read."""
         from airflow_provider_avepoint.ledger.store import Changes, LoadPoint, Stream
 
         begun_at = datetime.now(UTC)
-        location = self.location or (hook.settings.location if get_product(product).tells_locations else None)
+        location = parse_text("location", self.location)
+        if location is None and get_product(product).tells_locations:
+            location = hook.settings.location
+        organization_id = normalize_id(parse_text("organization_id", self.organization_id))
         stream = Stream(
-            tenant=self._tenant,
+            tenant=tenant,
             product=product,
             location=location or "",
-            organization_id=normalize_id(self.organization_id) or "",
+            organization_id=organization_id or "",
             selection=json.dumps([_sort("job_type", self.job_type), _sort("object_type", self.object_type)]),
         )
         point = ledger.load_point(stream)
@@ -144,7 +139,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
             started_after=since,
             job_type=self.job_type,
             object_type=self.object_type,
-            organization_id=self.organization_id,
+            organization_id=organization_id,
             location=location,
         )
         self.log.info("%s: loading what has started since %s UTC.", product, f"{since:%Y-%m-%d %H:%M:%S}")
@@ -152,7 +147,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         resume_from = begun_at - LISTED_LATE
         changes = Changes()
         while batch := list(islice(jobs, _JOBS_AT_A_TIME)):
-            changes = changes.plus(ledger.save_jobs(self._tenant, batch, begun_at))
+            changes = changes.plus(ledger.save_jobs(tenant, batch, begun_at))
             for job in batch:
                 progress.add(job)
                 start = job.effective_start

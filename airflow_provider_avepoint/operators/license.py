@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.arguments import parse_ledger, refuse
+from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
     Forecast,
@@ -109,17 +110,18 @@ class AvePointLicenseAuditOperator(BaseOperator):
         """Ask, record, compare, and return the figures."""
         try:
             if self.on_breach not in ("fail", "skip", "warn"):
-                raise AvePointConfigError(f"on_breach: {self.on_breach!r} is not one of fail, skip, warn.")
+                raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
             near_limit, days = _parse_share(self.near_limit), _parse_days(self.forecast_days)
+            self._name_ledger()
             read_at = datetime.now(UTC)
             audited = list(self._audit(self._read(context), read_at, near_limit, timedelta(days=days)))
         except AvePointError as e:
             raise to_airflow(e) from None
         return self._end(context, self._summarize(audited, near_limit, days))
 
-    @property
-    def _tenant(self) -> str:
-        return self.tenant or self.avepoint_conn_id
+    def _name_ledger(self) -> tuple[str | None, str]:
+        """Return the ledger's connection, and the tenant's name in the ledger."""
+        return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
 
     def _read(self, context: Context) -> list[LicenseConsumption]:
         """Return what is bought and used, now; log it, whatever comes next."""
@@ -151,14 +153,15 @@ class AvePointLicenseAuditOperator(BaseOperator):
         from airflow_provider_avepoint.ledger.store import Ledger
         from airflow_provider_avepoint.ledger.tables import LICENSES
 
+        ledger_conn_id, tenant = self._name_ledger()
         history = defaultdict(list)
         query = select(LICENSES).where(
-            LICENSES.c.tenant == self._tenant,
+            LICENSES.c.tenant == tenant,
             LICENSES.c.product == self.product,
             LICENSES.c.read_at >= now - _HISTORY,
         )
-        with Ledger(self.ledger_conn_id) as ledger:
-            ledger.save_licenses(self._tenant, consumptions, now)
+        with Ledger(ledger_conn_id) as ledger:
+            ledger.save_licenses(tenant, consumptions, now)
             for row in ledger.iter_rows(query):
                 past = LicenseConsumption(
                     product=self.product,
@@ -169,7 +172,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
                 )
                 history[_key_of(row)].append((row["read_at"], past))
         for each in consumptions:
-            key = _key_of(write_license(self._tenant, each, now))
+            key = _key_of(write_license(tenant, each, now))
             forecasts = forecast(each, history[key], now, within)
             yield each, forecasts, audit(each, near_limit, forecasts=forecasts, now=now, within=within)
 
@@ -177,7 +180,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
         consumptions = [consumption.as_dict() for consumption, _, _ in audited]
         reasons = list(dict.fromkeys(reason for _, _, findings in audited for reason in findings))
         return {
-            "tenant": self._tenant,
+            "tenant": self._name_ledger()[1],
             "passed": not reasons,
             "reasons": reasons,
             "findings": [
@@ -228,7 +231,7 @@ def _parse_share(value: object) -> float:
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
-        raise AvePointConfigError(f"near_limit: {value!r} is not a share, more than 0 and at most 1.")
+        raise refuse("near_limit", value, "is not a share, more than 0 and at most 1.")
     return share
 
 
@@ -238,5 +241,5 @@ def _parse_days(value: object) -> int:
     except ValueError:
         days = -1
     if not 0 <= days <= _MOST_DAYS:
-        raise AvePointConfigError(f"forecast_days: {value!r} is not a number of days from 0 to {_MOST_DAYS}.")
+        raise refuse("forecast_days", value, f"is not a number of days from 0 to {_MOST_DAYS}.")
     return days

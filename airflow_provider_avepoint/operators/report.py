@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_avepoint.core.arguments import parse_list, parse_moment, parse_text, refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.question import parse_list, parse_moment
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.operators.stores import find_file, replace
 
@@ -83,7 +83,7 @@ class AvePointReportOperator(BaseOperator):
         now = parse_moment("now", self.now) or datetime.now(UTC)
         period = Period(now=now, days=_parse_days(self.days))
         tenants = parse_list("tenants", self.tenants)
-        with Ledger(self.ledger_conn_id) as ledger:
+        with Ledger(parse_text("ledger_conn_id", self.ledger_conn_id)) as ledger:
             return read_report(ledger, period, tenants)
 
     def _write(self, report: Report, page: ObjectStoragePath, table: ObjectStoragePath) -> None:
@@ -119,5 +119,5 @@ def _parse_days(value: object) -> int:
     except ValueError:
         days = 0
     if not 1 <= days <= _MOST_DAYS:
-        raise AvePointConfigError(f"days: {value!r} is not a whole number from 1 to {_MOST_DAYS}.")
+        raise refuse("days", value, f"is not a whole number from 1 to {_MOST_DAYS}.")
     return days

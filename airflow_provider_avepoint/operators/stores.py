@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_avepoint.core.arguments import is_rendered_none, refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def find_file(path: object) -> ObjectStoragePath:
     from fsspec.implementations.local import LocalFileSystem
 
     if not isinstance(path, (str, os.PathLike, ObjectStoragePath)):
-        raise AvePointConfigError(f"path: {path!r} is not the URL of a file.")
+        raise refuse("path", path, "is not the URL of a file.")
+    if isinstance(path, str) and is_rendered_none(path):
+        raise refuse("path", path, "names no file.")
     try:
         place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(_anchor(os.fspath(path)))
         store = place.fs

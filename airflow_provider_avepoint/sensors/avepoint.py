@@ -19,8 +19,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, require_text
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
-from airflow_provider_avepoint.core.question import parse_flag
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.waiting import Event, Status, Watch
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
@@ -346,10 +347,10 @@ class AvePointJobSensor(_AvePointSensor):
 
         return AvePointJobTrigger(
             product=self.product,
-            job_id=self.job_id,
+            job_id=require_text("job_id", self.job_id),
             accept_partial=parse_flag("accept_partial", self.accept_partial),
-            location=self.location,
-            organization_id=self.organization_id,
+            location=parse_text("location", self.location),
+            organization_id=normalize_id(parse_text("organization_id", self.organization_id)),
             **waiting,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
+from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
@@ -90,9 +91,14 @@ class PolicyOperator(BaseOperator):
         :raises AvePointConfigError: an argument cannot be used; the task fails without a retry.
         """
         try:
+            self._name_ledger()
             return Policy(**{name: getattr(self, name) for name in _POLICY_FIELDS})
         except AvePointConfigError as e:
             raise to_airflow(e) from None
+
+    def _name_ledger(self) -> tuple[str | None, str]:
+        """Return the ledger's connection, and the tenant's name in the ledger."""
+        return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
 
     def note_verdict(self, context: Context, evidence: dict[str, Any]) -> None:
         """Count the verdict that the task ends with, keep it for lineage, and record it in the ledger.
@@ -109,8 +115,9 @@ class PolicyOperator(BaseOperator):
         from airflow_provider_avepoint.ledger.store import Ledger
 
         try:
-            with Ledger(self.ledger_conn_id) as ledger:
-                ledger.save_verdict(self.tenant or self.avepoint_conn_id, evidence, _name_try(context))
+            ledger_conn_id, tenant = self._name_ledger()
+            with Ledger(ledger_conn_id) as ledger:
+                ledger.save_verdict(tenant, evidence, _name_try(context))
         except AvePointError as e:
             if evidence["passed"]:
                 raise to_airflow(e) from None

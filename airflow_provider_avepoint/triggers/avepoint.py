@@ -12,6 +12,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import get_product
@@ -225,7 +226,7 @@ class AvePointJobTrigger(_WaitTrigger):
         known = get_product(self.product)
         question = Question(
             product=known,
-            organization_id=self.organization_id,
+            organization_id=normalize_id(self.organization_id),
             location=self.location or (location if known.tells_locations else None),
             job_id=self.job_id,
         )

@@ -167,12 +167,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         if SharedStreamProducer is None:
             return None
         listed = tuple(
-            (
-                normalize_id(question.organization_id),
-                question.location,
-                question.job_type,
-                question.object_type,
-            )
+            (question.organization_id, question.location, question.job_type, question.object_type)
             for question in self.checked_policy.listings(_NEVER)
         )
         return ("avepoint", self.avepoint_conn_id, self.product, float(self.poll_interval), listed)
@@ -226,7 +221,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         """Return the events of *look*, and the watermark after it; the first look has none."""
         jobs = look.jobs
         if self.checked_policy.organization_ids is not None:
-            wanted = set(map(normalize_id, self.checked_policy.organization_ids))
+            wanted = set(self.checked_policy.organization_ids)
             jobs = [job for job in jobs if normalize_id(job.organization_id) in wanted]
         if watermark is None:
             self.log.info("Watching the backups of %s that end from now on.", self.product)

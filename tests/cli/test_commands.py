@@ -224,7 +224,7 @@ def test_check_without_any_backup_does_not_pass(avepoint: Run) -> None:
 
 def test_check_as_json_is_the_evidence(avepoint: Run, three_jobs: list[dict]) -> None:
     """The same document that the operator returns."""
-    done = avepoint("check", "dynamics365", "--max-age", "86400", "--output", "json")
+    done = avepoint("check", "dynamics365", "--max-age", "P1D", "--output", "json")
 
     assert (done.status, done.err) == (1, "")
     assert (done.json["passed"], done.json["reason"]) == (False, "failed")
@@ -238,7 +238,7 @@ def test_check_as_json_is_the_evidence(avepoint: Run, three_jobs: list[dict]) ->
         (["--max-age", "24h"], {"max_age": 86400.0}),
         (["--max-age", "2d"], {"max_age": 172800.0}),
         (["--max-age", "1h30m"], {"max_age": 5400.0}),
-        (["--max-age", "90"], {"max_age": 90.0}),
+        (["--max-age", "PT90S"], {"max_age": 90.0}),
         (
             ["--started-after", "2026-11-22T05:00:00Z"],
             {"max_age": None, "started_after": "2026-11-22T05:00:00+00:00"},
@@ -393,8 +393,12 @@ def test_license_takes_a_location(avepoint: Run, simulator: Simulator) -> None:
         (("jobs", "m365", "--started-after", "today"), "started_after: 'today' is not an ISO 8601 time"),
         (("jobs", "m365", "--conn-id", "nowhere"), "avepoint_conn_id: there is no connection 'nowhere'"),
         (("check", "m365"), "Give started_after "),
-        (("check", "m365", "--max-age", "24x"), "max_age: '24x' is not a time span; write for example 24h"),
-        (("check", "m365", "--max-age", "-1"), "max_age: '-1' is not more than zero"),
+        (
+            ("check", "m365", "--max-age", "24x"),
+            "max_age: '24x' is not a time span; give a text with its unit, such as ",
+        ),
+        (("check", "m365", "--max-age", "24"), "max_age: '24' has no unit; give a text with its unit"),
+        (("check", "m365", "--max-age", "0h"), "max_age: '0h' is not more than zero"),
         (("license", "dynamics365"), "product: Cloud Backup for Dynamics 365 has no API for licence"),
         (("probe", "nope"), "product: 'nope' is not known"),
     ],

@@ -289,9 +289,14 @@ KEYS = {
     "the id": ({}, {"job_id": "J2"}, False),
     "the organisation": ({}, {"organization_id": "fabrikam"}, False),
     "the spelling of an organisation": (
-        {"organization_id": "{ABC-1}"},
-        {"organization_id": "abc-1"},
+        {"organization_id": "{69CB1ECC-F8E8-4C0B-9A57-1F2E3D4C5B6A}"},
+        {"organization_id": "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"},
         True,
+    ),
+    "the case of an organisation that is no GUID": (
+        {"organization_id": "00D5g"},
+        {"organization_id": "00d5G"},
+        False,
     ),
     "the workload": ({"workload": "customer_engagement"}, {"workload": "finance_operations"}, False),
     "the location": ({"location": "EUR"}, {"location": "NAM"}, False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "on_failed",
     "fail_fast",
 }
+GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 EXCLUSION = {"organization_id": "b", "until": "2026-12-31", "reason": "moved"}
 OBJECT_TYPES = [
     "exchange_online",
@@ -74,6 +76,19 @@ IAAS_SERVICES = [
 ]
 
 
+class Lazy(Sequence[Any]):
+    """A list that is none, as a mapped task's output is."""
+
+    def __init__(self, *items: Any) -> None:
+        self._items = items
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
 def make_policy(product: str = "dynamics365", **given: Any) -> Policy:
     """Return a policy that looks back a day unless told otherwise."""
     return Policy(product=product, **({"max_age": DAY} | given))
@@ -102,14 +117,19 @@ def test_the_defaults() -> None:
         ("dynamics365", "max_age", timedelta(hours=36), timedelta(hours=36)),
         ("dynamics365", "max_age", 3600, timedelta(hours=1)),
         ("dynamics365", "max_age", 0.5, timedelta(milliseconds=500)),
-        ("dynamics365", "max_age", "3600", timedelta(hours=1)),
-        ("dynamics365", "max_age", "5400.0", timedelta(hours=1.5)),
+        ("dynamics365", "max_age", "24h", timedelta(hours=24)),
+        ("dynamics365", "max_age", "1 day, 0:00:00", timedelta(hours=24)),
         ("dynamics365", "expect_seen_within", timedelta(days=30), timedelta(days=30)),
-        ("dynamics365", "expect_seen_within", "86400", timedelta(days=1)),
+        ("dynamics365", "expect_seen_within", "P1D", timedelta(days=1)),
         ("dynamics365", "expect_seen_within", None, None),
         ("dynamics365", "organization_ids", "a", ("a",)),
         ("dynamics365", "organization_ids", ["a", "b"], ("a", "b")),
         ("dynamics365", "organization_ids", ("b", "a", "b"), ("b", "a")),
+        ("dynamics365", "organization_ids", [123, "b\r\n"], ("123", "b")),
+        ("dynamics365", "organization_ids", 123, ("123",)),
+        ("dynamics365", "organization_ids", [f"{{{GUID.upper()}}}", GUID.replace("-", ""), GUID], (GUID,)),
+        ("salesforce", "organization_ids", ["00D5g", "00d5G"], ("00D5g", "00d5G")),
+        ("dynamics365", "organization_ids", Lazy("a", "b"), ("a", "b")),
         ("dynamics365", "organization_ids", '["a", "b"]', ("a", "b")),
         ("dynamics365", "organization_ids", " ['a'] ".replace("'", '"'), ("a",)),
         ("dynamics365", "object_types", "unified_operations", ("unified_operations",)),
@@ -171,11 +191,22 @@ def test_an_argument_takes(product: str, name: str, given: object, expected: obj
         [EXCLUSION | {"until": date(2026, 12, 31)}],
         [EXCLUSION | {"until": datetime(2026, 12, 31, 7, tzinfo=UTC)}],
         [EXCLUSION | {"workload": None}],
+        [EXCLUSION | {"until": "2026-12-31T07:00:00+00:00"}],
+        [EXCLUSION | {"organization_id": " b\n"}],
+        Lazy(EXCLUSION),
     ],
+    ids=str,
 )
 def test_exclude_takes(given: object) -> None:
     expected = {"organization_id": "b", "workload": None, "until": "2026-12-31", "reason": "moved"}
     assert [expected] == make_policy(exclude=given).as_dict()["exclude"]
+
+
+def test_numbers_in_an_exclusion_are_their_texts() -> None:
+    """A native template makes them of "2026"."""
+    numbers = EXCLUSION | {"organization_id": 7, "reason": 2026}
+    (excluded,) = make_policy(exclude=[numbers]).as_dict()["exclude"]
+    assert ("7", "2026") == (excluded["organization_id"], excluded["reason"])
 
 
 def test_a_policy_made_from_another_keeps_its_exclusions() -> None:
@@ -201,7 +232,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     *(
         ("dynamics365", {name: value}, [repr(value)])
         for name in ("max_age", "expect_seen_within")
-        for value in (0, -1, "0", "24h", "", True, "nan", "inf", float("nan"), float("inf"), 10**12, [1])
+        for value in (0, -1, "0", "24", "", True, "nan", "inf", float("nan"), float("inf"), 10**12, [1])
     ),
     ("dynamics365", {"max_age": timedelta()}, []),
     ("dynamics365", {"max_age": -timedelta(hours=1)}, []),
@@ -212,7 +243,11 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dynamics365", {"organization_ids": ["a", None]}, ["None"]),
     ("dynamics365", {"organization_ids": '["a"'}, ["JSON"]),
     ("dynamics365", {"organization_ids": {"a": 1}}, []),
-    ("dynamics365", {"organization_ids": 5}, ["5"]),
+    ("dynamics365", {"organization_ids": 5.5}, ["5.5"]),
+    ("dynamics365", {"organization_ids": "None"}, ["template has rendered None"]),
+    ("dynamics365", {"organization_ids": "['a', 'b']"}, ["tojson"]),
+    ("dynamics365", {"max_age": "24"}, ["unit", "24h", "P1D", "86400"]),
+    ("dynamics365", {"decide_by": "None"}, ["newest", "template has rendered None"]),
     ("dynamics365", {"object_types": []}, ["empty"]),
     ("m365", {"object_types": "[]"}, ["empty"]),
     ("m365", {"object_types": ["teams", "exchange"]}, ["'exchange'", *OBJECT_TYPES]),
@@ -264,13 +299,16 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         for missing in EXCLUSION
     ),
     ("dynamics365", {"exclude": [EXCLUSION | {"organization_id": ""}]}, ["organization_id"]),
-    ("dynamics365", {"exclude": [EXCLUSION | {"organization_id": 5}]}, ["5"]),
+    ("dynamics365", {"exclude": [EXCLUSION | {"organization_id": 5.5}]}, ["5.5"]),
+    ("dynamics365", {"exclude": [EXCLUSION | {"organization_id": "None"}]}, ["template has rendered None"]),
+    ("dynamics365", {"exclude": "[{'workload': 'x'}]"}, ["JSON", "tojson"]),
+    ("dynamics365", {"exclude": b"{}"}, ["list"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"organisation_id": "b"}]}, ["organisation_id", "workload"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"until": "soon"}]}, ["until"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"until": None}]}, ["until"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"until": 20261231}]}, ["until"]),
     ("dynamics365", {"exclude": [EXCLUSION | {"reason": "  "}]}, ["reason"]),
-    ("dynamics365", {"exclude": [EXCLUSION | {"reason": 7}]}, ["reason"]),
+    ("dynamics365", {"exclude": [EXCLUSION | {"reason": 7.5}]}, ["reason"]),
     ("google_workspace", {"organization_ids": "a"}, ["Google Workspace", "cannot"]),
     ("google_workspace", {"object_types": "exchange_online"}, ["'exchange_online'", "gmail", "drive"]),
     ("salesforce", {"object_types": "record"}, ["Salesforce", "cannot"]),
@@ -330,7 +368,7 @@ POLICIES = [
     Policy(
         product="dynamics365",
         started_after=datetime(2026, 11, 21, 22, 0, 0, 123456, tzinfo=UTC),
-        max_age="90000.5",
+        max_age="90000.5s",
         organization_ids='["a", "b"]',
         object_types="customer_engagement",
         expect_seen_within=timedelta(days=30),

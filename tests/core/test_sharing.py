@@ -145,6 +145,7 @@ def listed(*questions: Question, by_organization: bool = True) -> int:
     return len(planned.listings)
 
 
+GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 CONTOSO = {"organization_ids": ["contoso"]}
 
 
@@ -160,7 +161,12 @@ CONTOSO = {"organization_ids": ["contoso"]}
         (gates("salesforce", 3, organization_ids=["contoso", "fabrikam"]), True, 2),
         (gates("salesforce", 3, organization_ids=["contoso", "fabrikam"]), False, 1),
         (gates("salesforce") + gates("salesforce", **CONTOSO), True, 2),
-        (gates("salesforce", **CONTOSO) + gates("salesforce", organization_ids=["{CONTOSO}"]), True, 1),
+        (
+            gates("salesforce", organization_ids=GUID)
+            + gates("salesforce", organization_ids=f"{{{GUID.upper()}}}"),
+            True,
+            1,
+        ),
         (gates("elements", 3, organization_ids=["contoso", "fabrikam"]), False, 2),
         (gates("m365", 300), True, 13),
         (gates("m365", 300) + jobs("m365", 300), True, 14),
@@ -219,7 +225,8 @@ def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expect
     ("organizations", "expected"),
     [
         (["contoso", "contoso"], "contoso"),
-        (["contoso", "{CONTOSO}"], "contoso"),
+        ([GUID, f"{{{GUID.upper()}}}"], GUID),
+        (["contoso", "Contoso"], None),
         (["contoso", "fabrikam"], None),
         (["contoso", None], None),
         ([None, "contoso"], None),

@@ -29,6 +29,7 @@ both_drivers = pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)
 every_product = pytest.mark.parametrize("product", PRODUCTS)
 
 DYNAMICS = PRODUCTS["dynamics365"].permission
+GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 
 
 @pytest.fixture(autouse=True)
@@ -456,17 +457,28 @@ class TestFilters:
         assert [job.job_id for job in driver.list_jobs("m365", location="NAM")] == ["N"]
 
     @both_drivers
-    def test_an_organisation_is_asked_for_whatever_its_case(
-        self, simulator: Simulator, connect: Callable[..., str], driver: Driver
+    @pytest.mark.parametrize("written", [GUID, f" {{{GUID.upper()}}}\r\n", GUID.replace("-", "")])
+    def test_an_organisation_is_asked_for_as_the_vendor_writes_it(
+        self, simulator: Simulator, connect: Callable[..., str], driver: Driver, written: str
     ) -> None:
         connect()
-        simulator.add_job("dynamics365", job_id="A", organization_id="69CB1ECC-f8e8")
+        simulator.add_job("dynamics365", job_id="A", organization_id=GUID.upper())
         simulator.add_job("dynamics365", job_id="B", organization_id="other")
 
-        assert [job.job_id for job in driver.list_jobs("dynamics365", organization_id="69cb1ecc-f8e8")] == [
-            "A"
-        ]
-        assert simulator.requests("/dynamicsbackup")[0]["query"]["organizationId"] == "69cb1ecc-f8e8"
+        (job,) = driver.list_jobs("dynamics365", organization_id=written)
+
+        assert job.job_id == "A"
+        assert simulator.requests("/dynamicsbackup")[0]["query"]["organizationId"] == GUID
+
+    @both_drivers
+    def test_numbers_are_ids(self, simulator: Simulator, connect: Callable[..., str], driver: Driver) -> None:
+        connect()
+        simulator.add_job("dynamics365", job_id="7", organization_id="123")
+        simulator.add_job("dynamics365", job_id="8", organization_id="other")
+
+        assert [job.job_id for job in driver.list_jobs("dynamics365", organization_id=123)] == ["7"]
+        assert driver.get_job("dynamics365", 7, organization_id=123.0).job_id == "7"
+        assert driver.get_job("dynamics365", " 8\r\n").job_id == "8"
 
     @both_drivers
     def test_a_module_is_filtered(
@@ -540,7 +552,7 @@ class TestLicense:
         )
 
         everything = driver.get_licenses("elements")
-        backup, fly = driver.get_licenses("elements", organization_id="C")
+        backup, fly = driver.get_licenses("elements", organization_id=" c\n")
 
         assert [(each.organization_id, each.service) for each in everything] == [
             (name, service) for name in "abcde" for service in ("Backup", "Fly")

@@ -457,8 +457,8 @@ class TestElements:
         assert simulator.requests() == []
 
     def test_a_customer_sees_its_own_jobs(self, simulator: Simulator, driver: Driver) -> None:
-        """Rows do not say whose they are: they are of whom was asked for, in either case."""
-        simulator.add_job("elements", job_id="A", organization_id="Customer-A")
+        """Rows do not say whose they are: they are of whom was asked for."""
+        simulator.add_job("elements", job_id="A", organization_id="customer-a")
         simulator.add_job("elements", job_id="B", organization_id="customer-b")
 
         (job,) = driver.list_jobs("elements", organization_id="customer-a")

@@ -225,14 +225,24 @@ def test_tenants_and_products_are_apart(ledger: Ledger, database: Database) -> N
     assert len(database.rows(JOBS)) == 4
 
 
-@pytest.mark.parametrize("spelling", ["{ABC-DEF}", "abc-def", "ABC-DEF", " abc-def "])
+GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
+
+
+@pytest.mark.parametrize("spelling", [GUID, f"{{{GUID.upper()}}}", GUID.replace("-", ""), f" {GUID}\n"])
 def test_an_organization_is_the_same_however_it_is_spelled(
     ledger: Ledger, database: Database, spelling: str
 ) -> None:
-    save(ledger, make_job(organization_id="abc-DEF"))
+    save(ledger, make_job(organization_id=GUID.upper()))
 
     assert save(ledger, make_job(organization_id=spelling)) == Changes(unchanged=1)
-    assert [row["organization_id"] for row in database.rows(JOBS)] == ["abc-def"]
+    assert [row["organization_id"] for row in database.rows(JOBS)] == [GUID]
+
+
+def test_organizations_that_differ_in_case_are_two(ledger: Ledger, database: Database) -> None:
+    """But for GUIDs: Salesforce's ids may."""
+    save(ledger, make_job(organization_id="00D5g"), make_job(organization_id="00d5G"))
+
+    assert {row["organization_id"] for row in database.rows(JOBS)} == {"00D5g", "00d5G"}
 
 
 HOSTILE = [

@@ -17,7 +17,7 @@ def reading(**changes: Any) -> LicenseConsumption:
     fields = {
         "product": "elements",
         "service": "Cloud Backup",
-        "organization_id": "{CON-1}",
+        "organization_id": " con-1 ",
         "organization_name": "Contoso",
         "location": "EUR",
         "out_of_policy_at": NOON,

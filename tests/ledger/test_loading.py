@@ -254,19 +254,22 @@ def test_locations_are_loaded_each_by_itself(
     }
 
 
+GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
+
+
 def test_an_organization_is_loaded_by_itself(simulator: Simulator, database: Database) -> None:
     """However it is spelled, it is the same listing and the same jobs."""
-    add(simulator, "A", HOUR, organization_id="AB12")
+    add(simulator, "A", HOUR, organization_id=GUID.upper())
     add(simulator, "B", HOUR, organization_id="CD34")
 
-    first = load({"organization_id": "AB12"})
-    again = load({"organization_id": "ab12"})
+    first = load({"organization_id": GUID.upper()})
+    again = load({"organization_id": GUID})
     everything = load({})
 
     assert counts(first) == (1, 0, 0)
     assert (counts(again), began(again)) == ((0, 0, 1), about(6 * HOUR))
     assert (counts(everything), began(everything)) == ((1, 0, 1), about(30 * DAY))
-    assert [row["organization_id"] for row in database.rows(JOBS)] == ["ab12", "cd34"]
+    assert [row["organization_id"] for row in database.rows(JOBS)] == [GUID, "CD34"]
 
 
 def test_microsoft_365_jobs_have_the_workload_that_was_asked_for(

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[str, Case]] = {
     "max_age": (
         "max_age",
         Case(
-            HOUR,
+            "1h",
             [{"state": "success", "started_ago": 2 * HOUR}],
             "stale",
             "passed",
@@ -122,7 +122,7 @@ CASES: dict[str, tuple[str, Case]] = {
     "expect_seen_within": (
         "expect_seen_within",
         Case(
-            DAY,
+            "24h",
             [
                 {"state": "success"},
                 {"state": "success", "organization_id": "fabrikam", "started_ago": 3 * DAY},
@@ -207,6 +207,4 @@ CASES: dict[str, tuple[str, Case]] = {
 
 def as_text(value: Any) -> str:
     """Return *value* as a template renders it where it is not native: text."""
-    if isinstance(value, timedelta):
-        return str(value.total_seconds())
-    return value if isinstance(value, str) else json.dumps(value)
+    return str(value) if isinstance(value, (str, timedelta)) else json.dumps(value)

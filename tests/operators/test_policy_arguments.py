@@ -235,18 +235,21 @@ WITH_REASON = {**NO_REASON, "reason": "it is being closed"}
 BAD_VALUES: dict[str, list[Any]] = {
     "product": ["nonsense", "Dynamics365", "", None, ["dynamics365"]],
     "started_after": ["yesterday", "", "2026-11-22", "2026-11-22T00:00:00", datetime(2026, 11, 22), 5],  # noqa: DTZ001
-    "max_age": [0, -1, "soon", "", "nan", "inf", True, 1e12, [3600]],
+    "max_age": [0, -1, "24", "soon", "", "nan", "inf", True, 1e12, [3600]],
     "organization_ids": [
         [],
         "[]",
         "",
         " ",
-        [1],
+        "None",
+        ["None"],
+        "['contoso']",
+        [1.5],
         [""],
         [None],
         "[1",
         {"a": 1},
-        5,
+        True,
         [["contoso"]],
         [{"id": "a"}],
     ],
@@ -265,7 +268,7 @@ BAD_VALUES: dict[str, list[Any]] = {
         [{**WITH_REASON, "until": "next week"}],
         [{**WITH_REASON, "organisation_id": "contoso"}],
         [{"until": "2999-12-31", "reason": "everything"}],
-        [{**WITH_REASON, "organization_id": 5}],
+        [{**WITH_REASON, "organization_id": 5.5}],
         [{**WITH_REASON, "organization_id": ["contoso", "fabrikam"]}],
         [{"workload": ["teams", "onedrive"], "until": "2999-12-31", "reason": "closing"}],
     ],
@@ -346,7 +349,7 @@ def test_constructing_reads_nothing(simulator: Simulator, monkeypatch: pytest.Mo
     build(
         cls,
         product="{{ params.product }}",
-        max_age="{{ params.hours * 3600 }}",
+        max_age="{{ params.hours }}h",
         exclude="{{ params.exclude }}",
     )
 

@@ -190,7 +190,7 @@ def test_the_policy_is_handed_over_frozen(simulator: Simulator, connect: Callabl
         "max_age": timedelta(days=36000),
         "organization_ids": '["contoso"]',
         "object_types": "customer_engagement",
-        "expect_seen_within": "3600",
+        "expect_seen_within": "1h",
         "exclude": [{"organization_id": "fabrikam", "until": "2999-12-31", "reason": "closing"}],
         "job_type": ["backup", "audit_backup"],
         "decide_by": "all",

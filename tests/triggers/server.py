@@ -10,10 +10,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy
 from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import Question, is_same_id
+from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.verdict import Verdict
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -46,9 +47,8 @@ def list_jobs(rows: Iterable[Row], question: Question) -> list[BackupJob]:
     product, filters = question.product, question.product.filters
     jobs: dict[tuple[str | None, str], BackupJob] = {}
     for row in rows:
-        of_organization = question.organization_id is None or is_same_id(
-            row.organization_id, question.organization_id
-        )
+        wanted = normalize_id(question.organization_id)
+        of_organization = wanted is None or normalize_id(row.organization_id) == wanted
         if (filters.organization_id or product.needs_organization) and not of_organization:
             continue
         if filters.location and question.location not in (None, row.location):

@@ -195,7 +195,7 @@ ANNOUNCED = {
     "of a scope that is left out for now": (
         {
             "policy": {
-                "exclude": [{"organization_id": "Contoso", "until": "2200-01-01", "reason": "moving out"}]
+                "exclude": [{"organization_id": " contoso ", "until": "2200-01-01", "reason": "moving out"}]
             }
         },
         [],
@@ -404,7 +404,7 @@ async def test_a_watermark_holds_what_the_policy_is_about(
     for name in ("contoso", "fabrikam", "adatum"):
         add(simulator, name, organization_id=name)
     async with triggerer() as running:
-        running.start(watcher(policy={"organization_ids": ["Contoso", "fabrikam"]}))
+        running.start(watcher(policy={"organization_ids": [" contoso ", "fabrikam"]}))
         await begun(airflow)
 
     assert 2 == len(airflow.watermark("backups")["under_way"])

@@ -1,0 +1,372 @@
+"""What users give as arguments: read, and refused by name with what would do.
+
+A template renders to text, and natively to whatever Python reads in that text: each argument takes both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from numbers import Integral
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.text import quoted, trim
+
+if TYPE_CHECKING:
+    import pendulum
+
+    from airflow_provider_avepoint.core.product import Product
+
+#: Every job type, whatever the rows say.
+ALL = "all"
+
+_NATIVE = "render_template_as_native_obj=True on the DAG"
+_RENDERED_NONE = (
+    f" A template has rendered None, or nothing: give the template a default, set {_NATIVE}, or leave the "
+    "argument out."
+)
+_RENDERED_LIST = (
+    f" A template has rendered a list or an object as Python writes it: write {{{{ … | tojson }}}}, or set "
+    f"{_NATIVE}."
+)
+# A list, a tuple, a set or an object in Python's words or in JSON, and Airflow's lazy sequences.
+_PYTHON_TEXT = re.compile(r"\[|[({]\s*['\"\])}]|Lazy\w+\(")
+# Larger floats have lost digits.
+_LARGEST_FLOAT = 2**53
+
+_LONGEST_SPAN = timedelta(days=36500)
+_SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D", a timedelta, or 86400 as a number of seconds'
+# Pendulum's two parsers read these alike. Beyond them the compiled one counts in 32 bits, and takes a number
+# of eleven digits for a small one; the other takes 1.25 hours for 1 hour and 25 tenths.
+_NUMBER, _SECONDS = r"\d{1,9}(?:[.,]\d)?", r"\d{1,9}(?:[.,]\d{1,6})?"
+_ISO_SPAN = re.compile(rf"P(?:T|{_NUMBER}[WDHM]|{_SECONDS}S)+", re.ASCII)
+_ISO_YEARS_OR_MONTHS = re.compile(r"P[^T]*\d[YM]", re.ASCII)
+# As Python writes a timedelta.
+_CLOCK_SPAN = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,6})?)", re.ASCII)
+# In words: "1d12h", "30 minutes", "1 week 3 days" (as pendulum writes a duration).
+_WORDS_SPAN = re.compile(r"(?:\d+(?:\.\d+)?\s*[a-z]+(?:,?\s+|(?=\d)|$))+", re.ASCII | re.IGNORECASE)
+_WORD = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
+_YEARS_OR_MONTHS = frozenset({"M", "mo", "month", "months", "y", "yr", "yrs", "year", "years"})
+_UNITS = {
+    word: form
+    for words, form in (
+        ("w week weeks", "P{}W"),
+        ("d day days", "P{}D"),
+        ("h hr hrs hour hours", "PT{}H"),
+        ("m min mins minute minutes", "PT{}M"),
+        ("s sec secs second seconds", "PT{}S"),
+    )
+    for word in words.split()
+}
+
+
+def refuse(name: str, value: object, why: str) -> AvePointConfigError:
+    """Return the error that names an argument and its value, shortened.
+
+    :param why: the rest of the sentence, with what would do. What a template that went wrong has rendered is
+        told by its look.
+    """
+    text = trim(value) if isinstance(value, str) else None
+    hint = ""
+    if text is not None and is_rendered_none(text):
+        hint = _RENDERED_NONE
+    elif text is not None and _PYTHON_TEXT.match(text):
+        hint = _RENDERED_LIST
+    return AvePointConfigError(f"{name}: {quoted(value)} {why}{hint}")
+
+
+def is_rendered_none(text: str) -> bool:
+    """Tell whether *text* is what Jinja makes of None, or nothing at all."""
+    return trim(text) in ("None", "")
+
+
+def parse_text(name: str, value: object) -> str | None:
+    """Read an argument that is a name or an id: a text, trimmed, or a whole number, which gives its text.
+
+    :raises AvePointConfigError: it is something else, empty, or what a template made of None or of a list.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = trim(value)
+        if is_rendered_none(text):
+            raise refuse(name, value, "names nothing.")
+        if _PYTHON_TEXT.match(text):
+            raise refuse(name, value, "is not one name.")
+        return text
+    if isinstance(value, UUID):
+        return str(value)
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if is_whole or (isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_FLOAT):
+        return str(int(cast("int", value)))
+    raise refuse(name, value, "is not a text, nor a whole number that stands for one.")
+
+
+def require_text(name: str, value: object) -> str:
+    """Read such an argument, which may not be None."""
+    text = parse_text(name, value)
+    if text is None:
+        raise refuse(name, value, "names nothing; give a text.")
+    return text
+
+
+def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: object) -> tuple[str | None, str]:
+    """Read the arguments of these names: the ledger's connection, and the tenant's name in the ledger."""
+    named = parse_text("tenant", tenant)
+    return (
+        parse_text("ledger_conn_id", ledger_conn_id),
+        require_text("avepoint_conn_id", avepoint_conn_id) if named is None else named,
+    )
+
+
+def parse_list(name: str, value: object) -> tuple[str, ...] | None:
+    """Read an argument that is one text or several: a list of any kind, or a JSON array in a string.
+
+    A number stands for its text. A mapped task's output is a list, too.
+
+    :raises AvePointConfigError: it is something else, or empty.
+    """
+    if value is None:
+        return None
+    items = value
+    if isinstance(value, str) and trim(value).startswith("["):
+        try:
+            items = json.loads(trim(value))
+        except (ValueError, RecursionError):
+            raise refuse(name, value, "is not a JSON array.") from None
+    if isinstance(items, (bytes, bytearray, Mapping)):
+        raise refuse(name, value, "is neither text nor a list of texts.")
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        items = [items]
+    texts: dict[str, None] = {}
+    for item in items:
+        text = parse_text(name, item)
+        if text is None:
+            raise refuse(name, item, "is not a text; leave it out of the list.")
+        texts[text] = None
+    if not texts:
+        raise AvePointConfigError(f"{name} is an empty list; leave it out to mean any.")
+    return tuple(texts)
+
+
+def parse_ids(name: str, value: object) -> tuple[str, ...] | None:
+    """Read an argument that is one id or several; each is there once, in the vendor's form."""
+    texts = parse_list(name, value)
+    return None if texts is None else tuple(dict.fromkeys(normalize_id(text) or "" for text in texts))
+
+
+def parse_dimension(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
+    """Read an argument that is a text by which the product may tell jobs apart, if *is_told*."""
+    text = parse_text(name, value)
+    if text is not None and not is_told:
+        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+    return text
+
+
+def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
+    """Read an argument that is one of the product's words, or several.
+
+    :raises AvePointConfigError: a word is not known; the message lists those that are.
+    """
+    words = parse_list(name, value)
+    if words and not known:
+        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+    for word in words or ():
+        if word not in known:
+            raise refuse(name, word, f"is not known for {product.name}; known are {', '.join(known)}.")
+    return words
+
+
+def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
+    """Read the argument ``job_type``: a word, a list of words, or ``"all"``, which gives None."""
+    words = parse_list("job_type", value)
+    if words is None:
+        raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
+    if words == (ALL,):
+        return None
+    known = parse_words("job_type", words, product.job_types, product)
+    # Two words may stand for one number: ask once, by the word that rows get.
+    return tuple(dict.fromkeys(map(product.canonical_job_type, known or ())))
+
+
+def parse_states(value: object) -> frozenset[JobState] | None:
+    """Read the argument ``state``: a ``JobState`` word or several."""
+    words = parse_list("state", value)
+    return None if words is None else frozenset(map(JobState.parse, words))
+
+
+def parse_flag(name: str, value: object) -> bool:
+    """Read an argument that is true or false, or says so in a string (from a template)."""
+    if isinstance(value, str) and trim(value).casefold() in ("true", "false"):
+        return trim(value).casefold() == "true"
+    if isinstance(value, bool):
+        return value
+    raise refuse(name, value, "is neither true nor false.")
+
+
+def parse_moment(name: str, value: object) -> datetime | None:
+    """Read an argument that is an instant: an aware datetime or an ISO 8601 string with an offset.
+
+    :raises AvePointConfigError: it is neither, or has no offset.
+    """
+    if value is None:
+        return None
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(trim(value))
+        except ValueError:
+            raise refuse(
+                name, value, "is not an ISO 8601 time; write for example 2026-11-22T05:00:00Z."
+            ) from None
+    if not isinstance(moment, datetime):
+        raise refuse(name, value, "is neither a datetime nor an ISO 8601 string.")
+    if moment.utcoffset() is None:
+        raise AvePointConfigError(
+            f"{name}: {value!s} has no time zone; write for example {moment.isoformat()}Z for UTC."
+        )
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise AvePointConfigError(f"{name}: {value!s} is beyond the years that UTC has.") from None
+
+
+def parse_day(name: str, value: object) -> date:
+    """Read an argument that is a day, or a moment of that day: a date, a datetime, or either in ISO 8601."""
+    day = value
+    if isinstance(value, str):
+        try:
+            day = datetime.fromisoformat(trim(value))
+        except ValueError:
+            day = None
+    if isinstance(day, datetime):
+        day = day.date()
+    if not isinstance(day, date):
+        raise refuse(name, value, "is not a day, such as 2026-12-31.")
+    return day
+
+
+def parse_span(name: str, value: object) -> timedelta | None:
+    """Read an argument that is a time span: a timedelta, seconds as a number, or a text with its unit.
+
+    The text: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python writes it.
+
+    :raises AvePointConfigError: it is something else, a number without a unit in a text, or months or years;
+        or it is not more than zero and at most 100 years.
+    """
+    if value is None:
+        return None
+    span: timedelta | None = None
+    if isinstance(value, timedelta):
+        span = value
+    elif isinstance(value, str):
+        span = _read_span(name, value)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            span = timedelta(seconds=value)
+        except (OverflowError, ValueError):
+            span = timedelta()
+    if span is None:
+        raise refuse(name, value, f"is not a time span; give {_SPANS}.")
+    if not timedelta() < span <= _LONGEST_SPAN:
+        raise refuse(name, value, "is not more than zero and at most 100 years.")
+    return timedelta(seconds=span.total_seconds())
+
+
+def _read_span(name: str, value: str) -> timedelta | None:
+    """Read a time span in a text; None where it is none."""
+    import pendulum  # not before a task runs: a DAG file need not pay for it
+
+    text = trim(value)
+    if _is_number(text):
+        raise refuse(name, value, f"has no unit; give {_SPANS}.")
+    seconds = 0.0
+    for part in _write_iso(name, value, text):
+        try:
+            # Anything that begins with a P is a duration.
+            seconds += cast("pendulum.Duration", pendulum.parse(part)).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return timedelta(seconds=seconds)
+
+
+def _write_iso(name: str, value: str, text: str) -> list[str]:
+    """Return a time span as ISO 8601 has it: several where ISO would not have them together."""
+    if _ISO_YEARS_OR_MONTHS.match(text.upper()):
+        raise _refuse_months(name, value)
+    if match := _CLOCK_SPAN.fullmatch(text):
+        days, hours, minutes, seconds = match.groups(default="0")
+        return [f"P{days}DT{hours}H{minutes}M{seconds}S"]
+    if not _WORDS_SPAN.fullmatch(text):
+        parts = [text.upper()]
+    else:
+        parts = []
+        for number, word in _WORD.findall(text):
+            unit = word if word == "M" else word.casefold()
+            if unit in _YEARS_OR_MONTHS:
+                raise _refuse_months(name, value)
+            parts.append(_UNITS.get(unit, "").format(number))
+    if not all(map(_ISO_SPAN.fullmatch, parts)):
+        raise refuse(name, value, f"is not a time span; give {_SPANS}.")
+    return parts
+
+
+def _refuse_months(name: str, value: str) -> AvePointConfigError:
+    return refuse(name, value, "counts in months or years, which are not all as long; give days or hours.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_limit(name: str, value: object) -> int | None:
+    """Read an argument that is a whole number from 0 up."""
+    if value is None:
+        return None
+    try:
+        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise refuse(name, value, "is not a whole number from 0 up.")
+    return number
+
+
+def parse_ratio(name: str, value: object) -> float | None:
+    """Read an argument that is a share from 0 to 1."""
+    if value is None:
+        return None
+    try:
+        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError below
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise refuse(name, value, "is not a share from 0 to 1.")
+    return number
+
+
+def parse_objects(name: str, value: object) -> list[object] | None:
+    """Read an argument that is an object or several: a list of any kind, or JSON in a string."""
+    if value is None:
+        return None
+    items = value
+    if isinstance(value, str):
+        try:
+            items = json.loads(value)
+        except (ValueError, RecursionError):
+            raise refuse(name, value, "is not JSON.") from None
+    if isinstance(items, Mapping):
+        return [items]
+    if isinstance(items, (str, bytes, bytearray)) or not isinstance(items, Iterable):
+        raise refuse(name, value, "is not a list of objects.")
+    return list(items)
