@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_avepoint.core import paging
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
-from airflow_provider_avepoint.core.paging import Fetch, Habits, Mode, Page, Pager, merge_parameters
+from airflow_provider_avepoint.core.paging import Fetch, Mode, Page, Pager, merge_parameters
 from airflow_provider_avepoint.core.product import Paging
 
 BASE_URL = "https://graph.example"
@@ -114,18 +114,16 @@ class SkippingServer(Server):
         }[self.link]
 
 
-def pager(habits: Habits | None = None, **fields: Any) -> Pager:
-    return Pager(
-        **{"paging": DIALECT, "base_url": BASE_URL, "label": "jobs", "habits": habits or Habits(), **fields}
-    )
+def pager(**fields: Any) -> Pager:
+    return Pager(**{"paging": DIALECT, "base_url": BASE_URL, "label": "jobs", **fields})
 
 
 def read_all(
-    server: Any, *, habits: Habits | None = None, asked_size: int = 10, limit: int = 1, seed: int = 0
+    server: Any, *, asked_size: int = 10, limit: int = 1, seed: int = 0
 ) -> list[int]:
     """Return the rows that a listing gives, in their order; pages in flight are read in a random order."""
     chance = random.Random(seed)  # a reproducible order
-    listing = pager(habits, paging=OFFSETS if isinstance(server, SkippingServer) else DIALECT)
+    listing = pager(paging=OFFSETS if isinstance(server, SkippingServer) else DIALECT)
     pending: deque[list[Any]] = deque()
     seen: dict[int, None] = {}
     while True:
@@ -160,26 +158,21 @@ def start(n: int) -> list[int]:
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize("n", SIZES)
 def test_every_row_comes(n: int, base: int, link: str) -> None:
-    """Whatever the server's total and its largest page, however many rows arrive, however many pages at once.
-
-    Twice with the same habits: what one listing has learnt must not cut the next one short.
-    """
+    """Whatever the server's total and its largest page, however many rows arrive, however many pages at once."""
     totals, limits = (("match", "page", "absent"), (1, 3, 8)) if n < 500 else (("match", "absent"), (1, 8))
     cases = itertools.product(totals, (0, 1, 2, 3), ((10, None), (1000, None), (1000, 10)), limits)
     for seed, (total, arrivals, (asked_size, clamp), limit) in enumerate(cases):
         # Only where about as many rows arrive as a page holds, a listing cannot tell arrivals from circles.
         may_raise = arrivals and (limit > 1 or n < 10)
-        habits = Habits()
-        for turn in (1, 2):
-            server = Server(start(n), base=base, link=link, total=total, arrivals=arrivals, clamp=clamp)
-            case = (total, arrivals, asked_size, clamp, limit, turn)
-            try:
-                got = read_all(server, habits=habits, asked_size=asked_size, limit=limit, seed=seed)
-            except AvePointPayloadError as e:
-                assert may_raise, (case, e)  # noqa: PT017  # which case raised is what matters
-                continue
-            missing = set(range(n)) - set(got)
-            assert not missing, case
+        server = Server(start(n), base=base, link=link, total=total, arrivals=arrivals, clamp=clamp)
+        case = (total, arrivals, asked_size, clamp, limit)
+        try:
+            got = read_all(server, asked_size=asked_size, limit=limit, seed=seed)
+        except AvePointPayloadError as e:
+            assert may_raise, (case, e)  # noqa: PT017  # which case raised is what matters
+            continue
+        missing = set(range(n)) - set(got)
+        assert not missing, case
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -191,19 +184,17 @@ def test_every_row_comes_where_rows_are_skipped(n: int, overlap: int, link: str)
     cases = itertools.product(totals, (0, 1, 2, 3), ((10, None), (1000, None), (1000, 10)), limits)
     for seed, (total, arrivals, (asked_size, clamp), limit) in enumerate(cases):
         may_raise = arrivals and (limit > 1 or n < 10)
-        habits = Habits()
-        for turn in (1, 2):
-            server = SkippingServer(
-                start(n), link=link, total=total, arrivals=arrivals, clamp=clamp, overlap=overlap
-            )
-            case = (total, arrivals, asked_size, clamp, limit, turn)
-            try:
-                got = read_all(server, habits=habits, asked_size=asked_size, limit=limit, seed=seed)
-            except AvePointPayloadError as e:
-                assert may_raise, (case, e)  # noqa: PT017  # which case raised is what matters
-                continue
-            missing = set(range(n)) - set(got)
-            assert not missing, case
+        server = SkippingServer(
+            start(n), link=link, total=total, arrivals=arrivals, clamp=clamp, overlap=overlap
+        )
+        case = (total, arrivals, asked_size, clamp, limit)
+        try:
+            got = read_all(server, asked_size=asked_size, limit=limit, seed=seed)
+        except AvePointPayloadError as e:
+            assert may_raise, (case, e)  # noqa: PT017  # which case raised is what matters
+            continue
+        missing = set(range(n)) - set(got)
+        assert not missing, case
 
 
 @pytest.mark.parametrize("link", ["none", "absolute", "token"])
@@ -217,22 +208,12 @@ def test_which_rows_are_skipped(link: str) -> None:
 
 @pytest.mark.parametrize("link", ["none", "absolute"])
 def test_a_listing_of_one_page_of_rows(link: str) -> None:
-    """Where no link is ever sent, one more page must tell, unless the server has sent more rows at a time."""
-    for most_rows in (0, 100):
-        habits = Habits(most_rows=most_rows, sends_links=link == "absolute")
+    """Its total is enough where no server cuts a page so small; without one, a page more must tell."""
+    for total, expected in (("match", 1), ("absent", 2)):
         for n in (0, 7):
-            server = SkippingServer(start(n), link=link)
-            assert start(n) == read_all(server, habits=habits)
-            assert (2 if n and link == "none" and not most_rows else 1) == len(server.asked)
-
-
-@pytest.mark.parametrize(("asked_size", "total"), [(5, None), (100, 12)], ids=["a full page", "a total"])
-def test_fewer_rows_than_before_may_have_more_behind_them(asked_size: int, total: int | None) -> None:
-    """Where the page is as large as was asked for, or the total says so."""
-    listing = pager(habits=Habits(most_rows=10))
-    listing.wanted(0, 1)
-    listing.receive(Page(keys=tuple(range(5)), asked_size=asked_size, total=total), 5)
-    assert listing.wanted(0, 1)
+            server = SkippingServer(start(n), link=link, total=total)
+            assert start(n) == read_all(server)
+            assert (expected if n else 1) == len(server.asked)
 
 
 @pytest.mark.parametrize("limit", [1, 8])
@@ -278,19 +259,17 @@ def test_rows_come_in_the_servers_order(base: int, link: str) -> None:
 def test_never_short_where_as_many_rows_arrive_as_a_page_holds(
     base: int, link: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then a listing may not end; it raises, but is never silently short, neither then nor the next time."""
+    """Then a listing may not end; it raises, but is never silently short."""
     monkeypatch.setattr(paging, "MAX_PAGES", 100)
     cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), range(2))
     for total, arrivals, limit, n, seed in cases:
-        habits = Habits()
-        for turn, now_arriving in ((1, arrivals), (2, 0), (3, arrivals)):
-            server = Server(start(n), base=base, link=link, total=total, arrivals=now_arriving)
-            try:
-                got = read_all(server, habits=habits, asked_size=size, limit=limit, seed=seed)
-            except AvePointPayloadError:
-                continue
-            missing = set(range(n)) - set(got)
-            assert not missing, (total, arrivals, limit, n, seed, turn)
+        server = Server(start(n), base=base, link=link, total=total, arrivals=arrivals)
+        try:
+            got = read_all(server, asked_size=size, limit=limit, seed=seed)
+        except AvePointPayloadError:
+            continue
+        missing = set(range(n)) - set(got)
+        assert not missing, (total, arrivals, limit, n, seed)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -301,45 +280,13 @@ def test_never_short_where_as_many_rows_arrive_as_are_skipped(
     monkeypatch.setattr(paging, "MAX_PAGES", 100)
     cases = itertools.product(("match", "absent"), (0, 1, 2, 3), (1, 8), (0, 1, 2, 7, 30), (0, 1))
     for total, arrivals, limit, n, overlap in cases:
-        habits = Habits()
-        for turn, now_arriving in ((1, arrivals), (2, 0), (3, arrivals)):
-            server = SkippingServer(start(n), link=link, total=total, arrivals=now_arriving, overlap=overlap)
-            try:
-                got = read_all(server, habits=habits, asked_size=size, limit=limit)
-            except AvePointPayloadError:
-                continue
-            missing = set(range(n)) - set(got)
-            assert not missing, (total, arrivals, limit, n, overlap, turn)
-
-
-@pytest.mark.parametrize("base", [0, 1])
-def test_what_was_learnt_in_a_rush_does_no_harm_afterwards(base: int) -> None:
-    """A page number learnt while rows pour in must not make quiet listings fail ever after."""
-    for arrivals, n in itertools.product((1, 2, 3), (3, 7)):
-        habits = Habits()
-        with contextlib.suppress(AvePointPayloadError):
-            read_all(Server(start(n), base=base, arrivals=arrivals), habits=habits, asked_size=2)
-        quiet = Server(start(n), base=base)
-        assert start(n) == read_all(quiet, habits=habits, asked_size=2), (arrivals, n, habits)
-
-
-@pytest.mark.parametrize("base", [0, 1])
-def test_one_job_that_starts_just_then_teaches_nothing_wrong(base: int) -> None:
-    """One row, and a second one before the next request: the page numbered 1 shows the first again.
-
-    Whoever takes that for a server that counts from 1 leaves out a page of every longer listing thereafter.
-    """
-
-    class Once(Server):
-        def read(self, fetch: Fetch, asked_size: int) -> Page:
-            if len(self.asked) == 1:
-                self.rows.insert(0, len(self.rows))
-            return super().read(fetch, asked_size)
-
-    habits = Habits()
-    with contextlib.suppress(AvePointPayloadError):
-        assert 0 in read_all(Once(start(1), base=base), habits=habits)
-    assert start(35) == read_all(Server(start(35), base=base), habits=habits)
+        server = SkippingServer(start(n), link=link, total=total, arrivals=arrivals, overlap=overlap)
+        try:
+            got = read_all(server, asked_size=size, limit=limit)
+        except AvePointPayloadError:
+            continue
+        missing = set(range(n)) - set(got)
+        assert not missing, (total, arrivals, limit, n, overlap)
 
 
 def test_rows_that_slip_between_pages_read_beside_each_other() -> None:
@@ -407,15 +354,6 @@ def test_which_pages_are_asked_for(
     server = Server(start(n), base=base, link=link, total=total)
     assert start(n) == read_all(server)
     assert expected == [query.get("pageindex") for query in server.asked]
-
-
-def test_who_sends_links_is_not_asked_for_a_page_without_one() -> None:
-    habits = Habits()
-    read_all(Server(start(25), link="relative"), habits=habits)
-    assert habits.sends_links
-    server = Server(start(7), link="relative")
-    assert start(7) == read_all(server, habits=habits)
-    assert 1 == len(server.asked)
 
 
 def test_a_smaller_page_than_asked_for_shifts_nothing() -> None:
