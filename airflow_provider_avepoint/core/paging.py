@@ -54,7 +54,7 @@ MAX_PAGES = 200_000
 MAX_BARREN = 10
 #: Empty pages in a row that are asked for while the total promises more rows: what was filtered away.
 MAX_EMPTY = 20
-#: The same where links have shown the way, and where the listing is read once more.
+#: The same where links have shown the way, where rows have come in meanwhile, and where it was in vain before.
 MAX_EMPTY_AGAIN = 3
 #: Empty pages in a row, each of which has a link to the next one.
 MAX_EMPTY_LINKED = 100
@@ -185,9 +185,9 @@ class Reading:
     @property
     def has_totals(self) -> bool:
         """Whether totals can be those of the listing: those of a page add up to more, and differ as it does."""
-        if self.highest is None or self.rows > self.highest:
-            return False
-        return not (self.has_own_counts and self.lowest != self.highest)
+        if not self.has_own_counts:
+            return self.highest is not None
+        return self.lowest == self.highest and self.rows <= (self.highest or 0)
 
     @property
     def lacks_rows(self) -> bool:
@@ -224,9 +224,10 @@ class Pager:
     label: str
     mode: Mode = Mode.FIRST
     _reading: Reading | None = None
-    #: The readings before this one, and the last page that brought rows in the last of them.
+    #: The readings before this one, and how many pages of the last one have been asked for in vain at its end.
     _readings: int = 0
     _farthest: int = 0
+    _in_vain: int = 0
     #: Pages and different rows, of all readings.
     _received: int = 0
     _rows: int = 0
@@ -303,7 +304,7 @@ class Pager:
 
     def _begin(self, page: Page, new_rows: int) -> None:
         # A server that sends more than was asked for may do so once only.
-        page_rows = min(len(page.keys), page.asked_size or len(page.keys)) or page.asked_size or 0
+        page_rows = min(len(page.keys), page.asked_size or len(page.keys))
         keys: set[int] | None = set() if self._readings else None
         reading = self._reading = Reading(first=page, page_rows=page_rows, keys=keys)
         reading.take(page, new_rows)
@@ -330,15 +331,14 @@ class Pager:
         self.mode = Mode.NUMBERS
 
     def _go_on_without_link(self, reading: Reading, first: Page) -> None:
-        if self._is_over(reading, first, new_rows=reading.rows) or not reading.page_rows:
+        # No server cuts its pages smaller than this: a shorter one has been filtered.
+        least = min(*self.paging.sizes, first.asked_size or min(self.paging.sizes))
+        if not reading.page_rows or not self.paging.is_offset:
+            reading.page_rows = max(reading.page_rows, least)
+        if self._is_over(reading, first, new_rows=reading.rows):
             self._conclude(reading)
-        elif self.paging.is_offset:
-            self.mode = Mode.NUMBERS
         else:
-            # No server cuts its pages smaller than this: a shorter one has been filtered.
-            least = min(self.paging.sizes)
-            reading.page_rows = max(reading.page_rows, min(least, first.asked_size or least))
-            self.mode = Mode.PROBE
+            self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
     def _receive_next(self, reading: Reading, page: Page, new_rows: int) -> None:
         if self.mode is Mode.PROBE:
@@ -383,13 +383,12 @@ class Pager:
     def _bear_empty(self, reading: Reading) -> int:
         """Return how many empty pages in a row are the end, although the total promises more rows."""
         if reading.lowest is not None and reading.lowest <= reading.rows:
-            return 1  # what lacks has come in meanwhile, and stands before the first page
-        if self._readings:
-            return max(MAX_EMPTY_AGAIN, self._farthest - reading.last_useful)
-        if reading.is_linked:
-            return MAX_EMPTY_AGAIN
+            return MAX_EMPTY_AGAIN  # what lacks has come in meanwhile, and stands before the first page
         least = min(*self.paging.sizes, reading.first.asked_size or reading.page_rows)
-        return MAX_EMPTY * -(-least // reading.page_rows)
+        most = MAX_EMPTY_AGAIN if reading.is_linked else MAX_EMPTY * -(-least // reading.page_rows)
+        if self._in_vain < most:
+            return most
+        return max(MAX_EMPTY_AGAIN, self._farthest - reading.last_useful)
 
     def _may_be_cut(self, reading: Reading) -> bool:
         """Tell whether all rows stand in the first page, and its total may say no more than their number."""
@@ -470,7 +469,7 @@ class Pager:
             self._believe(reading)
             return
         self._readings += 1
-        self._farthest = reading.last_useful
+        self._farthest, self._in_vain = reading.last_useful, reading.empty
         self._begin(page, new_rows)
 
     def _check_progress(self, reading: Reading, link: Pairs | None) -> None:

@@ -202,8 +202,9 @@ def test_which_rows_are_skipped(link: str) -> None:
     """Those that have come, with pages as large as the first one."""
     server = SkippingServer(start(95), link=link, clamp=20, overlap=1, total="page")
     assert start(95) == read_all(server, asked_size=1000)
-    assert [None, "20", "40", "60", "80"] == [query.get("skip") for query in server.asked]
-    assert ["1000", "20", "20", "20", "20"] == [query["top"] for query in server.asked]
+    skips = ["20", "40", "60", "80", *(["100"] if link == "none" else [])]
+    assert [None, *skips, None] == [query.get("skip") for query in server.asked]
+    assert ["1000", *["20"] * len(skips), "1000"] == [query["top"] for query in server.asked]
 
 
 @pytest.mark.parametrize("link", ["none", "absolute"])
@@ -299,7 +300,7 @@ def test_rows_that_slip_between_pages_read_beside_each_other() -> None:
         number = int(dict(fetch or ()).get("pageIndex", 0))
         shifted = list(range(40, 40 + shift))[::-1] + rows
         keys = tuple(shifted[number * 10 : number * 10 + 10])
-        listing.receive(Page(keys=keys, total=40, asked_size=10), len(set(keys) - seen))
+        listing.receive(Page(keys=keys, total=40 + shift, asked_size=10), len(set(keys) - seen))
         seen.update(keys)
 
     take(*listing.wanted(0, 8), shift=0)
@@ -307,12 +308,10 @@ def test_rows_that_slip_between_pages_read_beside_each_other() -> None:
     second, third = listing.wanted(0, 8)[:2]
     take(second, shift=3)
     take(third, shift=0)
-    take((("pageIndex", "4"),), shift=0)
-    assert {19, 18, 17} == seen & {19, 18, 17}
-    seen -= {19}
-    (again,) = listing.wanted(0, 8)
-    assert again is None
-    take(again, shift=3)
+    assert not {12, 11, 10} & seen
+    while (fetches := listing.wanted(0, 8)) != [None]:
+        take(fetches[0], shift=3)
+    take(None, shift=3)
     while fetches := listing.wanted(0, 8):
         assert 1 == len(fetches)
         take(fetches[0], shift=3)
@@ -323,8 +322,8 @@ def test_nothing_is_read_again_where_nothing_has_changed() -> None:
     server = Server(start(45), total="match")
     read_all(server, limit=8)
     asked = [query.get("pageindex") for query in server.asked]
-    assert [None, "1", None] == [*asked[:2], asked[-1]]
-    assert ["2", "3", "4"] == sorted(asked[2:-1])
+    assert [None, "1"] == asked[:2]
+    assert ["2", "3", "4"] == sorted(asked[2:])
 
 
 def test_one_by_one_nothing_is_read_twice() -> None:
@@ -338,19 +337,25 @@ def test_one_by_one_nothing_is_read_twice() -> None:
     [
         (0, 0, "none", "match", [None]),
         (0, 1, "empty", "absent", [None]),
-        (7, 0, "none", "match", [None, "1"]),
-        (7, 1, "none", "match", [None, "1", "2"]),
-        (20, 0, "none", "absent", [None, "1", "2"]),
-        (20, 1, "none", "absent", [None, "1", "2", "3"]),
-        (20, 1, "relative", "absent", [None, "2", "3"]),
-        (25, 1, "relative", "absent", [None, "2", "3"]),
+        (7, 0, "none", "match", [None]),
+        (7, 0, "none", "absent", [None, "1"]),
+        (7, 1, "none", "absent", [None, "1", "2"]),
+        (10, 0, "none", "match", [None, "1"]),
+        (10, 1, "none", "match", [None, "1", "2"]),
+        (20, 0, "none", "match", [None, "1"]),
+        (20, 1, "none", "match", [None, "1", "2"]),
+        (20, 0, "none", "absent", [None, "1", "2", None]),
+        (20, 1, "none", "absent", [None, "1", "2", "3", None]),
+        (20, 1, "relative", "absent", [None, "2", "3", None]),
+        (20, 1, "relative", "match", [None, "2"]),
+        (25, 1, "relative", "absent", [None, "2", "3", None]),
         (25, 0, "bare query", "match", [None, "1", "2"]),
     ],
 )
 def test_which_pages_are_asked_for(
     n: int, base: int, link: str, total: str, expected: list[str | None]
 ) -> None:
-    """The first request names no page; the page after the last full one is asked for, no more."""
+    """The first request names no page; a page after the last row is asked for only where no total tells."""
     server = Server(start(n), base=base, link=link, total=total)
     assert start(n) == read_all(server)
     assert expected == [query.get("pageindex") for query in server.asked]
@@ -360,7 +365,7 @@ def test_a_smaller_page_than_asked_for_shifts_nothing() -> None:
     """From the second page on, as many rows are asked for as came the first time."""
     server = Server(start(95), clamp=20, total="absent")
     assert start(95) == read_all(server, asked_size=1000)
-    assert ["1000", "20", "20", "20", "20"] == [query["pagesize"] for query in server.asked]
+    assert ["1000", *["20"] * 5, "1000"] == [query["pagesize"] for query in server.asked]
 
 
 def test_pages_beside_each_other_never_exceed_the_limit_nor_the_total() -> None:
@@ -406,7 +411,7 @@ def test_a_wrong_total_neither_cuts_short_nor_repeats(total: int, base: int) -> 
 
 
 def test_a_total_that_promises_too_much_is_not_read_to_its_end() -> None:
-    """Rows are asked for until an empty page; a total may count every job there ever was."""
+    """Rows are asked for until many pages are empty; a total may count every job there ever was."""
 
     class Boasting(Server):
         def read(self, fetch: Fetch, asked_size: int) -> Page:
@@ -415,7 +420,7 @@ def test_a_total_that_promises_too_much_is_not_read_to_its_end() -> None:
 
     server = Boasting(start(45))
     assert start(45) == read_all(server, limit=8)
-    assert 30 > len(server.asked)
+    assert 50 > len(server.asked)
 
 
 # What is read once more
@@ -446,21 +451,16 @@ def test_a_page_that_comes_empty_once_costs_no_row(link: str, total: str, gap: i
 
 @pytest.mark.parametrize("link", ["none", "bare query", "token"])
 def test_a_total_that_promises_too_much_is_doubted_once(link: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The rows are read twice, then believed; the next listing of this server need not."""
+    """The rows are read twice, then believed, with a warning."""
 
     class Boasting(Server):
         def read(self, fetch: Fetch, asked_size: int) -> Page:
             return replace(super().read(fetch, asked_size), total=60)
 
-    habits = Habits()
-    first, second = (Boasting(start(45), link=link) for _ in range(2))
-    assert start(45) == read_all(first, habits=habits)
-    assert habits.boasts
+    server = Boasting(start(45), link=link)
+    assert start(45) == read_all(server)
     assert "promised more rows than the 45 that it sent, twice, by a total of 60" in caplog.text
-
-    assert start(45) == read_all(second, habits=habits)
-    assert len(first.asked) == 2 * len(second.asked)
-    assert 1 == len(caplog.records)
+    assert 2 == sum("pageindex" not in query and "skiptoken" not in query for query in server.asked)
 
 
 def test_what_a_window_leaves_out_is_not_missing() -> None:

@@ -84,7 +84,7 @@ class Server:
             base=chance.choice([0, 1]),
             cut=cut,
             clamp=chance.choice([10, 10, 17, 50, 1000]),
-            borders=list(itertools.accumulate(chance.randint(1, 12) for _ in range(400))),
+            borders=list(itertools.accumulate(chance.randint(2, 12) for _ in range(400))),
             link="none" if cut == "everything" else chance.choice(["none", "none", "none", "number", "token"]),
             total=chance.choice(totals),
             beyond=chance.choice(["empty", "empty", "empty", "204", "400", "404", "416", "last"]),
@@ -131,7 +131,7 @@ class Server:
 
     def _move(self) -> None:
         if self.chance.random() < self.arrivals:
-            self.rows.insert(0, max(self.rows, default=0) + 1)
+            self.rows.insert(0, 1000 + self.count)
             self.moved["in"] += 1
         elif self.matching and self.chance.random() < self.deletions:
             self.rows.remove(self.chance.choice(sorted(self.matching)))
@@ -180,14 +180,15 @@ class Server:
         """Whether the server itself leaves out rows so that nobody could tell."""
         has_totals = self.total in ("true", "raw")
         # An empty page is the end where nothing else says how many rows there are.
-        is_filtered = bool(self.hidden) and self.link == "none" and not has_totals
+        counts_twice = len(self.rows) > len(set(self.rows))
+        is_filtered = bool(self.hidden) and self.link == "none" and (not has_totals or counts_twice)
         is_lost = self.moved["lost without a link"] and not has_totals
         # Where rows vanish, only a true total of the moment shows that others have moved.
         is_vanishing = self.moved["out"] and (self.total != "true" or self.lies)
         # One fault at a time: two in a row may hide each other.
         is_moving = bool(self.moved["in"] or self.moved["out"])
         is_doubled = self.lost is not None and (bool(self.lies) or is_moving)
-        is_doubled |= bool(self.lies) and self.total == "page"
+        is_doubled |= self.total == "page" and (bool(self.lies) or self.lost is not None)
         return bool(is_filtered or is_lost or is_vanishing or is_doubled)
 
 
