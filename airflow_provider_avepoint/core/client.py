@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,15 @@ from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, 
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
-from airflow_provider_avepoint.core.paging import Fetch, Habits, Page, Pager, Pairs, merge_parameters
+from airflow_provider_avepoint.core.paging import (
+    REFUSALS,
+    Fetch,
+    Habits,
+    Page,
+    Pager,
+    Pairs,
+    merge_parameters,
+)
 from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
 from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
 from airflow_provider_avepoint.core.rows import (
@@ -263,7 +272,6 @@ class Client:
             paging=endpoint.paging,
             base_url=self.settings.base_url,
             label=f"customers of {product.label}",
-            habits=Habits(),
         )
         found: dict[str | None, Mapping[str, Any]] = {}
         while wanted := pager.wanted(0, limit=1):
@@ -274,7 +282,10 @@ class Client:
                 json={} if organization_id is None else {endpoint.wanted: [organization_id]},
                 subject=product.name,
             )
-            document = yield from self._send(request, endpoint.permission)
+            document = yield from _bear_refusal(self._send(request, endpoint.permission), wanted[0])
+            if isinstance(document, AvePointRequestError):
+                pager.receive_refusal(document)
+                continue
             rows = _find_rows(product, endpoint.envelope, document)
             ids = [normalize_id(read_customer_id(product, endpoint, row)) for row in rows]
             new = {each: row for each, row in zip(ids, rows, strict=True) if each not in found}
@@ -314,7 +325,6 @@ class Listing:
             paging=question.product.paging,
             base_url=client.settings.base_url,
             label=f"jobs of {question.product.label}",
-            habits=client.habits(question.product),
         )
         self._page_size = 0
 
@@ -328,16 +338,20 @@ class Listing:
         return self._pager.wanted(in_flight, limit or at_a_time + at_a_time // 2)
 
     def fetch(self, page: Fetch) -> Flow[Any]:
-        """Fetch one page: the JSON of the answer."""
+        """Fetch one page: the JSON of the answer, or the refusal of a page that may be beyond the last one."""
         if page is None:
             return self._fetch_first()
-        return self._ask(merge_parameters(page, ((self._product.paging.size, str(self._page_size)),)))
+        paging = merge_parameters(page, ((self._product.paging.size, str(self._page_size)),))
+        return _bear_refusal(self._ask(paging), page)
 
     def receive(self, document: Any) -> Iterator[BackupJob]:
         """Take a page; return its jobs that were asked for and have not come before, made as they are drawn.
 
         So a page's rows become jobs one by one, in whichever thread wants them, and none outlives its use.
         """
+        if isinstance(document, AvePointRequestError):
+            self._pager.receive_refusal(document)
+            return iter(())
         rows = list(map(self._reader.identify, read_rows(self._product, document)))
         # 64 bits tell rows apart: among a million, two are alike with a chance of 1 in 37 million.
         keys = tuple([row.key for row in rows])
@@ -419,6 +433,16 @@ class Listing:
         return is_sorted and starts[-1] < begin
 
 
+def _bear_refusal(answer: Flow[Any], page: Fetch) -> Flow[Any]:
+    """Return the answer, or the refusal of a *page* that may be beyond the last one: the pager knows."""
+    try:
+        return (yield from answer)
+    except AvePointRequestError as e:
+        if page is None or e.status not in REFUSALS:
+            raise
+        return e
+
+
 def read_rows(product: Product, document: Any) -> list[Any]:
     """Return the jobs of an answer.
 
@@ -443,19 +467,16 @@ def _find_rows(product: Product, envelope: Envelope, document: Any) -> list[Any]
 def _read_page(
     envelope: Envelope, document: Any, keys: tuple[int, ...], *, asked_size: int, is_last: bool = False
 ) -> Page:
-    total: int | None = None
+    totals: list[int] = []
     for path in envelope.total:
-        try:
+        with contextlib.suppress(ValueError):  # a total that cannot be read is none
             total = parse_integer(get_path(document, path))
-        except ValueError:  # the total is a hint; one that cannot be read is none
-            total = None
-        if total is not None:
-            break
+            totals += [] if total is None else [total]
     link = get_path(document, envelope.link)
     return Page(
         keys=keys,
         link=None if is_absent(link) else link,
-        total=total,
+        total=max(totals, default=None),
         asked_size=asked_size,
         is_last=is_last,
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
+import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_avepoint.core import retry
@@ -14,7 +17,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.fields import get_key, parse_digits
+from airflow_provider_avepoint.core.fields import get_key, normalize_label, parse_digits
 from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, Response, Send
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,8 @@ log = logging.getLogger(__name__)
 def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
     """Send what *build* returns until the answer is not a passing fault; build anew for each try.
 
-    Safe only for requests that change nothing on the server: all of ours.
+    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's,
+    which stands in for a service that is away for now: it is a passing fault too, and returned where it stays.
 
     :raises AvePointUnavailable: no answer, or a transient status, on every try.
     """
@@ -38,14 +42,17 @@ def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response
         except NoAnswer as e:
             problem = f"gave no answer ({e})"
         else:
-            if not retry.is_transient(response.status):
+            is_page = response.status == 200 and _is_web_page(response.body)
+            if not is_page and not retry.is_transient(response.status):
                 return request, response
             retry_after = retry.parse_retry_after(response.headers)
-            problem = f"answered {response.status}"
+            problem = f"answered {response.status}{' with a web page' if is_page else ''}"
             if retry_after is not None:
                 problem += f" and asked us to wait {retry_after:.0f} s"
         delay = retry.next_delay(attempt, retry_after, random.random())  # noqa: S311  # spreads load, guards nothing
         if delay is None:
+            if response is not None and response.status == 200:
+                return request, response  # whoever reads it says what is wrong with it
             raise AvePointUnavailable(
                 f"{request} {problem}; given up after {attempt} of {retry.MAX_ATTEMPTS} tries. "
                 "Nothing is known about the backup; trying again later may help.",
@@ -70,7 +77,7 @@ def parse_answer(request: Request, response: Response) -> Any:
         status = _embedded_status(document)
         if status is not None and status >= 400:
             raise _explain(request, status, document)
-        if get_key(document, "error") or get_key(document, "errors"):
+        if _says_failed(document):
             raise _explain(request, None, document)
         # No sample shows it, so it may stand beside rows; where there are none, it says why.
         if get_key(document, "errorModel") and not any(
@@ -135,12 +142,62 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
+# What a body has said to call itself good or bad: keys, and words as ``normalize_label`` folds them. One that
+# is in neither list says nothing: it may be a state, or a text of its own.
+_STATUSES = ("statusCode", "status")
+_SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "isSuccessful")
+_ERRORS = ("error", "errors", "hasError", "hasErrors", "isError")
+_NO = frozenset({"false", "no", "n", "f", "0", "off"})
+_NOTHING = _NO | {"", "null", "none", "nil", "n/a", "na", "ok", "success", "noerror", "noerrors"}
+_BAD = ("error", "fail", "fault", "exception", "invalid", "denied", "unavailable", "timeout", "rejected")
+_NAMED_STATUSES = {normalize_label(each.phrase): each.value for each in HTTPStatus if each >= 400}
+_STATUS_TEXT = re.compile(r"\s*([0-9]{1,40})(?:\.0*)?(?:[\s:,-].*)?", re.DOTALL)
+
+
+def _is_web_page(body: bytes) -> bool:
+    """Tell whether *body* is HTML or XML, whatever its content type says: no JSON begins so."""
+    start = body[:1024].removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"").removeprefix(b"\xff\xfe")
+    return start.removeprefix(b"\xfe\xff").lstrip().startswith(b"<")
+
+
 def _embedded_status(document: Mapping[str, Any]) -> int | None:
-    """Return the status that a body carries, perhaps in digits: ``statusCode``, or Google's ``status``."""
-    for name in ("statusCode", "status"):
-        value = get_key(document, name)
-        if isinstance(value, str):
-            value = parse_digits(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return min(value, 999)  # a number of any length would flood the log
-    return None
+    """Return the status that a body carries: ``statusCode``, or Google's ``status``, a number, text or name."""
+    found = [_read_status(get_key(document, name)) for name in _STATUSES]
+    return max((status for status in found if status is not None), default=None)
+
+
+def _read_status(value: object) -> int | None:
+    if isinstance(value, str):
+        number = _STATUS_TEXT.fullmatch(value[:1000])
+        named = _NAMED_STATUSES.get(normalize_label(value[:100]))
+        value = (parse_digits(number[1]) if number else None) or named
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return int(min(value, 999))  # a number of any length would flood the log
+
+
+def _says_failed(document: Mapping[str, Any]) -> bool:
+    """Tell whether a body calls itself a failure by a word: its status, its success or its errors."""
+    if any(_is_bad(get_key(document, name)) for name in _STATUSES):
+        return True
+    if any(_is_no(get_key(document, name)) or _is_bad(get_key(document, name)) for name in _SUCCESSES):
+        return True
+    return any(_is_something(get_key(document, name)) for name in _ERRORS)
+
+
+def _is_bad(value: object) -> bool:
+    if isinstance(value, str):
+        word = normalize_label(value[:100])
+        return any(each in word for each in _BAD)
+    # A status that is false or negative says so too.
+    return value is False or (isinstance(value, (int, float)) and value < 0)
+
+
+def _is_no(value: object) -> bool:
+    if isinstance(value, str):
+        return normalize_label(value[:100]) in _NO
+    return isinstance(value, (int, float)) and not value
+
+
+def _is_something(value: object) -> bool:
+    return normalize_label(value[:100]) not in _NOTHING if isinstance(value, str) else bool(value)

@@ -4,19 +4,29 @@ The documents leave open from which number a server counts its pages, what its t
 page it takes, and they show five forms of a next link. So:
 
 * The first request names no page and gets the server's own first one.
-* A link is believed, but only its query: it is sent to the connection's own address.
-* Where a link shows the next page's number and pages are full, the pages after it are asked for
-  concurrently by number. Where it does not, links are followed one after the other.
-* Without a link, the pages numbered 1, 2, 3 … are asked for until one is empty or short: where the server
-  counts from 1, the first of them repeats the first page. The total only says how far to read ahead.
-* Where fewer rows come than the total promises, or none where a link led to some, the listing is read once
-  more, one page after the other: a passing fault must not hide a job. Then the rows are believed, because a
-  total may count what does not match.
-* A row that arrives meanwhile pushes the others down. Page by page that can only repeat rows, but pages
-  fetched at the same time may miss one. So the first page is read again at the end, and if it has changed,
-  the pages are read once more, one by one.
+* A link is believed, but only its query: it is sent to the connection's own address. Where a link shows the
+  next page's number and the first page is full, the pages after it are asked for concurrently by number.
+  Where it does not, links are followed one after the other.
+* Without a link, the pages numbered 1, 2, 3 … are asked for. Where the server counts from 1, the first of
+  them repeats the first page. A page that repeats what has come counts for nothing, and a short page is no
+  end: a server may filter its pages after it has cut them.
+* A total is a promise of so many different rows; where the totals of a listing's pages differ, the largest
+  one counts. A listing without a link ends as soon as its rows make this total. While they do not, an empty
+  page is no end either, unless many come in a row. Without totals, an empty page is the end.
+* A total that is the number of rows of its own page may be no more than that. So one page that makes its
+  total is the end only where no server would cut a page so small; else the next pages have to show it. A
+  server that sends all its rows whatever page is asked for shows it by sending them again.
+* A page that is refused is the end where the rows before it make the total. Any other refusal is an error.
+* Rows that a total promises and that do not come are asked for once more: the listing is read again, one page
+  after the other. Then the rows are believed, with a warning, because a total may count what does not match.
+  A link to an empty page is asked for once more as well; then it is an error.
+* Rows move while a listing is read: a new one pushes the others down, one that vanishes lets them rise. Where
+  the totals of all pages are the same and the rows make them, nothing has moved. Where they prove no such
+  thing, the first page is read again at the end. If rows may have slipped between two pages, the listing is
+  read again, one page after the other.
 
-Whatever does not add up raises: a listing is never silently short.
+What one listing has seen changes nothing in another one. Whatever does not add up raises: a listing is never
+silently short.
 """
 
 from __future__ import annotations
@@ -27,7 +37,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.fields import parse_digits
 from airflow_provider_avepoint.core.product import Paging
 from airflow_provider_avepoint.core.text import one_line
@@ -40,8 +50,18 @@ Fetch = Pairs | None
 
 #: A listing longer than this is a server that never ends it.
 MAX_PAGES = 200_000
-#: Pages in a row that may bring nothing new: arrivals explain a few.
+#: Pages of rows in a row that may bring nothing new: arrivals explain a few.
 MAX_BARREN = 10
+#: Empty pages in a row that are asked for while the total promises more rows: what was filtered away.
+MAX_EMPTY = 20
+#: The same where links have shown the way, where rows have come in meanwhile, and where it was in vain before.
+MAX_EMPTY_AGAIN = 3
+#: Empty pages in a row, each of which has a link to the next one.
+MAX_EMPTY_LINKED = 100
+#: How often a listing is read in all, where rows vanish each time.
+MAX_READINGS = 3
+#: The statuses by which a server may refuse a page beyond its last one.
+REFUSALS = frozenset({204, 400, 404, 416})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +81,12 @@ class Page:
 
 @dataclass(slots=True)
 class Habits:
-    """What one server has shown of its paging; later listings need not ask again.
+    """What one server has shown of its paging; it saves requests and ends no listing.
 
     :param page_size: the largest page it took.
-    :param sends_links: it has sent a next link, so no link means no further page.
-    :param most_rows: the most rows of a page it has sent, so that fewer are not all it sends at a time.
-    :param boasts: its total or a link has promised rows that are not there, however often one looks.
     """
 
     page_size: int | None = None
-    sends_links: bool = False
-    most_rows: int = 0
-    boasts: bool = False
 
 
 class Mode(Enum):
@@ -87,41 +101,138 @@ class Mode(Enum):
 
 
 @dataclass(slots=True)
+class Reading:
+    """What one reading of a listing has brought, from its first page on.
+
+    :param page_rows: how many rows are asked for by number.
+    :param keys: the rows of this reading; None in the first one, where the rows of the listing are the same.
+    :param rows: how many different rows have come.
+    :param sent: the same, but a row that stands twice in one page counts twice.
+    :param useful: how many pages brought rows that had not come before, and *last_useful* the last of them.
+    :param lowest: the lowest total of a page with rows, *highest* the highest of any page.
+    :param has_every_total: each page with rows had a total, *has_own_counts*: that of its own rows.
+    :param has_fallen: a page's total was lower than that of the page before it.
+    :param is_linked: the first page had a link, *is_promised*: the last one had.
+    :param has_hole: a page was empty and had a link to the next one.
+    :param is_broken: a page was empty that a link had led to, and had none itself.
+    :param is_stuck: the server seems to send all its rows, whatever page is asked for.
+    :param is_over: the last page by number looked like the end.
+    :param is_cut: a page said that what comes after it was not asked for.
+    """
+
+    first: Page
+    page_rows: int
+    keys: set[int] | None
+    next_number: int = 1
+    received: int = 0
+    rows: int = 0
+    sent: int = 0
+    useful: int = 0
+    last_useful: int = 0
+    barren: int = 0
+    empty: int = 0
+    lowest: int | None = None
+    highest: int | None = None
+    last_total: int | None = None
+    has_every_total: bool = True
+    has_own_counts: bool = True
+    has_fallen: bool = False
+    is_linked: bool = False
+    is_promised: bool = False
+    has_hole: bool = False
+    is_broken: bool = False
+    is_stuck: bool = False
+    is_over: bool = False
+    is_cut: bool = False
+    was_concurrent: bool = False
+    links: set[Pairs] = field(default_factory=set)
+
+    def take(self, page: Page, new_rows: int) -> int:
+        """Count *page* in; return how many of its rows this reading had not brought before."""
+        self.received += 1
+        new_rows = self.count_rows(page, new_rows)
+        if page.total is not None:
+            self.highest = max(self.highest or 0, page.total)
+        if page.keys:
+            self._compare_total(page.total, len(page.keys))
+        self.empty = 0 if page.keys else self.empty + 1
+        if new_rows:
+            self.sent += new_rows + len(page.keys) - len(set(page.keys))
+            self.useful += 1
+            self.last_useful = self.received
+            self.barren = 0
+        elif page.keys:
+            self.barren += 1
+        return new_rows
+
+    def count_rows(self, page: Page, new_rows: int) -> int:
+        """Count the rows of *page* that are new; *new_rows* of them are new in the listing."""
+        if self.keys is not None:
+            new_rows = len(set(page.keys) - self.keys)
+            self.keys.update(page.keys)
+        self.rows += new_rows
+        return new_rows
+
+    def _compare_total(self, total: int | None, rows: int) -> None:
+        self.has_own_counts &= total == rows
+        if total is None:
+            self.has_every_total = False
+            return
+        self.has_fallen |= self.last_total is not None and total < self.last_total
+        self.last_total = total
+        self.lowest = total if self.lowest is None else min(self.lowest, total)
+
+    @property
+    def has_totals(self) -> bool:
+        """Whether totals can be those of the listing: those of a page add up to more, and differ as it does."""
+        if not self.has_own_counts:
+            return self.highest is not None
+        return self.lowest == self.highest and self.rows <= (self.highest or 0)
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether fewer rows have come than a total promises."""
+        return self.highest is not None and self.rows < self.highest
+
+    @property
+    def makes_total(self) -> bool:
+        """Whether as many rows have come as each page with rows promises."""
+        return self.has_every_total and self.rows == self.highest
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether the totals say that all rows have come and that none of them moved meanwhile."""
+        is_steady = self.makes_total and self.lowest in (None, self.highest)
+        return is_steady and not self.is_broken and not self.is_stuck
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether rows have vanished, so that others may have moved to a page that had come already."""
+        return self.has_fallen and self.has_totals
+
+
+@dataclass(slots=True)
 class Pager:
     """The state of one listing: :meth:`wanted` says what to fetch, :meth:`receive` takes it in order.
 
     :param base_url: the connection's address: a link elsewhere raises.
     :param label: what is listed, for messages.
-    :param habits: what the server has shown before; what this listing learns is added.
     """
 
     paging: Paging
     base_url: str
     label: str
-    habits: Habits
     mode: Mode = Mode.FIRST
-    _first: Page | None = None
-    _is_rereading: bool = False
-    _was_concurrent: bool = False
-    #: The next page by number, and the rows of a full page: the first one's, or pages would not join up.
-    _next_number: int = 1
-    _page_rows: int = 0
-    #: Whether the last page by number looked like the end.
-    _seems_over: bool = False
-    #: Whether a page said that what comes after it was not asked for.
-    _is_cut: bool = False
-    #: Rows of this reading, but for those of a page that came again.
+    _reading: Reading | None = None
+    #: The readings before this one, and how many pages of the last one have been asked for in vain at its end.
+    _readings: int = 0
+    _farthest: int = 0
+    _in_vain: int = 0
+    #: Pages and different rows, of all readings.
+    _received: int = 0
     _rows: int = 0
-    #: Whether a page of this reading was empty where a link promised rows.
-    _has_gap: bool = False
     #: The next page by link.
     _next_link: Pairs = ()
-    _links_seen: set[Pairs] = field(default_factory=set)
-    _pages_seen: set[int] = field(default_factory=set)
-    _received: int = 0
-    #: Pages that brought rows which had not come before.
-    _useful: int = 0
-    _barren: int = 0
 
     def wanted(self, in_flight: int, limit: int) -> list[Fetch]:
         """Return the pages to ask for now, given how many are on their way and how many may be.
@@ -135,14 +246,14 @@ class Pager:
             case Mode.LINKS if not in_flight:
                 return [self._next_link]
             case Mode.PROBE if not in_flight:
-                return [self._take_number()]
-            case Mode.NUMBERS if not self._seems_over:
-                room = min(limit, self._read_ahead()) - in_flight
-                fetches: list[Fetch] = [self._take_number() for _ in range(room)]
-                self._was_concurrent |= in_flight + len(fetches) > 1
+                return [self._take_number(self._now)]
+            case Mode.NUMBERS if not self._now.is_over:
+                room = min(limit, self._read_ahead(self._now)) - in_flight
+                fetches: list[Fetch] = [self._take_number(self._now) for _ in range(room)]
+                self._now.was_concurrent |= in_flight + len(fetches) > 1
                 return fetches
             case Mode.NUMBERS if not in_flight:
-                self._conclude()
+                self._conclude(self._now)
                 return self.wanted(0, limit)
         return []
 
@@ -151,33 +262,62 @@ class Pager:
 
         :raises AvePointPayloadError: the pages do not add up.
         """
+        self._count_page()
+        self._rows += new_rows
+        if self._reading is None:
+            self._begin(page, new_rows)
+        elif self.mode is Mode.CHECK:
+            self._receive_check(self._reading, page, new_rows)
+        else:
+            self._receive_next(self._reading, page, new_rows)
+
+    def receive_refusal(self, error: AvePointRequestError) -> None:
+        """Take the refusal of the next page: the end, where the rows before it make the total.
+
+        :raises AvePointRequestError: they do not, or a link has led to the page.
+        """
+        reading = self._reading
+        is_by_number = self.mode in (Mode.PROBE, Mode.NUMBERS)
+        if reading is None or not is_by_number or not self._may_end(reading):
+            raise error
+        self._count_page()
+        reading.received += 1
+        self.mode = Mode.NUMBERS
+        reading.is_over = True
+
+    def _may_end(self, reading: Reading) -> bool:
+        """Tell whether all rows have come that were there when the reading began."""
+        if reading.is_promised and not self.paging.is_offset:
+            return False
+        has_come = reading.lowest is None or reading.lowest <= reading.rows
+        return reading.has_every_total and reading.has_totals and has_come
+
+    @property
+    def _now(self) -> Reading:
+        assert self._reading is not None  # noqa: S101  # for mypy: there is one in every mode after FIRST
+        return self._reading
+
+    def _count_page(self) -> None:
         self._received += 1
         if self._received > MAX_PAGES:
             raise self._error(f"did not end within {MAX_PAGES} pages")
-        if self.mode is Mode.CHECK:
-            self._receive_check(page)
-        elif self._first is None:
-            self._receive_first(page)
-        else:
-            self._receive_next(page, new_rows)
-        self.habits.most_rows = max(self.habits.most_rows, len(page.keys))
 
-    def _receive_first(self, page: Page) -> None:
-        self._first = page
+    def _begin(self, page: Page, new_rows: int) -> None:
         # A server that sends more than was asked for may do so once only.
-        self._page_rows = min(len(page.keys), page.asked_size or len(page.keys))
-        self._note(page)
-        self._useful = 1
-        link = self._read_link(page.link)
-        self._has_gap = not page.keys and link is not None
+        page_rows = min(len(page.keys), page.asked_size or len(page.keys))
+        keys: set[int] | None = set() if self._readings else None
+        reading = self._reading = Reading(first=page, page_rows=page_rows, keys=keys)
+        reading.take(page, new_rows)
+        link = self._read_link(reading, page.link)
         if page.is_last:
-            self._is_cut = True
-            self._conclude()
+            reading.is_cut = True
+            self._conclude(reading)
             return
         if link is None:
-            self._go_on_without_link(page)
+            self._go_on_without_link(reading, page)
             return
-        self.habits.sends_links = True
+        reading.is_linked = reading.is_promised = True
+        reading.has_hole = not page.keys
         if self.paging.is_offset and page.keys:
             # The vendor's own sample link is off by one; where the next page begins needs no link.
             self.mode = Mode.NUMBERS
@@ -187,118 +327,183 @@ class Pager:
         if number is None or not is_full:
             self._follow(link)
             return
-        self._next_number = number
+        reading.next_number = number
         self.mode = Mode.NUMBERS
 
-    def _go_on_without_link(self, first: Page) -> None:
-        rows = len(first.keys)
-        is_short = first.asked_size is None or rows < first.asked_size
-        is_less = rows < self.habits.most_rows and (first.total or 0) <= rows
-        if not rows or (is_short and (self.habits.sends_links or is_less)):
-            self._conclude()
+    def _go_on_without_link(self, reading: Reading, first: Page) -> None:
+        # No server cuts its pages smaller than this: a shorter one has been filtered.
+        least = min(*self.paging.sizes, first.asked_size or min(self.paging.sizes))
+        if not reading.page_rows or not self.paging.is_offset:
+            reading.page_rows = max(reading.page_rows, least)
+        if self._is_over(reading, first, new_rows=reading.rows):
+            self._conclude(reading)
         else:
             self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
-    def _receive_next(self, page: Page, new_rows: int) -> None:
+    def _receive_next(self, reading: Reading, page: Page, new_rows: int) -> None:
         if self.mode is Mode.PROBE:
             # Where this is the first page again, the server counts from 1: number 2 follows either way.
             self.mode = Mode.NUMBERS
-        self._check_progress(page, new_rows)
-        self._note(page)
-        self._useful += new_rows > 0
-        self._is_cut |= page.is_last
-        link = self._read_link(page.link)
-        self._has_gap |= not page.keys and (link is not None or self.mode is Mode.LINKS)
+        new_rows = reading.take(page, new_rows)
+        reading.is_cut |= page.is_last
+        link = self._read_link(reading, page.link)
+        self._check_progress(reading, link)
+        was_promised, reading.is_promised = reading.is_promised, link is not None
+        if not page.keys and link is not None:
+            reading.has_hole = True
+        elif not page.keys and was_promised and not (self.paging.is_offset and reading.makes_total):
+            reading.is_broken = True
         if self.mode is Mode.NUMBERS:
-            is_short = len(page.keys) < self._page_rows and link is None
-            is_promised = self._received < self._promised_pages()
-            self._seems_over = page.is_last or not page.keys or (is_short and not is_promised)
+            reading.is_over = self._is_over(reading, page, new_rows)
         elif link is None or page.is_last:
-            self._conclude()
+            self._conclude(reading)
         else:
             self._follow(link)
 
-    def _conclude(self) -> None:
+    def _is_over(self, reading: Reading, page: Page, new_rows: int) -> bool:
+        """Tell whether *page*, found by number, looks like the last one, given how many rows it brought."""
+        if page.is_last:
+            return True
+        if reading.is_promised:
+            return False
+        if not page.keys:
+            # Rows that stand twice make a total too: then the empty page is the end that it seems to be.
+            is_filtered = reading.lacks_rows and reading.sent < (reading.highest or 0)
+            return not is_filtered or reading.is_broken or reading.empty >= self._bear_empty(reading)
+        if reading.makes_total and not self._may_be_cut(reading):
+            return True
+        if new_rows:
+            # Who has sent links and sends none has no more, unless its total says so.
+            return reading.is_linked and len(page.keys) < reading.page_rows and not reading.lacks_rows
+        if reading.received < (2 if self.paging.is_offset or reading.is_linked else 3):
+            return False  # the first page again, by its number 1
+        reading.is_stuck = reading.makes_total or self._sends_everything(reading, page)
+        return reading.is_stuck
+
+    def _bear_empty(self, reading: Reading) -> int:
+        """Return how many empty pages in a row are the end, although the total promises more rows."""
+        if reading.lowest is not None and reading.lowest <= reading.rows:
+            return MAX_EMPTY_AGAIN  # what lacks has come in meanwhile, and stands before the first page
+        least = min(*self.paging.sizes, reading.first.asked_size or reading.page_rows)
+        most = MAX_EMPTY_AGAIN if reading.is_linked else MAX_EMPTY * -(-least // reading.page_rows)
+        if self._in_vain < most:
+            return most
+        return max(MAX_EMPTY_AGAIN, self._farthest - reading.last_useful)
+
+    def _may_be_cut(self, reading: Reading) -> bool:
+        """Tell whether all rows stand in the first page, and its total may say no more than their number."""
+        rows = len(reading.first.keys)
+        is_only_page = reading.useful <= 1 and rows == reading.highest
+        return is_only_page and rows >= min(*self.paging.sizes, reading.first.asked_size or rows)
+
+    def _sends_everything(self, reading: Reading, page: Page) -> bool:
+        """Tell whether the server, which has no totals, sends all its rows whatever page is asked for.
+
+        Then the page has all rows that have come, again. It is believed, with a warning, where it is shorter
+        than what was asked for, and not of a size at which servers cut their pages. If not, the rows after it
+        may be those that nobody can ask for, and the listing raises in the end.
+        """
+        rows, asked_size = len(page.keys), reading.first.asked_size
+        is_whole = asked_size is not None and rows < asked_size and rows not in self.paging.sizes
+        return is_whole and reading.highest is None and len(set(page.keys)) == reading.rows
+
+    def _conclude(self, reading: Reading) -> None:
         """End the listing, unless a row may have slipped through: then look at the first page again."""
-        if not self._is_rereading and (self._was_concurrent or self._lacks_rows()):
+        if reading.proves_itself:
+            self.mode = Mode.DONE
+        elif not self._readings:
+            self.mode = Mode.CHECK if self._is_in_doubt(reading) else Mode.DONE
+        elif reading.is_cut:
+            self.mode = Mode.DONE
+        elif reading.is_broken:
+            raise self._error("sent a link to a page without rows, also when it was asked for once more")
+        elif reading.has_risen:
+            if self._readings + 1 >= MAX_READINGS:
+                raise self._error(f"lost rows while they were listed, {MAX_READINGS} times in a row")
             self.mode = Mode.CHECK
-            return
-        self.mode = Mode.DONE
-        if self._lacks_rows():
-            self.habits.boasts = True
+        else:
+            self.mode = Mode.DONE
+        if self.mode is Mode.DONE:
+            self._believe(reading)
+
+    def _believe(self, reading: Reading) -> None:
+        """Warn where the rows are taken for all there are, though nothing proves it."""
+        if reading.is_stuck and reading.highest is None:
             log.warning(
-                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s "
-                "or by a link to an empty page. The rows are believed.",
+                "Listing %s: the server sends the same %d rows whatever page is asked for, and no total. "
+                "The rows are believed.",
                 self.label,
-                self._rows,
-                self._first and self._first.total,
+                reading.rows,
+            )
+        if reading.lacks_rows and not reading.is_cut and self._rows < (reading.highest or 0):
+            log.warning(
+                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s. "
+                "The rows are believed.",
+                self.label,
+                reading.rows,
+                reading.highest,
             )
 
-    def _lacks_rows(self) -> bool:
-        """Tell whether fewer rows have come than a server promised that has kept such promises so far."""
-        if self._is_cut or self.habits.boasts or self._first is None:
-            return False
-        return self._has_gap or self._rows < (self._first.total or 0)
+    def _is_in_doubt(self, reading: Reading) -> bool:
+        """Tell whether a row may have slipped through the first reading."""
+        if reading.was_concurrent or reading.is_cut:
+            return reading.was_concurrent
+        is_unproven = self.mode is Mode.NUMBERS and reading.useful > 1 and not reading.makes_total
+        is_odd = reading.is_broken or reading.has_hole or reading.is_stuck
+        return is_unproven or is_odd or reading.lacks_rows or reading.has_risen
 
-    def _receive_check(self, page: Page) -> None:
-        """Compare the first page with what it was: unchanged, no row can have slipped between two pages."""
-        first = self._first
-        is_unchanged = first is not None and page.keys == first.keys and page.total == first.total
-        if is_unchanged and not self._lacks_rows():
+    def _receive_check(self, reading: Reading, page: Page, new_rows: int) -> None:
+        """Compare the first page with what it was: unless rows have slipped between pages, all have come."""
+        first = reading.first
+        reading.count_rows(page, new_rows)
+        if page.total is not None:
+            reading.highest = max(reading.highest or 0, page.total)
+            reading.has_fallen |= reading.last_total is not None and page.total < reading.last_total
+        is_unchanged = page.keys == first.keys and page.total == first.total
+        is_pushed_down = not (reading.was_concurrent or reading.is_stuck) and _has_only_arrivals(first.keys, page.keys)
+        is_whole = reading.is_cut or not (
+            reading.is_broken or reading.has_hole or reading.has_risen or reading.lacks_rows
+        )
+        if is_whole and (is_unchanged or is_pushed_down):
             self.mode = Mode.DONE
+            self._believe(reading)
             return
-        self._is_rereading = True
-        self._seems_over = False
-        self._rows = 0
-        self._pages_seen.clear()
-        self._links_seen.clear()
-        self._received = 1
-        self._next_number = 1
-        self._receive_first(page)
+        self._readings += 1
+        self._farthest, self._in_vain = reading.last_useful, reading.empty
+        self._begin(page, new_rows)
 
-    def _note(self, page: Page) -> None:
-        digest = hash(page.keys)
-        if page.keys and digest not in self._pages_seen:
-            self._pages_seen.add(digest)
-            self._rows += len(page.keys)
-
-    def _check_progress(self, page: Page, new_rows: int) -> None:
+    def _check_progress(self, reading: Reading, link: Pairs | None) -> None:
         """Raise where the server repeats itself instead of going on.
 
-        A page that has come before may be one that arrivals have pushed there; ten in a row are not.
+        A page that has come before may be one that arrivals have pushed there; ten in a row are not. Nor is
+        a row of links that lead from one empty page to the next ones.
         """
-        is_repeated = hash(page.keys) in self._pages_seen
-        is_barren = page.keys and (is_repeated or not (new_rows or self._is_rereading))
-        self._barren = self._barren + 1 if is_barren else 0
-        if self._barren > MAX_BARREN:
-            raise self._error(f"sent {self._barren} pages in a row without a new row")
+        if reading.barren > MAX_BARREN:
+            raise self._error(f"sent {reading.barren} pages in a row without a new row")
+        if link is not None and reading.empty > MAX_EMPTY_LINKED:
+            raise self._error(f"sent {reading.empty} pages in a row without a row")
 
     def _follow(self, link: Pairs) -> None:
         self._next_link = link
         self.mode = Mode.LINKS
 
-    def _take_number(self) -> Pairs:
-        number, self._next_number = self._next_number, self._next_number + 1
+    def _take_number(self, reading: Reading) -> Pairs:
+        number, reading.next_number = reading.next_number, reading.next_number + 1
         if self.paging.is_offset:
-            number *= self._page_rows
+            number *= reading.page_rows
         # As many rows as the server gave the first time: so a limit of its own shifts no page.
-        return ((self.paging.index, str(number)), (self.paging.size, str(self._page_rows)))
+        return ((self.paging.index, str(number)), (self.paging.size, str(reading.page_rows)))
 
-    def _read_ahead(self) -> int:
+    def _read_ahead(self, reading: Reading) -> int:
         """Return how many pages may be on their way: as the total promises, else fewer than have come."""
-        if self._is_rereading:
+        if self._readings:
             return 1
-        promised = self._promised_pages()
-        return promised - self._received if promised > self._received else max(1, self._useful - 1)
+        if reading.lacks_rows and not reading.empty:
+            lacking = (reading.highest or 0) - reading.rows
+            return -(-lacking // reading.page_rows)
+        return max(1, reading.useful - 1)
 
-    def _promised_pages(self) -> int:
-        """Return how many pages the first total promises, an empty or short last one included."""
-        total = self._first.total if self._first else None
-        if total is None or not self._page_rows or total <= self._page_rows:
-            return 0
-        return total // self._page_rows + 1
-
-    def _read_link(self, link: object) -> Pairs | None:
+    def _read_link(self, reading: Reading, link: object) -> Pairs | None:
         """Return the query of a next link, in whichever form it comes; None where there is none.
 
         :raises AvePointPayloadError: it leads to another scheme, host or port.
@@ -313,6 +518,8 @@ class Pager:
             address = (parts.hostname, parts.port)
         except ValueError:
             raise self._error("sent a next link that cannot be read") from None
+        if self._is_bare_query(link):
+            return self._note_link(reading, tuple(parse_qsl(link, keep_blank_values=True)))
         if parts.netloc or "://" in link:
             own = urlsplit(self.base_url)
             scheme = parts.scheme or own.scheme
@@ -323,15 +530,23 @@ class Pager:
                     "because the token goes to the connection's own host only: check the connection's host"
                 )
         elif "?" not in link and not link.startswith("/"):
-            return self._note_link(((self.paging.token, unquote(link)),))
-        return self._note_link(tuple(parse_qsl(parts.query, keep_blank_values=True)))
+            return self._note_link(reading, ((self.paging.token, unquote(link)),))
+        return self._note_link(reading, tuple(parse_qsl(parts.query, keep_blank_values=True)))
 
-    def _note_link(self, pairs: Pairs) -> Pairs:
+    def _is_bare_query(self, link: str) -> bool:
+        """Tell whether *link* is a query without its question mark: a token too may hold an equals sign."""
+        if "?" in link or "/" in link.partition("=")[0]:
+            return False
+        own = {name.casefold() for name in (self.paging.index, self.paging.size, self.paging.token)}
+        return any(name.lstrip("$").casefold() in own for name, _ in parse_qsl(link, keep_blank_values=True))
+
+    def _note_link(self, reading: Reading, pairs: Pairs) -> Pairs:
         if not pairs:
             raise self._error("sent a next link without a query")
-        if pairs in self._links_seen:
+        # Where rows are counted, links are not followed, and overlap in the vendor's own sample.
+        if pairs in reading.links and not self.paging.is_offset:
             raise self._error("sent the same next link twice")
-        self._links_seen.add(pairs)
+        reading.links.add(pairs)
         return pairs
 
     def _error(self, problem: str) -> AvePointPayloadError:
@@ -346,6 +561,14 @@ def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
     kept = tuple(own)
     names = {name.casefold() for name, _ in kept}
     return (*kept, *((name, value) for name, value in paging if name.casefold() not in names))
+
+
+def _has_only_arrivals(before: tuple[int, ...], now: tuple[int, ...]) -> bool:
+    """Tell whether a first page is as it was *before*, but for new rows at its top."""
+    if not before:
+        return True
+    arrived = now.index(before[0]) if before[0] in now else len(now)
+    return arrived < len(now) and now[arrived:] == before[: len(now) - arrived]
 
 
 def _find_number(pairs: Pairs, name: str) -> int | None:

@@ -66,6 +66,23 @@ def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
         assert backoff / 2 <= pause <= backoff
 
 
+PAGES = [b"<!DOCTYPE html>", b"\xef\xbb\xbf \r\n<html>", "<html>".encode("utf-16"), b"<?xml?>"]
+
+
+@pytest.mark.parametrize("body", PAGES)
+def test_a_web_page_is_tried_again_as_a_503_is(body: bytes) -> None:
+    """A gateway sends it with 200 while the service is away, whatever it says the content type is."""
+    page, good = answer(body=body, content_type="application/json"), answer({})
+    driver, outcome = send([page, page, good])
+    assert good is outcome[1]
+    assert 2 == len(driver.pauses)
+
+    driver, outcome = send([page] * retry.MAX_ATTEMPTS)
+    assert retry.MAX_ATTEMPTS == len(driver.sent)
+    with pytest.raises(AvePointPayloadError, match="host is an address of AvePoint's API"):
+        parse_answer(*outcome)
+
+
 def test_given_up_after_all_tries() -> None:
     driver, error = send([answer(status=503)] * retry.MAX_ATTEMPTS)
     assert type(error) is AvePointUnavailable
@@ -117,6 +134,10 @@ def test_requests_are_built_anew_for_each_try() -> None:
         {"errorModel": None, "jobs": []},
         {"errorModel": "", "jobs": []},
         {"errorModel": "3f2a 2024-12-02", "jobs": [{"jobId": "IB1"}]},
+        *({"status": status, "message": "Error?", "jobs": []} for status in ("Success", "OK", "200 OK", 200.0)),
+        *({"status": status, "jobs": []} for status in (0, None, "", "0")),
+        *({"success": success, "data": []} for success in (True, "true", 1, "Yes", None)),
+        *({"error": error, "errors": error, "jobs": []} for error in (False, "false", "None", 0, {})),
         [],
         [1],
         None,
@@ -226,6 +247,14 @@ def test_whose_fault_a_status_is(status: int, kind: type[AvePointError]) -> None
         ({"status": 403, "message": "No.", "jobs": []}, AvePointRequestError, 403),
         ({"status": 200, "statusCode": 404}, AvePointRequestError, 404),
         ({"traceId": "t", "error": "Internal Server Error"}, AvePointUnavailable, None),
+        *(({"statusCode": each, "data": []}, AvePointUnavailable, 500) for each in (500.0, "500", "500.0")),
+        ({"status": "404 Not Found", "jobs": []}, AvePointRequestError, 404),
+        ({"statusCode": "BadRequest", "data": None}, AvePointRequestError, 400),
+        *(({"status": word, "jobs": []}, AvePointUnavailable, None) for word in ("Error", "failed", False, -1)),
+        ({"statusCode": 200, "success": False, "data": None}, AvePointUnavailable, None),
+        *(({"success": each, "data": []}, AvePointUnavailable, None) for each in ("false", 0, "False", "no")),
+        *(({key: False, "data": []}, AvePointUnavailable, None) for key in ("IsSuccess", "succeeded")),
+        ({"hasErrors": True, "data": []}, AvePointUnavailable, None),
         ({"error": {"code": "x", "message": "Oops"}, "data": []}, AvePointUnavailable, None),
         ({"totalCount": 0, "jobs": None, "errorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, None),
         ({"totalCount": 0, "jobs": [], "errorModel": {"code": "500"}}, AvePointUnavailable, None),

@@ -12,7 +12,8 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 
 _LONG = os.environ.get("AVEPOINT_FUZZ_EXAMPLES")
-_EXAMPLES = int(_LONG or 600)
+EXAMPLES = int(_LONG or 600)
+IS_LONG = _LONG is not None
 # Pages, rows, single jobs, licences and tokens, verdicts.
 _PROPERTIES = 5
 
@@ -31,4 +32,4 @@ HOUR = timedelta(hours=1)
 def fuzz(cases: int) -> settings:
     """Return the settings of a property that has so many *cases*: each property has its share of examples."""
     profile = settings.get_profile("fuzz-long" if _LONG else "fuzz-quick")
-    return settings(profile, max_examples=max(1, _EXAMPLES // _PROPERTIES // cases))
+    return settings(profile, max_examples=max(1, EXAMPLES // _PROPERTIES // cases))

@@ -130,11 +130,12 @@ def test_dropped_connections_cost_no_job(
 @DRIVERS
 @pytest.mark.parametrize("kind", ["html", "broken_json", "empty_body", "missing_rows"])
 def test_a_page_that_cannot_be_read_is_no_end(
-    simulator: Simulator, connect: Connect, list_ids: Any, kind: str
+    simulator: Simulator, connect: Connect, list_ids: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("airflow_provider_avepoint.core.retry.BASE_DELAY", 0.0)
     simulator.generate("dynamics365", 55)
     simulator.set_quirks("dynamics365", max_page_size=10, first_index=1)
-    simulator.add_fault(kind, path=PATHS["dynamics365"], skip=2)
+    simulator.add_fault(kind, path=PATHS["dynamics365"], skip=2, count=None)
     connect(extra={"identity_endpoint": simulator.token_url, "max_concurrency": 1})
     with pytest.raises(AvePointPayloadError):
         list_ids("dynamics365")
