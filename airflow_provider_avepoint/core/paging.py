@@ -460,7 +460,9 @@ class Pager:
             reading.highest = max(reading.highest or 0, page.total)
             reading.has_fallen |= reading.last_total is not None and page.total < reading.last_total
         is_unchanged = page.keys == first.keys and page.total == first.total
-        is_pushed_down = not (reading.was_concurrent or reading.is_stuck) and _has_only_arrivals(first.keys, page.keys)
+        is_pushed_down = not (reading.was_concurrent or reading.is_stuck) and _has_only_arrivals(
+            first.keys, page.keys
+        )
         is_whole = reading.is_cut or not (
             reading.is_broken or reading.has_hole or reading.has_risen or reading.lacks_rows
         )

@@ -118,9 +118,7 @@ def pager(**fields: Any) -> Pager:
     return Pager(**{"paging": DIALECT, "base_url": BASE_URL, "label": "jobs", **fields})
 
 
-def read_all(
-    server: Any, *, asked_size: int = 10, limit: int = 1, seed: int = 0
-) -> list[int]:
+def read_all(server: Any, *, asked_size: int = 10, limit: int = 1, seed: int = 0) -> list[int]:
     """Return the rows that a listing gives, in their order; pages in flight are read in a random order."""
     chance = random.Random(seed)  # a reproducible order
     listing = pager(paging=OFFSETS if isinstance(server, SkippingServer) else DIALECT)

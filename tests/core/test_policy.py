@@ -85,6 +85,9 @@ class Lazy(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         return self._items[index]
 
+    def __repr__(self) -> str:
+        return f"Lazy{self._items}"
+
     def __len__(self) -> int:
         return len(self._items)
 

@@ -85,7 +85,9 @@ class Server:
             cut=cut,
             clamp=chance.choice([10, 10, 17, 50, 1000]),
             borders=list(itertools.accumulate(chance.randint(2, 12) for _ in range(400))),
-            link="none" if cut == "everything" else chance.choice(["none", "none", "none", "number", "token"]),
+            link="none"
+            if cut == "everything"
+            else chance.choice(["none", "none", "none", "number", "token"]),
             total=chance.choice(totals),
             beyond=chance.choice(["empty", "empty", "empty", "204", "400", "404", "416", "last"]),
             arrivals=0 if is_quiet else chance.choice([0, 0.1, 0.5]),
