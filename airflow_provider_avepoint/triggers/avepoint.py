@@ -23,6 +23,10 @@ from airflow_provider_avepoint.triggers.poll import Wait, join
 
 __all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
 
+# Arguments that are written only where they say something: a triggerer that is upgraded after its workers
+# knows no new ones. Each is None or False by default.
+_OPTIONAL = ("last_error", "unknown_since", "exponential_backoff", "max_wait")
+
 
 class _WaitTrigger(BaseTrigger):
     """Wait, and look whenever the shared poll does, until the wait ends; one event, then done.
@@ -105,10 +109,7 @@ class _WaitTrigger(BaseTrigger):
                 "first_poll_at": self.first_poll_at,
                 "failed_polls": self.failed_polls,
                 "news": self.news,
-                "last_error": self.last_error,
-                "unknown_since": self.unknown_since,
-                "exponential_backoff": self.exponential_backoff,
-                "max_wait": self.max_wait,
+                **{name: value for name in _OPTIONAL if (value := getattr(self, name))},
                 **self.subject,
             },
         )
