@@ -128,6 +128,10 @@ class Watch:
         """Take that the last look has brought no answer by the end of the wait."""
         self._lose(self.last_error or "No answer has come to the last look by the end of the wait.")
 
+    def note_defect(self, error: Exception) -> None:
+        """Take a look that ended with an error of somebody else's, where the wait goes on nevertheless."""
+        self._lose(f"{type(error).__name__}: {error}")
+
     def time_out(self, waited_seconds: float) -> Event:
         """Return the event for the end of the sensor's timeout: an outage is told from a verdict."""
         gave_up = f"Gave up after {waited_seconds:.0f} s"

@@ -112,7 +112,8 @@ class _AvePointSensor(BaseSensorOperator):
         try:
             event = super().execute(context)
         except AirflowSensorTimeout:
-            waited = max((datetime.now(UTC) - started_at).total_seconds(), self.timeout)
+            begun = self._find_first_look(context) or started_at
+            waited = max((datetime.now(UTC) - begun).total_seconds(), self.timeout)
             event = self._watch.time_out(waited)
         finally:
             self.soft_fail = soft_fail
@@ -120,7 +121,11 @@ class _AvePointSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; the value is the event that ends the wait, in Airflow's poke and reschedule modes."""
-        event = self._poll(context)
+        try:
+            event = self._poll(context)
+        except Exception as e:
+            self._watch.note_defect(e)  # with silent_fail the base sensor waits on
+            raise
         return PokeReturnValue(is_done=event is not None, xcom_value=event)
 
     def execute_complete(self, context: Context, event: Event | None = None) -> Any:
@@ -199,6 +204,12 @@ class _AvePointSensor(BaseSensorOperator):
         if store is not None:
             store.set(_WATCH_KEY, json.dumps(self._watch.hand_over()))
         return event
+
+    def _find_first_look(self, context: Context) -> datetime | None:
+        """Return when another process of mode="reschedule" took the first look, where Airflow says so."""
+        find = getattr(context.get("ti"), "get_first_reschedule_date", None)
+        first: datetime | None = find(context) if self.reschedule and find is not None else None
+        return first
 
     def _find_store(self, context: Context) -> Any:
         """Return what keeps a wait's state from one look of mode="reschedule" to the next: processes each."""

@@ -118,6 +118,7 @@ class _WaitTrigger(BaseTrigger):
         """Yield the one event that ends the wait."""
         watch = Watch.resume(self.failed_polls, self.news, self.last_error, self.unknown_since)
         await _sleep_until(_parse(self.first_poll_at))
+        event: Event | None
         try:
             event = await self._wait(watch)
         except AvePointConfigError as e:  # the triggerer's release does not know what the worker's does

@@ -437,6 +437,22 @@ def test_executing_the_same_object_twice_starts_anew(
     assert len(simulator.requests(PATH)) - asked == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
 
 
+@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
+def test_the_duration_is_that_of_the_whole_wait(
+    simulator: Simulator, connect: Callable[..., str], mode: str
+) -> None:
+    """Also where the last look came long after the timeout: no worker, or no triggerer, was free."""
+    connect()
+
+    def much_later(world: World) -> None:
+        world.passed += 2 * TIMEOUT
+
+    outcome = run(mode, make_backup_sensor, World(simulator, [is_now("running"), much_later]))
+
+    assert outcome.kind is AirflowSensorTimeout
+    assert "Gave up after 72" in outcome.message
+
+
 @pytest.mark.parametrize(("kind", "variant"), [pair for pair in PAIRS if "never_fail" not in pair.values])
 @pytest.mark.parametrize("name", ["wrong credentials", "missing permission", "refused parameter"])
 def test_a_retry_is_not_tried_where_it_cannot_help(
@@ -471,6 +487,32 @@ def test_never_fail_skips_what_nobody_foresaw(
     outcome = run(mode, lambda **modes: KINDS[kind].make(never_fail=True, **modes), World(simulator))
 
     assert outcome.kind is AirflowSkipException
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_looks_that_fail_silently_are_no_verdict(
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, mode: str, kind: str
+) -> None:
+    """With silent_fail Airflow waits on whatever a look raises; at the end nothing is known all the same."""
+    connect()
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("the secrets backend is away")
+
+    def backend_is_away(_world: World) -> None:
+        monkeypatch.setattr(AvePointHook, "get_connection", fail)
+
+    skips = {"on_failed": "skip"} if kind == "backup" else {"soft_fail": True}
+
+    outcome = run(
+        mode,
+        lambda **modes: KINDS[kind].make(silent_fail=True, **skips, **modes),
+        World(simulator, [is_now("running"), both(backend_is_away, time_is_up)]),
+    )
+
+    assert outcome.kind is AirflowSensorTimeout
+    assert "RuntimeError: the secrets backend is away" in outcome.message
 
 
 @pytest.mark.parametrize(("kind", "variant"), PAIRS)

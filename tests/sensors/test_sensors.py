@@ -27,7 +27,7 @@ from airflow_provider_avepoint.exceptions import (
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
-from tests.sensors.modes import TaskInstance, World
+from tests.sensors.modes import TaskInstance, World, rebuild
 
 JOB, PATH = "DCIB00000001", "/dynamicsbackup/jobs"
 SENSORS: list[tuple[type, dict[str, Any]]] = [
@@ -202,9 +202,9 @@ def test_growing_pauses_are_handed_over(
     connect()
     add(simulator, "running")
 
-    kwargs = defer(cls(task_id="wait", **needed, **options)).trigger.serialize()[1]
+    trigger = rebuild(defer(cls(task_id="wait", **needed, **options)).trigger)
 
-    assert (kwargs["exponential_backoff"], kwargs["max_wait"]) == expected
+    assert (trigger.exponential_backoff, trigger.max_wait) == expected
 
 
 def test_the_policy_is_handed_over_frozen(simulator: Simulator, connect: Callable[..., str]) -> None:
