@@ -250,7 +250,12 @@ class _AvePointSensor(BaseSensorOperator):
         status, evidence = Status(event["status"]), event.get("evidence")
         needs_evidence = status in (Status.PASSED, Status.FAILED)
         if (evidence is not None or needs_evidence) and (doubt := self._doubt(status, evidence)):
-            self._fail(AirflowException(f"An event that says {status} has ended the wait, but {doubt}."))
+            self._fail(
+                AirflowException(
+                    f"An event that says {status} has ended the wait, but {doubt}. Nothing is decided; clear "
+                    "the task to look again."
+                )
+            )
         return status, event
 
     @property
