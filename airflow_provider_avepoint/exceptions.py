@@ -1,7 +1,8 @@
 """The errors a task ends with: each of ``core.errors`` as an ``AirflowException`` too, and the bad news.
 
-``AirflowFailException`` where a retry cannot help (credentials, permissions, parameters), retryable where it
-may. Catch them by the names of ``core.errors``: these are their subclasses.
+``AirflowFailException`` where a retry cannot help (credentials, permissions, parameters, a bad end that
+waiting cannot mend), retryable where it may. Catch them by the names of ``core.errors``: these are their
+subclasses.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from airflow_provider_avepoint.core import errors
 
 __all__ = [
     "AvePointAuthError",
+    "AvePointBackupFailed",
     "AvePointBackupNotVerified",
     "AvePointConfigError",
     "AvePointJobFailed",
@@ -68,8 +70,12 @@ class AvePointBackupNotVerified(errors.AvePointError, AirflowException):
         self.verdict = verdict
 
 
-class AvePointJobFailed(errors.AvePointError, AirflowException):
-    """A job ended, and not well; *job* is it, as ``BackupJob.as_dict()``."""
+class AvePointBackupFailed(AvePointBackupNotVerified, AirflowFailException):
+    """The verdict is bad for good: neither waiting nor a retry can mend it."""
+
+
+class AvePointJobFailed(errors.AvePointError, AirflowFailException):
+    """A job ended, and not well; *job* is it, as ``BackupJob.as_dict()``. A retry finds the same end."""
 
     def __init__(self, message: str, *, job: dict[str, Any] | None = None) -> None:
         super().__init__(message)

@@ -115,8 +115,10 @@ class Policy:
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
-    :param on_failed: ``fail`` or ``skip``: what the task does with a verdict that does not pass. With
-        ``skip``, downstream tasks whose trigger rule admits skipped ones still run.
+    :param on_failed: what the task does with a verdict that does not pass. ``fail``: the task fails, without
+        a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and every
+        such verdict is retried as Airflow's settings say. ``skip``: the task is skipped; downstream tasks
+        whose trigger rule admits skipped ones then still run.
     :param fail_fast: the sensor ends as soon as a scope is bad and nothing newer of it is under way.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
@@ -171,7 +173,10 @@ class Policy:
             )
         self._set("job_type", words)
         self._set("exclude", _parse_exclusions(self.exclude, product))
-        for name, choices in (("decide_by", ("newest", "any", "all")), ("on_failed", ("fail", "skip"))):
+        for name, choices in (
+            ("decide_by", ("newest", "any", "all")),
+            ("on_failed", ("fail", "retry", "skip")),
+        ):
             value = getattr(self, name)
             if value not in choices and not (name == "decide_by" and value is None):
                 raise refuse(name, value, f"is not one of {', '.join(choices)}.")

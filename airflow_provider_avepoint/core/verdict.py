@@ -396,29 +396,23 @@ def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
     """Yield the scopes that the policy names, by its lists or its job types, and none of those *seen* covers.
 
-    Each kind of content that a job type asks for is expected of every organisation.
+    Where job types hold different things, each is expected of every organisation.
     """
     known = list(seen)
     contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
-    named = [
-        Scope(organization_id=organization, workload=workload, location=location, content=content)
-        for organization in policy.organization_ids or (None,)
-        for workload in policy.object_types or (None,)
-        for location in policy.locations or (None,)
-        for content in contents
-    ]
-    organizations = sorted({scope.organization_id for scope in known if scope.organization_id is not None})
-    if contents == [None]:
-        organizations = []
-    if contents == [None] or organizations:
-        named = [scope for scope in named if scope != Scope(content=scope.content)]
-    if policy.organization_ids is None:
-        named += [
-            Scope(organization_id=organization, content=content)
-            for organization in organizations
-            for content in contents
-        ]
-    yield from (scope for scope in named if not any(_covers(each, scope) for each in known))
+    organizations: Iterable[str | None] = policy.organization_ids or ()
+    if len(contents) > 1 and not organizations:
+        organizations = sorted({each.organization_id for each in known if each.organization_id is not None})
+    for organization in organizations or (None,):
+        for workload in policy.object_types or (None,):
+            for location in policy.locations or (None,):
+                for content in contents:
+                    named = Scope(
+                        organization_id=organization, workload=workload, location=location, content=content
+                    )
+                    is_named = named != Scope() or len(contents) > 1
+                    if is_named and not any(_covers(scope, named) for scope in known):
+                        yield named
 
 
 def _covers(scope: Scope, named: Scope) -> bool:

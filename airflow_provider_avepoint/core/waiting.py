@@ -4,14 +4,17 @@ A wait ends with an event, a JSON object that a trigger can send and a sensor ca
 
     {"status": "passed",      "message": …, "evidence": {…}}    the verdict passes, the job ended well
     {"status": "failed",      "message": …, "evidence": {…}}    it does not, and waiting cannot help
-    {"status": "timeout",     "message": …, "evidence": … | None}
+    {"status": "timeout",     "message": …, "evidence": … | None}    the last look reached the API
+    {"status": "outage",      "message": …, "evidence": None}    the same, but the last look had failed
     {"status": "overdue",     "message": …, "evidence": … | None}    the task's execution_timeout
     {"status": "error",       "message": …, "error": "AvePointAuthError", "facts": {…}}
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +29,13 @@ from airflow_provider_avepoint.core.verdict import Verdict
 
 #: Failed polls in a row after which a wait gives up; each has had its own retries.
 MAX_FAILED_POLLS = 10
+# The first pause between two looks in units of the interval, where pauses grow: Airflow's lies between a half
+# and the whole, by chance.
+_FIRST_PAUSE = 0.75
+_NOTHING_SEEN = "nothing has been seen yet"
+# Scopes that are in the evidence of a verdict and have no say in it.
+_NOT_JUDGED = ("excluded", "forgotten")
+_LONGEST_ERROR = 2000
 
 Event = dict[str, Any]
 
@@ -36,6 +46,7 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    OUTAGE = "outage"
     OVERDUE = "overdue"
     ERROR = "error"
 
@@ -45,16 +56,36 @@ class Watch:
     """One wait: what it has seen last, and how many polls in a row have failed.
 
     :param news: the last thing seen, in a sentence.
+    :param last_error: why the last poll failed; None where it did not.
+    :param unknown_since: when the first of the polls failed that have failed in a row.
     """
 
     failed_polls: int = 0
-    news: str = "nothing has been seen yet"
+    news: str = _NOTHING_SEEN
+    last_error: str | None = None
+    unknown_since: datetime | None = None
     _seen: Verdict | BackupJob | None = None
 
     @classmethod
-    def resume(cls, failed_polls: int = 0, news: str | None = None) -> Watch:
-        """Return the watch of a wait that began elsewhere."""
-        return cls(failed_polls, news) if news else cls(failed_polls)
+    def resume(
+        cls,
+        failed_polls: int = 0,
+        news: str | None = None,
+        last_error: str | None = None,
+        unknown_since: str | None = None,
+    ) -> Watch:
+        """Return the watch of a wait that began elsewhere; see :meth:`hand_over`."""
+        since = None if unknown_since is None else datetime.fromisoformat(unknown_since)
+        return cls(failed_polls, news or _NOTHING_SEEN, last_error, since)
+
+    def hand_over(self) -> dict[str, Any]:
+        """Return the arguments of :meth:`resume`, JSON values, for a wait that goes on elsewhere."""
+        return {
+            "failed_polls": self.failed_polls,
+            "news": self.news,
+            "last_error": self.last_error,
+            "unknown_since": None if self.unknown_since is None else self.unknown_since.isoformat(),
+        }
 
     def note_verdict(self, verdict: Verdict) -> Event | None:
         """Take a verdict; return the event that ends the wait, if it does."""
@@ -80,10 +111,10 @@ class Watch:
     def note_error(self, error: AvePointError) -> Event | None:
         """Take a failed poll; return the event that ends the wait: at once unless the next may do better."""
         if isinstance(error, (AvePointUnavailable, AvePointPayloadError)):
-            self.failed_polls += 1
+            self._lose(str(error))
             if self.failed_polls < MAX_FAILED_POLLS:
                 return None
-            message = f"{self.failed_polls} polls in a row failed; the last: {error} Before that, {self.news}"
+            message = f"{self.failed_polls} polls in a row failed; the last: {error} {self._recall()}"
         else:
             message = str(error)
         return {
@@ -93,13 +124,30 @@ class Watch:
             "facts": {name: value for name, value in vars(error).items() if value is not None},
         }
 
+    def note_silence(self) -> None:
+        """Take that the last look has brought no answer by the end of the wait."""
+        self._lose(self.last_error or "No answer has come to the last look by the end of the wait.")
+
+    def note_defect(self, error: Exception) -> None:
+        """Take a look that ended with an error of somebody else's, where the wait goes on nevertheless."""
+        self._lose(f"{type(error).__name__}: {error}")
+
     def time_out(self, waited_seconds: float) -> Event:
-        """Return the event for the end of the sensor's timeout."""
-        return self._event(Status.TIMEOUT, f"Gave up after {waited_seconds:.0f} s; {self.news}")
+        """Return the event for the end of the sensor's timeout: an outage is told from a verdict."""
+        gave_up = f"Gave up after {waited_seconds:.0f} s"
+        if self.failed_polls:
+            return {
+                "status": Status.OUTAGE.value,
+                "message": f"{gave_up}; {self._describe_outage()} Mend this, then clear the task.",
+                "evidence": None,
+            }
+        return self._event(Status.TIMEOUT, f"{gave_up}; {self.news}")
 
     def overrun(self) -> Event:
         """Return the event for the end of the task's ``execution_timeout``."""
-        return self._event(Status.OVERDUE, f"The task's execution_timeout has passed; {self.news}")
+        seen = self._describe_outage() if self.failed_polls else self.news
+        event = self._event(Status.OVERDUE, f"The task's execution_timeout has passed; {seen}")
+        return event | {"evidence": None} if self.failed_polls else event
 
     @property
     def evidence(self) -> dict[str, Any] | None:
@@ -111,11 +159,89 @@ class Watch:
         return evidence
 
     def _note(self, news: str, seen: Verdict | BackupJob | None) -> None:
-        self.failed_polls = 0
+        self.failed_polls, self.last_error, self.unknown_since = 0, None, None
         self.news, self._seen = news, seen
+
+    def _lose(self, error: str) -> None:
+        self.failed_polls += 1
+        self.last_error = one_line(error, _LONGEST_ERROR)
+        self.unknown_since = self.unknown_since or datetime.now(UTC)
+
+    def _describe_outage(self) -> str:
+        since = "" if self.unknown_since is None else f" since {self.unknown_since:%Y-%m-%d %H:%M:%S} UTC"
+        last = "" if self.last_error is None else f" The last error: {self.last_error}"
+        looks = "the last look" if self.failed_polls == 1 else f"the last {self.failed_polls} looks"
+        return f"nothing is known{since}: {looks} failed.{last} {self._recall()}"
+
+    def _recall(self) -> str:
+        """Say what the last look that did not fail has seen."""
+        if self.news == _NOTHING_SEEN:
+            return "No look before had reached the API."
+        return f"Before that, {self.news}"
 
     def _event(self, status: Status, message: str | None = None) -> Event:
         return {"status": status.value, "message": message or self.news, "evidence": self.evidence}
+
+
+def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> float:
+    """Return the pause to the next look where pauses grow, as a sensor's ``exponential_backoff`` has them.
+
+    Each is twice the one before. It follows from how long the wait has lasted, not from a count, so that a
+    triggerer that is started anew goes on with the pause that had been reached.
+
+    :param poll_interval: seconds.
+    :param elapsed: seconds since the wait began.
+    :param max_wait: no pause is longer, in seconds; None for no limit.
+    """
+    pause, spent = _FIRST_PAUSE * poll_interval, 0.0
+    while 0 < spent + pause <= elapsed and (max_wait is None or pause < max_wait):
+        spent += pause
+        pause *= 2
+    return pause if max_wait is None else min(pause, max_wait)
+
+
+def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
+    """Say why *evidence* cannot be the verdict on *product* that a wait has ended with; None where it can."""
+    if not isinstance(evidence, Mapping) or not isinstance(evidence.get("reason"), str):
+        return "it holds no verdict"
+    policy = evidence.get("policy")
+    judged = policy.get("product") if isinstance(policy, Mapping) else None
+    if judged != product:
+        return f"its verdict is on {quoted(judged)}, and this sensor waits for {quoted(product)}"
+    passed = evidence.get("passed")
+    if status is Status.PASSED and (passed is not True or evidence["reason"] != "passed"):
+        return f"its verdict says passed: {quoted(passed)}, reason: {quoted(evidence['reason'])}"
+    if status is not Status.PASSED and passed is not False:
+        return f"its verdict says passed: {quoted(passed)}"
+    return "its scopes have not all passed" if passed and not _has_passed(evidence.get("scopes")) else None
+
+
+def _has_passed(scopes: object) -> bool:
+    """Tell whether of *scopes* at least one is judged, and all that are judged have passed."""
+    if not isinstance(scopes, list) or not all(isinstance(scope, Mapping) for scope in scopes):
+        return False
+    judged = [scope for scope in scopes if scope.get("reason") not in _NOT_JUDGED]
+    return bool(judged) and all(
+        scope.get("passed") is True and scope.get("reason") == "passed" for scope in judged
+    )
+
+
+def doubt_job(
+    status: Status, evidence: object, product: str, job_id: str, *, accept_partial: bool
+) -> str | None:
+    """Say why *evidence* cannot be the job that a wait has ended with; None where it can."""
+    if not isinstance(evidence, Mapping):
+        return "it holds no job"
+    found = (evidence.get("product"), evidence.get("job_id"))
+    if found != (product, job_id):
+        return (
+            f"its job is {quoted(found[1])} of {quoted(found[0])}, "
+            f"and this sensor waits for {quoted(job_id)} of {quoted(product)}"
+        )
+    good = ("success", "partial") if accept_partial else ("success",)
+    if status is Status.PASSED and evidence.get("state") not in good:
+        return f"its job is in the state {quoted(evidence.get('state'))}"
+    return None
 
 
 def describe_job(job: BackupJob) -> str:

@@ -43,8 +43,11 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
     Returns the verdict with its evidence.
 
-    :raises AvePointBackupNotVerified: the verdict does not pass. With ``on_failed="skip"`` the task is
-        skipped instead; downstream tasks whose trigger rule admits skipped ones (``none_failed``,
+    :raises AvePointBackupFailed: the verdict is bad, and neither waiting nor a retry can mend it: the task
+        fails without a retry. With ``on_failed="retry"`` the error below is raised instead.
+    :raises AvePointBackupNotVerified: the verdict does not pass and may still do so (``running``, ``missed``,
+        ``stale`` …): the task is retried as Airflow's settings say. With ``on_failed="skip"`` the task is
+        skipped instead of either; downstream tasks whose trigger rule admits skipped ones (``none_failed``,
         ``all_done``) then still run.
     """
 
@@ -63,7 +66,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
             return evidence
         self.log.error("%s", message)
         self.keep_evidence(context, evidence)
-        return self.reject(message, evidence)
+        return self.reject(message, evidence, is_settled=verdict.is_settled)
 
 
 class AvePointListJobsOperator(BaseOperator):

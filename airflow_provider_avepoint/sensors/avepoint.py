@@ -23,7 +23,7 @@ from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, req
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.core.waiting import Event, Status, Watch
+from airflow_provider_avepoint.core.waiting import Event, Status, Watch, doubt_job, doubt_verdict
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
@@ -83,6 +83,10 @@ class _AvePointSensor(BaseSensorOperator):
         """Take what the wait ends with."""
 
     @abstractmethod
+    def _doubt(self, status: Status, evidence: object) -> str | None:
+        """Say why *evidence* cannot be what this wait has ended with; None where it can."""
+
+    @abstractmethod
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
         """End the task for what was waited for having come out badly."""
 
@@ -109,7 +113,8 @@ class _AvePointSensor(BaseSensorOperator):
         try:
             event = super().execute(context)
         except AirflowSensorTimeout:
-            waited = max((datetime.now(UTC) - started_at).total_seconds(), self.timeout)
+            begun = self._find_first_look(context) or started_at
+            waited = max((datetime.now(UTC) - begun).total_seconds(), self.timeout)
             event = self._watch.time_out(waited)
         finally:
             self.soft_fail = soft_fail
@@ -117,7 +122,11 @@ class _AvePointSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; the value is the event that ends the wait, in Airflow's poke and reschedule modes."""
-        event = self._poll(context)
+        try:
+            event = self._poll(context)
+        except Exception as e:
+            self._watch.note_defect(e)  # with silent_fail the base sensor waits on
+            raise
         return PokeReturnValue(is_done=event is not None, xcom_value=event)
 
     def execute_complete(self, context: Context, event: Event | None = None) -> Any:
@@ -134,7 +143,13 @@ class _AvePointSensor(BaseSensorOperator):
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         failure = next_kwargs or {}
         if failure.get("error") in _DEFERRAL_TIMEOUTS:
-            return self._conclude(context, self._watch.time_out(self.timeout))
+            self._fail(
+                AirflowSensorTimeout(
+                    f"No triggerer ran this wait to its end{_tell_age(context)}, and nothing is known of "
+                    "what was waited for. Check that a triggerer is running and has room for more triggers, "
+                    "then clear the task."
+                )
+            )
         self.log.error("The trigger failed:\n%s", "\n".join(failure.get("traceback") or ()))
         return self._fail(AirflowException(f"The trigger of this wait failed: {failure.get('error')}"))
 
@@ -148,11 +163,12 @@ class _AvePointSensor(BaseSensorOperator):
         interval = timedelta(seconds=self.poke_interval)
         now = datetime.now(UTC)
         if now >= deadline:
-            return self._conclude(context, self._watch.time_out(self.timeout))
+            return self._conclude(context, self._watch.time_out((now - started_at).total_seconds()))
         self.log.info(
-            "%s Waiting on the triggerer, a look every %.0f s until %s UTC.",
+            "%s Waiting on the triggerer, a look every %.0f s%s, until %s UTC.",
             self._watch.news,
             self.poke_interval,
+            " and then ever less often" if self.exponential_backoff else "",
             f"{deadline:%Y-%m-%d %H:%M:%S}",
         )
         return self.defer(
@@ -163,8 +179,9 @@ class _AvePointSensor(BaseSensorOperator):
                 deadline=deadline.isoformat(),
                 execution_deadline=execution_deadline.isoformat() if execution_deadline else None,
                 first_poll_at=(now + min(_FIRST_POLL_AFTER, interval)).isoformat(),
-                failed_polls=self._watch.failed_polls,
-                news=self._watch.news,
+                exponential_backoff=bool(self.exponential_backoff),
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                **self._watch.hand_over(),
             ),
             method_name="execute_complete",
             timeout=deadline - now + 2 * interval + _BACKSTOP,
@@ -186,9 +203,14 @@ class _AvePointSensor(BaseSensorOperator):
         else:
             self.log.info("%s", self._watch.news)
         if store is not None:
-            known = {"failed_polls": self._watch.failed_polls, "news": self._watch.news}
-            store.set(_WATCH_KEY, json.dumps(known))
+            store.set(_WATCH_KEY, json.dumps(self._watch.hand_over()))
         return event
+
+    def _find_first_look(self, context: Context) -> datetime | None:
+        """Return when another process of mode="reschedule" took the first look, where Airflow says so."""
+        find = getattr(context.get("ti"), "get_first_reschedule_date", None)
+        first: datetime | None = find(context) if self.reschedule and find is not None else None
+        return first
 
     def _find_store(self, context: Context) -> Any:
         """Return what keeps a wait's state from one look of mode="reschedule" to the next: processes each."""
@@ -198,34 +220,44 @@ class _AvePointSensor(BaseSensorOperator):
         """Return the evidence, or raise what the event stands for."""
         if (store := self._find_store(context)) is not None:
             store.set(_WATCH_KEY, "{}")  # the next try begins anew
-        status = event.get("status") if isinstance(event, dict) else None
-        if event is None or status not in list(Status):
-            self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
-        message = str(event.get("message"))
-        evidence = event.get("evidence")
-        if isinstance(evidence, dict):
+        status, event = self._check(event)
+        message, evidence = str(event.get("message")), event.get("evidence")
+        if evidence is not None:
             try:
                 self._note_evidence(context, evidence)
             except AvePointError as e:
                 self._fail(e)
-        if status == Status.PASSED and isinstance(evidence, dict):
+        if status is Status.PASSED:
             self.log.info("%s", message)
             return evidence
         self.log.error("%s", message)
         self._keep_evidence(context, evidence)
-        if status == Status.TIMEOUT:
-            self._skip_if(self.soft_fail or self._skips_when_bad, message)
-            self._fail(AirflowSensorTimeout(message))
-        if status == Status.OVERDUE:
+        if status is Status.ERROR:
+            self._fail(_rebuild_error(event))
+        if status is Status.OVERDUE:
             self._skip_if(self.never_fail, message)
             raise AirflowTaskTimeout(message)
-        if status == Status.FAILED:
+        if status is Status.FAILED:
             self._skip_if(self.soft_fail or self.never_fail, message)
             return self._reject(message, evidence)
-        error = getattr(exceptions, str(event.get("error")), None)
-        if isinstance(error, type) and issubclass(error, AvePointError):
-            self._fail(_restore(error(message), event.get("facts")))
-        return self._fail(AirflowException(message))
+        # An outage is no verdict: what skips a bad one does not skip it.
+        self._skip_if(status is Status.TIMEOUT and (self.soft_fail or self._skips_when_bad), message)
+        return self._fail(AirflowSensorTimeout(message))
+
+    def _check(self, event: Event | None) -> tuple[Status, Event]:
+        """Return how the wait has ended, or fail where the event does not show it beyond doubt."""
+        if not isinstance(event, dict) or event.get("status") not in list(Status):
+            self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
+        status, evidence = Status(event["status"]), event.get("evidence")
+        needs_evidence = status in (Status.PASSED, Status.FAILED)
+        if (evidence is not None or needs_evidence) and (doubt := self._doubt(status, evidence)):
+            self._fail(
+                AirflowException(
+                    f"An event that says {status} has ended the wait, but {doubt}. Nothing is decided; clear "
+                    "the task to look again."
+                )
+            )
+        return status, event
 
     @property
     def _skips_when_bad(self) -> bool:
@@ -241,8 +273,21 @@ class _AvePointSensor(BaseSensorOperator):
             raise AirflowSkipException(message)
 
 
-def _restore(error: AvePointError, facts: object) -> AvePointError:
-    """Give *error* the facts that a trigger, perhaps of another release, has sent along."""
+def _tell_age(context: Context) -> str:
+    """Say how long ago the task began, where that is known."""
+    started_at = getattr(context.get("ti"), "start_date", None)
+    if not isinstance(started_at, datetime) or started_at.tzinfo is None:
+        return ""
+    return f" in the {(datetime.now(UTC) - started_at).total_seconds():.0f} s since the task began"
+
+
+def _rebuild_error(event: Event) -> Exception:
+    """Return the error of an event, with the facts that a trigger, perhaps of another release, has sent."""
+    message, facts = str(event.get("message")), event.get("facts")
+    known = getattr(exceptions, str(event.get("error")), None)
+    if not isinstance(known, type) or not issubclass(known, AvePointError):
+        return AirflowException(message)
+    error = known(message)
     for name in vars(error).keys() & (facts if isinstance(facts, dict) else {}).keys():
         setattr(error, name, facts[name])  # type: ignore[index]  # a dict, as above
     return error
@@ -258,10 +303,16 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
         look to the next how many in a row have failed, and what the last good one saw.
     :param poke_interval: seconds between two looks.
-    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry.
-    :raises AvePointBackupNotVerified: the verdict is bad, with ``fail_fast``. With ``on_failed="skip"`` or
-        ``soft_fail`` the task is skipped instead; downstream tasks whose trigger rule admits skipped ones
-        (``none_failed``, ``all_done``) then still run.
+    :param exponential_backoff: the pauses between looks grow, each about twice the one before, up to
+        *max_wait*; in every mode.
+    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry. With
+        ``on_failed="skip"`` or ``soft_fail`` the task is skipped instead, unless the last look had failed: an
+        outage is no verdict.
+    :raises AvePointBackupFailed: the verdict is bad, and waiting cannot mend it, with ``fail_fast``: the task
+        fails without a retry. With ``on_failed="retry"`` it is ``AvePointBackupNotVerified``, which is
+        retried as Airflow's settings say. With ``on_failed="skip"`` or ``soft_fail`` the task is skipped
+        instead; downstream tasks whose trigger rule admits skipped ones (``none_failed``, ``all_done``) then
+        still run.
     """
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
@@ -278,8 +329,11 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     def _note_evidence(self, context: Context, evidence: dict[str, Any]) -> None:
         self.note_verdict(context, evidence)
 
+    def _doubt(self, status: Status, evidence: object) -> str | None:
+        return doubt_verdict(status, evidence, self.product)
+
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
-        self.reject(message, evidence)
+        self.reject(message, evidence, is_settled=True)
 
     @property
     def _skips_when_bad(self) -> bool:
@@ -298,7 +352,12 @@ class AvePointJobSensor(_AvePointSensor):
     :param organization_id: the organisation to look in, where the product has organisations.
     :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
         look to the next how many in a row have failed, and what the last good one saw.
-    :raises AvePointJobFailed: the job ended otherwise; with ``soft_fail`` the task is skipped instead.
+    :param exponential_backoff: the pauses between looks grow, each about twice the one before, up to
+        *max_wait*; in every mode.
+    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry. With
+        ``soft_fail`` the task is skipped instead, unless the last look had failed.
+    :raises AvePointJobFailed: the job ended otherwise: the task fails without a retry, which would find the
+        same end. With ``soft_fail`` the task is skipped instead.
     """
 
     template_fields: Sequence[str] = (
@@ -357,6 +416,15 @@ class AvePointJobSensor(_AvePointSensor):
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         if evidence is not None and (ti := context.get("ti")) is not None:
             ti.xcom_push(JOB_KEY, evidence)
+
+    def _doubt(self, status: Status, evidence: object) -> str | None:
+        return doubt_job(
+            status,
+            evidence,
+            self.product,
+            str(self.job_id).strip(),
+            accept_partial=parse_flag("accept_partial", self.accept_partial),
+        )
 
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
         raise exceptions.AvePointJobFailed(message, job=evidence)

@@ -13,7 +13,11 @@ from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified, to_airflow
+from airflow_provider_avepoint.exceptions import (
+    AvePointBackupFailed,
+    AvePointBackupNotVerified,
+    to_airflow,
+)
 from airflow_provider_avepoint.lineage import describe_gate
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink
 
@@ -136,14 +140,18 @@ class PolicyOperator(BaseOperator):
         if evidence is not None and (ti := context.get("ti")) is not None:
             ti.xcom_push(VERDICT_KEY, evidence)
 
-    def reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
+    def reject(self, message: str, evidence: dict[str, Any] | None, *, is_settled: bool) -> NoReturn:
         """End the task for a verdict that does not pass.
 
+        :param is_settled: neither waiting nor a retry can mend it.
         :raises AirflowSkipException: with ``on_failed="skip"``.
-        :raises AvePointBackupNotVerified: otherwise.
+        :raises AvePointBackupFailed: it is settled; with ``on_failed="retry"`` the error below instead.
+        :raises AvePointBackupNotVerified: it may still be mended: Airflow's retries hold.
         """
         if self.on_failed == "skip":
             raise AirflowSkipException(message)
+        if is_settled and self.on_failed != "retry":
+            raise AvePointBackupFailed(message, verdict=evidence)
         raise AvePointBackupNotVerified(message, verdict=evidence)
 
 

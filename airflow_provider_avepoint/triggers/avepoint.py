@@ -11,18 +11,22 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.sharing import Answers, ask_for_job
-from airflow_provider_avepoint.core.waiting import Event, Watch
+from airflow_provider_avepoint.core.waiting import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
-from airflow_provider_avepoint.triggers.poll import join
+from airflow_provider_avepoint.triggers.poll import Wait, join
 
 __all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
+
+# Arguments that are written only where they say something: a triggerer that is upgraded after its workers
+# knows no new ones. Each is None or False by default.
+_OPTIONAL = ("last_error", "unknown_since", "exponential_backoff", "max_wait")
 
 
 class _WaitTrigger(BaseTrigger):
@@ -33,12 +37,16 @@ class _WaitTrigger(BaseTrigger):
 
     :param avepoint_conn_id: the connection.
     :param poll_interval: seconds between two looks.
+    :param exponential_backoff: the pauses between looks grow with the time since *started_at*.
+    :param max_wait: how long they grow, in seconds; None for no limit.
     :param started_at: when the wait began, in ISO 8601.
     :param deadline: when it times out; None for never.
     :param execution_deadline: when the task's ``execution_timeout`` ends it; None for never.
     :param first_poll_at: no look, and so no event, comes before this moment.
     :param failed_polls: polls in a row that had failed before the wait was handed over.
     :param news: what had been seen before that, in a sentence.
+    :param last_error: why the last of them had failed.
+    :param unknown_since: when the first of them had failed.
     """
 
     def __init__(
@@ -52,6 +60,10 @@ class _WaitTrigger(BaseTrigger):
         first_poll_at: str | None = None,
         failed_polls: int = 0,
         news: str | None = None,
+        last_error: str | None = None,
+        unknown_since: str | None = None,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's
         self.avepoint_conn_id = avepoint_conn_id
@@ -62,6 +74,10 @@ class _WaitTrigger(BaseTrigger):
         self.first_poll_at = first_poll_at
         self.failed_polls = failed_polls
         self.news = news
+        self.last_error = last_error
+        self.unknown_since = unknown_since
+        self.exponential_backoff = exponential_backoff
+        self.max_wait = max_wait
 
     @property
     @abstractmethod
@@ -94,44 +110,77 @@ class _WaitTrigger(BaseTrigger):
                 "first_poll_at": self.first_poll_at,
                 "failed_polls": self.failed_polls,
                 "news": self.news,
+                **{name: value for name in _OPTIONAL if (value := getattr(self, name))},
                 **self.subject,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event that ends the wait."""
-        watch = Watch.resume(self.failed_polls, self.news)
-        ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
+        watch = Watch.resume(self.failed_polls, self.news, self.last_error, self.unknown_since)
         await _sleep_until(_parse(self.first_poll_at))
-        event: Event | None = None
-        async with join(self.avepoint_conn_id, self.polled_product, self.ask, self.poll_interval) as wait:
-            while event is None:
-                event = self._take(await wait.look(ends_at), wait.questions, watch)
-                if event is None and ends_at is not None and datetime.now(UTC) >= ends_at:
-                    event = self._end(watch)
+        event: Event | None
+        try:
+            event = await self._wait(watch)
+        except AvePointConfigError as e:  # the triggerer's release does not know what the worker's does
+            event = self._note_error(e, watch)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 
+    async def _wait(self, watch: Watch) -> Event:
+        """Look until a look ends the wait, or its time is up."""
+        ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
+        async with join(self.avepoint_conn_id, self.polled_product, self.ask, self._find_pause()) as wait:
+            while True:
+                answers = await wait.look(ends_at)
+                wait.set_interval(self._find_pause())
+                event = self._take(answers, wait, watch, ends_at)
+                if event is None and ends_at is not None and datetime.now(UTC) >= ends_at:
+                    event = self._end(watch)
+                if event is not None:
+                    return event
+
+    def _find_pause(self) -> float:
+        """Return the seconds to the next look."""
+        started_at = _parse(self.started_at)
+        if not self.exponential_backoff or started_at is None:
+            return self.poll_interval
+        elapsed = (datetime.now(UTC) - started_at).total_seconds()
+        return find_pause(self.poll_interval, elapsed, self.max_wait)
+
     def _take(
-        self, answers: Answers | AvePointError | None, questions: list[Question], watch: Watch
+        self,
+        answers: Answers | AvePointError | None,
+        wait: Wait,
+        watch: Watch,
+        ends_at: datetime | None,
     ) -> Event | None:
         if answers is None:
+            watch.note_silence()
             return None
         if isinstance(answers, AvePointError):
-            event = watch.note_error(answers)
-            self.log.warning("The poll failed (%s in a row so far): %s", watch.failed_polls, answers)
-            return event
+            return self._note_error(answers, watch)
         known = watch.news
-        event = self.note(answers, questions, watch)
+        try:
+            event = self.note(answers, wait.questions, watch)
+        except AvePointError as e:
+            return self._note_error(e, watch)
         if event is not None:
             self.log.info("%s", event["message"])
         elif watch.news != known:
-            next_look = datetime.now(UTC) + timedelta(seconds=self.poll_interval)
             self.log.info(
                 "%s Waiting since %s; next look about %s UTC.",
                 watch.news,
                 f"{_parse(self.started_at):%Y-%m-%d %H:%M:%S}",
-                f"{next_look:%H:%M:%S}",
+                _write_next_look(wait.seconds_left, ends_at),
             )
+        return event
+
+    def _note_error(self, error: AvePointError, watch: Watch) -> Event | None:
+        event = watch.note_error(error)
+        if event is None:
+            self.log.warning("The poll failed (%s in a row so far): %s", watch.failed_polls, error)
+        else:
+            self.log.error("%s", event["message"])
         return event
 
     def _end(self, watch: Watch) -> Event:
@@ -238,10 +287,21 @@ class AvePointJobTrigger(_WaitTrigger):
         job = answers.find(question)
         self._begun = _parse(self.started_at)
         if job is None:
+            if self._job is not None:  # the connection leads elsewhere now: look as far back as at first
+                self._job = self._begun = None
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
         self._job = job
         return watch.note_job(job, accept_partial=self.accept_partial)
+
+
+def _write_next_look(seconds: float, ends_at: datetime | None) -> str:
+    """Say when the look in *seconds* comes, or the last look of the wait, with its day if that is far."""
+    now = datetime.now(UTC)
+    moment = now + timedelta(seconds=seconds)
+    if ends_at is not None:
+        moment = min(moment, max(now, ends_at))
+    return f"{moment:%H:%M:%S}" if moment - now < timedelta(hours=12) else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _parse(moment: str | None) -> datetime | None:

@@ -3,6 +3,10 @@
 The poll begins with the first wait that joins and ends with the last that leaves; it asks when the first of
 them is due and takes the others along, so that a thousand waits cost what one does. Nothing of it outlives
 its event loop.
+
+A round in which somebody takes part for the first time begins with reading the connection, and so does one
+that comes minutes after the last reading: all waits then go over to what the connection holds now. No wait is
+given what was asked for before it joined, nor by what the connection held then.
 """
 
 from __future__ import annotations
@@ -50,6 +54,8 @@ LEAST_INTERVAL = 1.0
 _LEAST_SPACING = 10.0
 # The pause after a failed round, in units of a request's first back-off; it doubles, up to the second.
 _BACKOFF, _LONGEST_BACKOFF = 30.0, 300.0
+# Seconds for which what a connection holds is taken to be what it held when it was read.
+_TRUSTED_FOR = 180.0
 # How long after its deadline a wait hopes for a last look, in seconds.
 _GRACE = 15.0
 # Where nothing else was answered, so many answers that cannot be understood are enough for one round.
@@ -101,6 +107,17 @@ class Wait:
         self._poll = poll
 
     @property
+    def seconds_left(self) -> float:
+        """How long it is until the next look is wanted."""
+        return max(0.0, self.due - self._poll.now())
+
+    def set_interval(self, seconds: float) -> None:
+        """Have *seconds* lie between the last look and the next."""
+        interval = max(LEAST_INTERVAL, seconds)
+        self.due += interval - self.interval
+        self.interval = interval
+
+    @property
     def is_waiting(self) -> bool:
         """Whether somebody waits for an answer that has not come."""
         return self.answer is not None and not self.answer.done()
@@ -148,6 +165,10 @@ class Poll:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hook: AvePointAsyncHook | None = None
+        #: The client for what the connection held when it was read last; when that was, on the loop's clock.
+        self._client: Client | None = None
+        self._read_at = float("-inf")
+        self._has_changed = False
         self._failures = 0
         self._has_connected = False
         self._not_before = float("-inf")
@@ -237,14 +258,29 @@ class Poll:
             await asyncio.sleep(0)  # each has its judging to do: what else runs on this loop gets its turn
 
     async def _ask(self, waits: list[Wait]) -> Answers:
-        if self._hook is not None:
+        is_known = self.now() < self._read_at + _TRUSTED_FOR and not any(wait.is_new for wait in waits)
+        if is_known and self._hook is not None:
             try:
                 return await self._ask_over(self._hook, waits)
             except _REFUSALS:
                 await self._close_hook()  # the connection was read rounds ago, and may have changed since
+        return await self._ask_over(await self._read_connection(), waits)
+
+    async def _read_connection(self) -> AvePointAsyncHook:
+        """Return the hook for what the connection holds now: the one in use where that is the same."""
         hook_class = await asyncio.to_thread(_import_hook)
-        self._hook = hook_class(self._conn_id)
-        return await self._ask_over(self._hook, waits)
+        hook = hook_class(self._conn_id)
+        client, known = await self._connect(hook), self._client
+        self._read_at = self.now()
+        is_same = known is not None and _hold_the_same(known, client)
+        if is_same and self._hook is not None:
+            await hook.close()
+            return self._hook
+        await self._close_hook()
+        self._hook, self._client = hook, client
+        if known is not None and not is_same:
+            self._by_organization, self._has_changed = False, True
+        return hook
 
     async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
         begun = self.now()
@@ -258,7 +294,15 @@ class Poll:
         if not is_apart and not answers.names_organizations:
             self._by_organization = True
             answers = await self._answer(hook, questions, by_organization=True)
-        log.info("%s: %s jobs for %s waits, in %.1f s.", self, answers.count, len(waits), self.now() - begun)
+        log.info(
+            "%s: %s jobs for %s waits%s, in %.1f s.",
+            self,
+            answers.count,
+            len(waits),
+            " over the connection, which has changed" if self._has_changed else "",
+            self.now() - begun,
+        )
+        self._has_changed = False
         return answers
 
     async def _connect(self, hook: AvePointAsyncHook) -> Client:
@@ -327,6 +371,14 @@ class Poll:
 
     def __str__(self) -> str:
         return f"Poll of {self._product.name} over {self._conn_id}"
+
+
+def _hold_the_same(one: Client, other: Client) -> bool:
+    """Tell whether two clients ask the same host as the same app, with the same secret or certificate."""
+    return (
+        one.settings == other.settings
+        and one.tokens.credential.fingerprint == other.tokens.credential.fingerprint
+    )
 
 
 def _import_hook() -> type[AvePointAsyncHook]:

@@ -161,6 +161,7 @@ def test_the_defaults() -> None:
         ("dynamics365", "max_failed_ratio", 0, 0.0),
         ("dynamics365", "max_failed_ratio", "1", 1.0),
         ("dynamics365", "on_failed", "skip", "skip"),
+        ("dynamics365", "on_failed", "retry", "retry"),
         ("google_workspace", "object_types", '["gmail", "vault_drive"]', ("gmail", "vault_drive")),
         ("salesforce", "organization_ids", "00D5g", ("00D5g",)),
         (
@@ -279,7 +280,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dynamics365", {"job_type": None}, ["None"]),
     ("dynamics365", {"decide_by": "latest"}, ["'latest'", "newest", "any", "all"]),
     ("dynamics365", {"decide_by": ""}, ["newest"]),
-    ("dynamics365", {"on_failed": "warn"}, ["'warn'", "fail", "skip"]),
+    ("dynamics365", {"on_failed": "warn"}, ["'warn'", "fail", "retry", "skip"]),
     ("dynamics365", {"on_failed": None}, ["None", "fail", "skip"]),
     *(("dynamics365", {name: "yes"}, ["'yes'"]) for name in ("accept_partial", "fail_fast")),
     *(("dynamics365", {name: 1}, ["1"]) for name in ("accept_partial", "fail_fast")),

@@ -10,7 +10,7 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.verdict import Policy, Verdict, judge
-from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch, describe_job
+from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch, describe_job, find_pause
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 
@@ -142,6 +142,25 @@ def test_a_count_goes_on_where_another_process_left_it() -> None:
     assert Watch(failed_polls=9).note_error(PASSING[0]) is not None
 
 
+def test_a_watch_is_handed_over_as_json() -> None:
+    """With the error and since when nothing is known, which a later failure does not move."""
+    watch = Watch()
+    watch.note_job(job(JobState.RUNNING), accept_partial=False)
+    watch.note_error(PASSING[0])
+    since = watch.unknown_since
+
+    resumed = Watch.resume(**json.loads(json.dumps(watch.hand_over())))
+    resumed.note_error(PASSING[1])
+
+    assert (2, watch.news, "Odd.", since) == (
+        resumed.failed_polls,
+        resumed.news,
+        resumed.last_error,
+        resumed.unknown_since,
+    )
+    assert Watch() == Watch.resume(**Watch().hand_over())
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -171,6 +190,90 @@ def test_the_end_of_patience_tells_what_was_seen_last(end: Any, status: str, tex
     event = end(watch)
     assert f"{text}{watch.news}" == event["message"]
     assert watch.evidence == event["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("look", "looks", "before"),
+    [
+        (lambda watch: None, "the last look failed", "No look before had reached the API."),
+        (
+            lambda watch: (watch.note_verdict(verdict()), watch.note_error(PASSING[1])),
+            "the last 2 looks failed",
+            f"Before that, {verdict().describe()}",
+        ),
+    ],
+    ids=["nothing seen", "a verdict seen"],
+)
+def test_an_outage_at_the_end_is_told_from_a_verdict(look: Any, looks: str, before: str) -> None:
+    """The message names the error and since when nothing is known; a verdict from before is no evidence."""
+    watch = Watch()
+    look(watch)
+    watch.note_error(PASSING[0])
+    assert watch.unknown_since is not None
+    said = (
+        f"nothing is known since {watch.unknown_since:%Y-%m-%d %H:%M:%S} UTC: {looks}. "
+        f"The last error: Away. {before}"
+    )
+
+    timeout, overdue = watch.time_out(3600.4), watch.overrun()
+
+    assert ("outage", None) == (timeout["status"], timeout["evidence"])
+    assert f"Gave up after 3600 s; {said} Mend this, then clear the task." == timeout["message"]
+    assert ("overdue", None) == (overdue["status"], overdue["evidence"])
+    assert f"The task's execution_timeout has passed; {said}" == overdue["message"]
+
+
+def test_a_good_look_ends_an_outage() -> None:
+    watch = Watch()
+    watch.note_error(PASSING[0])
+    watch.note_verdict(verdict())
+    assert "timeout" == watch.time_out(60)["status"]
+    assert (None, None) == (watch.last_error, watch.unknown_since)
+
+
+def test_a_look_without_an_answer_is_a_failed_one() -> None:
+    """It hides no error that is known."""
+    watch = Watch()
+    watch.note_silence()
+    assert "outage" == watch.time_out(60)["status"]
+    assert "The last error: No answer has come" in watch.time_out(60)["message"]
+    watch.note_error(PASSING[0])
+    watch.note_silence()
+    assert "The last error: Away." in watch.time_out(60)["message"]
+
+
+def test_an_outage_of_an_earlier_release_has_no_more_to_tell() -> None:
+    """0.1.0 hands over how many looks have failed, and what had been seen before, only."""
+    message = Watch.resume(failed_polls=3, news="All was well.").time_out(60)["message"]
+    assert "nothing is known: the last 3 looks failed. Before that, All was well." in message
+    assert "None" not in message
+
+
+def test_pauses_grow_as_airflows_do() -> None:
+    """Each lies between Airflow's least and most for its look, whenever within the pause it is asked for."""
+    elapsed = 0.0
+    for count in range(1, 12):
+        pause = find_pause(60, elapsed, None)
+        least = max(60 * 2 ** (count - 2), 1)  # airflow.sdk.bases.sensor, _get_next_poke_interval
+        assert least <= pause < 2 * least
+        assert pause == find_pause(60, elapsed + 0.9 * pause, None)
+        elapsed += pause
+
+
+@pytest.mark.parametrize(
+    ("interval", "elapsed", "max_wait", "expected"),
+    [
+        (60, 7 * 86400, 600, 600),
+        (60, 0, 30, 30),
+        (60, 100, 600, 90),
+        (0, 86400, None, 0),
+    ],
+    ids=["long since", "at once", "not yet", "no interval"],
+)
+def test_no_pause_is_longer_than_it_may_be(
+    interval: float, elapsed: float, max_wait: float | None, expected: float
+) -> None:
+    assert expected == find_pause(interval, elapsed, max_wait)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_verdict_that_passes_is_recorded(judge: Callable[..., Outcome], databa
 def test_a_verdict_that_does_not_pass_is_recorded(judge: Callable[..., Outcome], database: Database) -> None:
     outcome = judge("failed", tenant="Contoso Ltd")
 
-    assert outcome.kind is exceptions.AvePointBackupNotVerified
+    assert outcome.kind is exceptions.AvePointBackupFailed
     (row,) = database.rows(VERDICTS)
     assert (row["tenant"], row["passed"], row["reason"]) == ("Contoso Ltd", False, "failed")
     assert json.loads(row["evidence"]) == outcome.error.verdict == outcome.xcoms["verdict"]
@@ -118,7 +118,7 @@ def test_bad_news_are_the_news_whatever_the_ledger_does(
 
     outcome = judge("failed", ledger_conn_id="gone")
 
-    assert outcome.kind is exceptions.AvePointBackupNotVerified
+    assert outcome.kind is exceptions.AvePointBackupFailed
     assert outcome.xcoms["verdict"]["reason"] == "failed"
 
 

@@ -104,7 +104,11 @@ def test_a_failure_names_every_scope_however_many(simulator: Simulator, connect:
 
 @pytest.mark.parametrize(
     ("on_failed", "error"),
-    [("fail", exceptions.AvePointBackupNotVerified), ("skip", AirflowSkipException)],
+    [
+        ("fail", exceptions.AvePointBackupFailed),
+        ("retry", exceptions.AvePointBackupNotVerified),
+        ("skip", AirflowSkipException),
+    ],
 )
 def test_the_evidence_of_a_bad_verdict_is_kept(
     simulator: Simulator,
@@ -121,20 +125,42 @@ def test_the_evidence_of_a_bad_verdict_is_kept(
         check(on_failed=on_failed).execute({"ti": ti})
 
     assert type(caught.value) is error
+    assert isinstance(caught.value, AirflowFailException) == (on_failed == "fail"), "who is retried"
     assert list(ti.xcoms) == ["verdict"]
     assert ti.xcoms["verdict"]["reason"] == "failed"
-    if on_failed == "fail":
+    if on_failed != "skip":
         assert caught.value.verdict == ti.xcoms["verdict"]  # type: ignore[attr-defined]
 
 
-def test_a_bad_verdict_may_be_retried(simulator: Simulator, connect: Callable[..., str]) -> None:
+@pytest.mark.parametrize("on_failed", ["fail", "retry"])
+@pytest.mark.parametrize(
+    ("jobs", "reason"),
+    [
+        ([], "missed"),
+        ([{"state": "success", "started_ago": 2 * 86400}], "stale"),
+        ([{"state": "running"}], "running"),
+        ([{"raw_state": 99}], "unknown_state"),
+        ([{"state": "failed", "started_ago": 7200}, {"state": "running"}], "failed"),
+    ],
+    ids=["missed", "stale", "running", "unknown_state", "failed, a newer one runs"],
+)
+def test_a_verdict_that_may_still_be_mended_is_retried(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    jobs: list[dict[str, Any]],
+    reason: str,
+    on_failed: str,
+) -> None:
     """By the next try the backup may have come: how often that is, is Airflow's setting."""
     connect()
+    for fields in jobs:
+        simulator.add_job("dynamics365", organization_id="contoso", **fields)
 
-    with pytest.raises(exceptions.AvePointBackupNotVerified, match="missed") as caught:
-        check().execute({})
+    with pytest.raises(exceptions.AvePointBackupNotVerified, match=reason) as caught:
+        check(on_failed=on_failed).execute({})
 
-    assert isinstance(caught.value, (AirflowException, errors.AvePointError))
+    assert isinstance(caught.value, AirflowException)
+    assert isinstance(caught.value, errors.AvePointError)
     assert not isinstance(caught.value, AirflowFailException)
     assert simulator.requests(PATH) != []
 

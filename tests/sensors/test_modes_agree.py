@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
+    TaskDeferred,
 )
 
 from airflow_provider_avepoint import exceptions
@@ -23,13 +25,14 @@ from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
-from tests.sensors.modes import KEEPS_STATE, MODES, Outcome, Step, World, resume, run
+from tests.sensors.modes import KEEPS_STATE, MODES, Outcome, Step, World, resume, run, run_trigger
 from tests.versions import DEFERRAL_TIMEOUT
 
 PRODUCT, PATH = "dynamics365", "/dynamicsbackup/jobs"
 JOB, ORGANIZATION = "DCIB00000001", "contoso"
 TIMEOUT = 3600.0
 
+#: The ends that an option may turn into a skip; an outage it may not.
 BAD, TIMED_OUT = "bad", "timed out"
 
 
@@ -42,7 +45,7 @@ class Kind:
     xcom: str
 
     def accepts(self, option: str) -> bool:
-        return option != "on_failed" or self.make is make_backup_sensor
+        return option not in ("on_failed", "retry") or self.make is make_backup_sensor
 
 
 def make_backup_sensor(**options: Any) -> AvePointBackupSensor:
@@ -56,7 +59,7 @@ def make_job_sensor(**options: Any) -> AvePointJobSensor:
 
 
 KINDS = {
-    "backup": Kind(make_backup_sensor, exceptions.AvePointBackupNotVerified, "verdict"),
+    "backup": Kind(make_backup_sensor, exceptions.AvePointBackupFailed, "verdict"),
     "job": Kind(make_job_sensor, exceptions.AvePointJobFailed, "job"),
 }
 BOTH, BACKUP_ONLY, JOB_ONLY = ("backup", "job"), ("backup",), ("job",)
@@ -205,10 +208,21 @@ CASES = {
     "timeout, not listed": Case((nothing, time_is_up), TIMED_OUT, ("not listed yet",), kinds=JOB_ONLY),
     "timeout while the API is away": Case(
         (is_now("running"), both(api_is_away, time_is_up)),
+        AirflowSensorTimeout,
+        ("Gave up after 360", "nothing is known since", "UTC: the last look failed", "503", "running", JOB),
+        remembers=True,
+    ),
+    "timeout while the API has been away from the first look on": Case(
+        (api_is_away, time_is_up),
+        AirflowSensorTimeout,
+        ("the last 2 looks failed", "503", "No look before had reached the API"),
+        remembers=True,
+    ),
+    "timeout after the API was away": Case(
+        (api_is_away, both(api_is_back, is_now("running"), time_is_up)),
         TIMED_OUT,
         ("running", JOB),
-        keeps=None,
-        remembers=True,
+        keeps=True,
         varied=False,
     ),
     "good at the last look": Case((is_now("running"), both(is_now("success"), time_is_up))),
@@ -266,13 +280,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "soft_fail": {"soft_fail": True},
     "never_fail": {"never_fail": True},
     "on_failed": {"on_failed": "skip"},
+    "retry": {"on_failed": "retry"},
 }
 
 
 def is_skipped(case: Case, variant: str) -> bool:
     if variant == "never_fail":
         return case.ends is not None
-    return variant != "" and case.ends in (BAD, TIMED_OUT)
+    return variant not in ("", "retry") and case.ends in (BAD, TIMED_OUT)
 
 
 def rows() -> list[Any]:
@@ -329,6 +344,8 @@ def test_every_mode_ends_the_same_way(
     outcome = run(mode, lambda **modes: kind.make(**options, **modes), world)
 
     expected = AirflowSkipException if is_skipped(case, variant) else case.expected(kind)
+    if variant == "retry" and case.ends == BAD:
+        expected = exceptions.AvePointBackupNotVerified  # and by that retried
     assert outcome.kind is expected, outcome.error
     assert world.steps == [], "the wait ended before its time"
     if expected is None:
@@ -340,6 +357,7 @@ def test_every_mode_ends_the_same_way(
         if case.keeps is not None:
             assert set(outcome.xcoms) == ({kind.xcom} if case.keeps else set())
     if expected is kind.bad:
+        assert isinstance(outcome.error, AirflowFailException), "no retry can mend it"
         evidence = outcome.error.verdict if kind_name == "backup" else outcome.error.job  # type: ignore[union-attr]
         assert evidence == outcome.xcoms[kind.xcom]
 
@@ -419,6 +437,22 @@ def test_executing_the_same_object_twice_starts_anew(
     assert len(simulator.requests(PATH)) - asked == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
 
 
+@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
+def test_the_duration_is_that_of_the_whole_wait(
+    simulator: Simulator, connect: Callable[..., str], mode: str
+) -> None:
+    """Also where the last look came long after the timeout: no worker, or no triggerer, was free."""
+    connect()
+
+    def much_later(world: World) -> None:
+        world.passed += 2 * TIMEOUT
+
+    outcome = run(mode, make_backup_sensor, World(simulator, [is_now("running"), much_later]))
+
+    assert outcome.kind is AirflowSensorTimeout
+    assert "Gave up after 72" in outcome.message
+
+
 @pytest.mark.parametrize(("kind", "variant"), [pair for pair in PAIRS if "never_fail" not in pair.values])
 @pytest.mark.parametrize("name", ["wrong credentials", "missing permission", "refused parameter"])
 def test_a_retry_is_not_tried_where_it_cannot_help(
@@ -455,6 +489,32 @@ def test_never_fail_skips_what_nobody_foresaw(
     assert outcome.kind is AirflowSkipException
 
 
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_looks_that_fail_silently_are_no_verdict(
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, mode: str, kind: str
+) -> None:
+    """With silent_fail Airflow waits on whatever a look raises; at the end nothing is known all the same."""
+    connect()
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("the secrets backend is away")
+
+    def backend_is_away(_world: World) -> None:
+        monkeypatch.setattr(AvePointHook, "get_connection", fail)
+
+    skips = {"on_failed": "skip"} if kind == "backup" else {"soft_fail": True}
+
+    outcome = run(
+        mode,
+        lambda **modes: KINDS[kind].make(silent_fail=True, **skips, **modes),
+        World(simulator, [is_now("running"), both(backend_is_away, time_is_up)]),
+    )
+
+    assert outcome.kind is AirflowSensorTimeout
+    assert "RuntimeError: the secrets backend is away" in outcome.message
+
+
 @pytest.mark.parametrize(("kind", "variant"), PAIRS)
 @pytest.mark.parametrize(
     "next_kwargs",
@@ -480,16 +540,133 @@ def test_a_lost_or_alien_event_is_a_failure(
     simulator: Simulator, kind: str, variant: str, next_kwargs: dict[str, Any] | None
 ) -> None:
     """It never reads as success, nor as a verdict."""
-    outcome = resume(
-        lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
-        World(simulator),
-        "execute_complete",
-        next_kwargs,
-    )
+    expect_no_verdict(kind, variant, World(simulator), next_kwargs)
 
+
+def expect_no_verdict(kind: str, variant: str, world: World, next_kwargs: dict[str, Any] | None) -> Outcome:
+    outcome = resume(
+        lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes), world, "execute_complete", next_kwargs
+    )
     assert isinstance(outcome.error, AirflowException), repr(outcome.error)
     assert isinstance(outcome.error, AirflowSkipException) == (variant == "never_fail")
-    assert not isinstance(outcome.error, (KINDS[kind].bad, AirflowSensorTimeout))
+    assert not isinstance(outcome.error, (exceptions.AvePointBackupNotVerified, KINDS[kind].bad))
+    assert not isinstance(outcome.error, AirflowSensorTimeout)
+    assert outcome.xcoms == {}
+    return outcome
+
+
+def end_of(kind: str, state: str, simulator: Simulator) -> dict[str, Any]:
+    """Return the event that ends a wait on a job in *state*."""
+    world = World(simulator, [is_now("running"), is_now(state)])
+    world.begin()
+    with pytest.raises(TaskDeferred) as caught:
+        KINDS[kind].make(deferrable=True).execute(world.context)
+    world.pause()
+    event: dict[str, Any] = run_trigger(caught.value.trigger, world)
+    return event
+
+
+def edit(event: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return *event* with *value* at the dotted *path* of its evidence; without what is there, for None."""
+    edited: dict[str, Any] = json.loads(json.dumps(event))
+    *parents, name = path.split(".")
+    place: Any = edited["evidence"]
+    for each in parents:
+        place = place[int(each) if each.isdigit() else each]
+    if value is None:
+        del place[name]
+    else:
+        place[name] = value
+    return edited
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "path", "value", "says"),
+    [
+        ("backup", "success", "passed", False, "passed: False"),
+        ("backup", "success", "passed", "true", "passed: 'true'"),
+        ("backup", "success", "passed", 1, "passed: 1"),
+        ("backup", "success", "passed", None, "passed: None"),
+        ("backup", "success", "reason", "missed", "reason: 'missed'"),
+        ("backup", "success", "reason", None, "holds no verdict"),
+        ("backup", "success", "policy.product", "salesforce", "'salesforce'"),
+        ("backup", "success", "policy", None, "waits for 'dynamics365'"),
+        ("backup", "success", "scopes", [], "scopes"),
+        ("backup", "success", "scopes", "all", "scopes"),
+        ("backup", "success", "scopes", [{"passed": False, "reason": "excluded"}], "scopes"),
+        ("backup", "success", "scopes.0.passed", False, "scopes"),
+        ("backup", "success", "scopes.0.reason", "failed", "scopes"),
+        ("backup", "failed", "passed", True, "passed: True"),
+        ("backup", "failed", "policy.product", "m365", "'m365'"),
+        ("job", "success", "product", "salesforce", "'salesforce'"),
+        ("job", "success", "job_id", "another", "'another'"),
+        ("job", "success", "job_id", None, "waits for 'DCIB00000001'"),
+        ("job", "success", "state", "failed", "'failed'"),
+        ("job", "success", "state", "partial", "'partial'"),
+        ("job", "success", "state", None, "state None"),
+        ("job", "failed", "job_id", "another", "'another'"),
+    ],
+)
+@pytest.mark.parametrize("variant", ["", "soft_fail", "never_fail"])
+def test_an_event_is_believed_only_with_its_evidence(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    kind: str,
+    state: str,
+    path: str,
+    value: Any,
+    says: str,
+    variant: str,
+) -> None:
+    """The evidence is what an auditor keeps: where it says something else, nothing is decided."""
+    connect()
+    event = edit(end_of(kind, state, simulator), path, value)
+
+    outcome = expect_no_verdict(kind, variant, World(simulator), {"event": event})
+
+    assert says in outcome.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_without_the_evidence_of_its_verdict(simulator: Simulator, kind: str) -> None:
+    """A bad verdict that nothing shows is no reason to skip."""
+    options = {"on_failed": "skip"} if kind == "backup" else {"soft_fail": True}
+
+    outcome = resume(
+        lambda **modes: KINDS[kind].make(**options, **modes),
+        World(simulator),
+        "execute_complete",
+        {"event": {"status": "failed", "message": "?"}},
+    )
+
+    assert outcome.kind is AirflowException
+    assert "holds no" in outcome.message
+
+
+def test_an_excluded_scope_is_no_reason_to_doubt(simulator: Simulator, connect: Callable[..., str]) -> None:
+    connect()
+    event = end_of("backup", "success", simulator)
+    event["evidence"]["scopes"].append({"passed": False, "reason": "excluded"})
+
+    outcome = resume(make_backup_sensor, World(simulator), "execute_complete", {"event": event})
+
+    assert (outcome.error, outcome.value) == (None, event["evidence"])
+
+
+def test_a_partial_job_is_believed_where_it_is_accepted(
+    simulator: Simulator, connect: Callable[..., str]
+) -> None:
+    connect()
+    event = edit(end_of("job", "success", simulator), "state", "partial")
+
+    outcome = resume(
+        lambda **modes: make_job_sensor(accept_partial="true", job_id=f" {JOB}\n", **modes),
+        World(simulator),
+        "execute_complete",
+        {"event": event},
+    )
+
+    assert (outcome.error, outcome.value) == (None, event["evidence"])
 
 
 @pytest.mark.parametrize(("kind", "variant"), PAIRS)
@@ -508,17 +685,31 @@ def test_a_crashed_trigger_is_a_failure(simulator: Simulator, kind: str, variant
 
 
 @pytest.mark.parametrize(("kind", "variant"), PAIRS)
-def test_airflows_own_deferral_timeout_is_a_timeout(simulator: Simulator, kind: str, variant: str) -> None:
-    """It stands behind the trigger's deadline, for the case that no triggerer was there."""
+def test_a_wait_that_no_triggerer_took(simulator: Simulator, kind: str, variant: str) -> None:
+    """Airflow's own timeout stands behind the trigger's. Nothing is known, so it is a failure, not a skip."""
+    world = World(simulator)
+    world.ti.start_date = datetime.now(UTC) - timedelta(seconds=400)  # type: ignore[attr-defined]
+
     outcome = resume(
         lambda **modes: KINDS[kind].make(**VARIANTS[variant], **modes),
-        World(simulator),
+        world,
         "__fail__",
         {"error": DEFERRAL_TIMEOUT},
     )
 
-    assert outcome.kind is (AirflowSkipException if variant else AirflowSensorTimeout)
-    assert "Gave up after 3600 s" in outcome.message
+    assert outcome.kind is (AirflowSkipException if variant == "never_fail" else AirflowSensorTimeout)
+    assert re.search(r"No triggerer ran this wait to its end in the 4\d\d s since the task", outcome.message)
+    assert "Check that a triggerer is running" in outcome.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_wrong_duration_is_named(simulator: Simulator, kind: str) -> None:
+    """Where it is not known when the task began."""
+    outcome = resume(KINDS[kind].make, World(simulator), "__fail__", {"error": DEFERRAL_TIMEOUT})
+
+    assert outcome.kind is AirflowSensorTimeout
+    assert "No triggerer ran this wait to its end, and" in outcome.message
+    assert re.search(r"\d", outcome.message) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

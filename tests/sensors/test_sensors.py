@@ -27,7 +27,7 @@ from airflow_provider_avepoint.exceptions import (
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
-from tests.sensors.modes import TaskInstance, World
+from tests.sensors.modes import TaskInstance, World, rebuild
 
 JOB, PATH = "DCIB00000001", "/dynamicsbackup/jobs"
 SENSORS: list[tuple[type, dict[str, Any]]] = [
@@ -180,6 +180,33 @@ def test_what_is_handed_over(
     assert deferred.timeout > datetime.fromisoformat(trigger.deadline) - before + timedelta(seconds=interval)
 
 
+@each_sensor
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (False, None)),
+        ({"exponential_backoff": True}, (True, None)),
+        ({"exponential_backoff": 2.0, "max_wait": timedelta(minutes=10)}, (True, 600.0)),
+        ({"exponential_backoff": True, "max_wait": 90}, (True, 90.0)),
+    ],
+    ids=str,
+)
+def test_growing_pauses_are_handed_over(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    cls: type,
+    needed: dict[str, Any],
+    options: dict[str, Any],
+    expected: tuple[bool, float | None],
+) -> None:
+    connect()
+    add(simulator, "running")
+
+    trigger = rebuild(defer(cls(task_id="wait", **needed, **options)).trigger)
+
+    assert (trigger.exponential_backoff, trigger.max_wait) == expected
+
+
 def test_the_policy_is_handed_over_frozen(simulator: Simulator, connect: Callable[..., str]) -> None:
     """The cut-off as an absolute time, max_age as a span, everything else as given."""
     connect()
@@ -262,7 +289,24 @@ def test_failed_polls_are_handed_over(
     connect()
     simulator.add_fault("status", path=PATH, status=500, count=None)
 
-    assert defer(cls(task_id="wait", **needed)).trigger.failed_polls == 1
+    trigger = defer(cls(task_id="wait", **needed)).trigger
+
+    assert trigger.failed_polls == 1
+    assert "500" in trigger.last_error
+    assert datetime.fromisoformat(trigger.unknown_since) <= datetime.now(UTC)
+
+
+@each_sensor
+def test_the_duration_of_a_wait_without_a_deferral_is_true(
+    simulator: Simulator, connect: Callable[..., str], cls: type, needed: dict[str, Any]
+) -> None:
+    """The first look may take longer than the timeout."""
+    connect()
+    add(simulator, "running")
+    simulator.add_fault("slow", path=PATH, seconds=1.2, count=1)
+
+    with pytest.raises(AirflowSensorTimeout, match=r"Gave up after [1-9]\d* s"):
+        cls(task_id="wait", **needed, timeout=0.2).execute({})
 
 
 def poke_once(arguments: dict[str, Any], *, context: Any = None, render: dict[str, Any] | None = None) -> str:
@@ -425,7 +469,7 @@ def test_a_job_that_failed_says_why(simulator: Simulator, connect: Callable[...,
     for part in ("FB000001", "Failed", "4 of 7", "Insufficient permissions", "https://errors.example/403"):
         assert part in str(caught.value)
     assert caught.value.job == ti.xcoms["job"]
-    assert not isinstance(caught.value, AirflowFailException)
+    assert isinstance(caught.value, AirflowFailException), "the next try would find the same end"
 
 
 def test_default_args_and_mapping_of_job_sensors(simulator: Simulator, connect: Callable[..., str]) -> None:

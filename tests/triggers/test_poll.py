@@ -1000,6 +1000,120 @@ async def test_a_connection_that_has_changed_is_read_anew(
     assert not any("failed" in line.getMessage() for line in rounds.lines)
 
 
+@pytest.fixture
+def other_tenant() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        yield simulator
+
+
+def lead_to(connect: Connect, tenant: Simulator) -> None:
+    """Edit the default connection, so that it leads to *tenant*."""
+    connect(
+        host=tenant.url,
+        login=tenant.client_id,
+        password=tenant.client_secret,
+        extra={"identity_endpoint": tenant.token_url},
+    )
+
+
+async def test_who_joins_is_judged_by_the_connection_as_it_is_then(
+    simulator: Simulator, other_tenant: Simulator, connect: Connect, rounds: Rounds
+) -> None:
+    """And who had joined before goes over to it: nobody's wait ends by what another tenant has."""
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    simulator.add_job("dynamics365", job_id="OURS", organization_id="contoso", state="success")
+    add_running(other_tenant, "dynamics365", 1, started_ago=5 * 86400)
+
+    async with waiting(job_wait(poll_interval=0.2)) as tasks:
+        await until(lambda: len(rounds) >= 2)
+        lead_to(connect, other_tenant)
+        tasks.append(asyncio.create_task(run(gate(poll_interval=0.2))))
+        await until(lambda: other_tenant.requests(PATHS["dynamics365"]))
+        asked, seen = len(simulator.requests()), len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
+        assert [task for task in tasks if task.done()] == []
+        other_tenant.add_job("dynamics365", job_id="THEIRS", organization_id="contoso", state="success")
+        other_tenant.patch_job("dynamics365", "J0", state="success")
+        await until(lambda: all(task.done() for task in tasks))
+        job, verdict = (task.result() for task in tasks)
+
+    assert asked == len(simulator.requests())
+    begun = datetime.fromisoformat(job["evidence"]["started_at"])
+    assert ("passed", 5) == (job["status"], (datetime.now(UTC) - begun).days)
+    assert ("passed", "THEIRS") == (verdict["status"], verdict["evidence"]["scopes"][0]["job"]["job_id"])
+
+
+async def test_a_connection_is_read_again_while_nobody_joins(
+    simulator: Simulator,
+    other_tenant: Simulator,
+    connect: Connect,
+    rounds: Rounds,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 180 == poll._TRUSTED_FOR
+    monkeypatch.setattr(poll, "_TRUSTED_FOR", 0.5)
+    connect()
+    add_running(simulator, "dynamics365", 1)
+    add_running(other_tenant, "dynamics365", 1)
+
+    async with waiting(job_wait(poll_interval=0.2)) as (task,):
+        await until(lambda: len(rounds) >= 1)
+        lead_to(connect, other_tenant)
+        await until(lambda: other_tenant.requests(PATHS["dynamics365"]))
+        simulator.patch_job("dynamics365", "J0", state="failed")
+        seen = len(rounds)
+        await until(lambda: len(rounds) >= seen + 2)
+        assert not task.done()
+
+    assert 1 == sum("which has changed" in line.getMessage() for line in rounds.lines)
+
+
+async def test_a_connection_is_read_once_for_however_many(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waits that join together, however slow the reading is, and the rounds after."""
+    connect()
+    add_running(simulator, "dynamics365", MANY)
+    read = []
+    find = hooks._find_connection
+
+    async def look_up(conn_id: str) -> Any:
+        read.append(conn_id)
+        await asyncio.sleep(0.2)
+        return await find(conn_id)
+
+    monkeypatch.setattr(hooks, "_find_connection", look_up)
+
+    async with waiting(*job_waits("dynamics365", MANY)) as tasks:
+        await until(lambda: len(rounds) >= 3)
+        assert ["avepoint_default"] == read
+        tasks += [asyncio.create_task(run(each)) for each in gates("dynamics365", MANY)]
+        await until(lambda: f"{2 * MANY} waits" in rounds.lines[-1].getMessage())
+
+    # Those that joined in the middle of a round are there in the next.
+    assert 2 <= len(read) <= 3
+
+
+async def test_a_connection_that_cannot_be_read_for_a_while(
+    simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found before: the poll fails as where the API is away, also for who joins, and is repeated."""
+    connect()
+    add_running(simulator, "dynamics365", 2)
+
+    async with waiting(job_wait(poll_interval=0.2)) as tasks:
+        await until(lambda: len(rounds) >= 1)
+        monkeypatch.delenv("AIRFLOW_CONN_AVEPOINT_DEFAULT")
+        tasks.append(asyncio.create_task(run(job_wait(job_id="J1", poll_interval=0.2))))
+        await until(lambda: any("was found before" in line.getMessage() for line in rounds.lines))
+        connect()
+        for number in range(2):
+            simulator.patch_job("dynamics365", f"J{number}", state="success")
+        await until(lambda: all(task.done() for task in tasks))
+        assert ["passed", "passed"] == [task.result()["status"] for task in tasks]
+
+
 async def test_a_secret_that_is_refused_later_ends_all(
     simulator: Simulator, connect: Connect, rounds: Rounds
 ) -> None:
@@ -1158,9 +1272,9 @@ async def test_a_last_look_at_the_deadline(
 @pytest.mark.parametrize(
     ("deadlines", "status"),
     [
-        ({"deadline": 0.4}, "timeout"),
+        ({"deadline": 0.4}, "outage"),
         ({"execution_deadline": 0.4}, "overdue"),
-        ({"deadline": 0.4, "execution_deadline": 3600}, "timeout"),
+        ({"deadline": 0.4, "execution_deadline": 3600}, "outage"),
     ],
 )
 async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
@@ -1170,7 +1284,7 @@ async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
     deadlines: dict[str, float],
     status: str,
 ) -> None:
-    """After the grace; what was seen before is told."""
+    """Within the grace; what was seen before is told, and that it is no longer known to be so."""
     monkeypatch.setattr(poll, "_GRACE", 0.5)
     connect(extra={"timeout": 2 * LONGEST_WAIT})
     simulator.add_fault("hang", path=PATHS["dynamics365"], count=None)
@@ -1181,6 +1295,7 @@ async def test_no_answer_by_the_deadline_ends_the_wait_all_the_same(
     )
 
     assert status == event["status"]
+    assert "No answer has come" in event["message"]
     assert "it was running" in event["message"]
     assert event["evidence"] is None
     assert 0.8 <= time.monotonic() - began
@@ -1202,7 +1317,8 @@ async def test_a_deadline_while_the_api_is_away(
         (event,) = await events_of(job_wait(deadline=soon(0.5)))
         assert not other.done()
 
-    assert "timeout" == event["status"]
+    assert "outage" == event["status"]
+    assert "503" in event["message"]
     assert 1 == len(simulator.requests(PATHS["dynamics365"]))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ import pytest
 
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError, AvePointPayloadError
 from airflow_provider_avepoint.core.verdict import Policy
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import poll
@@ -148,6 +151,25 @@ def test_what_it_serialises_to(cls: type, path: str, kwargs: dict[str, Any]) -> 
     assert rebuild(cls(**kwargs)).serialize() == serialised
 
 
+LATER = {
+    "last_error": "The API is away.",
+    "unknown_since": "2026-11-22T01:00:00+00:00",
+    "exponential_backoff": True,
+    "max_wait": 600.0,
+}
+
+
+@pytest.mark.parametrize(("cls", "_path", "kwargs"), SERIALISED.values(), ids=SERIALISED)
+def test_later_arguments_are_written_where_they_say_something(
+    cls: type, _path: str, kwargs: dict[str, Any]
+) -> None:
+    """Others would end the waits of a triggerer that is upgraded after its workers."""
+    assert cls(**kwargs, **LATER).serialize()[1] == kwargs | LATER
+    assert rebuild(cls(**kwargs, **LATER)).serialize()[1] == kwargs | LATER
+    nothing = dict.fromkeys(LATER) | {"exponential_backoff": False}
+    assert cls(**kwargs, **nothing).serialize()[1] == kwargs
+
+
 @pytest.mark.parametrize(("cls", "_path", "kwargs"), SERIALISED.values(), ids=SERIALISED)
 def test_arguments_of_an_earlier_release_are_enough(cls: type, _path: str, kwargs: dict[str, Any]) -> None:
     """Whatever a release adds has a default."""
@@ -161,6 +183,10 @@ def test_arguments_of_an_earlier_release_are_enough(cls: type, _path: str, kwarg
         "first_poll_at": None,
         "failed_polls": 0,
         "news": None,
+        "last_error": None,
+        "unknown_since": None,
+        "exponential_backoff": False,
+        "max_wait": None,
     }
     assert {name: getattr(trigger, name) for name in left_out} == left_out
 
@@ -266,8 +292,83 @@ async def test_no_interval_runs_hot(
     asked = looks(simulator)
     event = await run(make(poll_interval=poll_interval, deadline=soon(0.5)))
 
-    assert event["status"] == "timeout"
+    assert event["status"] == "outage"
     assert looks(simulator) - asked <= 4 * retry.MAX_ATTEMPTS
+
+
+@each_trigger
+async def test_pauses_grow_with_the_wait(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    make: Make,
+) -> None:
+    """Each pause is twice the one before, up to the longest; more than that no machine can shorten."""
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.05)
+    connect()
+    add(simulator, "running")
+    trigger = rebuild(make(poll_interval=0.4, started_at=soon(0), exponential_backoff=True, max_wait=1.2))
+    moments: list[float] = []
+
+    task = asyncio.create_task(run(trigger))
+    while len(moments) < 5:
+        await until(lambda: looks(simulator) > len(moments))
+        moments.append(time.monotonic())
+    simulator.patch_job("dynamics365", JOB, state="success")
+
+    assert (await task)["status"] == "passed"
+    # What the looks themselves take is a part of the pause after them, and the first waits for nothing.
+    lasted = [after - before for before, after in pairwise(moments)]
+    assert sum(lasted) >= 0.9 * (0.3 + 0.6 + 1.2 + 1.2)
+    assert lasted[-1] >= 0.7 * 1.2
+
+
+@each_trigger
+async def test_a_restarted_triggerer_goes_on_with_the_grown_pause(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    make: Make,
+) -> None:
+    """It is derived from when the wait began; and the log says when the next look really comes."""
+    caplog.set_level(logging.INFO)
+    connect()
+    add(simulator, "running")
+    trigger = make(poll_interval=60, started_at=soon(-3000), exponential_backoff=True)
+    trigger._log = logging.getLogger("trigger")
+    began = datetime.now(UTC)
+    task = asyncio.create_task(run(trigger))
+
+    await until(lambda: "next look about" in caplog.text)
+    task.cancel()
+
+    # 45 s, 90 s, … 1440 s have passed after 2835 s: the seventh pause is of 2880 s.
+    said = re.search(r"next look about (\d\d:\d\d:\d\d) UTC", caplog.text)
+    assert said is not None
+    clock = datetime.combine(began, datetime.strptime(said[1], "%H:%M:%S").time(), UTC)  # noqa: DTZ007
+    next_look = (clock - began) % timedelta(days=1)
+    assert timedelta(seconds=2875) <= next_look <= timedelta(seconds=2880 + LONGEST_WAIT)
+
+
+@each_trigger
+async def test_the_log_names_the_look_at_the_end_where_that_is_the_next(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    make: Make,
+) -> None:
+    caplog.set_level(logging.INFO)
+    connect()
+    add(simulator, "running")
+    deadline = soon(3600)
+    trigger = make(poll_interval=7200, deadline=deadline)
+    trigger._log = logging.getLogger("trigger")
+    task = asyncio.create_task(run(trigger))
+
+    await until(lambda: "next look about" in caplog.text)
+    task.cancel()
+
+    assert f"next look about {datetime.fromisoformat(deadline):%H:%M:%S} UTC" in caplog.text
 
 
 @each_trigger
@@ -415,6 +516,63 @@ async def test_what_waiting_cannot_mend_ends_it_at_once(
 
     assert (event["status"], event["error"]) == ("error", error)
     assert "wrong" not in json.dumps(event)
+
+
+class Unjudgeable(AvePointBackupTrigger):
+    """A wait whose policy turns out, when the rows have come, to be one that cannot be judged."""
+
+    error: AvePointError
+
+    def note(self, *_arguments: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "looks_taken"),
+    [
+        (AvePointConfigError("organization_ids: 'Contoso' is the name of c1."), 1),
+        (AvePointPayloadError("?"), 10),
+    ],
+    ids=["argument", "payload"],
+)
+async def test_what_judging_raises_ends_the_wait_as_what_asking_raises(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: AvePointError,
+    looks_taken: int,
+) -> None:
+    """In the other modes too: an argument that cannot be used at once, an odd answer after ten in a row."""
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.05)
+    connect()
+    policy = Policy(product="dynamics365", max_age=86400).as_dict()
+    trigger = Unjudgeable(policy=policy, **(WAIT | {"poll_interval": 0.05}))
+    trigger.error = error
+
+    event = await run(trigger)
+
+    assert (event["status"], event["error"]) == ("error", type(error).__name__)
+    assert str(error) in event["message"]
+    assert looks(simulator) == looks_taken
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        AvePointJobTrigger(product="unheard_of", job_id=JOB, **WAIT),
+        AvePointBackupTrigger(policy={"product": "dynamics365", "max_age": "never"}, **WAIT),
+    ],
+    ids=["product", "policy"],
+)
+async def test_an_argument_that_the_triggerer_cannot_use_ends_the_wait(
+    connect: Callable[..., str], trigger: Any
+) -> None:
+    """As where a triggerer is of an older release than its workers."""
+    connect()
+
+    event = await run(trigger)
+
+    assert (event["status"], event["error"]) == ("error", "AvePointConfigError")
 
 
 @each_trigger

@@ -145,6 +145,7 @@ def _ends(watch: Watch) -> Iterator[tuple[str, Any]]:
     """Yield the events that are the same for both waits."""
     yield "timeout", watch.time_out(3600)
     yield "timeout, nothing seen", Watch().time_out(3600)
+    yield "outage", Watch(1, NEWS, "The API is away.", _BEGUN).time_out(3600)
     yield "overdue", watch.overrun()
     facts = {"status": 400, "code": "E1", "field": "pageSize", "request_id": "0HN:1"}
     for error in (

@@ -239,7 +239,12 @@ async def test_what_was_seen_before_the_upgrade_is_not_forgotten(
 def expected_error(kind: str, event: dict[str, Any]) -> type[BaseException]:
     """Return what the task ends with, by the contract."""
     bad = {"backup": exceptions.AvePointBackupNotVerified, "job": exceptions.AvePointJobFailed}[kind]
-    ends = {Status.FAILED: bad, Status.TIMEOUT: AirflowSensorTimeout, Status.OVERDUE: AirflowTaskTimeout}
+    ends = {
+        Status.FAILED: bad,
+        Status.TIMEOUT: AirflowSensorTimeout,
+        Status.OUTAGE: AirflowSensorTimeout,
+        Status.OVERDUE: AirflowTaskTimeout,
+    }
     status = Status(event["status"])
     return ends[status] if status in ends else getattr(exceptions, event["error"])
 
