@@ -53,7 +53,11 @@ def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]
     if product.tells_locations:
         doubted |= _find_same_answers(jobs, "location", product.filters.location, 2)
     if product.filters.organization_id is not None:
-        unnamed = [job for job in jobs if job.raw and not _names_organization(job, product)]
+        unnamed = [
+            job
+            for job in jobs
+            if job.organization_id is not None and job.raw and not _names_organization(job, product)
+        ]
         doubted |= _find_shared_ids(unnamed, product.filters.organization_id)
     if not doubted:
         return jobs

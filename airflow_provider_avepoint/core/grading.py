@@ -121,7 +121,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
 
 
 # What a job was seen as, from what says least to what stands whatever else was seen.
-_OPEN, _ENDED, _NOT_UNDERSTOOD = range(3)
+_OPEN, _ENDED, _NOT_UNDERSTOOD, _UNREADABLE = range(4)
 _END_BADNESS = {
     JobState.SUCCESS: 0,
     JobState.SKIPPED: 1,
@@ -133,10 +133,9 @@ _END_BADNESS = {
 
 def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, int, int], int]:
     """Order what one job was seen as: what is not understood stands, else its end, and of two the worse."""
-    if job.problems or job.state is JobState.UNKNOWN:
-        rank = _NOT_UNDERSTOOD
-    else:
-        rank = _ENDED if job.state.is_terminal else _OPEN
+    rank = _ENDED if job.state.is_terminal else _OPEN
+    if is_not_understood(job):
+        rank = _UNREADABLE if job.problems else _NOT_UNDERSTOOD
     graded = limits.grade(job) if job.state in GRADES else job.state
     failed = max(level.failed or 0 for level in job.levels)
     return (rank, _END_BADNESS.get(graded, 0), newness(job, limits), failed)

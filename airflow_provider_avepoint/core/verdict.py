@@ -338,7 +338,10 @@ def _sort_into_scopes(
             unplaced.append((scope, job))
         elif _is_asked_for(scope, policy):
             sightings[scope].append(job)
-    for scope, job in unplaced:
+    # The rows that say most come first: what says less may be of the same scope.
+    for scope, job in sorted(
+        unplaced, key=lambda each: (each[0].organization_id, each[0].workload).count(None)
+    ):
         doubted = job if job.problems else replace(job, problems=(_UNPLACED,))
         possible = [each for each in sightings if _may_be(scope, each)]
         if not possible and _is_asked_for(scope, policy):

@@ -190,7 +190,9 @@ def handled(level: Counts) -> int:
 
 
 def lost(level: Counts) -> int:
-    """Return how many objects failed, with those that no count explains."""
+    """Return how many objects failed, with those that no count explains; without the good ones none is."""
+    if level.successful is None:
+        return level.failed or 0
     return max(level.failed or 0, (level.total or 0) - handled(level))
 
 
