@@ -596,14 +596,14 @@ def test_subscriptions_of_a_partner(partner: Simulator, ti: TaskInstance, ledger
         ("C2", "Backup", "seats"),
     ]
     assert [(row["organization_id"], row["service"]) for row in recorded(ledger)] == [
-        ("c1", "Azure"),
-        ("c1", "Backup"),
-        ("c2", "Backup"),
+        ("C1", "Azure"),
+        ("C1", "Backup"),
+        ("C2", "Backup"),
     ]
 
 
 def test_one_customer_of_a_partner(partner: Simulator) -> None:
-    result = audit(product="elements", organization_id="c2", on_breach="warn").execute({})
+    result = audit(product="elements", organization_id="C2", on_breach="warn").execute({})
 
     assert result["consumption"]["organization_name"] == "Umbrella\n<b>"
     assert result["reasons"] == ["over_assigned", "expired"]

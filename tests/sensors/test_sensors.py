@@ -419,7 +419,7 @@ def test_every_argument_of_the_job_sensor_has_a_case() -> None:
         ("job_id", ""),
         ("job_id", " "),
         ("job_id", None),
-        ("job_id", 5),
+        ("job_id", 5.5),
         ("avepoint_conn_id", "elsewhere"),
     ],
 )

@@ -148,7 +148,7 @@ def policies_of(draw: st.DrawFn, product: Product) -> Policy:
     """Draw a policy of *product*: any that can be written."""
     hours = st.sampled_from([1, 12, 24, 72])
     some = st.lists(st.sampled_from(ORGANIZATIONS), min_size=1, max_size=3, unique=True)
-    spelled = some.map(lambda names: [names[0].upper(), *names[1:]])
+    spelled = some.map(lambda names: [f" {names[0]}\n", *names[1:]])
     arguments: dict[str, Any] = {"product": product.name}
     window = draw(st.sampled_from(["max_age", "started_after", "both"]))
     if window != "started_after":

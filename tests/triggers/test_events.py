@@ -154,7 +154,7 @@ async def test_watchers_that_list_different_things_share_the_poll_alone(
         add(simulator, name, organization_id=name)
     async with triggerer() as running:
         for number, name in enumerate(names, 1):
-            running.start(watcher(name, policy={"organization_ids": [name.upper()]}), number)
+            running.start(watcher(name, policy={"organization_ids": [f" {name}\n"]}), number)
         running.start(watcher("both", policy={"organization_ids": names}), 3)
         running.start(watcher("all"), 4)
         await begun(airflow, *names, "both", "all")
