@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
     """Send what *build* returns until the answer is not a passing fault; build anew for each try.
 
-    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's,
-    which stands in for a service that is away for now: it is a passing fault too, and returned where it stays.
+    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's
+    that stands before a service which is away for now: a passing fault too, but returned where it stays.
 
     :raises AvePointUnavailable: no answer, or a transient status, on every try.
     """
@@ -142,8 +142,8 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
-# What a body has said to call itself good or bad: keys, and words as ``normalize_label`` folds them. One that
-# is in neither list says nothing: it may be a state, or a text of its own.
+# How a body calls itself good or bad: by which keys, and by which words, as ``normalize_label`` folds them.
+# A word that is in neither list says nothing: it may be a state, or a text of its own.
 _STATUSES = ("statusCode", "status")
 _SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "isSuccessful")
 _ERRORS = ("error", "errors", "hasError", "hasErrors", "isError")

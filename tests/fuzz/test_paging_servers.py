@@ -1,4 +1,4 @@
-"""Any server that pages somehow: its listing is complete or raises, and one that keeps its promises is complete.
+"""Any server that pages somehow: its listing is complete or raises; one that keeps its word is complete.
 
 The servers are made up from a seed. A failure names the seed; ``check(seed)`` plays it again.
 """
@@ -9,16 +9,17 @@ import itertools
 import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Page, Pager
 from airflow_provider_avepoint.core.product import Paging
 
 from . import EXAMPLES, IS_LONG
+
+if TYPE_CHECKING:
+    import pytest
 
 NUMBERS = Paging(index="pageIndex", size="pageSize")
 OFFSETS = Paging(index="skip", is_offset=True, size="top")
@@ -76,7 +77,7 @@ class Server:
             rows = [row for row in rows for _ in range(chance.choice([1, 1, 2]))]
         is_quiet = chance.random() < 0.5
         totals = ["true", "true", "true", "absent", "raw"]
-        # A total of the page's own rows, on a page that is cut so small, is what nobody can tell from a true one.
+        # Where a page may be small, nobody can tell its own number of rows from a true total.
         totals += ["page"] if cut == "sized" and not hidden else []
         server = cls(
             chance=chance,
@@ -85,7 +86,9 @@ class Server:
             cut=cut,
             clamp=chance.choice([10, 10, 17, 50, 1000]),
             borders=list(itertools.accumulate(chance.randint(2, 12) for _ in range(400))),
-            link="none" if cut == "everything" else chance.choice(["none", "none", "none", "number", "token"]),
+            link="none"
+            if cut == "everything"
+            else chance.choice(["none", "none", "none", "number", "token"]),
             total=chance.choice(totals),
             beyond=chance.choice(["empty", "empty", "empty", "204", "400", "404", "416", "last"]),
             arrivals=0 if is_quiet else chance.choice([0, 0.1, 0.5]),
