@@ -161,7 +161,7 @@ def _is_web_page(body: bytes) -> bool:
 
 
 def _embedded_status(document: Mapping[str, Any]) -> int | None:
-    """Return the status that a body carries: ``statusCode``, or Google's ``status``, a number, text or name."""
+    """Return the status that a body carries, in ``statusCode`` or ``status``: a number, a text or a name."""
     found = [_read_status(get_key(document, name)) for name in _STATUSES]
     return max((status for status in found if status is not None), default=None)
 

@@ -383,7 +383,7 @@ class Pager:
 
     def _bear_empty(self, reading: Reading) -> int:
         """Return how many empty pages in a row are the end, although the total promises more rows."""
-        if reading.lowest is not None and reading.lowest <= reading.rows:
+        if not self._readings and reading.lowest is not None and reading.lowest <= reading.rows:
             return MAX_EMPTY_AGAIN  # what lacks has come in meanwhile, and stands before the first page
         least = min(*self.paging.sizes, reading.first.asked_size or reading.page_rows)
         most = MAX_EMPTY_AGAIN if reading.is_linked else MAX_EMPTY * -(-least // reading.page_rows)

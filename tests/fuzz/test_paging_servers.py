@@ -38,7 +38,7 @@ class Server:
     :param total: ``true``; ``absent``; ``page``, the page's own rows; ``raw``, the hidden rows too.
     :param beyond: what follows the last page: ``empty``, a status, or ``last`` for the last page again.
     :param lies: by how much the total of a request is wrong, by the request's number from 0 on.
-    :param lost: the request whose rows are lost.
+    :param lost: the request whose rows are lost, *refused*: the one that is answered 404.
     :param arrivals: the chance that a row comes in before a request, *deletions*: that one vanishes.
     """
 
@@ -57,6 +57,7 @@ class Server:
     hidden: set[int]
     lies: dict[int, int] = field(default_factory=dict)
     lost: int | None = None
+    refused: int | None = None
     count: int = 0
     moved: Counter[str] = field(default_factory=Counter)
 
@@ -100,6 +101,8 @@ class Server:
             server.lies = {chance.randint(0, 5): chance.choice([1, 2, 30])}
         if not is_quiet and chance.random() < 0.2:
             server.lost = chance.randint(0, 5)
+        if not is_quiet and chance.random() < 0.1:
+            server.refused = chance.randint(1, 5)
         return server
 
     @property
@@ -109,6 +112,8 @@ class Server:
     def read(self, fetch: Fetch, asked_size: int) -> Page | AvePointRequestError:
         self._move()
         request, self.count = self.count, self.count + 1
+        if request == self.refused:
+            return AvePointRequestError("not found", status=404)
         query = dict(fetch or ())
         size = min(int(query.get("pageSize", query.get("top", asked_size))), self.clamp)
         begin, end = self._find(query, size)
@@ -169,7 +174,8 @@ class Server:
     @property
     def keeps_its_word(self) -> bool:
         """Whether nothing happens that a listing might have to raise for."""
-        is_quiet = not (self.arrivals or self.deletions or self.lies or self.lost is not None)
+        is_quiet = not (self.arrivals or self.deletions or self.lies)
+        is_quiet &= self.lost is None and self.refused is None
         has_totals = self.total == "true" and len(self.rows) == len(set(self.rows))
         ends_well = self.beyond == "empty" or has_totals
         # Without a total, all rows of a server that sends a round number of them may be a page of more.
@@ -191,7 +197,8 @@ class Server:
         # One fault at a time: two in a row may hide each other.
         is_moving = bool(self.moved["in"] or self.moved["out"])
         is_doubled = self.lost is not None and (bool(self.lies) or is_moving)
-        is_doubled |= self.total == "page" and (bool(self.lies) or self.lost is not None)
+        is_odd = bool(self.lies) or self.lost is not None or self.refused is not None
+        is_doubled |= self.total == "page" and is_odd
         return bool(is_filtered or is_lost or is_vanishing or is_doubled)
 
 
