@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -171,9 +170,9 @@ def _read_status(value: object) -> int | None:
         number = _STATUS_TEXT.fullmatch(value[:1000])
         named = _NAMED_STATUSES.get(normalize_label(value[:100]))
         value = (parse_digits(number[1]) if number else None) or named
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
         return None
-    return int(min(value, 999))  # a number of any length would flood the log
+    return int(max(-1, min(value, 999)))  # a number of any length would flood the log
 
 
 def _says_failed(document: Mapping[str, Any]) -> bool:
