@@ -814,6 +814,25 @@ def test_only_the_customer_that_is_asked_for() -> None:
     assert 1 == len(driver.sent)
 
 
+def test_a_page_of_customers_beyond_the_last_one_may_be_refused() -> None:
+    """The customers make the total; where they do not, the refusal is an error."""
+    rows = [customer(f"c{number}", "Backup") for number in range(100)]
+
+    def serve(request: Request) -> Response:
+        if "pageIndex" in dict(request.query):
+            return answer({"message": "No such page."}, status=status)
+        return answer({"data": rows, "metadata": {"totalCount": total}})
+
+    total, status = 100, 404
+    assert 100 == len(licenses(Driver(serve)))
+    total = 101
+    with pytest.raises(AvePointRequestError):
+        licenses(Driver(serve))
+    total, status = 100, 409
+    with pytest.raises(AvePointRequestError):
+        licenses(Driver(serve))
+
+
 @pytest.mark.parametrize(
     ("organization_id", "customers"),
     [

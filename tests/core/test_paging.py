@@ -214,6 +214,22 @@ def test_a_listing_of_one_page_of_rows(link: str) -> None:
             assert (expected if n else 1) == len(server.asked)
 
 
+def test_rows_that_move_before_the_end_of_the_window_are_read_once_more() -> None:
+    """Its end is the end of the second reading too."""
+    listing = pager(paging=OFFSETS)
+    listing.wanted(0, 8)
+    listing.receive(Page(keys=TEN, total=95, asked_size=10), 10)
+    assert 8 == len(listing.wanted(0, 8))
+    for number in range(1, 9):
+        keys = tuple(range(number * 10, number * 10 + 10))
+        listing.receive(Page(keys=keys, total=95, asked_size=10, is_last=True), 10)
+    assert [None] == listing.wanted(0, 8)
+    listing.receive(Page(keys=(99, *TEN[:9]), total=96, asked_size=10), 1)
+    assert 1 == len(listing.wanted(0, 8))
+    listing.receive(Page(keys=tuple(range(9, 19)), total=96, asked_size=10, is_last=True), 0)
+    assert ([], Mode.DONE) == (listing.wanted(0, 8), listing.mode)
+
+
 @pytest.mark.parametrize("limit", [1, 8])
 @pytest.mark.parametrize("link", ["", "?skip=10&top=10", "token"])
 def test_after_the_last_page_that_matters_nothing_is_asked_for(link: str, limit: int) -> None:
