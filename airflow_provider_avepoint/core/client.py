@@ -338,7 +338,7 @@ class Listing:
         return self._pager.wanted(in_flight, limit or at_a_time + at_a_time // 2)
 
     def fetch(self, page: Fetch) -> Flow[Any]:
-        """Fetch one page: the JSON of the answer, or the refusal of a page that may be beyond the last one."""
+        """Fetch one page: the JSON of the answer, or the refusal of one that may be beyond the last."""
         if page is None:
             return self._fetch_first()
         paging = merge_parameters(page, ((self._product.paging.size, str(self._page_size)),))

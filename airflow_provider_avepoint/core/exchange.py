@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -26,8 +25,8 @@ log = logging.getLogger(__name__)
 def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
     """Send what *build* returns until the answer is not a passing fault; build anew for each try.
 
-    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's,
-    which stands in for a service that is away for now: it is a passing fault too, and returned where it stays.
+    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's
+    that stands before a service which is away for now: a passing fault too, but returned where it stays.
 
     :raises AvePointUnavailable: no answer, or a transient status, on every try.
     """
@@ -142,8 +141,8 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
-# What a body has said to call itself good or bad: keys, and words as ``normalize_label`` folds them. One that
-# is in neither list says nothing: it may be a state, or a text of its own.
+# How a body calls itself good or bad: by which keys, and by which words, as ``normalize_label`` folds them.
+# A word that is in neither list says nothing: it may be a state, or a text of its own.
 _STATUSES = ("statusCode", "status")
 _SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "isSuccessful")
 _ERRORS = ("error", "errors", "hasError", "hasErrors", "isError")
@@ -161,7 +160,7 @@ def _is_web_page(body: bytes) -> bool:
 
 
 def _embedded_status(document: Mapping[str, Any]) -> int | None:
-    """Return the status that a body carries: ``statusCode``, or Google's ``status``, a number, text or name."""
+    """Return the status that a body carries, in ``statusCode`` or ``status``: a number, a text or a name."""
     found = [_read_status(get_key(document, name)) for name in _STATUSES]
     return max((status for status in found if status is not None), default=None)
 
@@ -171,9 +170,9 @@ def _read_status(value: object) -> int | None:
         number = _STATUS_TEXT.fullmatch(value[:1000])
         named = _NAMED_STATUSES.get(normalize_label(value[:100]))
         value = (parse_digits(number[1]) if number else None) or named
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
         return None
-    return int(min(value, 999))  # a number of any length would flood the log
+    return int(max(-1, min(value, 999)))  # a number of any length would flood the log
 
 
 def _says_failed(document: Mapping[str, Any]) -> bool:

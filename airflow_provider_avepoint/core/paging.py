@@ -54,7 +54,7 @@ MAX_PAGES = 200_000
 MAX_BARREN = 10
 #: Empty pages in a row that are asked for while the total promises more rows: what was filtered away.
 MAX_EMPTY = 20
-#: The same where links have shown the way, where rows have come in meanwhile, and where it was in vain before.
+#: The same where links have shown the way, rows have come in meanwhile, or it has been in vain before.
 MAX_EMPTY_AGAIN = 3
 #: Empty pages in a row, each of which has a link to the next one.
 MAX_EMPTY_LINKED = 100
@@ -184,7 +184,7 @@ class Reading:
 
     @property
     def has_totals(self) -> bool:
-        """Whether totals can be those of the listing: those of a page add up to more, and differ as it does."""
+        """Whether totals can be those of the listing: a page's own add up to more, and differ as pages do."""
         if not self.has_own_counts:
             return self.highest is not None
         return self.lowest == self.highest and self.rows <= (self.highest or 0)
@@ -224,7 +224,7 @@ class Pager:
     label: str
     mode: Mode = Mode.FIRST
     _reading: Reading | None = None
-    #: The readings before this one, and how many pages of the last one have been asked for in vain at its end.
+    #: The readings before this one; of the last one, its last page with new rows, and the empty ones after.
     _readings: int = 0
     _farthest: int = 0
     _in_vain: int = 0
@@ -365,7 +365,8 @@ class Pager:
         if page.is_last:
             return True
         if reading.is_promised:
-            return False
+            # Where rows are asked for by number, a total that they make is more than a link behind them.
+            return not page.keys and reading.makes_total and not self._may_be_cut(reading)
         if not page.keys:
             # Rows that stand twice make a total too: then the empty page is the end that it seems to be.
             is_filtered = reading.lacks_rows and reading.sent < (reading.highest or 0)
@@ -382,7 +383,7 @@ class Pager:
 
     def _bear_empty(self, reading: Reading) -> int:
         """Return how many empty pages in a row are the end, although the total promises more rows."""
-        if reading.lowest is not None and reading.lowest <= reading.rows:
+        if not self._readings and reading.lowest is not None and reading.lowest <= reading.rows:
             return MAX_EMPTY_AGAIN  # what lacks has come in meanwhile, and stands before the first page
         least = min(*self.paging.sizes, reading.first.asked_size or reading.page_rows)
         most = MAX_EMPTY_AGAIN if reading.is_linked else MAX_EMPTY * -(-least // reading.page_rows)
@@ -437,8 +438,8 @@ class Pager:
             )
         if reading.lacks_rows and not reading.is_cut and self._rows < (reading.highest or 0):
             log.warning(
-                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of %s. "
-                "The rows are believed.",
+                "Listing %s: the server promised more rows than the %d that it sent, twice, by a total of "
+                "%s. The rows are believed.",
                 self.label,
                 reading.rows,
                 reading.highest,

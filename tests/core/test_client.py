@@ -270,6 +270,38 @@ def test_a_row_that_nobody_can_tell_from_others_raises_at_once(row: object) -> N
         listing.receive(document)
 
 
+@pytest.mark.parametrize("status", [204, 400, 404, 416])
+def test_a_refusal_is_the_end_where_the_rows_make_the_total(status: int) -> None:
+    """A page beyond the last one may be refused; any other that is refused has rows that nobody has seen."""
+
+    def serve(request: Request) -> Response:
+        if "pageIndex" in dict(request.query):
+            return answer({"message": "No such page."}, status=status)
+        rows = [d365_row(number) for number in range(12)]
+        return answer({"jobs": rows, "totalCount": total})
+
+    for total in (12, 13, None):
+        if total == 12:
+            _, jobs = list_all(client(), Question(product=D365), serve)
+            assert 12 == len(jobs)
+            continue
+        with pytest.raises(AvePointRequestError) as caught:
+            list_all(client(), Question(product=D365), serve)
+        assert status == caught.value.status
+
+
+def test_the_larger_of_two_totals_counts() -> None:
+    """Microsoft 365's table names one, its sample another: one of them may count the page."""
+    pages = [[m365_row(1)], [m365_row(2)]]
+
+    def serve(request: Request) -> Response:
+        rows = pages[int(dict(request.query).get("pageIndex", 0))]
+        return answer({"data": rows, "metadata": {"totalNumber": len(rows), "totalCount": 2}})
+
+    driver, jobs = list_all(client(), Question(product=M365), serve)
+    assert (["FB1", "FB2"], 2) == ([job.job_id for job in jobs], len(driver.sent))
+
+
 def test_an_opaque_token_goes_on_with_the_same_size() -> None:
     def serve(request: Request) -> Response:
         query = dict(request.query)
@@ -292,7 +324,7 @@ def test_a_link_elsewhere_gets_no_token() -> None:
 
 @pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
 @pytest.mark.parametrize(
-    ("total", "ahead"), [(30, 3), ("30", 3), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
+    ("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
 )
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
@@ -332,7 +364,7 @@ def test_a_question_in_a_body() -> None:
 
     def serve(request: Request) -> Response:
         rows = [elements_row(1)] if dict(request.query).get("pageIndex", "1") == "1" else []
-        return answer({"data": rows, "metadata": {"pageIndex": 1, "pageSize": 100, "totalCount": 1}})
+        return answer({"data": rows, "metadata": {"pageIndex": 1, "pageSize": 100}})
 
     driver, (job,) = list_all(client(), question, serve)
     path = "/partner/external/v3/general/customers/c%201%2F%C3%BC/avpt-products/jobs/batch"
@@ -344,7 +376,7 @@ def test_a_question_in_a_body() -> None:
         headers={"Authorization": "Bearer t", "Accept": "application/json"},
     )
     assert expected == driver.sent[0]
-    assert [(("pageIndex", str(number)), ("pageSize", "1")) for number in (1, 2)] == [
+    assert [(("pageIndex", str(number)), ("pageSize", "10")) for number in (1, 2)] == [
         request.query for request in driver.sent[1:]
     ]
     assert [{"jobModule": 303}] * 3 == [request.json for request in driver.sent]
@@ -454,14 +486,14 @@ def test_scans_are_read_until_one_began_before_the_window() -> None:
 
 def test_without_a_window_all_scans_are_read() -> None:
     found, requests = list_scans(hourly(95))
-    assert (list(range(95)), 10) == (found, requests)
+    assert (list(range(95)), 11) == (found, requests)
 
 
 def test_a_scan_just_at_the_windows_start_may_have_others_beside_it() -> None:
     """Only an earlier start tells that the window is over."""
     begin = NOW - timedelta(hours=5)
     found, requests = list_scans([begin] * 35, started_after=begin)
-    assert (list(range(35)), 4) == (found, requests)
+    assert (list(range(35)), 5) == (found, requests)
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 10])
@@ -781,6 +813,25 @@ def test_only_the_customer_that_is_asked_for() -> None:
 
     assert [(guid.upper(), "Fly")] == licenses(driver, f"{{{guid}}}")
     assert 1 == len(driver.sent)
+
+
+def test_a_page_of_customers_beyond_the_last_one_may_be_refused() -> None:
+    """The customers make the total; where they do not, the refusal is an error."""
+    rows = [customer(f"c{number}", "Backup") for number in range(100)]
+
+    def serve(request: Request) -> Response:
+        if "pageIndex" in dict(request.query):
+            return answer({"message": "No such page."}, status=status)
+        return answer({"data": rows, "metadata": {"totalCount": total}})
+
+    total, status = 100, 404
+    assert 100 == len(licenses(Driver(serve)))
+    total = 101
+    with pytest.raises(AvePointRequestError):
+        licenses(Driver(serve))
+    total, status = 100, 409
+    with pytest.raises(AvePointRequestError):
+        licenses(Driver(serve))
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_web_page_is_tried_again_as_a_503_is(body: bytes) -> None:
 
     driver, outcome = send([page] * retry.MAX_ATTEMPTS)
     assert retry.MAX_ATTEMPTS == len(driver.sent)
-    with pytest.raises(AvePointPayloadError, match="host is an address of AvePoint's API"):
+    with pytest.raises(AvePointPayloadError, match="is an address of AvePoint's API"):
         parse_answer(*outcome)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from airflow_provider_avepoint.core import paging
-from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Mode, Page, Pager, merge_parameters
 from airflow_provider_avepoint.core.product import Paging
 
@@ -155,7 +155,7 @@ def start(n: int) -> list[int]:
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize("n", SIZES)
 def test_every_row_comes(n: int, base: int, link: str) -> None:
-    """Whatever the server's total and its largest page, however many rows arrive, however many pages at once."""
+    """Whatever the server's total and largest page, however many rows arrive, however many pages at once."""
     totals, limits = (("match", "page", "absent"), (1, 3, 8)) if n < 500 else (("match", "absent"), (1, 8))
     cases = itertools.product(totals, (0, 1, 2, 3), ((10, None), (1000, None), (1000, 10)), limits)
     for seed, (total, arrivals, (asked_size, clamp), limit) in enumerate(cases):
@@ -212,6 +212,22 @@ def test_a_listing_of_one_page_of_rows(link: str) -> None:
             server = SkippingServer(start(n), link=link, total=total)
             assert start(n) == read_all(server)
             assert (expected if n else 1) == len(server.asked)
+
+
+def test_rows_that_move_before_the_end_of_the_window_are_read_once_more() -> None:
+    """Its end is the end of the second reading too."""
+    listing = pager(paging=OFFSETS)
+    listing.wanted(0, 8)
+    listing.receive(Page(keys=TEN, total=95, asked_size=10), 10)
+    assert 8 == len(listing.wanted(0, 8))
+    for number in range(1, 9):
+        keys = tuple(range(number * 10, number * 10 + 10))
+        listing.receive(Page(keys=keys, total=95, asked_size=10, is_last=True), 10)
+    assert [None] == listing.wanted(0, 8)
+    listing.receive(Page(keys=(99, *TEN[:9]), total=96, asked_size=10), 1)
+    assert 1 == len(listing.wanted(0, 8))
+    listing.receive(Page(keys=tuple(range(9, 19)), total=96, asked_size=10, is_last=True), 0)
+    assert ([], Mode.DONE) == (listing.wanted(0, 8), listing.mode)
 
 
 @pytest.mark.parametrize("limit", [1, 8])
@@ -478,6 +494,95 @@ def test_more_rows_than_were_asked_for_shift_no_page(dialect: Paging) -> None:
     assert {("top", "10"), ("pageSize", "10")} & set(listing.wanted(0, 1)[0] or ())
 
 
+# What a page that brings nothing new says
+
+
+def listed(pages: list[dict[str, Any]], **fields: Any) -> tuple[list[int], int]:
+    script = Script(pages)
+    return read_all(script, **fields), script.count
+
+
+def test_the_end_is_where_the_rows_make_the_largest_total() -> None:
+    """Not a short page, nor one that came before; a row that comes twice is one row."""
+    pages = [
+        {"keys": (1, 2, 3, 4), "total": 9},
+        {"keys": (1, 2, 3, 4), "total": 9},
+        {"keys": (4, 5), "total": 10},
+        {"keys": (), "total": 10},
+        {"keys": (6, 7, 8, 9, 10), "total": 10},
+    ]
+    got, count = listed([*pages, pages[0]])
+    assert list(range(1, 11)) == got
+    assert len(pages) == count
+
+
+@pytest.mark.parametrize(("rows", "asked_size"), [(37, 1000), (4, 10)])
+def test_a_server_without_totals_that_ignores_the_number_is_believed(
+    rows: int, asked_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where no page is cut so: it is shorter than what was asked for, and of no size that servers cut at."""
+    got, _ = listed([{"keys": tuple(range(rows))}], asked_size=asked_size)
+    assert list(range(rows)) == got
+    assert "sends the same" in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "asked_size"), [(1000, 1000), (10, 1000), (4, 4)])
+def test_a_server_without_totals_that_may_have_cut_its_rows_is_not(rows: int, asked_size: int) -> None:
+    with pytest.raises(AvePointPayloadError, match="11 pages in a row without a new row"):
+        listed([{"keys": tuple(range(rows))}], asked_size=asked_size)
+
+
+@pytest.mark.parametrize("limit", [1, 8])
+def test_rows_that_vanish_let_others_rise(limit: int) -> None:
+    """The one after the first page rises to it when a row of that page vanishes; the total falls."""
+
+    class Vanishing(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            if len(self.asked) == 1:
+                self.rows.remove(20)
+            return super().read(fetch, asked_size)
+
+    got = read_all(Vanishing(start(25)), limit=limit)
+    assert set(range(25)) == set(got)
+
+
+def test_rows_that_vanish_each_time_raise() -> None:
+    totals = iter(range(1000, 0, -1))
+
+    class Vanishing(Server):
+        def read(self, fetch: Fetch, asked_size: int) -> Page:
+            return replace(super().read(fetch, asked_size), total=next(totals))
+
+    with pytest.raises(AvePointPayloadError, match="lost rows while they were listed, 3 times in a row"):
+        read_all(Vanishing(start(25)))
+
+
+def test_links_from_one_empty_page_to_the_next_end() -> None:
+    pages = [{"keys": (1,), "link": "a"}, *({"keys": (), "link": f"token{n}"} for n in range(200))]
+    with pytest.raises(AvePointPayloadError, match="101 pages in a row without a row"):
+        listed(pages)
+
+
+def test_an_empty_page_behind_a_link_is_asked_for_once_more() -> None:
+    """By number too: the last page of rows had a link."""
+    for link in ("a", "?pageIndex=1&pageSize=10"):
+        full, empty, rest = {"keys": TEN, "link": link}, {"keys": ()}, {"keys": (10,)}
+        assert list(range(11)) == listed([full, empty, full, rest])[0]
+        with pytest.raises(AvePointPayloadError, match="a link to a page without rows, also when"):
+            listed([full, empty, full, empty])
+
+
+def test_a_refusal_behind_a_link_is_an_error() -> None:
+    refusal = AvePointRequestError("No such page.", status=404)
+    for link in ("a", "?pageIndex=1&pageSize=10"):
+        listing = pager()
+        listing.wanted(0, 1)
+        listing.receive(Page(keys=TEN, link=link, total=10, asked_size=10), 10)
+        listing.wanted(0, 1)
+        with pytest.raises(AvePointRequestError):
+            listing.receive_refusal(refusal)
+
+
 # What raises
 
 
@@ -646,6 +751,10 @@ def test_the_same_address_in_another_spelling(base_url: str, link: str) -> None:
         ("plain-token", (("skiptoken", "plain-token"),)),
         ("?skiptoken=abc%2Fd%2Bef", (("skiptoken", "abc/d+ef"),)),
         ("?a=1&b=&a=2", (("a", "1"), ("b", ""), ("a", "2"))),
+        ("PageIndex=2&pageSize=100", (("PageIndex", "2"), ("pageSize", "100"))),
+        ("type=1&skiptoken=a%2Fb%3D", (("type", "1"), ("skiptoken", "a/b="))),
+        ("cGFnZQ==", (("skiptoken", "cGFnZQ=="),)),
+        ("a/b=c&pageIndex=2", (("skiptoken", "a/b=c&pageIndex=2"),)),
         ("/jobs?after=x%20y", (("after", "x y"),)),
     ],
 )

@@ -43,8 +43,10 @@ another address was asked nothing, and that neither the secret nor a token stand
 _AFTER = """\
 ## What cannot be told
 
-- **A server that leaves out jobs for good.** Its total and its links are believed once they have been looked
-  at twice: a total may count jobs that do not match. A warning in the log then says how many rows came.
+- **A server that leaves out jobs for good.** Its rows are believed once they have been looked at twice, even
+  where its total says that there are more: a total may count jobs that do not match. A warning in the log
+  then says how many rows came. A next link that leads to no jobs, twice, is an error.
+- **A server without totals and links that leaves a page empty.** An empty page is the end there.
 - **Headers that come byte by byte.** All of a body may take ten times the timeout, by either driver; for the
   headers, the blocking driver knows the timeout between two bytes only.
 - **A clock that is more than a day behind the API's.** Jobs are asked for up to a day into the future.

@@ -272,21 +272,21 @@ STATUSES = (
     ),
     Fault(
         name="400",
-        happens="400.",
+        happens="400, before all jobs have come that the total says.",
         plays=page("status", FOR_GOOD, status=400),
         error=AvePointRequestError,
         advice="check the argument that it names",
     ),
     Fault(
         name="404",
-        happens="404.",
+        happens="404, before all jobs have come that the total says.",
         plays=page("status", FOR_GOOD, status=404),
         error=AvePointRequestError,
         advice="the connection's host",
     ),
     Fault(
         name="204",
-        happens="204, or another success that is no 200.",
+        happens="204, or another success that is no 200, before all jobs have come that the total says.",
         plays=page("status", status=204, body=""),
         error=AvePointRequestError,
         advice="the connection's host",
@@ -332,8 +332,14 @@ BODIES = (
     ),
     Fault(
         name="html",
-        happens="200 with a sign-in page.",
+        happens="200 with a web page, once.",
+        remedy=AGAIN,
         plays=page("html"),
+    ),
+    Fault(
+        name="html-for-good",
+        happens="200 with a web page, such as one to sign in, every time.",
+        plays=page("html", FOR_GOOD),
         error=AvePointPayloadError,
         advice=NOT_THE_API,
     ),
@@ -378,6 +384,13 @@ BODIES = (
         plays=page("status", status=200, body={"statusCode": 400, "message": "No."}),
         error=AvePointRequestError,
         advice="check the argument that it names",
+    ),
+    Fault(
+        name="error-body-without-success",
+        happens="200 with a body that says it is no success.",
+        plays=page("status", status=200, body={"statusCode": 200, "success": False, "data": None}),
+        error=AvePointUnavailable,
+        advice=LATER,
     ),
     Fault(
         name="missing-rows",
@@ -511,7 +524,7 @@ IDENTITY = (
     ),
     Fault(
         name="token-404",
-        happens="404.",
+        happens="404, before all jobs have come that the total says.",
         plays=token("status", FOR_GOOD, status=404),
         error=AvePointRequestError,
         advice="the connection's identity_endpoint",
@@ -539,10 +552,22 @@ IDENTITY = (
             advice=NOT_IDENTITY,
         )
         for kind, what in (
-            ("html", "a sign-in page"),
             ("empty_body", "an empty body"),
             ("broken_json", "half a JSON text"),
         )
+    ),
+    Fault(
+        name="token-html",
+        happens="200 with a web page, once.",
+        remedy=AGAIN,
+        plays=token("html"),
+    ),
+    Fault(
+        name="token-html-for-good",
+        happens="200 with a web page, every time.",
+        plays=token("html", FOR_GOOD),
+        error=AvePointPayloadError,
+        advice=NOT_IDENTITY,
     ),
     Fault(
         name="token-endless-body",

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.paging import MAX_EMPTY
 from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
 from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
@@ -141,8 +142,8 @@ def test_a_fault_costs_no_row_and_gives_nothing_away(
     asked = simulator.requests()
     played = {entry["note"].removeprefix("fault: ") for entry in asked}
     assert {play.kind for play in fault.plays} <= played  # it did happen
-    # All pages at most twice, and the tries for as many pages as are on their way.
-    assert 2 * (clean + 1) + case.at_a_time * 2 * MAX_ATTEMPTS >= len(asked)
+    # All pages at most twice, empty ones at their end, and the tries for as many pages as are on their way.
+    assert 2 * (clean + 1) + MAX_EMPTY + case.at_a_time * 2 * MAX_ATTEMPTS >= len(asked)
 
     assert [] == foreigner.asked
     for entry in asked:

@@ -1,4 +1,4 @@
-"""Any server that pages somehow: its listing is complete or raises, and one that keeps its promises is complete.
+"""Any server that pages somehow: its listing is complete or raises; one that keeps its word is complete.
 
 The servers are made up from a seed. A failure names the seed; ``check(seed)`` plays it again.
 """
@@ -9,16 +9,17 @@ import itertools
 import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Page, Pager
 from airflow_provider_avepoint.core.product import Paging
 
 from . import EXAMPLES, IS_LONG
+
+if TYPE_CHECKING:
+    import pytest
 
 NUMBERS = Paging(index="pageIndex", size="pageSize")
 OFFSETS = Paging(index="skip", is_offset=True, size="top")
@@ -37,7 +38,7 @@ class Server:
     :param total: ``true``; ``absent``; ``page``, the page's own rows; ``raw``, the hidden rows too.
     :param beyond: what follows the last page: ``empty``, a status, or ``last`` for the last page again.
     :param lies: by how much the total of a request is wrong, by the request's number from 0 on.
-    :param lost: the request whose rows are lost.
+    :param lost: the request whose rows are lost, *refused*: the one that is answered 404.
     :param arrivals: the chance that a row comes in before a request, *deletions*: that one vanishes.
     """
 
@@ -56,6 +57,7 @@ class Server:
     hidden: set[int]
     lies: dict[int, int] = field(default_factory=dict)
     lost: int | None = None
+    refused: int | None = None
     count: int = 0
     moved: Counter[str] = field(default_factory=Counter)
 
@@ -76,7 +78,7 @@ class Server:
             rows = [row for row in rows for _ in range(chance.choice([1, 1, 2]))]
         is_quiet = chance.random() < 0.5
         totals = ["true", "true", "true", "absent", "raw"]
-        # A total of the page's own rows, on a page that is cut so small, is what nobody can tell from a true one.
+        # Where a page may be small, nobody can tell its own number of rows from a true total.
         totals += ["page"] if cut == "sized" and not hidden else []
         server = cls(
             chance=chance,
@@ -99,6 +101,8 @@ class Server:
             server.lies = {chance.randint(0, 5): chance.choice([1, 2, 30])}
         if not is_quiet and chance.random() < 0.2:
             server.lost = chance.randint(0, 5)
+        if not is_quiet and chance.random() < 0.1:
+            server.refused = chance.randint(1, 5)
         return server
 
     @property
@@ -108,6 +112,8 @@ class Server:
     def read(self, fetch: Fetch, asked_size: int) -> Page | AvePointRequestError:
         self._move()
         request, self.count = self.count, self.count + 1
+        if request == self.refused:
+            return AvePointRequestError("not found", status=404)
         query = dict(fetch or ())
         size = min(int(query.get("pageSize", query.get("top", asked_size))), self.clamp)
         begin, end = self._find(query, size)
@@ -168,7 +174,8 @@ class Server:
     @property
     def keeps_its_word(self) -> bool:
         """Whether nothing happens that a listing might have to raise for."""
-        is_quiet = not (self.arrivals or self.deletions or self.lies or self.lost is not None)
+        is_quiet = not (self.arrivals or self.deletions or self.lies)
+        is_quiet &= self.lost is None and self.refused is None
         has_totals = self.total == "true" and len(self.rows) == len(set(self.rows))
         ends_well = self.beyond == "empty" or has_totals
         # Without a total, all rows of a server that sends a round number of them may be a page of more.
@@ -190,7 +197,8 @@ class Server:
         # One fault at a time: two in a row may hide each other.
         is_moving = bool(self.moved["in"] or self.moved["out"])
         is_doubled = self.lost is not None and (bool(self.lies) or is_moving)
-        is_doubled |= self.total == "page" and (bool(self.lies) or self.lost is not None)
+        is_odd = bool(self.lies) or self.lost is not None or self.refused is not None
+        is_doubled |= self.total == "page" and is_odd
         return bool(is_filtered or is_lost or is_vanishing or is_doubled)
 
 
