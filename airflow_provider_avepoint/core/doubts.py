@@ -27,13 +27,12 @@ def refuse_names(jobs: Iterable[BackupJob], policy: Policy) -> None:
     wanted = {each.casefold(): each for each in policy.organization_ids or ()}
     if not wanted:
         return
-    ids = set(map(normalize_id, policy.organization_ids or ()))
     named: dict[str, str] = {}
     for job in jobs:
-        if normalize_id(job.organization_id) in ids:
+        if job.organization_id is not None:
             wanted.pop((normalize_id(job.organization_id) or "").casefold(), None)
-        elif job.organization_name is not None and job.organization_id is not None:
-            named.setdefault(job.organization_name.strip().casefold(), job.organization_id)
+            if job.organization_name is not None:
+                named.setdefault(job.organization_name.strip().casefold(), job.organization_id)
     for folded, given in wanted.items():
         if folded in named:
             raise AvePointConfigError(

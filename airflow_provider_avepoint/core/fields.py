@@ -24,7 +24,7 @@ _LEAST_MILLISECONDS = 10**11
 # More digits than any figure has, and fewer than Python refuses to read or a float cannot hold.
 _MOST_DIGITS = 40
 _LARGEST = 10**_MOST_DIGITS
-_DIGITS = re.compile(rf"-?[0-9]{{1,{_MOST_DIGITS}}}")
+_DIGITS = re.compile(rf"(-?[0-9]{{1,{_MOST_DIGITS}}})(?:\.0+)?")
 _TIME_SPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,9})?)", re.ASCII)
 _UNITS_SPAN = re.compile(r"(?:(\d{1,8})d)?(?:(\d{1,8})h)?(?:(\d{1,8})m)?(?:(\d{1,8})s)?", re.ASCII)
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,9})?)\s*([KMGTP]?)B", re.ASCII | re.IGNORECASE)
@@ -295,6 +295,6 @@ def _integer(value: object) -> int:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
-        return int(value)
+    if isinstance(value, str) and (digits := _DIGITS.fullmatch(value.strip())):
+        return int(digits[1])
     raise ValueError(f"{quoted(value)} is not a whole number")

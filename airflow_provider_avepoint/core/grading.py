@@ -133,9 +133,9 @@ _END_BADNESS = {
 
 def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, int, int], int]:
     """Order what one job was seen as: what is not understood stands, else its end, and of two the worse."""
+    if is_not_understood(job):  # as new as it may be, whatever it came to
+        return (_UNREADABLE if job.problems else _NOT_UNDERSTOOD, 0, newness(job, limits), 0)
     rank = _ENDED if job.state.is_terminal else _OPEN
-    if is_not_understood(job):
-        rank = _UNREADABLE if job.problems else _NOT_UNDERSTOOD
     graded = limits.grade(job) if job.state in GRADES else job.state
     failed = max(level.failed or 0 for level in job.levels)
     return (rank, _END_BADNESS.get(graded, 0), newness(job, limits), failed)

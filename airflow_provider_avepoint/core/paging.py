@@ -108,6 +108,8 @@ class Reading:
     :param keys: the rows of this reading; None in the first one, where the rows of the listing are the same.
     :param rows: how many different rows have come.
     :param sent: the same, but a row that stands twice in one page counts twice.
+    :param offset: how many rows stand before the next page, as far as the pages have shown it.
+    :param is_uneven: a page came after one that was shorter than the first one.
     :param useful: how many pages brought rows that had not come before, and *last_useful* the last of them.
     :param lowest: the lowest total of a page with rows, *highest* the highest of any page.
     :param has_every_total: each page with rows had a total, *has_own_counts*: that of its own rows.
@@ -126,6 +128,8 @@ class Reading:
     next_number: int = 1
     received: int = 0
     rows: int = 0
+    offset: int = 0
+    is_uneven: bool = False
     sent: int = 0
     useful: int = 0
     last_useful: int = 0
@@ -151,6 +155,8 @@ class Reading:
         """Count *page* in; return how many of its rows this reading had not brought before."""
         self.received += 1
         new_rows = self.count_rows(page, new_rows)
+        self.is_uneven |= new_rows > 0 and self.offset % max(1, self.page_rows) != 0
+        self.offset += len(page.keys) if new_rows else self.page_rows
         if page.total is not None:
             self.highest = max(self.highest or 0, page.total)
         if page.keys:
@@ -416,7 +422,7 @@ class Pager:
             self.mode = Mode.CHECK if self._is_in_doubt(reading) else Mode.DONE
         elif reading.is_cut:
             self.mode = Mode.DONE
-        elif reading.is_broken:
+        elif reading.is_broken or (reading.has_hole and not reading.makes_total):
             raise self._error("sent a link to a page without rows, also when it was asked for once more")
         elif reading.has_risen:
             if self._readings + 1 >= MAX_READINGS:
@@ -450,8 +456,12 @@ class Pager:
         if reading.was_concurrent or reading.is_cut:
             return reading.was_concurrent
         is_unproven = self.mode is Mode.NUMBERS and reading.useful > 1 and not reading.makes_total
-        is_odd = reading.is_broken or reading.has_hole or reading.is_stuck
+        is_odd = reading.is_broken or reading.has_hole or reading.is_stuck or self._has_gaps(reading)
         return is_unproven or is_odd or reading.lacks_rows or reading.has_risen
+
+    def _has_gaps(self, reading: Reading) -> bool:
+        """Tell whether pages by offset were of different lengths, so that rows stand between them."""
+        return self.paging.is_offset and reading.is_uneven and not reading.makes_total
 
     def _receive_check(self, reading: Reading, page: Page, new_rows: int) -> None:
         """Compare the first page with what it was: unless rows have slipped between pages, all have come."""
@@ -465,7 +475,11 @@ class Pager:
             first.keys, page.keys
         )
         is_whole = reading.is_cut or not (
-            reading.is_broken or reading.has_hole or reading.has_risen or reading.lacks_rows
+            reading.is_broken
+            or reading.has_hole
+            or reading.has_risen
+            or reading.lacks_rows
+            or self._has_gaps(reading)
         )
         if is_whole and (is_unchanged or is_pushed_down):
             self.mode = Mode.DONE
@@ -493,7 +507,8 @@ class Pager:
     def _take_number(self, reading: Reading) -> Pairs:
         number, reading.next_number = reading.next_number, reading.next_number + 1
         if self.paging.is_offset:
-            number *= reading.page_rows
+            # Pages may be of any length. Read one by one, the next page begins where the last one ended.
+            number = reading.offset if self._readings else number * reading.page_rows
         # As many rows as the server gave the first time: so a limit of its own shifts no page.
         return ((self.paging.index, str(number)), (self.paging.size, str(reading.page_rows)))
 

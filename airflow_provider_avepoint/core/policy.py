@@ -233,14 +233,19 @@ class Policy:
         """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
         return self.listings(self.memory_start(now), location=location)
 
+    @property
+    def may_need_control(self) -> bool:
+        """Whether :meth:`control_questions` may have anything to ask."""
+        return get_product(self.product).asks_each_object_type and len(self.object_types or ()) == 2
+
     def control_questions(self, questions: Iterable[Question], jobs: Iterable[BackupJob]) -> list[Question]:
         """Return what to ask besides *questions*, where two object types have got the very same *jobs*.
 
         Two may share jobs, as a team and its group do. A third one tells whether the server filters at all.
         """
-        product = get_product(self.product)
-        if not product.asks_each_object_type or len(self.object_types or ()) != 2:
+        if not self.may_need_control:
             return []
+        product = get_product(self.product)
         answers: dict[str, set[tuple[str | None, str]]] = {word: set() for word in self.object_types}
         for job in jobs:
             if job.workload in answers:

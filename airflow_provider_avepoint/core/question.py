@@ -150,16 +150,23 @@ class Widening:
             self._names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
         return False
 
+    def find_misnamed(self) -> dict[str, AvePointConfigError]:
+        """Return what is wrong with each id that is the name of an organisation which was listed."""
+        return {
+            given: AvePointConfigError(
+                f"organization_id: {given!r} is the name of {one_line(named, 100)}; give the id."
+            )
+            for given in self._wanted.values()
+            if (named := self._names.get(given.casefold())) is not None
+        }
+
     def refuse_names(self) -> None:
-        """Raise where one of the ids is the name of an organisation that was listed.
+        """Raise where one of the ids is a name.
 
         :raises AvePointConfigError: the message has the id.
         """
-        for given in self._wanted.values():
-            if (named := self._names.get(given.casefold())) is not None:
-                raise AvePointConfigError(
-                    f"organization_id: {given!r} is the name of {one_line(named, 100)}; give the id."
-                )
+        for error in self.find_misnamed().values():
+            raise error
 
 
 def widen(silent: Iterable[Question]) -> list[Widening]:
@@ -167,6 +174,8 @@ def widen(silent: Iterable[Question]) -> list[Widening]:
     widenings: dict[tuple[object, ...], Widening] = {}
     for question in silent:
         if question.organization_id is None or question.product.filters.organization_id is None:
+            continue
+        if question.job_id is not None:  # a job that is not listed yet is no sign of a wrong id
             continue
         key = (question.product.name, question.job_type, question.object_type, question.location)
         if key not in widenings:

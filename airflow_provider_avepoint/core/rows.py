@@ -613,14 +613,10 @@ def _take_worse(one: Counts, other: Counts) -> Counts:
 def _open_nested(held: object) -> dict[Any, Any] | None:
     """Return the object that holds a row's counts; None where there is none.
 
-    An older page of Microsoft 365's calls the object an int: a number holds no counts.
-
     :raises ValueError: what stands there is something else.
     """
     if isinstance(held, dict):
         return held
-    if parse_number(held) is not None:
-        return None
     if isinstance(held, str):
         try:
             opened = json.loads(held)

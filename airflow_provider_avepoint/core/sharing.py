@@ -16,6 +16,8 @@ from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 #: What a wait asks, given the time and the connection's own location.
 Ask = Callable[[datetime, str | None], list[Question]]
+#: What a wait asks besides, given the answers to what it has asked.
+AskMore = Callable[["Answers", list[Question]], list[Question]]
 #: What questions must have in common for one listing to answer them.
 Topic = tuple[object, ...]
 
@@ -84,7 +86,7 @@ def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan
     for question in asked:
         if question.job_id and _job_key(question) in jobs:
             continue
-        _add(listings, _topic(question, by_organization=by_organization), question)
+        _add(listings, topic_of(question, by_organization=by_organization), question)
     return Plan(jobs, listings)
 
 
@@ -97,7 +99,11 @@ def _job_key(question: Question) -> Topic:
     return (question.job_id, normalize_id(question.organization_id), question.location)
 
 
-def _topic(question: Question, *, by_organization: bool) -> Topic:
+def topic_of(question: Question, *, by_organization: bool = True) -> Topic:
+    """Return what *question* has in common with those that one listing answers too.
+
+    :param by_organization: as in :func:`plan`.
+    """
     product = question.product
     is_apart = product.needs_organization or (product.filters.organization_id and by_organization)
     return (
@@ -128,6 +134,7 @@ class Answers:
     :param jobs: the single jobs of the plan; None where there is none of this id.
     :param errors: why a listing or a job of the plan has no answer, where others have.
     :param by_organization: as in the plan.
+    :param single_tenant: as the connection says.
     """
 
     def __init__(
@@ -138,15 +145,28 @@ class Answers:
         errors: Mapping[Topic, AvePointError] | None = None,
         *,
         by_organization: bool = True,
+        single_tenant: bool = False,
     ) -> None:
         self._now = now
         self._jobs = listings
         self._single = jobs or {}
         self._errors = errors or {}
         self._is_by_organization = by_organization
+        self._single_tenant = single_tenant
         self._by_id: dict[Topic, dict[str, list[BackupJob]]] = {}
         self._by_organization: dict[Topic, dict[str | None, list[BackupJob]]] = {}
         self._verdicts: dict[Policy, Verdict] = {}
+
+    @property
+    def now(self) -> datetime:
+        """When the answers had come, by the API's clock."""
+        return self._now
+
+    def include(self, other: Answers) -> None:
+        """Take what *other*, the answers to further questions of the same round, has brought."""
+        self._jobs = {**self._jobs, **other._jobs}
+        self._errors = {**self._errors, **other._errors}
+        self._now = max(self._now, other._now)
 
     @property
     def names_organizations(self) -> bool:
@@ -162,7 +182,7 @@ class Answers:
         """Return why one of *questions* has no answer, if one has none."""
         if not self._errors:
             return None
-        keys = (key for each in questions for key in (_job_key(each), self._find_topic(each)))
+        keys = (key for each in questions for key in (_job_key(each), self._findtopic_of(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
     def judge(self, policy: Policy, questions: Iterable[Question]) -> Verdict:
@@ -170,7 +190,9 @@ class Answers:
         verdict = self._verdicts.get(policy)
         if verdict is None:
             jobs = self._collect(questions, policy.organization_ids)
-            verdict = self._verdicts[policy] = judge(jobs, policy, self._now)
+            verdict = self._verdicts[policy] = judge(
+                jobs, policy, self._now, single_tenant=self._single_tenant
+            )
         return verdict
 
     def jobs(self, questions: Iterable[Question]) -> list[BackupJob]:
@@ -181,7 +203,7 @@ class Answers:
         """Return the job that *question* names, None where it is not listed."""
         if (key := _job_key(question)) in self._single:
             return self._single[key]
-        topic = self._find_topic(question)
+        topic = self._findtopic_of(question)
         index = self._by_id.get(topic)
         if index is None:
             index = self._by_id[topic] = defaultdict(list)
@@ -196,8 +218,8 @@ class Answers:
         # Others may have had the listing go back to a job of this id that another organisation has.
         return next(filter(question.admits, jobs), jobs[0] if jobs else None)
 
-    def _find_topic(self, question: Question) -> Topic:
-        return _topic(question, by_organization=self._is_by_organization)
+    def _findtopic_of(self, question: Question) -> Topic:
+        return topic_of(question, by_organization=self._is_by_organization)
 
     def _collect(
         self, questions: Iterable[Question], organizations: tuple[str, ...] | None
@@ -205,7 +227,7 @@ class Answers:
         """Return the jobs that answer *questions*, of these *organizations* only."""
         by_topic: dict[Topic, list[Question]] = defaultdict(list)
         for question in questions:
-            by_topic[self._find_topic(question)].append(question)
+            by_topic[self._findtopic_of(question)].append(question)
         jobs: list[BackupJob] = []
         for topic, asked in by_topic.items():
             # They differ in the organisation, if in anything: each job is of one of those that are named.
@@ -226,4 +248,6 @@ class Answers:
             for job in jobs:
                 index[normalize_id(job.organization_id)].append(job)
         wanted = dict.fromkeys(map(normalize_id, organizations))
-        return [job for organization in wanted for job in index.get(organization, ())]
+        # A row that cannot be read, its organisation neither, may be of each.
+        unplaced = [job for job in index.get(None, ()) if job.problems and None not in wanted]
+        return [job for organization in wanted for job in index.get(organization, ())] + unplaced

@@ -23,9 +23,9 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.text import one_line, quoted
-from airflow_provider_avepoint.core.verdict import Verdict
+from airflow_provider_avepoint.core.verdict import Reason, Verdict, grade_job
 
 #: Failed polls in a row after which a wait gives up; each has had its own retries.
 MAX_FAILED_POLLS = 10
@@ -49,6 +49,10 @@ class Status(StrEnum):
     OUTAGE = "outage"
     OVERDUE = "overdue"
     ERROR = "error"
+
+
+# What ends the wait for one job badly: nothing of it will change any more.
+_ENDED_BADLY = frozenset({Reason.FAILED, Reason.PARTIAL, Reason.SKIPPED})
 
 
 @dataclass(slots=True)
@@ -96,13 +100,16 @@ class Watch:
             return self._event(Status.FAILED)
         return None
 
-    def note_job(self, job: BackupJob, *, accept_partial: bool) -> Event | None:
-        """Take a job; return the event that ends the wait, if it does."""
-        self._note(describe_job(job), job)
-        if not job.state.is_terminal:
-            return None
-        is_good = job.state is JobState.SUCCESS or (job.state is JobState.PARTIAL and accept_partial)
-        return self._event(Status.PASSED if is_good else Status.FAILED)
+    def note_job(self, job: BackupJob, *, accept_partial: bool, now: datetime | None = None) -> Event | None:
+        """Take a job; return the event that ends the wait, if it does: graded as a gate grades it.
+
+        :param now: by the API's clock; by this machine's unless given.
+        """
+        grade = grade_job(job, now or datetime.now(UTC), accept_partial=accept_partial)
+        self._note(describe_job(job, grade), job)
+        if grade is Reason.PASSED:
+            return self._event(Status.PASSED)
+        return self._event(Status.FAILED) if grade in _ENDED_BADLY else None
 
     def note_absence(self, message: str) -> None:
         """Take that a job is not listed yet."""
@@ -238,18 +245,40 @@ def doubt_job(
             f"its job is {quoted(found[1])} of {quoted(found[0])}, "
             f"and this sensor waits for {quoted(job_id)} of {quoted(product)}"
         )
-    good = ("success", "partial") if accept_partial else ("success",)
-    if status is Status.PASSED and evidence.get("state") not in good:
-        return f"its job is in the state {quoted(evidence.get('state'))}"
+    if status is Status.PASSED and not _has_ended_well(evidence, accept_partial=accept_partial):
+        return f"its job is in the state {quoted(evidence.get('state'))}, and has not ended well"
     return None
 
 
-def describe_job(job: BackupJob) -> str:
-    """Say in a line how a job stands, with the vendor's own words."""
+def _has_ended_well(evidence: Mapping[str, Any], *, accept_partial: bool) -> bool:
+    """Tell whether a job of which only :meth:`BackupJob.as_dict` is left has ended well."""
+    try:
+        counts, records, metadata = (
+            Counts(**evidence.get(level, {})) for level in ("counts", "record_counts", "metadata_counts")
+        )
+        job = BackupJob(
+            product=evidence["product"],
+            job_id=evidence["job_id"],
+            state=JobState(evidence["state"]),
+            problems=tuple(evidence.get("problems") or ()),
+            counts=counts,
+            record_counts=records,
+            metadata_counts=metadata,
+        )
+        return grade_job(job, datetime.now(UTC), accept_partial=accept_partial) is Reason.PASSED
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def describe_job(job: BackupJob, grade: Reason) -> str:
+    """Say in a line how a job stands, with the vendor's own words, and by which *grade* where they differ."""
     text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
     if job.finished_at is not None:
         text += f", finished {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
     text += job.describe_failures()
+    text += "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
+    if grade not in (Reason.PASSED, Reason.RUNNING) and grade.value != job.state.value:
+        text += f"; it counts as {grade}"
     if job.errors and (error := job.errors[0]).message:
         text += f"; {one_line(error.message)}" + (f" ({one_line(error.url)})" if error.url else "")
     return text + "."

@@ -398,21 +398,41 @@ class AvePointAsyncHook(BaseHook):
         client = await self.aget_client()
         now = client.clock.now()
         silent = []
-        with _for_airflow():
-            for question in questions:
-                asked = _Asked()
-                listing = client.list_jobs(question, now, with_changes=with_changes)
-                async with aclosing(self._run.aiter_pages(listing)) as pages:
-                    async for page in pages:
-                        yield asked.note(page)
-                if asked.is_silent:
-                    silent.append(question)
-            for widening in widen(silent):
-                listing = client.list_jobs(widening.question, now, with_changes=with_changes)
-                async with aclosing(self._run.aiter_pages(listing)) as pages:
-                    async for page in pages:
-                        yield filter(widening.admits, page)
+        for question in questions:
+            asked = _Asked()
+            async with aclosing(self._alist_pages(question, now, with_changes=with_changes)) as pages:
+                async for page in pages:
+                    yield asked.note(page)
+            if asked.is_silent:
+                silent.append(question)
+        for widening in widen(silent):
+            async with aclosing(
+                self._alist_pages(widening.question, now, with_changes=with_changes)
+            ) as pages:
+                async for page in pages:
+                    yield filter(widening.admits, page)
+            with _for_airflow():
                 widening.refuse_names()
+
+    async def alist_answers(
+        self, question: Question, now: datetime, *, with_changes: bool = False
+    ) -> AsyncGenerator[BackupJob]:
+        """Yield the jobs that answer one question; see :meth:`AvePointHook.list_answers`."""
+        async with aclosing(self._alist_pages(question, now, with_changes=with_changes)) as pages:
+            async for page in pages:
+                with _for_airflow():
+                    for job in page:
+                        yield job
+
+    async def _alist_pages(
+        self, question: Question, now: datetime, *, with_changes: bool
+    ) -> AsyncGenerator[Iterator[BackupJob]]:
+        client = await self.aget_client()
+        with _for_airflow():
+            listing = client.list_jobs(question, now, with_changes=with_changes)
+            async with aclosing(self._run.aiter_pages(listing)) as pages:
+                async for page in pages:
+                    yield page
 
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`."""

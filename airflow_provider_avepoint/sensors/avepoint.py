@@ -399,7 +399,7 @@ class AvePointJobSensor(_AvePointSensor):
         except AvePointJobNotFound:
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
-        return watch.note_job(job, accept_partial=accept_partial)
+        return watch.note_job(job, accept_partial=accept_partial, now=hook.client.clock.now())
 
     def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
         from airflow_provider_avepoint.triggers.avepoint import AvePointJobTrigger

@@ -93,6 +93,10 @@ class _WaitTrigger(BaseTrigger):
     def ask(self, now: datetime, location: str | None) -> list[Question]:
         """Return what is to be asked at *now*, for a connection with this *location* of its own."""
 
+    def ask_more(self, answers: Answers, questions: list[Question]) -> list[Question]:  # noqa: ARG002  # most ask nothing
+        """Return what is to be asked besides, given the *answers* to *questions*."""
+        return []
+
     @abstractmethod
     def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
         """Take the answers to *questions*, and return the event that ends the wait, if they do."""
@@ -129,7 +133,9 @@ class _WaitTrigger(BaseTrigger):
     async def _wait(self, watch: Watch) -> Event:
         """Look until a look ends the wait, or its time is up."""
         ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
-        async with join(self.avepoint_conn_id, self.polled_product, self.ask, self._find_pause()) as wait:
+        async with join(
+            self.avepoint_conn_id, self.polled_product, self.ask, self._find_pause(), self.ask_more
+        ) as wait:
             while True:
                 answers = await wait.look(ends_at)
                 wait.set_interval(self._find_pause())
@@ -219,9 +225,18 @@ class AvePointBackupTrigger(_WaitTrigger):
         """Return the listings that hold what the policy is about."""
         return self._policy.questions(now, location=location)
 
+    def ask_more(self, answers: Answers, questions: list[Question]) -> list[Question]:
+        """Return what tells whether a server that gave two object types the same jobs filters at all."""
+        if not self._policy.may_need_control:
+            return []
+        return self._policy.control_questions(questions, answers.jobs(questions))
+
     def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
         """Judge what the API shows now."""
-        return watch.note_verdict(answers.judge(self._policy, questions))
+        verdict = answers.judge(self._policy, questions)
+        for warning in verdict.warnings:
+            self.log.warning("%s", warning)
+        return watch.note_verdict(verdict)
 
 
 class AvePointJobTrigger(_WaitTrigger):
@@ -292,7 +307,7 @@ class AvePointJobTrigger(_WaitTrigger):
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
         self._job = job
-        return watch.note_job(job, accept_partial=self.accept_partial)
+        return watch.note_job(job, accept_partial=self.accept_partial, now=answers.now)
 
 
 def _write_next_look(seconds: float, ends_at: datetime | None) -> str:

@@ -17,11 +17,13 @@ import contextvars
 import logging
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -33,7 +35,17 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.sharing import FEW_ORGANIZATIONS, Answers, Ask, Topic, plan
+from airflow_provider_avepoint.core.question import widen
+from airflow_provider_avepoint.core.sharing import (
+    FEW_ORGANIZATIONS,
+    Answers,
+    Ask,
+    AskMore,
+    Plan,
+    Topic,
+    plan,
+    topic_of,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Client
@@ -60,16 +72,21 @@ _TRUSTED_FOR = 180.0
 _GRACE = 15.0
 # Where nothing else was answered, so many answers that cannot be understood are enough for one round.
 _MOST_GARBLED = 3
+# What was asked by a wrong clock is asked again, once the API has shown its own.
+_MOST_LOOKS = 3
 # What a connection that has changed since may mend.
 _REFUSALS = (AvePointAuthError, AvePointConfigError, AvePointPermissionError)
 
 
 @contextlib.asynccontextmanager
-async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIterator[Wait]:
+async def join(
+    conn_id: str, product: str, ask: Ask, interval: float, ask_more: AskMore | None = None
+) -> AsyncIterator[Wait]:
     """Take part in the poll of *product* over the connection *conn_id*, and begin it where there is none.
 
     :param ask: what this wait asks at each look.
     :param interval: seconds between two looks.
+    :param ask_more: what it asks besides, given the answers.
     """
     loop = asyncio.get_running_loop()
     polls = _POLLS.setdefault(loop, WeakValueDictionary())
@@ -77,7 +94,7 @@ async def join(conn_id: str, product: str, ask: Ask, interval: float) -> AsyncIt
     poll = polls.get(key)
     if poll is None:
         poll = polls[key] = Poll(conn_id, product)
-    wait = Wait(poll, ask, max(LEAST_INTERVAL, interval))
+    wait = Wait(poll, ask, max(LEAST_INTERVAL, interval), ask_more)
     poll.waits.add(wait)
     try:
         yield wait
@@ -97,8 +114,9 @@ class Wait:
     :param questions: what was asked for it at its last look.
     """
 
-    def __init__(self, poll: Poll, ask: Ask, interval: float) -> None:
+    def __init__(self, poll: Poll, ask: Ask, interval: float, ask_more: AskMore | None = None) -> None:
         self.ask = ask
+        self.ask_more = ask_more
         self.interval = interval
         self.due = max(poll.now(), poll.last_round + interval)
         self.is_new = True
@@ -285,15 +303,11 @@ class Poll:
     async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
         begun = self.now()
         client = await self._connect(hook)
-        now = datetime.now(UTC)
-        for wait in waits:
-            wait.questions = wait.ask(now, client.settings.location)
-        questions = [question for wait in waits for question in wait.questions]
-        is_apart = self._by_organization or not self._is_worth_merging(questions)
-        answers = await self._answer(hook, questions, by_organization=is_apart)
-        if not is_apart and not answers.names_organizations:
-            self._by_organization = True
-            answers = await self._answer(hook, questions, by_organization=True)
+        for _ in range(_MOST_LOOKS):
+            ahead = client.clock.ahead
+            answers = await self._ask_by(client, hook, waits)
+            if abs(client.clock.ahead - ahead) <= TOLERANCE:
+                break
         log.info(
             "%s: %s jobs for %s waits%s, in %.1f s.",
             self,
@@ -303,6 +317,26 @@ class Poll:
             self.now() - begun,
         )
         self._has_changed = False
+        return answers
+
+    async def _ask_by(self, client: Client, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
+        """Ask by what the API's clock is known to show, and then what the answers give rise to."""
+        now = client.clock.now()
+        for wait in waits:
+            wait.questions = wait.ask(now, client.settings.location)
+        questions = [question for wait in waits for question in wait.questions]
+        is_apart = self._by_organization or not self._is_worth_merging(questions)
+        answers = await self._answer(client, hook, questions, by_organization=is_apart)
+        if not is_apart and not answers.names_organizations:
+            self._by_organization = is_apart = True
+            answers = await self._answer(client, hook, questions, by_organization=True)
+        further: list[Question] = []
+        for wait in waits:
+            if wait.ask_more is not None and (more := wait.ask_more(answers, wait.questions)):
+                wait.questions += more
+                further += more
+        if further:
+            answers.include(await self._answer(client, hook, further, by_organization=is_apart))
         return answers
 
     async def _connect(self, hook: AvePointAsyncHook) -> Client:
@@ -328,8 +362,9 @@ class Poll:
         return plan(questions).listings_apart > few
 
     async def _answer(
-        self, hook: AvePointAsyncHook, questions: list[Question], *, by_organization: bool
+        self, client: Client, hook: AvePointAsyncHook, questions: list[Question], *, by_organization: bool
     ) -> Answers:
+        now = client.clock.now()
         planned = plan(questions, by_organization=by_organization)
         jobs: dict[Topic, BackupJob | None] = {}
         listings: dict[Topic, list[BackupJob]] = {}
@@ -340,7 +375,9 @@ class Poll:
                 if key in planned.jobs:
                     jobs[key] = await self._find(hook, question)
                 else:
-                    listings[key] = [job async for job in hook.aask([question])]
+                    listings[key] = [
+                        job async for job in hook.alist_answers(question, now, with_changes=True)
+                    ]
             except (AvePointConfigError, AvePointRequestError) as e:
                 errors[key] = e  # about this question alone
             except AvePointPayloadError as e:
@@ -350,7 +387,33 @@ class Poll:
                     break
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one question: the API is away, in its own way
-        return Answers(datetime.now(UTC), listings, jobs, errors, by_organization=by_organization)
+        await self._ask_widely(hook, now, planned, listings, errors)
+        return Answers(
+            client.clock.now(),
+            listings,
+            jobs,
+            errors,
+            by_organization=by_organization,
+            single_tenant=client.settings.single_tenant,
+        )
+
+    async def _ask_widely(
+        self,
+        hook: AvePointAsyncHook,
+        now: datetime,
+        planned: Plan,
+        listings: dict[Topic, list[BackupJob]],
+        errors: dict[Topic, AvePointError],
+    ) -> None:
+        """Ask for all organisations where the listings of single ones have brought nothing."""
+        silent = [planned.listings[key] for key, listed in listings.items() if not listed]
+        for widening in widen(silent):
+            async for job in hook.alist_answers(widening.question, now, with_changes=True):
+                if widening.admits(job):
+                    question = replace(widening.question, organization_id=job.organization_id)
+                    listings[topic_of(question)].append(job)
+            for given, misnamed in widening.find_misnamed().items():
+                errors[topic_of(replace(widening.question, organization_id=given))] = misnamed
 
     async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
         try:
