@@ -275,7 +275,7 @@ def test_a_job_that_cannot_be_read_ends_no_load(simulator: Simulator, database: 
     add(simulator, "J1", HOUR)
     add(simulator, "NAIVE", HOUR, extra={"startTime": "2026-11-20T02:00:00"})
     add(simulator, "SIZE", HOUR, extra={"backupSize": "1.2 GB"})
-    add(simulator, "COUNT", HOUR, extra={"failedEntityNumber": "many"})
+    add(simulator, "COUNT", HOUR, extra={"failedEntity": "many"})
 
     assert load({})["inserted"] == 4
 

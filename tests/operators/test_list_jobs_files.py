@@ -250,6 +250,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
             {"is_error_code": True, "message": "Quota", "url": "https://errors.example/7", "count": 3},
             {"is_error_code": None, "message": None, "url": None, "count": None},
         ],
+        "problems": ["status: 'Odd'"],
         "raw": '{"id":"J0","nested":{"list":[1,null,"\\u00e9"]}}',
     }
 
