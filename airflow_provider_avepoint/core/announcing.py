@@ -129,7 +129,9 @@ class Watermark:
             if announced is not None and outcome not in self.corrections.get(digest, (announced,)):
                 corrected[digest] = (*self.corrections.get(digest, ()), outcome)
             if is_new or was_under_way or digest in corrected:
-                news += [replace(job, workload=each) for each in dict.fromkeys(one.workload for one in listed)]
+                news += [
+                    replace(job, workload=each) for each in dict.fromkeys(one.workload for one in listed)
+                ]
             if start is None or start >= since:
                 ended[digest] = _hour_of(start or now)
         for digest, hour in self.ended.items():
@@ -152,7 +154,8 @@ class Watermark:
             under_way=under_way,
             ended=ended,
             outcomes={name: word for name, word in (self.outcomes | outcomes).items() if name in ended},
-            corrections={name: words for name, words in self.corrections.items() if name in ended} | corrected,
+            corrections={name: words for name, words in self.corrections.items() if name in ended}
+            | corrected,
         )
         return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
 
@@ -178,7 +181,7 @@ class Watermark:
                 hour: "".join(digest for _, digest in sorted(jobs)) for hour, jobs in sorted(hours.items())
             },
             "outcomes": {
-                hour: sorted(Counter(outcome for outcome, _ in jobs).items())
+                hour: [list(counted) for counted in sorted(Counter(outcome for outcome, _ in jobs).items())]
                 for hour, jobs in sorted(hours.items())
             },
             "corrections": {digest: list(words) for digest, words in sorted(self.corrections.items())},
@@ -207,8 +210,7 @@ class Watermark:
                 },
                 outcomes=dict(_read_outcomes(written["ended"], written.get("outcomes", {}))),
                 corrections={
-                    digest: tuple(map(str, words))
-                    for digest, words in written.get("corrections", {}).items()
+                    digest: tuple(map(str, words)) for digest, words in written.get("corrections", {}).items()
                 },
             )
         except (AttributeError, KeyError, TypeError, ValueError) as e:
@@ -242,9 +244,7 @@ def _latest_start(job: BackupJob) -> datetime | None:
     return job.finished_at if start is None and job.state.is_terminal else start
 
 
-def _read_outcomes(
-    ended: Mapping[str, str], outcomes: Mapping[str, list[tuple[str, int]]]
-) -> Iterator[tuple[str, str]]:
+def _read_outcomes(ended: Mapping[str, str], outcomes: Mapping[str, list[Any]]) -> Iterator[tuple[str, str]]:
     """Yield the digests with what each ended as, where that was kept."""
     for hour, counted in outcomes.items():
         words = [word for word, count in counted for _ in range(count)]

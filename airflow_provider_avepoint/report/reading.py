@@ -139,7 +139,11 @@ class _Reader:
         is_read = JOBS.c.problems == "[]"
         is_good = and_(
             JOBS.c.state == JobState.SUCCESS.value,
-            or_(JOBS.c.finished_at.is_(None), JOBS.c.started_at.is_(None), JOBS.c.finished_at >= JOBS.c.started_at),
+            or_(
+                JOBS.c.finished_at.is_(None),
+                JOBS.c.started_at.is_(None),
+                JOBS.c.finished_at >= JOBS.c.started_at,
+            ),
             *(not_(_is_partial(level)) for level in _LEVELS),
         )
         good_at = case((is_good, _START))

@@ -233,7 +233,8 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             jobs = [
                 job
                 for job in jobs
-                if normalize_id(job.organization_id) in wanted or (job.organization_id is None and job.problems)
+                if normalize_id(job.organization_id) in wanted
+                or (job.organization_id is None and job.problems)
             ]
         if watermark is None:
             self.log.info("Watching the backups of %s that end from now on.", self.product)

@@ -293,7 +293,11 @@ KEYS = {
         {"organization_id": "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b"},
         True,
     ),
-    "the case of an id that is no GUID": ({"organization_id": "00DAbc"}, {"organization_id": "00DaBC"}, False),
+    "the case of an id that is no GUID": (
+        {"organization_id": "00DAbc"},
+        {"organization_id": "00DaBC"},
+        False,
+    ),
     "the workload": ({"workload": "customer_engagement"}, {"workload": "finance_operations"}, False),
     "the location": ({"location": "EUR"}, {"location": "NAM"}, False),
     "the state": ({}, {"state": JobState.RUNNING}, True),
@@ -374,6 +378,14 @@ def test_what_is_kept_is_read_back_as_it_was() -> None:
     assert watermark == Watermark.from_dict(json.loads(json.dumps(watermark.as_dict())))
 
 
+def test_what_is_kept_is_json_as_it_is() -> None:
+    """Airflow's store takes no tuple."""
+    _, watermark = look(begin(), job(state="failed"))
+    kept = look(watermark, job())[1].as_dict()
+
+    assert kept == json.loads(json.dumps(kept))
+
+
 def test_times_are_read_in_utc() -> None:
     written = begin(job(), job("J2", state="running")).as_dict()
     berlin = timezone(timedelta(hours=1))
@@ -450,7 +462,14 @@ def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str |
         (["failed", "running", "failed"], [None, None]),
         (["stopped", "partial", "partial"], [None, "partial"]),
     ],
-    ids=["mended", "bad after all", "a server that cannot decide", "run again", "failed again", "stopped, then partial"],
+    ids=[
+        "mended",
+        "bad after all",
+        "a server that cannot decide",
+        "run again",
+        "failed again",
+        "stopped, then partial",
+    ],
 )
 def test_an_end_that_is_corrected_is_announced_once_more(
     states: list[str], announced: list[str | None]
@@ -472,7 +491,10 @@ def test_a_correction_in_the_last_hour_that_an_end_is_known_is_told_as_one() -> 
     news, kept = watermark.advance([replace(ended_at, state=JobState.SUCCESS)], later, asked_since=NOW - DAY)
 
     assert ["success"] == [kept.correction_of(each) for each in news]
-    assert [] == look(kept, replace(ended_at, state=JobState.SUCCESS), now=later + HOUR, asked_since=NOW - DAY)[0]
+    assert (
+        []
+        == look(kept, replace(ended_at, state=JobState.SUCCESS), now=later + HOUR, asked_since=NOW - DAY)[0]
+    )
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["failed first", "failed last"])

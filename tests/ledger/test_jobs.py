@@ -266,7 +266,12 @@ SIGHTINGS = {
 @pytest.mark.parametrize("stood", [[], [FAILED], [GOOD], [RUNNING]], ids=["new", "failed", "good", "running"])
 @pytest.mark.parametrize(("sightings", "state"), SIGHTINGS.values(), ids=SIGHTINGS)
 def test_of_one_reading_s_sightings_that_stands_which_decides_in_a_verdict(
-    sqlite_database: Database, sightings: list[BackupJob], state: str, stood: list[BackupJob], *, at_once: bool
+    sqlite_database: Database,
+    sightings: list[BackupJob],
+    state: str,
+    stood: list[BackupJob],
+    *,
+    at_once: bool,
 ) -> None:
     """Whatever stood there before, and however the writes of the reading cut it."""
     later = NOON + SECOND

@@ -200,6 +200,7 @@ def full_job(**changes: Any) -> BackupJob:
             "organization_name": "Contoso",
             "location": "EUR",
             "errors": (error, JobError()),
+            "problems": ("status: 'Odd'",),
             "raw": {"id": "J0", "nested": {"list": [1, None, "é"]}},
         }
         | changes
@@ -223,7 +224,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
 
     table = parquet.read_table(tmp_path / "jobs.parquet")
     counts = {"total": 10, "successful": 6, "failed": 1, "skipped": 2, "warning": 1}
-    assert table.schema.names == [each.name for each in fields(BackupJob)]
+    assert table.schema.names == list(full_job().as_dict())
     assert table.schema.field("started_at").type == pa.timestamp("us", tz="UTC")
     assert table.to_pylist() == [
         as_row(full_job()),

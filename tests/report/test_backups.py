@@ -73,7 +73,11 @@ WEEKS = [
     ),
     ("finished before it started", [job(at(5), finished_at=at(4)), job(at(6))], ".....UG"),
     ("not to be read", [job(at(5), problems=("failedCount: 'many' is no number",)), job(at(6))], ".....UG"),
-    ("one that can, and one that cannot", [job(at(5)), job(at(5, 5), problems=("status",)), job(at(6))], ".....UG"),
+    (
+        "one that can, and one that cannot",
+        [job(at(5)), job(at(5, 5), problems=("status",)), job(at(6))],
+        ".....UG",
+    ),
     ("nobody knows whose", [job(at(3), organization_id=None, problems=("organizationId",))], "...U..."),
     ("nothing done", [job(at(5), counts=Counts(total=9, successful=0, failed=0)), job(at(6))], ".....PG"),
     ("ended, and nobody knows when", [job(None), job(at(5))], ".....GU"),

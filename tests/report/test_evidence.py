@@ -195,9 +195,7 @@ def test_what_a_scope_says_besides_its_job(ledger: Ledger) -> None:
         "exchange_online": (
             "failed",
             True,
-            (
-                "The newer job NEWER is good, but rows do not say what they belong to, so all must be good.",
-            ),
+            ("The newer job NEWER is good, but rows do not say what they belong to, so all must be good.",),
         ),
         "contoso / odd": ("unreadable", True, ("Not understood: failedCount: 'many' is no number.",)),
         "contoso / stale": ("stale", True, ("No backup has started since 2026-11-21 09:30 UTC.",)),

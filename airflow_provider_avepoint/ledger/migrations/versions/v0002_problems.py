@@ -65,7 +65,9 @@ def _respell(connection: Connection, product: str, organization: str) -> None:
     is_theirs = and_(_JOBS.c.product == product, _JOBS.c.organization_id == organization)
     jobs = connection.execute(select(_JOBS).where(is_theirs)).mappings()
     moved = [
-        (dict(job), spelled) for job in jobs if (spelled := _spell(reader, job["raw"], organization)) != organization
+        (dict(job), spelled)
+        for job in jobs
+        if (spelled := _spell(reader, job["raw"], organization)) != organization
     ]
     for job, spelled in moved:
         known = _find(connection, job | {"organization_id": spelled})
