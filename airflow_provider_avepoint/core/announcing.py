@@ -55,6 +55,7 @@ class Watermark:
     :param ended: the jobs that have ended and are announced, by digest, with the hour in which they started.
     :param outcomes: what those of *ended* were first seen to end as; release 0.1.0 did not keep it.
     :param corrections: of those that were seen to end otherwise later, as what, in this order.
+    :param folded_until: so long digests of release 0.1.0 may be among them, which wrote ids in lower case.
     """
 
     since: datetime
@@ -64,6 +65,7 @@ class Watermark:
     ended: Mapping[str, datetime] = field(default_factory=dict)
     outcomes: Mapping[str, str] = field(default_factory=dict)
     corrections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folded_until: datetime | None = None
 
     @classmethod
     def begin(cls, jobs: Iterable[BackupJob], now: datetime) -> Self:
@@ -113,7 +115,7 @@ class Watermark:
         outcomes: dict[str, str] = {}
         corrected: dict[str, tuple[str, ...]] = {}
         starts: list[datetime] = []
-        for digest, listed in _group(jobs).items():
+        for digest, listed in self._group(jobs).items():
             job = _pick(listed)
             start = _latest_start(job)
             starts += [start or now] * len(listed)
@@ -124,10 +126,9 @@ class Watermark:
                 continue
             was_under_way = digest in self.under_way
             is_new = digest not in self.ended and (start is None or start >= known_before)
-            outcome, announced = _outcome_of(job), self.outcomes.get(digest)
-            outcomes[digest] = announced or outcome
-            if announced is not None and outcome not in self.corrections.get(digest, (announced,)):
-                corrected[digest] = (*self.corrections.get(digest, ()), outcome)
+            outcome = _outcome_of(job)
+            outcomes[digest] = self.outcomes.get(digest, outcome)
+            corrected |= self._correct(digest, outcome)
             if is_new or was_under_way or digest in corrected:
                 news += [
                     replace(job, workload=each) for each in dict.fromkeys(one.workload for one in listed)
@@ -140,9 +141,10 @@ class Watermark:
                 ended.setdefault(digest, hour)
         for digest, start in self.under_way.items():
             under_way.setdefault(digest, start)
-        for digest in outcomes:
-            under_way.pop(digest, None)
-        under_way = {name: start for name, start in under_way.items() if start >= shift(now, -LONGEST_JOB)}
+        oldest = shift(now, -LONGEST_JOB)
+        under_way = {
+            digest: start for digest, start in under_way.items() if digest not in outcomes and start >= oldest
+        }
         searched_at, searched_through = self.searched_at, self.searched_through
         if asked_since <= min(self.under_way.values(), default=asked_since):
             oldest = min(under_way.values(), default=now)
@@ -153,16 +155,41 @@ class Watermark:
             searched_through=searched_through,
             under_way=under_way,
             ended=ended,
-            outcomes={name: word for name, word in (self.outcomes | outcomes).items() if name in ended},
+            outcomes={name: word for name, word in {**self.outcomes, **outcomes}.items() if name in ended},
             corrections={name: words for name, words in self.corrections.items() if name in ended}
             | corrected,
+            folded_until=self.folded_until if self.folded_until and now < self.folded_until else None,
         )
         return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
 
     def correction_of(self, job: BackupJob) -> str | None:
         """Return as what *job* has ended, where that corrects what it was announced as; else None."""
         outcome = _outcome_of(job)
-        return outcome if outcome in self.corrections.get(_digest(job), ()) else None
+        return outcome if outcome in self.corrections.get(self._digest(job), ()) else None
+
+    def _correct(self, digest: str, outcome: str) -> dict[str, tuple[str, ...]]:
+        """Return the corrections of an ended job with *outcome*, where it was not announced as that yet."""
+        announced, words = self.outcomes.get(digest), self.corrections.get(digest, ())
+        is_known = announced is None or outcome in (words or (announced,))
+        return {} if is_known else {digest: (*words, outcome)}
+
+    def _group(self, jobs: Iterable[BackupJob]) -> dict[str, list[BackupJob]]:
+        """Return the sightings of each job, by digest."""
+        grouped: dict[str, list[BackupJob]] = defaultdict(list)
+        for job in jobs:
+            grouped[self._digest(job)].append(job)
+        return grouped
+
+    def _digest(self, job: BackupJob) -> str:
+        """Return the digest of *job*, or the one under which release 0.1.0 knew it."""
+        digest = _digest(job)
+        if self.folded_until is None or job.organization_id is None or self._knows(digest):
+            return digest
+        folded = _digest(replace(job, organization_id=job.organization_id.strip("{} ").casefold()))
+        return folded if self._knows(folded) else digest
+
+    def _knows(self, digest: str) -> bool:
+        return digest in self.ended or digest in self.under_way
 
     def as_dict(self) -> dict[str, Any]:
         """Return the watermark, ready for JSON, and short: Airflow warns of more than 64 KB.
@@ -185,6 +212,7 @@ class Watermark:
                 for hour, jobs in sorted(hours.items())
             },
             "corrections": {digest: list(words) for digest, words in sorted(self.corrections.items())},
+            "folded_until": self.folded_until and self.folded_until.isoformat(),
         }
 
     @classmethod
@@ -194,8 +222,12 @@ class Watermark:
         :raises ValueError: it is something else.
         """
         try:
+            since = _parse(written["since"])
+            until = (
+                written["folded_until"] if "outcomes" in written else shift(since, LONGEST_JOB).isoformat()
+            )
             return cls(
-                since=_parse(written["since"]),
+                since=since,
                 searched_at=_parse(written["searched_at"]),
                 searched_through=int(written["searched_through"]),
                 under_way={
@@ -212,17 +244,10 @@ class Watermark:
                 corrections={
                     digest: tuple(map(str, words)) for digest, words in written.get("corrections", {}).items()
                 },
+                folded_until=until and _parse(until),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise ValueError(f"not a watermark: {type(e).__name__}: {e}") from e
-
-
-def _group(jobs: Iterable[BackupJob]) -> dict[str, list[BackupJob]]:
-    """Return the sightings of each job, by digest."""
-    grouped: dict[str, list[BackupJob]] = defaultdict(list)
-    for job in jobs:
-        grouped[_digest(job)].append(job)
-    return grouped
 
 
 def _pick(sightings: list[BackupJob]) -> BackupJob:

@@ -2,8 +2,8 @@
 
 A day is a UTC day, and a backup belongs to the day on which it started. What a day came to is the verdict of
 the check over that day's backups, by its default rules: the newest ended one decides where rows name their
-organisation; elsewhere all must be good, since a row does not say which resource it protects. A job that could
-not be read is never good.
+organisation; elsewhere all must be good, since a row does not say which resource it protects. A backup that
+could not be read is never good.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ class ScopeTimeline:
 
 
 def is_good(job: BackupJob, now: datetime) -> bool:
-    """Tell whether a backup is good by itself, as a gate grades it: an end that is understood, and success."""
+    """Tell whether a backup is good by itself, as a gate grades it: understood, ended, and a success."""
     return grade_job(job, now) is Reason.PASSED and not is_not_understood(job)
 
 

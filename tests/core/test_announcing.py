@@ -420,10 +420,11 @@ CORRUPT: dict[str, Any] = {
     "digests that are none": {**GOOD, "ended": {GOOD["since"]: None}},
     "outcomes of fewer jobs": {
         **GOOD,
+        "folded_until": None,
         "ended": {GOOD["since"]: "AAAAAAAAAAAABBBBBBBBBBBB"},
         "outcomes": {GOOD["since"]: [["failed", 1]]},
     },
-    "outcomes of no job": {**GOOD, "outcomes": {GOOD["since"]: [["failed", 1]]}},
+    "outcomes of no job": {**GOOD, "folded_until": None, "outcomes": {GOOD["since"]: [["failed", 1]]}},
     "corrections that are none": {**GOOD, "corrections": {"AAAAAAAAAAAA": 1}},
     "hours that are none": {**GOOD, "ended": {"AAAAAAAAAAAA": "AAAAAAAAAAAA"}},
 }
@@ -552,13 +553,32 @@ def test_a_watermark_of_release_0_1_0_announces_nothing_again() -> None:
     """It does not say what its jobs ended as; from the first look on that is known."""
     _, watermark = look(begin(), job(state="failed"), job("J2", state="failed"))
     written = watermark.as_dict()
-    del written["outcomes"], written["corrections"]
+    del written["outcomes"], written["corrections"], written["folded_until"]
     old = Watermark.from_dict(written)
 
     first, watermark = look(old, job(), job("J2", state="failed"))
     second, watermark = look(watermark, job(), job("J2"), now=NOW + MINUTE)
 
     assert ([], ["J2"]) == (first, second)
+
+
+def test_a_watermark_of_release_0_1_0_knows_jobs_by_ids_in_lower_case() -> None:
+    """What it has seen end is not announced again, and what it has seen under way is, until it has ended."""
+    folded = {"organization_id": "00dabc"}
+    long = job("long", "running", started_at=NOW - 2 * DAY, **folded)
+    _, watermark = look(begin(long), job(**folded), long)
+    written = watermark.as_dict()
+    for name in ("outcomes", "corrections", "folded_until"):
+        del written[name]
+    exact = {"organization_id": "00DAbc"}
+
+    first, watermark = look(Watermark.from_dict(written), job(**exact), job("new", **exact))
+    ended = job("long", started_at=NOW - 2 * DAY, **exact)
+    second, watermark = look(watermark, job(**exact), ended, now=NOW + MINUTE)
+
+    assert (["new"], ["long"]) == (first, second)
+    assert {} == watermark.under_way
+    assert look(watermark, now=NOW + 31 * DAY)[1].folded_until is None
 
 
 @dataclass(frozen=True)

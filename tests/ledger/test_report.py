@@ -18,7 +18,7 @@ UNTOLD = {"started_at": None, "duration": timedelta(hours=10, microseconds=500_0
 
 
 def test_a_backup_that_does_not_say_its_start_began_its_duration_before_its_end(database: Database) -> None:
-    """In the period and before it; without a duration nobody knows, and its end never stands for its start."""
+    """In the period and before it; without a duration nobody knows: no end stands for a start."""
     midnight = NOON - 12 * HOUR
     with Ledger(CONN_ID) as ledger:
         ledger.save_jobs(

@@ -178,7 +178,7 @@ def test_a_verdict_of_many_scopes_shows_its_worst(ledger: Ledger) -> None:
 
 
 def test_what_a_scope_says_besides_its_job(ledger: Ledger) -> None:
-    """Which newer backup is good, what is not understood, what is no longer expected, since when nothing came."""
+    """Which newer backup is good, what is not understood or expected, since when nothing came."""
     m365: dict[str, Any] = {"product": "m365", "organization_id": None, "workload": "exchange_online"}
     bad, good = job(NOW - 9 * HOUR, "failed", **m365), job(NOW - HOUR, **m365, job_id="NEWER")
     odd = job(NOW - HOUR, workload="odd", problems=("failedCount: 'many' is no number",))

@@ -80,7 +80,7 @@ def _respell(connection: Connection, product: str, organization: str) -> None:
 
 
 def _spell(reader: RowReader, raw: str, organization: str) -> str:
-    """Return the id of a stored row's organisation; where the row says none, *organization* as ids are now."""
+    """Return the id of a stored row's organisation; where it has none, *organization* as ids are now."""
     row = json.loads(raw)
     stated = reader.identify(row).organization_id if row else None
     return storable(normalize_id(stated if stated is not None else organization) or "")
