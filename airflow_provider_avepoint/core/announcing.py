@@ -244,7 +244,7 @@ class Watermark:
                 corrections={
                     digest: tuple(map(str, words)) for digest, words in written.get("corrections", {}).items()
                 },
-                folded_until=until and _parse(until),
+                folded_until=None if until is None else _parse(until),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise ValueError(f"not a watermark: {type(e).__name__}: {e}") from e

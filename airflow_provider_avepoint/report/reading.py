@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -35,13 +36,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_avepoint.ledger.store import Ledger
 
+    _Moments = FunctionElement[datetime]
+else:
+    _Moments = FunctionElement  # SQLAlchemy 1.4 has no such parameter
+
 # Whose evidence is kept: the newest of each kind.
 _MOST_SHOWN = {False: 40, True: 20}
 _LEVELS = ("objects", "records", "metadata")
 _SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload, JOBS.c.location)
 
 
-class _Before(FunctionElement[datetime]):
+class _Before(_Moments):
     """A moment, less so many seconds."""
 
     inherit_cache = True
@@ -197,7 +202,7 @@ class _Reader:
         for (tenant, product, day), group in groupby(
             rows, key=lambda row: (row["tenant"], row["product"], row["at"].date())
         ):
-            yield tenant, product, day, list(map(read_job, group))
+            yield tenant, product, day, list(map(_read_backup, group))
 
     def _backups(self) -> list[ColumnElement[bool]]:
         """Return what tells the backups of the tenants that are asked for.
@@ -212,7 +217,7 @@ class _Reader:
             .exists()
         )
         return [
-            JOBS.c.job_type == "backup",
+            or_(JOBS.c.job_type == "backup", and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]")),
             or_(JOBS.c.workload != "", not_(claimed)),
             *self._of_tenants(JOBS),
         ]
@@ -292,6 +297,12 @@ class _Reader:
             yield read_verdict(
                 row, json.loads(row["evidence"]), is_shown=shown[passed] <= _MOST_SHOWN[passed]
             )
+
+
+def _read_backup(row: Mapping[Any, Any]) -> BackupJob:
+    """Return a job; one whose type cannot be read may be a backup, and counts as one."""
+    job = read_job(row)
+    return replace(job, job_type="backup") if job.job_type is None else job
 
 
 def _is_partial(level: str) -> ColumnElement[bool]:

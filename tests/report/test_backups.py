@@ -78,6 +78,12 @@ WEEKS = [
         [job(at(5)), job(at(5, 5), problems=("status",)), job(at(6))],
         ".....UG",
     ),
+    (
+        "perhaps a backup",
+        [job(at(5)), job(at(5, 5), job_type=None, problems=("type",)), job(at(6))],
+        ".....UG",
+    ),
+    ("no backup", [job(at(5)), job(at(5, 5), "failed", job_type=None), job(at(6))], ".....GG"),
     ("nobody knows whose", [job(at(3), organization_id=None, problems=("organizationId",))], "...U..."),
     ("nothing done", [job(at(5), counts=Counts(total=9, successful=0, failed=0)), job(at(6))], ".....PG"),
     ("ended, and nobody knows when", [job(None), job(at(5))], ".....GU"),
