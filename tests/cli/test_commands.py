@@ -272,7 +272,8 @@ def test_check_takes_the_policys_arguments(
     avepoint: Run, simulator: Simulator, flags: list[str], expected: dict
 ) -> None:
     for organization in ("a", "b"):  # no warning of unknown ones: a test's log is on standard output
-        simulator.add_job("dynamics365", organization_id=organization)
+        for job_type in ("backup", "audit_backup"):
+            simulator.add_job("dynamics365", organization_id=organization, job_type=job_type)
     window = [] if "--max-age" in flags or "--started-after" in flags else ["--max-age", "24h"]
 
     policy = avepoint("check", "dynamics365", "-o", "json", *window, *flags).json["policy"]
