@@ -48,6 +48,8 @@ GOOD, BAD, UNKNOWN = 0, 1, 2
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 #: Rows of a table unless told otherwise.
 TABLE_ROWS = 100
+# Shown, and without a say in the verdict.
+_NOT_JUDGED = (Reason.EXCLUDED, Reason.FORGOTTEN)
 
 
 def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
@@ -155,6 +157,7 @@ def _job_row(job: BackupJob) -> dict[str, object]:
         "location": job.location,
         "failed": _write_failed(job.counts),
         "job": job.job_id,
+        "problems": _write_problems(job),
     }
 
 
@@ -168,6 +171,10 @@ def _write_job(job: BackupJob, *, raw: bool) -> dict[str, Any]:
 def _write_state(job: BackupJob) -> str:
     # What nobody documented is shown as it came.
     return f"{job.state} ({job.raw_state})" if job.state is JobState.UNKNOWN else job.state.value
+
+
+def _write_problems(job: BackupJob) -> str:
+    return "; ".join(job.problems)
 
 
 def _write_failed(counts: Counts) -> str:
@@ -207,9 +214,10 @@ def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
     job = scope.job
     named = scope.scope.organization_id, scope.scope.workload, scope.scope.location
     return {
-        "organization": named[0] or ("" if any(named) else "all jobs"),
+        "organization": named[0] or ("" if any(named) or scope.scope.content else "all jobs"),
         "workload": named[1],
         "location": named[2],
+        "content": scope.scope.content,
         "reason": scope.reason,
         "started": None if job is None else job.started_at,
         "age": None if scope.age_seconds is None else write_span(scope.age_seconds),
@@ -217,12 +225,13 @@ def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
         "failed": None if job is None else _write_failed(job.counts),
         "open": str(len(scope.open_jobs)) if scope.open_jobs else "",
         "job": None if job is None else job.job_id,
+        "problems": None if job is None else _write_problems(job),
     }
 
 
 def _describe(verdict: Verdict) -> str:
     """Say what the verdict is; which scopes are why stands in the table."""
-    judged = [scope for scope in verdict.scopes if scope.reason is not Reason.EXCLUDED]
+    judged = [scope for scope in verdict.scopes if scope.reason not in _NOT_JUDGED]
     if verdict.passed or not judged:
         return verdict.describe()
     good = sum(scope.passed for scope in judged)

@@ -20,10 +20,10 @@ from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-_BAD = ("partial", "failed", "missed", "stale", "unknown", "unknown_state", "clock_skew")
+_BAD = ("partial", "failed", "missed", "stale", "unknown", "unknown_state", "unreadable", "clock_skew")
 _STYLES = {
     **dict.fromkeys(("success", "passed"), "green"),
-    **dict.fromkeys(("waiting", "running", "skipped", "stopped", "excluded"), "yellow"),
+    **dict.fromkeys(("waiting", "running", "skipped", "stopped", "excluded", "forgotten"), "yellow"),
     **dict.fromkeys(_BAD, "red"),
 }
 # Wider than any table: what is piped is not folded.
@@ -88,7 +88,7 @@ class Bar:
         self._task = task
         self._count = 0
         self._steps = 0
-        self._expected = 1
+        self._expected = 0
 
     def expect(self, steps: int) -> None:
         """Say how many more steps there are; with one, nobody knows how far it is."""
@@ -103,6 +103,7 @@ class Bar:
     def finish_step(self) -> None:
         """Go one step further."""
         self._steps += 1
+        self._expected = max(self._expected, self._steps)
         self._show()
 
     def _show(self) -> None:

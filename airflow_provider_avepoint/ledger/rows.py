@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
@@ -12,10 +12,10 @@ from uuid import uuid4
 import msgspec
 
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.model import BackupJob, Counts, LicenseConsumption
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
-from airflow_provider_avepoint.ledger.tables import JOBS
+from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 
 Row = dict[str, Any]
 
@@ -23,9 +23,9 @@ _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
-    """Return the row of a job that was read from the API at *read_at*."""
-    key = (
+def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
+    """Return what tells a job from every other of the ledger: the primary key's columns."""
+    return (
         tenant,
         job.product,
         storable(job.job_id),
@@ -33,6 +33,10 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         _text(normalize_id(job.organization_id)) or "",
         _text(job.workload) or "",
     )
+
+
+def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
+    """Return the row of a job that was read from the API at *read_at*."""
     content = (
         _text(job.job_type),
         job.state.value,
@@ -49,8 +53,37 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         _to_json([error.as_dict() for error in job.errors]) if job.errors else "[]",
         _write_raw(job.raw),
     )
-    digest = blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
-    return dict(zip(_JOB_COLUMNS, (*key, *content, digest, read_at, read_at), strict=True))
+    # Without problems this is the digest of release 0.1.0: no load rewrites what has not changed since.
+    digest = blake2b(msgspec.json.encode((*content, *job.problems)), digest_size=16).hexdigest()
+    problems = _to_json(job.problems) if job.problems else "[]"
+    row = (*write_key(tenant, job), *content, problems, digest, read_at, read_at)
+    return dict(zip(_JOB_COLUMNS, row, strict=True))
+
+
+def read_job(row: Mapping[Any, Any]) -> BackupJob:
+    """Return the job that a row of the ledger holds, without the vendor's own row."""
+    duration = row["duration_seconds"]
+    return BackupJob(
+        product=row["product"],
+        job_id=row["job_id"],
+        job_type=row["job_type"],
+        workload=row["workload"] or None,
+        state=JobState(row["state"]),
+        raw_state=row["raw_state"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        duration=None if duration is None else timedelta(seconds=duration),
+        counts=_read_counts(row, "objects"),
+        record_counts=_read_counts(row, "records"),
+        metadata_counts=_read_counts(row, "metadata"),
+        organization_id=row["organization_id"] or None,
+        organization_name=row["organization_name"],
+        location=row["location"] or None,
+        errors=()
+        if row["errors"] == "[]"
+        else tuple(JobError(**error) for error in json.loads(row["errors"])),
+        problems=() if row["problems"] == "[]" else tuple(json.loads(row["problems"])),
+    )
 
 
 def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, Any] | None) -> Row:
@@ -105,5 +138,9 @@ def _text(text: str | None) -> str | None:
     return None if text is None else storable(text)
 
 
+def _read_counts(row: Mapping[Any, Any], of: str) -> Counts:
+    return Counts(**{kind: row[f"{of}_{kind}"] for kind in COUNTS})
+
+
 def _list_counts(counts: Counts) -> tuple[int | None, ...]:
-    return (counts.total, counts.successful, counts.failed, counts.skipped, counts.warning)
+    return tuple([getattr(counts, kind) for kind in COUNTS])

@@ -5,6 +5,7 @@ Every write is an upsert: the same again changes nothing, in whatever order, fro
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,9 +16,17 @@ import msgspec
 from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+from airflow_provider_avepoint.core.grading import pick_sighting
+from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
-from airflow_provider_avepoint.ledger.rows import Row, write_job, write_license, write_verdict
+from airflow_provider_avepoint.ledger.rows import (
+    Row,
+    read_job,
+    write_job,
+    write_key,
+    write_license,
+    write_verdict,
+)
 from airflow_provider_avepoint.ledger.tables import JOBS, LICENSES, LOADS, VERDICTS
 
 if TYPE_CHECKING:
@@ -95,11 +104,17 @@ class Ledger:
         except BaseException:
             self.close()
             raise
-        self._select_jobs = _select_jobs(self._engine)
+        self._select_jobs = _select_jobs(
+            self._engine, *_KEY, JOBS.c.digest, JOBS.c.state, JOBS.c.problems, JOBS.c.read_at
+        )
+        self._select_whole_jobs = _select_jobs(self._engine, JOBS)
         self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",))
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
+        # Which jobs have been read in the reading that is being written, and stand as they were seen in it.
+        self._reading_of: tuple[str, datetime] | None = None
+        self._in_reading: set[int] = set()
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -114,29 +129,55 @@ class Ledger:
     def save_jobs(self, tenant: str, jobs: Iterable[BackupJob], read_at: datetime) -> Changes:
         """Write jobs, which were read from the API not before *read_at*.
 
-        Of two readings of a job the later holds; but one that has ended holds against one that has not.
+        Of two readings of a job the later holds; but one that has ended, or is not understood, holds against
+        one that is under way. Writes of one *read_at* are one reading: what a job was seen as in it decides
+        as in a verdict, in whatever order it was seen.
         """
-        rows: dict[tuple[str, ...], Row] = {}
+        sightings: dict[tuple[str, ...], list[BackupJob]] = defaultdict(list)
         for job in jobs:
-            row = write_job(tenant, job, read_at)
-            key = _key_of(row)
-            if key not in rows or _holds(row, rows[key]):
-                rows[key] = row
+            sightings[write_key(tenant, job)].append(job)
+        rows = {key: write_job(tenant, _pick(seen), read_at) for key, seen in sightings.items()}
         if not rows:
             return Changes()
-        keys = [{each.name: row[each.name] for each in _KEY} for row in rows.values()]
+        reading_of = (tenant, read_at)
+        if self._reading_of != reading_of:
+            self._reading_of, self._in_reading = reading_of, set()
         with writing(self._engine) as connection:
-            found = connection.execute(self._select_jobs, _pack(keys)).mappings()
-            stored = {_key_of(row): row for row in found}
+            stored = self._find_jobs(connection, self._select_jobs, rows.values())
             new = [row for key, row in rows.items() if key not in stored]
-            changed = [
-                row
+            differing = {
+                key: row
                 for key, row in rows.items()
-                if key in stored and row["digest"] != stored[key]["digest"] and _holds(row, stored[key])
-            ]
+                if key in stored and row["digest"] != stored[key]["digest"]
+            }
+            again = {
+                key: row
+                for key, row in differing.items()
+                if hash(key) in self._in_reading or stored[key]["read_at"] == read_at
+            }
+            before = self._find_jobs(connection, self._select_whole_jobs, again.values()) if again else {}
+            changed, passed_over = [], set()
+            for key, row in differing.items():
+                if key in before:
+                    earlier = read_job(before[key])
+                    holds = _pick([earlier, *sightings[key]]) is not earlier
+                else:
+                    holds = _holds(row, stored[key])
+                if holds:
+                    changed.append(row)
+                elif key not in before:
+                    passed_over.add(key)
             if due := new + changed:
                 self._execute(connection, self._save_jobs, due)
+        self._in_reading.update(hash(key) for key in rows if key not in passed_over)
         return Changes(len(new), len(changed), len(rows) - len(due))
+
+    def _find_jobs(
+        self, connection: Connection, query: Executable, rows: Iterable[Row]
+    ) -> dict[tuple[str, ...], RowMapping]:
+        """Return what the ledger holds of the jobs that have the keys of *rows*."""
+        keys = [{each.name: row[each.name] for each in _KEY} for row in rows]
+        return {_key_of(row): row for row in connection.execute(query, _pack(keys)).mappings()}
 
     def load_point(self, stream: Stream) -> LoadPoint | None:
         """Return how far *stream* has come; None where nothing of it was loaded."""
@@ -209,14 +250,14 @@ def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: 
     )
 
 
-def _select_jobs(engine: Engine) -> Executable:
+def _select_jobs(engine: Engine, *wanted: Any) -> Executable:
     """Return the statement that finds, by their keys, what a write of jobs compares itself with.
 
     A join: given a list of ids PostgreSQL reads all jobs of the product, until it knows that they are many.
     """
     given = _unpack(_KEY, engine).subquery()
     is_given = and_(*(each == given.c[each.name] for each in _KEY))
-    return select(*_KEY, JOBS.c.digest, JOBS.c.is_terminal, JOBS.c.read_at).join(given, is_given)
+    return select(*wanted).join(given, is_given)
 
 
 def _unpack(columns: Iterable[Column[Any]], engine: Engine) -> Select[Any]:
@@ -244,7 +285,19 @@ def _find_point(connection: Connection, stream: Stream) -> LoadPoint | None:
 
 def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:
     """Tell whether the *new* of two readings of a job holds: the same one, in whatever order they come."""
-    return (new["is_terminal"], new["read_at"]) >= (old["is_terminal"], old["read_at"])
+    return (_is_settled(new), new["read_at"]) >= (_is_settled(old), old["read_at"])
+
+
+def _is_settled(row: Mapping[Any, Any]) -> bool:
+    """Tell whether a job was read as more than under way: as ended, or as something nobody understands."""
+    return not JobState(row["state"]).is_open or row["problems"] != "[]"
+
+
+def _pick(sightings: list[BackupJob]) -> BackupJob:
+    """Return what stands of a job that was read several times; of those that are alike, the last."""
+    picked = pick_sighting(reversed(sightings))
+    assert picked is not None  # noqa: S101  # there is one at least
+    return picked
 
 
 def _is_later_reading(stored: Any, new: Any) -> ColumnElement[bool]:

@@ -1,8 +1,9 @@
 """The ledger's tables, as the newest migration leaves them.
 
 Each key holds the tenant (a connection's id, unless the task says otherwise), and an empty text where a job
-has no location, organisation or workload: a key has no NULL. Organisation ids stand as they compare: lower
-case, without braces. Moments are in UTC.
+has no location, organisation or workload: a key has no NULL. Organisation ids stand as they compare: GUIDs in
+lower case, with hyphens and without braces, other ids in the vendor's own case. (Release 0.1.0 wrote every id
+in lower case; migration 0002 restores the case where the stored row says it.) Moments are in UTC.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.types import TypeEngine
+
+#: What is counted of objects, records and metadata.
+COUNTS = ("total", "successful", "failed", "skipped", "warning")
 
 metadata = MetaData()
 _LENGTH = len("2026-11-22 05:00:00.000000")
@@ -64,8 +68,7 @@ def _key(name: str) -> Column[Any]:
 
 
 def _counts(of: str) -> list[Column[Any]]:
-    kinds = ("total", "successful", "failed", "skipped", "warning")
-    return [Column(f"{of}_{kind}", BigInteger) for kind in kinds]
+    return [Column(f"{of}_{kind}", BigInteger) for kind in COUNTS]
 
 
 JOBS = Table(
@@ -92,6 +95,8 @@ JOBS = Table(
     # JSON: a list of JobError.as_dict(), and the row as the vendor sent it.
     Column("errors", Text, nullable=False),
     Column("raw", Text, nullable=False),
+    # JSON: BackupJob.problems, what of the row could not be read.
+    Column("problems", Text, nullable=False, server_default="[]"),
     # Tells whether a job has changed since it was written.
     Column("digest", String(32), nullable=False),
     # When this content was read from the API, and when the job was first.

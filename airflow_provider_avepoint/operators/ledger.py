@@ -37,7 +37,9 @@ class AvePointJobsToSqlOperator(BaseOperator):
     A load reads from the start of the oldest job that had not ended at the last one, six hours before that
     load at the latest, so that no job is missed and each ends in its last state. (What has run for more than
     30 days is not waited for.) Jobs are written as they come, a thousand a transaction; after a crash the
-    next load begins where this one did, and writes what is missing.
+    next load begins where this one did, and writes what is missing. A job that is listed twice in one load,
+    and otherwise, is written as a gate reads it: its end, and of two ends the worse. What of a job cannot be
+    read stands in its column ``problems``.
 
     Returns ``tenant``, ``inserted``, ``updated`` and ``unchanged``, and in ``products`` the same for each
     product, with ``started_after``: from when on it was read.
@@ -141,6 +143,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
             object_type=self.object_type,
             organization_id=organization_id,
             location=location,
+            with_changes=True,
         )
         self.log.info("%s: loading what has started since %s UTC.", product, f"{since:%Y-%m-%d %H:%M:%S}")
         progress = Progress(self.log.info)
@@ -150,7 +153,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
             changes = changes.plus(ledger.save_jobs(tenant, batch, begun_at))
             for job in batch:
                 progress.add(job)
-                start = job.effective_start
+                start = job.earliest_start
                 if not job.state.is_terminal and start is not None and start >= begun_at - LONGEST_JOB:
                     resume_from = min(resume_from, start)
         loaded = LoadPoint(loaded_from=loaded_from, resume_from=resume_from, begun_at=begun_at)

@@ -2,7 +2,8 @@
 
 A day is a UTC day, and a backup belongs to the day on which it started. What a day came to is the verdict of
 the check over that day's backups, by its default rules: the newest ended one decides where rows name their
-organisation; elsewhere all must be good, since a row does not say which resource it protects.
+organisation; elsewhere all must be good, since a row does not say which resource it protects. A backup that
+could not be read is never good.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.grading import is_not_understood
+from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.core.verdict import Reason, judge
+from airflow_provider_avepoint.core.verdict import Reason, grade_job, judge
 
 DAY = timedelta(days=1)
 
@@ -47,6 +48,7 @@ _OUTCOMES = {
     Reason.RUNNING: Outcome.RUNNING,
     Reason.SKIPPED: Outcome.SKIPPED,
     Reason.UNKNOWN_STATE: Outcome.UNKNOWN,
+    Reason.UNREADABLE: Outcome.UNKNOWN,
     Reason.CLOCK_SKEW: Outcome.UNKNOWN,
 }
 
@@ -198,21 +200,23 @@ class ScopeTimeline:
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
 
-    def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob]) -> None:
-        """Take the jobs that started on *day*, and what they came to."""
+    def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob], now: datetime) -> None:
+        """Take the jobs that started on *day*, and what they came to, as it is known at *now*."""
         self._days[day] = Day(date=day, outcome=outcome, backups=len(jobs))
         for job in jobs:
             self._name = job.organization_name or self._name
             started = job.effective_start
+            if job.problems:
+                continue  # perhaps of another scope: nothing is expected because of it
             first = started or begin(day)
             self._first_at = first if self._first_at is None else min(first, self._first_at)
-            if started is not None and is_good(job):
+            if started is not None and is_good(job, now):
                 self._good_at.append(started)
 
     def conclude(self, period: Period, loaded_until: datetime) -> ScopeHistory:
         """Return the history, with the days that had no backup."""
         past_good = None if self._past is None else self._past.newest_good_at
-        good = sorted(at for at in self._good_at if at <= period.now + CLOCK_SKEW)
+        good = sorted(self._good_at)
         if past_good is not None:
             good.insert(0, past_good)
         return ScopeHistory(
@@ -244,15 +248,15 @@ class ScopeTimeline:
         )
 
 
-def is_good(job: BackupJob) -> bool:
-    """Tell whether a backup is good by itself: it ended as a success, and nothing in it failed."""
-    return job.state is JobState.SUCCESS and not any(level.failed for level in job.levels)
+def is_good(job: BackupJob, now: datetime) -> bool:
+    """Tell whether a backup is good by itself, as a gate grades it: understood, ended, and a success."""
+    return grade_job(job, now) is Reason.PASSED and not is_not_understood(job)
 
 
 def judge_day(product: str, day: date, jobs: Iterable[BackupJob], now: datetime) -> dict[Scope, Outcome]:
     """Return what the backups that started on *day* came to, by scope."""
     policy = Policy(product=product, started_after=begin(day), expect_seen_within=None)
-    verdict = judge(jobs, policy, min(now, begin(day) + DAY))
+    verdict = judge(jobs, policy, now)
     return {each.scope: _OUTCOMES[each.reason] for each in verdict.scopes}
 
 

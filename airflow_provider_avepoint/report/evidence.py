@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +12,12 @@ from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Place, scope_of
-from airflow_provider_avepoint.report.words import say_duration
+from airflow_provider_avepoint.report.words import say_duration, say_moment
 
 # More kinds of failure than these are counted, and no longer told apart.
 _MOST_FAILURES = 5000
 _MOST_SCOPES = 20
+_MOST_NOTES = 5
 _LONGEST_MESSAGE = 300
 _LONGEST_URL = 2000
 
@@ -100,23 +101,29 @@ def keep_link(url: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedScope:
-    """A scope in a verdict, and the job that decided."""
+    """A scope in a verdict, and the job that decided.
+
+    :param is_judged: it has a say in the verdict: it is neither excluded nor forgotten.
+    :param notes: what else there is to be said, a sentence each.
+    """
 
     name: str
     passed: bool
     reason: str
+    is_judged: bool
     job_id: str | None
     raw_state: str | None
     started_at: datetime | None
     failed: int
     open_jobs: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedVerdict:
     """A verdict of the ledger.
 
-    :param task: the DAG, task and run that judged; None outside of one.
+    :param task: the DAG, task, run and last try that judged; None outside of one.
     :param good: how many of *judged* scopes passed.
     :param scopes: the evidence, bad scopes first; not of every verdict, and of no more than twenty scopes.
     :param policy: what the policy asked, argument → value, without what it left open.
@@ -141,10 +148,11 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
     :param evidence: ``Verdict.as_dict()``.
     :param is_shown: whether its evidence is kept.
     """
-    judged = [each for each in evidence["scopes"] if each["reason"] != "excluded"]
+    judged = [each for each in evidence["scopes"] if _is_judged(each)]
     scopes: Iterable[Mapping[str, Any]] = ()
     if is_shown:
-        scopes = sorted(evidence["scopes"], key=lambda each: each["passed"])[:_MOST_SCOPES]
+        order = sorted(evidence["scopes"], key=lambda each: (each["passed"], not _is_judged(each)))
+        scopes = order[:_MOST_SCOPES]
     task = None
     if row["dag_id"] is not None:
         index = "" if row["map_index"] in (None, -1) else f"[{row['map_index']}]"
@@ -182,6 +190,24 @@ def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
     return asked
 
 
+def _is_judged(scope: Mapping[str, Any]) -> bool:
+    return scope["reason"] not in ("excluded", "forgotten")
+
+
+def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a scope's evidence says besides its job; evidence of release 0.1.0 says less."""
+    start = each.get("window_start")
+    if start is not None and each["reason"] in ("missed", "stale"):
+        yield f"No backup has started since {say_moment(datetime.fromisoformat(start))}."
+    if each["reason"] == "forgotten":
+        yield "It is no longer expected: its last backup is older than expect_seen_within."
+    if (newer := each.get("newer_good")) is not None:
+        because = one_line(each.get("decided_because", ""))
+        yield f"The newer job {one_line(newer['job_id'], 60)} is good, but {because}."
+    for problem in job.get("problems", ()):
+        yield f"Not understood: {one_line(problem)}."
+
+
 def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
     job: Mapping[str, Any] = each["job"] or {}
     started = job.get("started_at")
@@ -190,9 +216,11 @@ def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
         name=str(Scope(**each["scope"])),
         passed=each["passed"],
         reason=each["reason"],
+        is_judged=_is_judged(each),
         job_id=job.get("job_id"),
         raw_state=None if job.get("raw_state") is None else str(job["raw_state"]),
         started_at=None if started is None else datetime.fromisoformat(started),
         failed=sum(level["failed"] or 0 for level in levels),
         open_jobs=len(each["open_jobs"]),
+        notes=tuple(_read_notes(each, job))[:_MOST_NOTES],
     )

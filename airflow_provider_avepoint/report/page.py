@@ -50,7 +50,7 @@ _MEANINGS = {
     Outcome.MISSED: "missed: no backup started",
     Outcome.RUNNING: "still running or waiting",
     Outcome.SKIPPED: "skipped or stopped",
-    Outcome.UNKNOWN: "unknown: a state the vendor does not document",
+    Outcome.UNKNOWN: "unknown: not understood, such as a state the vendor does not document",
     Outcome.NOT_LOADED: "not loaded: the ledger ends before",
 }
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, literal, not_, or_, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
-from airflow_provider_avepoint.ledger.tables import JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.ledger.rows import read_job
+from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS, LICENSES, LOADS, VERDICTS
 from airflow_provider_avepoint.report import backups, licenses
 from airflow_provider_avepoint.report.backups import (
     Past,
@@ -32,12 +36,47 @@ if TYPE_CHECKING:
 
     from airflow_provider_avepoint.ledger.store import Ledger
 
+    _Moments = FunctionElement[datetime]
+else:
+    _Moments = FunctionElement  # SQLAlchemy 1.4 has no such parameter
+
 # Whose evidence is kept: the newest of each kind.
 _MOST_SHOWN = {False: 40, True: 20}
 _LEVELS = ("objects", "records", "metadata")
-_KINDS = ("total", "successful", "failed", "skipped", "warning")
 _SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload, JOBS.c.location)
-_WHEN = func.coalesce(JOBS.c.started_at, JOBS.c.finished_at, JOBS.c.first_read_at)
+
+
+class _Before(_Moments):
+    """A moment, less so many seconds."""
+
+    inherit_cache = True
+    type = JOBS.c.started_at.type
+
+
+@compiles(_Before, "postgresql")
+def _compile_for_postgresql(element: _Before, compiler: Any, **kwargs: Any) -> str:
+    moment, seconds = (compiler.process(each, **kwargs) for each in element.clauses)
+    return f"({moment} - {seconds} * INTERVAL '1 second')"
+
+
+@compiles(_Before, "sqlite")
+def _compile_for_sqlite(element: _Before, compiler: Any, **kwargs: Any) -> str:
+    moment, seconds = (compiler.process(each, **kwargs) for each in element.clauses)
+    # A text as Moment writes it, which has six digits after the second.
+    return f"(strftime('%Y-%m-%d %H:%M:%f', {moment}, printf('%.3f seconds', -({seconds}))) || '000')"
+
+
+# As BackupJob.effective_start has it.
+_START = func.coalesce(
+    JOBS.c.started_at,
+    case(
+        (
+            and_(JOBS.c.is_terminal, JOBS.c.duration_seconds.is_not(None)),
+            _Before(JOBS.c.finished_at, JOBS.c.duration_seconds),
+        )
+    ),
+)
+_WHEN = func.coalesce(_START, JOBS.c.finished_at, JOBS.c.first_read_at)
 
 
 def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> Report:
@@ -91,7 +130,7 @@ class _Reader:
                 place = Place(tenant=tenant, product=product, scope=scope)
                 if place not in timelines:
                     timelines[place] = ScopeTimeline(place, pasts.get(place))
-                timelines[place].add(day, outcome, by_scope[scope])
+                timelines[place].add(day, outcome, by_scope[scope], self._period.now)
         loads = self._read_loads()
         scopes = [
             timeline.conclude(self._period, loads.until(place)) for place, timeline in timelines.items()
@@ -101,9 +140,18 @@ class _Reader:
 
     def _read_pasts(self) -> dict[Place, Past]:
         """Return what the ledger knows of each scope from before the period."""
-        failed = [func.coalesce(JOBS.c[f"{level}_failed"], 0) for level in _LEVELS]
-        is_good = and_(JOBS.c.state == JobState.SUCCESS.value, *(each == 0 for each in failed))
-        good_at = case((is_good, func.coalesce(JOBS.c.started_at, JOBS.c.finished_at)))
+        # What could not be read may be of another scope: nothing is expected because of it.
+        is_read = JOBS.c.problems == "[]"
+        is_good = and_(
+            JOBS.c.state == JobState.SUCCESS.value,
+            or_(
+                JOBS.c.finished_at.is_(None),
+                JOBS.c.started_at.is_(None),
+                JOBS.c.finished_at >= JOBS.c.started_at,
+            ),
+            *(not_(_is_partial(level)) for level in _LEVELS),
+        )
+        good_at = case((is_good, _START))
         query = (
             select(
                 *_SCOPE,
@@ -112,7 +160,7 @@ class _Reader:
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
                 func.max(good_at, type_=JOBS.c.started_at.type).label("newest_good_at"),
             )
-            .where(*self._backups(), self._period.start > _WHEN)
+            .where(*self._backups(), is_read, self._period.start > _WHEN)
             .group_by(*_SCOPE)
         )
         return {
@@ -136,9 +184,11 @@ class _Reader:
                 JOBS.c.raw_state,
                 JOBS.c.started_at,
                 JOBS.c.finished_at,
+                JOBS.c.duration_seconds,
                 JOBS.c.organization_name,
                 JOBS.c.errors,
-                *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in _KINDS),
+                JOBS.c.problems,
+                *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
                 _WHEN.label("at"),
             )
             .where(
@@ -152,7 +202,7 @@ class _Reader:
         for (tenant, product, day), group in groupby(
             rows, key=lambda row: (row["tenant"], row["product"], row["at"].date())
         ):
-            yield tenant, product, day, list(map(_read_job, group))
+            yield tenant, product, day, list(map(_read_backup, group))
 
     def _backups(self) -> list[ColumnElement[bool]]:
         """Return what tells the backups of the tenants that are asked for.
@@ -167,7 +217,7 @@ class _Reader:
             .exists()
         )
         return [
-            JOBS.c.job_type == "backup",
+            or_(JOBS.c.job_type == "backup", and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]")),
             or_(JOBS.c.workload != "", not_(claimed)),
             *self._of_tenants(JOBS),
         ]
@@ -219,15 +269,26 @@ class _Reader:
             )
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
-        """Yield the verdicts, newest first; the newest with their evidence."""
-        query = (
-            select(VERDICTS)
+        """Yield the verdicts, newest first; the newest with their evidence.
+
+        Of the tries of one task in one run the last counts.
+        """
+        task = (VERDICTS.c[name] for name in ("tenant", "dag_id", "run_id", "task_id", "map_index"))
+        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
+        place = func.row_number().over(partition_by=list(task), order_by=later_first)
+        judged = (
+            select(VERDICTS, place.label("place"))
             .where(
                 VERDICTS.c.judged_at >= self._period.start,
                 VERDICTS.c.judged_at <= self._period.now,
                 *self._of_tenants(VERDICTS),
             )
-            .order_by(VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
+            .subquery()
+        )
+        query = (
+            select(judged)
+            .where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
+            .order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
         )
         shown = {True: 0, False: 0}
         for row in self._ledger.iter_rows(query):
@@ -236,6 +297,23 @@ class _Reader:
             yield read_verdict(
                 row, json.loads(row["evidence"]), is_shown=shown[passed] <= _MOST_SHOWN[passed]
             )
+
+
+def _read_backup(row: Mapping[Any, Any]) -> BackupJob:
+    """Return a job; one whose type cannot be read may be a backup, and counts as one."""
+    job = read_job(row)
+    return replace(job, job_type="backup") if job.job_type is None else job
+
+
+def _is_partial(level: str) -> ColumnElement[bool]:
+    """Return what tells a success that has failed in part, or has saved nothing, as a gate grades it."""
+    total, successful, failed, skipped, warning = (
+        func.coalesce(JOBS.c[f"{level}_{kind}"], 0) for kind in COUNTS
+    )
+    has_done_nothing = and_(
+        total > 0, JOBS.c[f"{level}_successful"].is_not(None), successful + skipped + warning == 0
+    )
+    return or_(failed > 0, has_done_nothing)
 
 
 class _Loads:
@@ -273,31 +351,6 @@ def _place_of(row: Mapping[Any, Any]) -> Place:
                 location=row["location"] or None,
             )
         ),
-    )
-
-
-def _read_job(row: Mapping[Any, Any]) -> BackupJob:
-    def read_counts(level: str) -> Counts:
-        return Counts(**{kind: row[f"{level}_{kind}"] for kind in _KINDS})
-
-    return BackupJob(
-        product=row["product"],
-        job_id=row["job_id"],
-        job_type=row["job_type"],
-        workload=row["workload"] or None,
-        state=JobState(row["state"]),
-        raw_state=row["raw_state"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        organization_id=row["organization_id"] or None,
-        organization_name=row["organization_name"],
-        location=row["location"] or None,
-        errors=()
-        if row["errors"] == "[]"
-        else tuple(JobError(**error) for error in json.loads(row["errors"])),
-        counts=read_counts("objects"),
-        record_counts=read_counts("records"),
-        metadata_counts=read_counts("metadata"),
     )
 
 

@@ -61,6 +61,7 @@ _CARRIED = (
     *("started_at", "finished_at", "duration"),
     *("counts", "record_counts", "metadata_counts", "size_bytes"),
     *("organization_id", "organization_name", "location"),
+    "problems",
 )
 
 
@@ -78,7 +79,9 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
 
     An event's payload is a job without its messages (see :class:`BackupJob`), with ``key``,
     ``avepoint_conn_id``, and ``passed`` and ``reason``: whether this backup by itself meets the policy, and
-    why or why not.
+    why or why not. A backup that could not be read is ``unreadable`` and has not passed; its ``problems`` say
+    what. One that the vendor lists as ended otherwise later, under the same id, is announced once more: its
+    ``key`` then ends with what it has come to, such as ``/success``.
 
     :param asset: the name of the asset that is watched: where the watermark is kept.
     :param product: such as ``dynamics365``.
@@ -221,8 +224,13 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         """Return the events of *look*, and the watermark after it; the first look has none."""
         jobs = look.jobs
         if self.checked_policy.organization_ids is not None:
-            wanted = set(self.checked_policy.organization_ids)
-            jobs = [job for job in jobs if normalize_id(job.organization_id) in wanted]
+            wanted = set(map(normalize_id, self.checked_policy.organization_ids))
+            jobs = [
+                job
+                for job in jobs
+                if normalize_id(job.organization_id) in wanted
+                or (job.organization_id is None and job.problems)
+            ]
         if watermark is None:
             self.log.info("Watching the backups of %s that end from now on.", self.product)
             return [], Watermark.begin(jobs, look.now)
@@ -230,28 +238,42 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         events: dict[str, TriggerEvent] = {}
         for job in ended:
             key = f"{quote(self.avepoint_conn_id, safe='')}/{key_of(job)}"
+            if (correction := watermark.correction_of(job)) is not None:
+                key = f"{key}/{correction}"
             if key not in events and (event := self._announce(job, key, look.now)) is not None:
                 events[key] = event
         return list(events.values()), watermark
 
     def _announce(self, job: BackupJob, key: str, now: datetime) -> TriggerEvent | None:
-        verdicts = [scope for scope in judge([job], self._judging, now).scopes if scope.job is not None]
-        if not verdicts:
-            return None  # of a scope that the policy is not about
-        (verdict,) = verdicts
-        wanted = {"passed": verdict.passed, "not_passed": not verdict.passed, "all": True}
-        if verdict.reason is Reason.EXCLUDED or not wanted[self.announce]:
+        reason = self._judge(job, now)
+        passed = reason is Reason.PASSED
+        wanted = {"passed": passed, "not_passed": not passed, "all": True}
+        if reason in (None, Reason.EXCLUDED) or not wanted[self.announce]:
             return None
         facts = job.as_dict()
         payload = {name: facts[name] for name in _CARRIED}
         payload |= {
             "key": key,
             "avepoint_conn_id": self.avepoint_conn_id,
-            "passed": verdict.passed,
-            "reason": verdict.reason.value,
+            "passed": passed,
+            "reason": reason,
         }
         self.log.info("%s has ended: %s.", key, job.state)
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's
+
+    def _judge(self, job: BackupJob, now: datetime) -> Reason | None:
+        """Return what one backup comes to by itself; None where the policy is not about its scope."""
+        judged = [scope for scope in judge([job], self._judging, now).scopes if scope.job is not None]
+        if judged:
+            return judged[0].reason
+        policy = self.checked_policy
+        may_be_asked_for = all(
+            wanted is None or found is None or found in wanted
+            for wanted, found in ((policy.object_types, job.workload), (policy.locations, job.location))
+        )
+        is_of_type = job.job_type in policy.job_type
+        # A row that does not say whose it is may be of each scope that is asked for.
+        return Reason.UNREADABLE if job.problems and is_of_type and may_be_asked_for else None
 
     async def _load(self) -> Watermark | None:
         """Return the watermark that is kept with the asset, None where this watcher begins.

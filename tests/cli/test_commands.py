@@ -268,7 +268,12 @@ def test_check_as_json_is_the_evidence(avepoint: Run, three_jobs: list[dict]) ->
         ),
     ],
 )
-def test_check_takes_the_policys_arguments(avepoint: Run, flags: list[str], expected: dict) -> None:
+def test_check_takes_the_policys_arguments(
+    avepoint: Run, simulator: Simulator, flags: list[str], expected: dict
+) -> None:
+    for organization in ("a", "b"):  # no warning of unknown ones: a test's log is on standard output
+        for job_type in ("backup", "audit_backup"):
+            simulator.add_job("dynamics365", organization_id=organization, job_type=job_type)
     window = [] if "--max-age" in flags or "--started-after" in flags else ["--max-age", "24h"]
 
     policy = avepoint("check", "dynamics365", "-o", "json", *window, *flags).json["policy"]
@@ -278,6 +283,49 @@ def test_check_takes_the_policys_arguments(avepoint: Run, flags: list[str], expe
     assert {name: policy[name] for name in set(policy) - set(expected)} == {
         name: default[name] for name in set(policy) - set(expected)
     }
+
+
+def test_what_a_job_holds_and_what_is_forgotten_is_shown(avepoint: Run, simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", organization_id="a", job_type="audit_backup", state="success")
+    simulator.add_job("dynamics365", organization_id="a", state="success")
+    simulator.add_job("dynamics365", organization_id="gone", state="success", started_ago=10 * 86400)
+
+    done = avepoint(
+        *("check", "dynamics365", "--max-age", "24h"),
+        *("--job-type", "backup", "--job-type", "audit_backup"),
+    )
+
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in done.out.splitlines() if " | " in line]
+    named = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    assert [(row["organization"], row["content"], row["reason"]) for row in named] == [
+        ("a", "", "passed"),
+        ("a", "audit_log", "passed"),
+        ("gone", "", "forgotten"),
+    ]
+    assert "backup verified in 2 of 2 scopes" in done.out
+
+
+def test_what_is_forgotten_is_not_counted(avepoint: Run, simulator: Simulator) -> None:
+    simulator.add_job("dynamics365", organization_id="a", state="failed")
+    simulator.add_job("dynamics365", organization_id="gone", started_ago=10 * 86400)
+
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert done.out.endswith("dynamics365: failed: 0 of 1 scopes good.\n")
+
+
+def test_what_cannot_be_read_is_said_in_words(avepoint: Run, simulator: Simulator) -> None:
+    """By both commands, as a table and as JSON."""
+    simulator.add_job("dynamics365", organization_id="a", state="success", extra={"failedEntity": "many"})
+
+    listed, checked = avepoint("jobs", "dynamics365"), avepoint("check", "dynamics365", "--max-age", "24h")
+    (job,) = avepoint("jobs", "dynamics365", "--output", "json").json
+
+    assert (listed.status, checked.status) == (0, 1)
+    assert "unreadable" in checked.out
+    for shown in (listed.out, checked.out, str(job["problems"])):
+        assert "failedEntity: " in shown
+        assert "many" in shown
 
 
 def test_check_takes_locations(avepoint: Run, simulator: Simulator) -> None:

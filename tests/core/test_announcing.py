@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.announcing import Watermark, key_of
-from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
@@ -289,13 +289,13 @@ KEYS = {
     "the id": ({}, {"job_id": "J2"}, False),
     "the organisation": ({}, {"organization_id": "fabrikam"}, False),
     "the spelling of an organisation": (
-        {"organization_id": "{69CB1ECC-F8E8-4C0B-9A57-1F2E3D4C5B6A}"},
-        {"organization_id": "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"},
+        {"organization_id": "{69CB1ECC-0F3B-4D5E-9C1A-2B7D8E9F0A1B}"},
+        {"organization_id": "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b"},
         True,
     ),
-    "the case of an organisation that is no GUID": (
-        {"organization_id": "00D5g"},
-        {"organization_id": "00d5G"},
+    "the case of an id that is no GUID": (
+        {"organization_id": "00DAbc"},
+        {"organization_id": "00DaBC"},
         False,
     ),
     "the workload": ({"workload": "customer_engagement"}, {"workload": "finance_operations"}, False),
@@ -378,6 +378,14 @@ def test_what_is_kept_is_read_back_as_it_was() -> None:
     assert watermark == Watermark.from_dict(json.loads(json.dumps(watermark.as_dict())))
 
 
+def test_what_is_kept_is_json_as_it_is() -> None:
+    """Airflow's store takes no tuple."""
+    _, watermark = look(begin(), job(state="failed"))
+    kept = look(watermark, job())[1].as_dict()
+
+    assert kept == json.loads(json.dumps(kept))
+
+
 def test_times_are_read_in_utc() -> None:
     written = begin(job(), job("J2", state="running")).as_dict()
     berlin = timezone(timedelta(hours=1))
@@ -410,6 +418,14 @@ CORRUPT: dict[str, Any] = {
     "a list of what has ended": {**GOOD, "ended": ["AAAAAAAAAAAA"]},
     "digests that were cut": {**GOOD, "ended": {GOOD["since"]: "AAAAAAAAAAAABBBB"}},
     "digests that are none": {**GOOD, "ended": {GOOD["since"]: None}},
+    "outcomes of fewer jobs": {
+        **GOOD,
+        "folded_until": None,
+        "ended": {GOOD["since"]: "AAAAAAAAAAAABBBBBBBBBBBB"},
+        "outcomes": {GOOD["since"]: [["failed", 1]]},
+    },
+    "outcomes of no job": {**GOOD, "folded_until": None, "outcomes": {GOOD["since"]: [["failed", 1]]}},
+    "corrections that are none": {**GOOD, "corrections": {"AAAAAAAAAAAA": 1}},
     "hours that are none": {**GOOD, "ended": {"AAAAAAAAAAAA": "AAAAAAAAAAAA"}},
 }
 
@@ -423,6 +439,146 @@ def test_something_else_than_a_watermark_is_refused(written: Any) -> None:
 def test_the_smallest_watermark_is_read() -> None:
     """The cases above differ from it in one thing each."""
     assert {} == Watermark.from_dict(GOOD).ended
+
+
+def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str | None]:
+    """Return as what the job is announced in looks that see it in *states*, one after the other."""
+    announced = []
+    for minutes, state in enumerate(states):
+        seen = job(state=state, **fields)
+        now = NOW + minutes * MINUTE
+        news, watermark = watermark.advance([seen], now, asked_since=watermark.earliest_start(now))
+        watermark = Watermark.from_dict(json.loads(json.dumps(watermark.as_dict())))
+        announced += [watermark.correction_of(each) for each in news]
+    return announced
+
+
+@pytest.mark.parametrize(
+    ("states", "announced"),
+    [
+        (["failed", "success", "success"], [None, "success"]),
+        (["success", "failed"], [None, "failed"]),
+        (["failed", "success", "failed", "success", "failed"], [None, "success", "failed"]),
+        (["failed", "running", "success"], [None, "success"]),
+        (["failed", "running", "failed"], [None, None]),
+        (["stopped", "partial", "partial"], [None, "partial"]),
+    ],
+    ids=[
+        "mended",
+        "bad after all",
+        "a server that cannot decide",
+        "run again",
+        "failed again",
+        "stopped, then partial",
+    ],
+)
+def test_an_end_that_is_corrected_is_announced_once_more(
+    states: list[str], announced: list[str | None]
+) -> None:
+    """As each outcome once: a server that cannot decide does not start a DAG at every look."""
+    assert announced == corrections(begin(), *states)
+
+
+def test_counts_that_make_an_end_another_correct_it() -> None:
+    _, watermark = look(begin(), job(counts=Counts(total=9, successful=9)))
+
+    assert ["partial"] == corrections(watermark, "success", counts=Counts(total=9, successful=8, failed=1))
+
+
+def test_a_correction_in_the_last_hour_that_an_end_is_known_is_told_as_one() -> None:
+    ended_at = job(state="failed", started_at=NOW - 5.9 * HOUR)
+    _, watermark = look(begin(now=NOW - DAY), ended_at)
+    later = NOW + 12 * HOUR
+    news, kept = watermark.advance([replace(ended_at, state=JobState.SUCCESS)], later, asked_since=NOW - DAY)
+
+    assert ["success"] == [kept.correction_of(each) for each in news]
+    assert (
+        []
+        == look(kept, replace(ended_at, state=JobState.SUCCESS), now=later + HOUR, asked_since=NOW - DAY)[0]
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["failed first", "failed last"])
+def test_of_two_ends_in_one_look_the_worse_is_announced(order: int) -> None:
+    ends = [job(state="failed"), job(state="success")][::order]
+    news, kept = begin().advance(ends, NOW, asked_since=NOW - DAY)
+
+    assert [JobState.FAILED] == [each.state for each in news]
+    assert [] == look(kept, *ends, now=NOW + MINUTE)[0]
+
+
+def test_of_two_ends_under_two_workloads_the_worse_is_announced_for_each() -> None:
+    """Microsoft 365 may list one job for several object types, and read it anew for each."""
+    ends = [
+        job(product="m365", organization_id=None, workload=workload, state=state)
+        for workload, state in (("teams", "success"), ("groups", "failed"))
+    ]
+    news, _ = begin().advance(ends, NOW, asked_since=NOW - DAY)
+
+    assert [("teams", "failed"), ("groups", "failed")] == [(each.workload, each.state) for each in news]
+
+
+def test_a_job_that_cannot_be_read_is_announced_once_when_it_has_ended() -> None:
+    problems = ("failedEntity: 'many' is no number",)
+    untold = {"started_at": None, "start_span": (NOW - 14 * HOUR, NOW), "problems": problems}
+
+    assert ["J1"] == announce_all(job(problems=problems), job(problems=problems))
+    assert ["J1"] == announce_all(job(**untold), job(**untold))
+    assert [] == announce_all(job(state="unknown", problems=problems))
+    _, watermark = look(begin(), job(problems=problems))
+    assert ["success"] == corrections(watermark, "success")
+
+
+def announce_all(*seen: BackupJob) -> list[str]:
+    """Return the ids that are announced in looks that see these, one after the other."""
+    watermark, announced = begin(), []
+    for minutes, each in enumerate(seen):
+        news, watermark = look(watermark, each, now=NOW + minutes * MINUTE)
+        announced += news
+    return announced
+
+
+def test_a_row_that_is_read_again_after_weeks_is_no_news() -> None:
+    """Neither one whose start has no offset, nor one that says only when it finished."""
+    old = [
+        job("naive", started_at=None, start_span=(NOW - 20 * DAY, NOW - 19 * DAY), problems=("startTime",)),
+        job("no start", started_at=None, finished_at=NOW - 20 * DAY),
+    ]
+    _, watermark = look(begin(*old), now=NOW + 8 * HOUR)
+
+    assert [] == look(watermark, *old, now=NOW + 9 * HOUR, asked_since=NOW - 25 * DAY)[0]
+
+
+def test_a_watermark_of_release_0_1_0_announces_nothing_again() -> None:
+    """It does not say what its jobs ended as; from the first look on that is known."""
+    _, watermark = look(begin(), job(state="failed"), job("J2", state="failed"))
+    written = watermark.as_dict()
+    del written["outcomes"], written["corrections"], written["folded_until"]
+    old = Watermark.from_dict(written)
+
+    first, watermark = look(old, job(), job("J2", state="failed"))
+    second, watermark = look(watermark, job(), job("J2"), now=NOW + MINUTE)
+
+    assert ([], ["J2"]) == (first, second)
+
+
+def test_a_watermark_of_release_0_1_0_knows_jobs_by_ids_in_lower_case() -> None:
+    """What it has seen end is not announced again, and what it has seen under way is, until it has ended."""
+    folded = {"organization_id": "00dabc"}
+    long = job("long", "running", started_at=NOW - 2 * DAY, **folded)
+    _, watermark = look(begin(long), job(**folded), long)
+    written = watermark.as_dict()
+    for name in ("outcomes", "corrections", "folded_until"):
+        del written[name]
+    exact = {"organization_id": "00DAbc"}
+
+    first, watermark = look(Watermark.from_dict(written), job(**exact), job("new", **exact))
+    ended = job("long", started_at=NOW - 2 * DAY, **exact)
+    second, watermark = look(watermark, job(**exact), ended, now=NOW + MINUTE)
+
+    assert (["new"], ["long"]) == (first, second)
+    assert {} == watermark.under_way
+    assert look(watermark, now=NOW + 31 * DAY)[1].folded_until is None
 
 
 @dataclass(frozen=True)

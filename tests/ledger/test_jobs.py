@@ -29,7 +29,7 @@ def save(ledger: Ledger, *jobs: BackupJob, read_at: datetime = NOON) -> Changes:
 
 
 def test_each_column_is_read_back(ledger: Ledger, database: Database) -> None:
-    save(ledger, make_job())
+    save(ledger, make_job(problems=("status: 'Odd'", "it came twice")))
 
     (row,) = database.rows(JOBS)
     assert len(row.pop("digest")) == 32
@@ -66,6 +66,7 @@ def test_each_column_is_read_back(ledger: Ledger, database: Database) -> None:
         "organization_name": "Contoso",
         "errors": ('[{"is_error_code":true,"message":"No access","url":"https://example.com/1","count":2}]'),
         "raw": '{"jobId":"J1","status":"Finished"}',
+        "problems": '["status: \'Odd\'","it came twice"]',
         "read_at": NOON,
         "first_read_at": NOON,
     }
@@ -89,6 +90,7 @@ def test_a_job_that_says_nothing_has_empty_keys_and_no_figures(ledger: Ledger, d
         "is_terminal": False,
         "errors": "[]",
         "raw": "{}",
+        "problems": "[]",
         "digest": row["digest"],
         "read_at": NOON,
         "first_read_at": NOON,
@@ -225,24 +227,83 @@ def test_tenants_and_products_are_apart(ledger: Ledger, database: Database) -> N
     assert len(database.rows(JOBS)) == 4
 
 
-GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
+GUID = "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b"
 
 
-@pytest.mark.parametrize("spelling", [GUID, f"{{{GUID.upper()}}}", GUID.replace("-", ""), f" {GUID}\n"])
+@pytest.mark.parametrize("spelling", [f"{{{GUID}}}", GUID.upper(), f" {GUID} ", GUID.replace("-", "")])
 def test_an_organization_is_the_same_however_it_is_spelled(
     ledger: Ledger, database: Database, spelling: str
 ) -> None:
-    save(ledger, make_job(organization_id=GUID.upper()))
+    save(ledger, make_job(organization_id=GUID))
 
     assert save(ledger, make_job(organization_id=spelling)) == Changes(unchanged=1)
     assert [row["organization_id"] for row in database.rows(JOBS)] == [GUID]
 
 
-def test_organizations_that_differ_in_case_are_two(ledger: Ledger, database: Database) -> None:
-    """But for GUIDs: Salesforce's ids may."""
-    save(ledger, make_job(organization_id="00D5g"), make_job(organization_id="00d5G"))
+def test_ids_that_differ_in_case_are_two_organizations(ledger: Ledger, database: Database) -> None:
+    """Salesforce has such; GUIDs alone are the same in any case."""
+    jobs = [make_job(organization_id=each) for each in ("00D30000001Abc", "00D30000001aBC")]
 
-    assert {row["organization_id"] for row in database.rows(JOBS)} == {"00D5g", "00d5G"}
+    assert save(ledger, *jobs) == Changes(inserted=2)
+    assert {row["organization_id"] for row in database.rows(JOBS)} == {"00D30000001Abc", "00D30000001aBC"}
+
+
+FAILED, GOOD = make_job(state="failed"), make_job(state="success")
+UNREADABLE = make_job(state="success", problems=("failedCount: 'many' is no number",))
+SIGHTINGS = {
+    "of two ends the worse": ([FAILED, GOOD], "failed"),
+    "the worse one last": ([GOOD, FAILED], "failed"),
+    "an end, not a run": ([GOOD, RUNNING], "success"),
+    "a run, then its end": ([RUNNING, FAILED, GOOD], "failed"),
+    "a state that nobody documents stands": ([make_job(state="unknown"), GOOD], "unknown"),
+    "and when it is seen last": ([GOOD, make_job(state="unknown")], "unknown"),
+    "what could not be read stands": ([UNREADABLE, FAILED], "success"),
+    "and when it is seen last too": ([FAILED, UNREADABLE], "success"),
+}
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one write", "a write each"])
+@pytest.mark.parametrize("stood", [[], [FAILED], [GOOD], [RUNNING]], ids=["new", "failed", "good", "running"])
+@pytest.mark.parametrize(("sightings", "state"), SIGHTINGS.values(), ids=SIGHTINGS)
+def test_of_one_reading_s_sightings_that_stands_which_decides_in_a_verdict(
+    sqlite_database: Database,
+    sightings: list[BackupJob],
+    state: str,
+    stood: list[BackupJob],
+    *,
+    at_once: bool,
+) -> None:
+    """Whatever stood there before, and however the writes of the reading cut it."""
+    later = NOON + SECOND
+    with Ledger(CONN_ID) as ledger:
+        save(ledger, *stood)
+        for batch in [sightings] if at_once else [[each] for each in sightings]:
+            save(ledger, *batch, read_at=later)
+
+    (row,) = sqlite_database.rows(JOBS)
+    problems = UNREADABLE.problems if UNREADABLE in sightings else ()
+    assert (row["state"], tuple(json.loads(row["problems"]))) == (state, problems)
+
+
+def test_sightings_are_told_apart_in_postgres_too(postgres_database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        save(ledger, FAILED)
+        for each in (FAILED, GOOD):
+            save(ledger, each, read_at=NOON + SECOND)
+        assert postgres_database.states() == {"J1": "failed"}
+
+        save(ledger, GOOD, read_at=NOON + 2 * SECOND)
+    assert postgres_database.states() == {"J1": "success"}
+
+
+def test_what_could_not_be_read_stands_until_a_later_reading_can(ledger: Ledger, database: Database) -> None:
+    """A reading of the run from before does not hide it."""
+    save(ledger, make_job(state="running", problems=("startTime: no offset",)), read_at=NOON + SECOND)
+
+    assert save(ledger, RUNNING) == Changes(unchanged=1)
+    assert save(ledger, GOOD, read_at=NOON + 2 * SECOND) == Changes(updated=1)
+    (row,) = database.rows(JOBS)
+    assert (row["state"], row["problems"]) == ("success", "[]")
 
 
 HOSTILE = [

@@ -17,7 +17,7 @@ def reading(**changes: Any) -> LicenseConsumption:
     fields = {
         "product": "elements",
         "service": "Cloud Backup",
-        "organization_id": " con-1 ",
+        "organization_id": " Con-1 ",
         "organization_name": "Contoso",
         "location": "EUR",
         "out_of_policy_at": NOON,
@@ -40,7 +40,7 @@ def test_each_column_is_read_back(database: Database) -> None:
             "tenant": "t",
             "product": "elements",
             "location": "EUR",
-            "organization_id": "con-1",
+            "organization_id": "Con-1",
             "service": "Cloud Backup",
             "hour": NOON,
             "read_at": NOON + 90 * SECOND,

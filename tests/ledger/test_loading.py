@@ -254,22 +254,54 @@ def test_locations_are_loaded_each_by_itself(
     }
 
 
-GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
-
-
 def test_an_organization_is_loaded_by_itself(simulator: Simulator, database: Database) -> None:
     """However it is spelled, it is the same listing and the same jobs."""
-    add(simulator, "A", HOUR, organization_id=GUID.upper())
-    add(simulator, "B", HOUR, organization_id="CD34")
+    ours, theirs = "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b", "7a0f4d21-58e6-4b39-8c77-d1e2f3a4b5c6"
+    add(simulator, "A", HOUR, organization_id=ours.upper())
+    add(simulator, "B", HOUR, organization_id=theirs)
 
-    first = load({"organization_id": GUID.upper()})
-    again = load({"organization_id": GUID})
+    first = load({"organization_id": ours})
+    again = load({"organization_id": f"{{{ours.upper()}}}"})
     everything = load({})
 
     assert counts(first) == (1, 0, 0)
     assert (counts(again), began(again)) == ((0, 0, 1), about(6 * HOUR))
     assert (counts(everything), began(everything)) == ((1, 0, 1), about(30 * DAY))
-    assert [row["organization_id"] for row in database.rows(JOBS)] == [GUID, "CD34"]
+    assert [row["organization_id"] for row in database.rows(JOBS)] == [ours, theirs]
+
+
+def test_a_job_that_cannot_be_read_ends_no_load(simulator: Simulator, database: Database) -> None:
+    """What a verdict reads is noted as a problem; what no verdict reads is left out."""
+    add(simulator, "J1", HOUR)
+    add(simulator, "NAIVE", HOUR, extra={"startTime": "2026-11-20T02:00:00"})
+    add(simulator, "SIZE", HOUR, extra={"backupSize": "1.2 GB"})
+    add(simulator, "COUNT", HOUR, extra={"failedEntity": "many"})
+
+    assert load({})["inserted"] == 4
+
+    rows = {row["job_id"]: row for row in database.rows(JOBS)}
+    assert {name for name, row in rows.items() if row["problems"] != "[]"} == {"NAIVE", "COUNT"}
+    assert (rows["SIZE"]["size_bytes"], rows["NAIVE"]["started_at"]) == (None, None)
+
+
+@pytest.mark.parametrize("apart", [1, 1100], ids=["one write", "writes a thousand jobs apart"])
+@pytest.mark.parametrize("states", [("failed", "success"), ("success", "failed")], ids=" then ".join)
+def test_a_job_that_is_listed_twice_is_loaded_as_a_gate_reads_it(
+    simulator: Simulator, sqlite_database: Database, states: tuple[str, str], apart: int
+) -> None:
+    """Whatever comes first, and whatever it was loaded as before: of two ends the worse holds."""
+    named = {"organization_id": "contoso", "workload": "customer_engagement"}
+    add(simulator, "J1", 2 * HOUR, states[0], **named)
+    load({})
+    add(simulator, "AGAIN", HOUR, states[1], **named, extra={"jobId": "J1"})
+    simulator.add_jobs(
+        {"product": "dynamics365", "job_id": f"OTHER {number}", "started_ago": 1.5 * HOUR, "state": "success"}
+        for number in range(apart)
+    )
+
+    load({})
+
+    assert sqlite_database.states()["J1"] == "failed"
 
 
 def test_microsoft_365_jobs_have_the_workload_that_was_asked_for(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import column, inspect, table
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointLedgerError
 from airflow_provider_avepoint.ledger import database as ledger_database
 from airflow_provider_avepoint.ledger.database import VERSION_TABLE, migrate, reading, writing
-from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.rows import write_job
+from airflow_provider_avepoint.ledger.store import Changes, Ledger
 from airflow_provider_avepoint.ledger.tables import JOBS, metadata
 from tests.ledger.databases import CONN_ID, NOON, Database, engine, execute, make_job
 from tests.ledger.processes import PROCESSES, Child, migrate_together
@@ -118,6 +120,82 @@ def test_tables_of_a_newer_release_are_not_touched(database: Database) -> None:
     assert revision() == "9999"
     assert execute("SELECT job_id FROM avepoint_jobs") == ["J1"]
     assert database.tables() == OURS
+
+
+GUID = "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b"
+
+
+def make_first_tables(*jobs: dict[str, Any]) -> None:
+    """Make the tables of release 0.1.0, and put *jobs* into them."""
+    with engine() as opened, writing(opened) as connection:
+        command.upgrade(ledger_database._configure_alembic(connection), "0001")
+        for job in jobs:
+            row = write_job("t", make_job(), NOON) | job
+            del row["problems"]
+            columns = [column(each.name, each.type) for each in JOBS.columns if each.name in row]
+            connection.execute(table("avepoint_jobs", *columns).insert().values(row))
+
+
+def test_jobs_of_the_first_tables_are_taken_up(database: Database) -> None:
+    """None of them could not be read: such a row ended its load."""
+    make_first_tables({"job_id": "J1"}, {"job_id": "J2", "organization_id": GUID})
+
+    with Ledger(CONN_ID) as ledger:
+        assert ledger.save_jobs("t", [make_job()], NOON) == Changes(unchanged=1)
+
+    assert [row["problems"] for row in database.rows(JOBS)] == ["[]", "[]"]
+    assert compare() == []
+
+
+def test_ids_of_organizations_get_back_the_case_that_rows_say(database: Database) -> None:
+    """Otherwise the same job would be there twice, once under each spelling."""
+
+    def salesforce(job_id: str, organization: str, stated: str | None) -> dict[str, Any]:
+        raw = {"id": job_id} if stated is None else {"id": job_id, "organizationId": stated}
+        return {
+            "product": "salesforce",
+            "job_id": job_id,
+            "organization_id": organization,
+            "raw": json.dumps(raw),
+        }
+
+    make_first_tables(
+        salesforce("J1", "00d30000001abc", "00D30000001Abc"),
+        salesforce("J2", "00d30000001abc", "00D30000001aBC"),
+        salesforce("J3", "00d30000001abc", None),
+        salesforce("J4", GUID, f"{{{GUID.upper()}}}"),
+        salesforce("J5", GUID.replace("-", ""), GUID.replace("-", "")),
+        {"product": "a product to come", "job_id": "J6", "organization_id": "fabrikam"},
+    )
+
+    Ledger(CONN_ID).close()
+
+    assert {row["job_id"]: row["organization_id"] for row in database.rows(JOBS)} == {
+        "J1": "00D30000001Abc",
+        "J2": "00D30000001aBC",
+        "J3": "00d30000001abc",
+        "J4": GUID,
+        "J5": GUID,
+        "J6": "fabrikam",
+    }
+
+
+@pytest.mark.parametrize("ended", [0, 1], ids=["with hyphens", "without"])
+def test_a_job_under_two_spellings_of_one_guid_becomes_one(database: Database, ended: int) -> None:
+    """The reading that holds is kept."""
+    spellings = [GUID, GUID.replace("-", "")]
+    make_first_tables(
+        *(
+            {"organization_id": spelling, "is_terminal": index == ended, "state": state, "raw": "{}"}
+            for index, (spelling, state) in enumerate(
+                zip(spellings, ["success", "running"] if ended == 0 else ["running", "success"], strict=True)
+            )
+        )
+    )
+
+    Ledger(CONN_ID).close()
+
+    assert [(row["organization_id"], row["state"]) for row in database.rows(JOBS)] == [(GUID, "success")]
 
 
 def test_a_downgrade_leaves_nothing_and_an_upgrade_begins_anew(database: Database) -> None:

@@ -86,6 +86,7 @@ def test_the_summary(simulator: Simulator, connect: Callable[..., str]) -> None:
         "organization_name": "Contoso",
         "location": None,
         "errors": [],
+        "problems": [],
     }
 
 

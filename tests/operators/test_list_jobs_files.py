@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -200,6 +199,7 @@ def full_job(**changes: Any) -> BackupJob:
             "organization_name": "Contoso",
             "location": "EUR",
             "errors": (error, JobError()),
+            "problems": ("status: 'Odd'",),
             "raw": {"id": "J0", "nested": {"list": [1, None, "é"]}},
         }
         | changes
@@ -223,7 +223,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
 
     table = parquet.read_table(tmp_path / "jobs.parquet")
     counts = {"total": 10, "successful": 6, "failed": 1, "skipped": 2, "warning": 1}
-    assert table.schema.names == [each.name for each in fields(BackupJob)]
+    assert table.schema.names == list(full_job().as_dict())
     assert table.schema.field("started_at").type == pa.timestamp("us", tz="UTC")
     assert table.to_pylist() == [
         as_row(full_job()),
@@ -250,6 +250,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
             {"is_error_code": True, "message": "Quota", "url": "https://errors.example/7", "count": 3},
             {"is_error_code": None, "message": None, "url": None, "count": None},
         ],
+        "problems": ["status: 'Odd'"],
         "raw": '{"id":"J0","nested":{"list":[1,null,"\\u00e9"]}}',
     }
 

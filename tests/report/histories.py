@@ -31,7 +31,7 @@ NAMES = (
 
 
 def job(started_at: datetime | None, state: str = "success", **fields: Any) -> BackupJob:
-    """Return a Dynamics 365 backup of two hours."""
+    """Return a Dynamics 365 backup of two hours, or of the time that has passed since it started."""
     named = {
         "organization_id": "contoso",
         "organization_name": "Contoso",
@@ -46,7 +46,9 @@ def job(started_at: datetime | None, state: str = "success", **fields: Any) -> B
         state=JobState(state),
         raw_state=named.pop("raw_state", state.title()),
         started_at=started_at,
-        finished_at=named.pop("finished_at", started_at + 2 * HOUR if ended else None),
+        finished_at=named.pop(
+            "finished_at", min(started_at + 2 * HOUR, max(started_at, NOW)) if ended else None
+        ),
         **named,
     )
 

@@ -175,3 +175,75 @@ def test_a_verdict_of_many_scopes_shows_its_worst(ledger: Ledger) -> None:
         verdict.scopes[0].reason,
         verdict.task,
     )
+
+
+def test_what_a_scope_says_besides_its_job(ledger: Ledger) -> None:
+    """Which newer backup is good, what is not understood or expected, since when nothing came."""
+    m365: dict[str, Any] = {"product": "m365", "organization_id": None, "workload": "exchange_online"}
+    bad, good = job(NOW - 9 * HOUR, "failed", **m365), job(NOW - HOUR, **m365, job_id="NEWER")
+    odd = job(NOW - HOUR, workload="odd", problems=("failedCount: 'many' is no number",))
+    old = [
+        job(NOW - 5 * DAY, workload="stale"),
+        job(NOW - 10 * DAY, workload="gone", job_id="GONE"),
+    ]
+    for product, jobs in (("m365", [bad, good]), ("dynamics365", [odd, *old])):
+        ledger.save_verdict(product, judge(jobs, Policy(product=product, max_age=DAY), NOW).as_dict())
+
+    verdicts = read_report(ledger, WEEK, None).verdicts
+    scopes = {scope.name: scope for verdict in verdicts for scope in verdict.scopes}
+    assert {name: (scope.reason, scope.is_judged, scope.notes) for name, scope in scopes.items()} == {
+        "exchange_online": (
+            "failed",
+            True,
+            ("The newer job NEWER is good, but rows do not say what they belong to, so all must be good.",),
+        ),
+        "contoso / odd": ("unreadable", True, ("Not understood: failedCount: 'many' is no number.",)),
+        "contoso / stale": ("stale", True, ("No backup has started since 2026-11-21 09:30 UTC.",)),
+        "contoso / gone": (
+            "forgotten",
+            False,
+            ("It is no longer expected: its last backup is older than expect_seen_within.",),
+        ),
+    }
+    (dynamics,) = (verdict for verdict in verdicts if verdict.product == "dynamics365")
+    assert (0, 2, "contoso / gone") == (dynamics.good, dynamics.judged, dynamics.scopes[-1].name)
+
+
+def test_evidence_of_release_0_1_0_is_read(ledger: Ledger) -> None:
+    """It has no contents, no rule, no newer good backup, and no problems."""
+    evidence = judge([job(NOW - HOUR, "failed")], Policy(product="dynamics365", max_age=DAY), NOW).as_dict()
+    (scope,) = evidence["scopes"]
+    for name in ("decided_by", "decided_because", "newer_good", "window_start"):
+        del scope[name]
+    del scope["scope"]["content"], scope["job"]["problems"]
+    ledger.save_verdict("contoso", evidence)
+
+    ((read,),) = (verdict.scopes for verdict in read_report(ledger, WEEK, None).verdicts)
+    assert ("contoso / dynamics_sales", "failed", ()) == (read.name, read.reason, read.notes)
+
+
+TASK: dict[str, Any] = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+GATES: dict[str, tuple[list[dict[str, Any] | None], int]] = {
+    "three tries of one gate": ([TASK | {"try_number": number} for number in (1, 2, 3)], 1),
+    "two runs": ([TASK | {"try_number": 1}, TASK | {"run_id": "s", "try_number": 1}], 2),
+    "two tasks": ([TASK | {"try_number": 1}, TASK | {"task_id": "u", "try_number": 1}], 2),
+    "two mapped ones": ([TASK | {"map_index": index, "try_number": 1} for index in (0, 1)], 2),
+    "outside of a task": ([None, None], 2),
+}
+
+
+@pytest.mark.parametrize(("tasks", "gates"), GATES.values(), ids=GATES)
+def test_gates_are_counted_not_their_tries(
+    ledger: Ledger, tasks: list[dict[str, Any] | None], gates: int
+) -> None:
+    policy = Policy(product="dynamics365", max_age=DAY)
+    for minutes, task in enumerate(tasks):
+        moment = NOW - HOUR + minutes * HOUR / 60
+        state = "success" if minutes == len(tasks) - 1 else "failed"
+        ledger.save_verdict("contoso", judge([job(NOW - 3 * HOUR, state)], policy, moment).as_dict(), task)
+
+    report = read_report(ledger, WEEK, None)
+    assert (gates, gates - 1) == (len(report.verdicts), len(report.bad_verdicts))
+    assert report.verdicts[0].passed
+    if gates == 1:
+        assert report.verdicts[0].task == "d.t, r, try 3"

@@ -124,12 +124,68 @@ async def test_a_backup_that_ends_is_announced_once(
         "organization_id": "contoso",
         "organization_name": "Contoso",
         "location": None,
+        "problems": [],
         "passed": False,
         "reason": "partial",
     } == payload
     assert datetime.fromisoformat(times["started_at"]) < datetime.fromisoformat(times["finished_at"])
     assert len(json.dumps(payload)) < 2000
     assert simulator.client_secret not in json.dumps([airflow.events, list(airflow.stored.values())])
+
+
+async def test_an_end_that_is_corrected_is_announced_once_more(
+    triggerer: Make, airflow: Supervisor, simulator: Simulator
+) -> None:
+    """Under the same id, with a key of its own."""
+    add(simulator, "J1")
+    async with triggerer() as running:
+        running.start(watcher())
+        await begun(airflow)
+        end(simulator, "J1", "failed")
+        await until(airflow.announced)
+        end(simulator, "J1", "success")
+        await until(lambda: len(airflow.events) == 2)
+        await look_again(simulator, 3)
+
+    key = "avepoint_default/dynamics365//contoso/customer_engagement/J1"
+    assert [(key, False, "failed"), (f"{key}/success", True, "passed")] == [
+        (payload["key"], payload["passed"], payload["reason"]) for _, payload in airflow.events
+    ]
+
+
+@pytest.mark.parametrize(
+    ("odd", "policy"),
+    [
+        ({"failedEntity": "many"}, None),
+        ({"startTime": "without an offset"}, {"organization_ids": ["contoso"]}),
+        ({"organizationId": [7]}, {"object_types": ["customer_engagement"]}),
+    ],
+    ids=["a count", "a start", "an organisation"],
+)
+async def test_what_cannot_be_read_is_announced_once_as_such(
+    triggerer: Make,
+    airflow: Supervisor,
+    simulator: Simulator,
+    odd: dict[str, Any],
+    policy: dict[str, Any] | None,
+) -> None:
+    """It ends no stream: what is read after it is announced."""
+    if "startTime" in odd:
+        odd = {"startTime": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")}
+    fields = {"workload": "customer_engagement"}
+    async with triggerer() as running:
+        running.start(watcher(policy=policy))
+        await begun(airflow)
+        add(simulator, "ODD", "success", started_ago=60, extra=odd, **fields)
+        await until(airflow.announced)
+        await look_again(simulator, 3)
+        add(simulator, "J1", "success", started_ago=1, **fields)
+        await until(lambda: len(airflow.events) >= 2)
+
+    assert [("ODD", False, "unreadable"), ("J1", True, "passed")] == [
+        (payload["job_id"], payload["passed"], payload["reason"]) for _, payload in airflow.events
+    ]
+    assert airflow.events[0][1]["problems"]
 
 
 async def test_watchers_of_a_connection_share_one_stream_and_one_poll(
@@ -154,7 +210,7 @@ async def test_watchers_that_list_different_things_share_the_poll_alone(
         add(simulator, name, organization_id=name)
     async with triggerer() as running:
         for number, name in enumerate(names, 1):
-            running.start(watcher(name, policy={"organization_ids": [f" {name}\n"]}), number)
+            running.start(watcher(name, policy={"organization_ids": [f" {name} "]}), number)
         running.start(watcher("both", policy={"organization_ids": names}), 3)
         running.start(watcher("all"), 4)
         await begun(airflow, *names, "both", "all")
@@ -195,7 +251,7 @@ ANNOUNCED = {
     "of a scope that is left out for now": (
         {
             "policy": {
-                "exclude": [{"organization_id": " contoso ", "until": "2200-01-01", "reason": "moving out"}]
+                "exclude": [{"organization_id": "contoso", "until": "2200-01-01", "reason": "moving out"}]
             }
         },
         [],
@@ -404,7 +460,7 @@ async def test_a_watermark_holds_what_the_policy_is_about(
     for name in ("contoso", "fabrikam", "adatum"):
         add(simulator, name, organization_id=name)
     async with triggerer() as running:
-        running.start(watcher(policy={"organization_ids": [" contoso ", "fabrikam"]}))
+        running.start(watcher(policy={"organization_ids": ["contoso", "fabrikam"]}))
         await begun(airflow)
 
     assert 2 == len(airflow.watermark("backups")["under_way"])

@@ -1,0 +1,68 @@
+"""What the report reads, in both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_avepoint.core.model import Counts
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.report.backups import Outcome, Period
+from airflow_provider_avepoint.report.reading import read_report
+from tests.ledger.databases import CONN_ID, NOON, Database, make_job
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+GOOD = {"counts": Counts(), "record_counts": Counts(), "metadata_counts": Counts()}
+UNTOLD = {"started_at": None, "duration": timedelta(hours=10, microseconds=500_000)}
+
+
+def test_a_backup_that_does_not_say_its_start_began_its_duration_before_its_end(database: Database) -> None:
+    """In the period and before it; without a duration nobody knows: no end stands for a start."""
+    midnight = NOON - 12 * HOUR
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs(
+            "t",
+            [
+                make_job("J1", finished_at=midnight - DAY + HOUR, **UNTOLD, **GOOD),
+                make_job("J2", finished_at=midnight - 9 * DAY + HOUR, workload="past", **UNTOLD, **GOOD),
+                make_job("J3", started_at=None, duration=None, workload="untold", **GOOD),
+            ],
+            NOON,
+        )
+        report = read_report(ledger, Period(now=NOON + HOUR, days=7), None)
+
+    scopes = {scope.place.scope.workload: scope for scope in report.scopes}
+    begun = -timedelta(hours=9, microseconds=500_000)
+    assert scopes["customer_engagement"].newest_good_at == midnight - DAY + begun
+    assert [day.date for day in scopes["customer_engagement"].days if day.outcome is Outcome.GOOD] == [
+        (midnight - 2 * DAY).date()
+    ]
+    past = scopes["past"].newest_good_at
+    assert past is not None
+    assert abs(past - (midnight - 9 * DAY + begun)) < timedelta(milliseconds=1)
+    assert scopes["untold"].newest_good_at is None
+    assert scopes["untold"].days[-1].outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"problems": ("status: 'Odd'",)},
+        {"counts": Counts(total=9, successful=0, failed=0)},
+        {"counts": Counts(total=9, successful=8, failed=1)},
+        {"finished_at": NOON - 11 * DAY},
+        {"started_at": None, "duration": None},
+    ],
+    ids=["not read", "nothing done", "failed in part", "an end before its start", "nobody knows when"],
+)
+def test_a_success_that_no_gate_takes_is_no_good_backup_of_the_past(
+    sqlite_database: Database, bad: dict[str, object]
+) -> None:
+    older = make_job("OLD", started_at=NOON - 12 * DAY, finished_at=NOON - 12 * DAY + HOUR, **GOOD)
+    newer = {"started_at": NOON - 10 * DAY, "finished_at": NOON - 10 * DAY + HOUR, **GOOD} | bad
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [older, make_job("NEW", **newer)], NOON)
+        (scope,) = read_report(ledger, Period(now=NOON, days=7), None).scopes
+
+    assert scope.newest_good_at == NOON - 12 * DAY
