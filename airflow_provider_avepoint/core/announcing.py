@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
+from airflow_provider_avepoint.core.starts import find_start_range
 
 # What is under way for longer is looked for again after so long for each job that such a look lists: a backup
 # that hangs must not make every look go back for weeks, through all that ran since.
@@ -121,7 +122,7 @@ class Watermark:
             starts += [start or now] * len(listed)
             if not job.state.is_terminal or (start is not None and start > shift(now, CLOCK_SKEW)):
                 # What does not say when it started was listed late at most.
-                begun = job.earliest_start
+                begun = find_start_range(job)[0]
                 under_way[digest] = begun or self.under_way.get(digest, known_before)
                 continue
             was_under_way = digest in self.under_way
@@ -265,7 +266,7 @@ def _outcome_of(job: BackupJob) -> str:
 
 def _latest_start(job: BackupJob) -> datetime | None:
     """Return when a job started at the latest: no job starts after its end."""
-    start = job.latest_start
+    start = find_start_range(job)[1]
     return job.finished_at if start is None and job.state.is_terminal else start
 
 

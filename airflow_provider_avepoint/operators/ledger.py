@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.product import get_product
 from airflow_provider_avepoint.core.question import LISTED_LATE, LONGEST_JOB, SEARCH_SPAN
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.operators.listing import Progress
 
@@ -153,7 +154,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
             changes = changes.plus(ledger.save_jobs(tenant, batch, begun_at))
             for job in batch:
                 progress.add(job)
-                start = job.earliest_start
+                start = find_start_range(job)[0]
                 if not job.state.is_terminal and start is not None and start >= begun_at - LONGEST_JOB:
                     resume_from = min(resume_from, start)
         loaded = LoadPoint(loaded_from=loaded_from, resume_from=resume_from, begun_at=begun_at)
