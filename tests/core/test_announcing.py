@@ -520,7 +520,11 @@ def test_of_two_ends_under_two_workloads_the_worse_is_announced_for_each() -> No
 
 def test_a_job_that_cannot_be_read_is_announced_once_when_it_has_ended() -> None:
     problems = ("failedEntity: 'many' is no number",)
-    untold = {"started_at": None, "start_span": (NOW - 14 * HOUR, NOW), "problems": problems}
+    untold = {
+        "started_at": None,
+        "raw": {"startTime": f"{NOW - 14 * HOUR:%Y-%m-%dT%H:%M:%S}"},
+        "problems": problems,
+    }
 
     assert ["J1"] == announce_all(job(problems=problems), job(problems=problems))
     assert ["J1"] == announce_all(job(**untold), job(**untold))
@@ -541,7 +545,12 @@ def announce_all(*seen: BackupJob) -> list[str]:
 def test_a_row_that_is_read_again_after_weeks_is_no_news() -> None:
     """Neither one whose start has no offset, nor one that says only when it finished."""
     old = [
-        job("naive", started_at=None, start_span=(NOW - 20 * DAY, NOW - 19 * DAY), problems=("startTime",)),
+        job(
+            "naive",
+            started_at=None,
+            raw={"startTime": f"{NOW - 20 * DAY:%Y-%m-%dT%H:%M:%S}"},
+            problems=("startTime",),
+        ),
         job("no start", started_at=None, finished_at=NOW - 20 * DAY),
     ]
     _, watermark = look(begin(*old), now=NOW + 8 * HOUR)

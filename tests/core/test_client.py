@@ -252,22 +252,22 @@ def test_pages_are_followed_to_the_end() -> None:
 
 def test_jobs_are_made_as_they_are_drawn() -> None:
     """Whoever leaves after the first job has paid for one; what comes next is known before."""
-    rows = [m365_row(1), m365_row(2, startTime="soon")]
+    rows = [m365_row(1), m365_row(2, id=None)]
     page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
     listing = client().list_jobs(Question(product=M365), NOW)
     jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
     assert [(("pageIndex", "1"),)] == listing.wanted(0)
     assert "FB1" == next(iter(jobs)).job_id
-    with pytest.raises(AvePointPayloadError, match="job FB2: startTime"):
+    with pytest.raises(AvePointPayloadError, match="a job without id"):
         next(iter(jobs))
 
 
 @pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
-def test_a_row_that_nobody_can_tell_from_others_raises_at_once(row: object) -> None:
+def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
     listing = client().list_jobs(Question(product=M365), NOW)
     document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
     with pytest.raises(AvePointPayloadError, match="listed a job"):
-        listing.receive(document)
+        list(listing.receive(document))
 
 
 @pytest.mark.parametrize("status", [204, 400, 404, 416])
@@ -405,7 +405,7 @@ def test_find_job_of_a_customer() -> None:
 # A type that rows have to say
 
 
-def list_types(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[str]:
+def list_jobs_of(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[BackupJob]:
     (question,) = build_questions(product.name, **asked)
     key = product.envelope.rows[0][-1]
 
@@ -414,7 +414,11 @@ def list_types(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[s
         return answer({key: rows if product.paging.index not in names else []})
 
     _, jobs = list_all(client(), question, serve)
-    return [job.job_id for job in jobs]
+    return list(jobs)
+
+
+def list_types(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[str]:
+    return [job.job_id for job in list_jobs_of(product, rows, **asked)]
 
 
 def test_backups_of_many_numbers_are_picked_out() -> None:
@@ -433,14 +437,14 @@ def test_backups_of_many_numbers_are_picked_out() -> None:
 def test_a_row_that_hides_its_type_is_no_backup_and_no_other_job(
     product: Any, make: Any, key: str, kind: object
 ) -> None:
-    """Nobody asked the server for a type, so nobody knows: neither counted nor left out."""
+    """Nobody asked the server for a type, so nobody knows: it may be of each that is asked for."""
     fields = {"start": NOW - timedelta(hours=1)} if product is SCANS else {}
     row = {name: value for name, value in make(1, **fields, **{key: kind}).items() if value is not ...}
     customer = {"organization_id": "c1"} if product.needs_organization else {}
-    with pytest.raises(AvePointPayloadError, match=r'1 does not say its type.* job_type="all"') as caught:
-        list_types(product, [row], **customer)
-    assert product.label in str(caught.value)
-    assert 1 == len(list_types(product, [row], job_type="all", **customer))
+    (job,) = list_jobs_of(product, [row], **customer)
+    assert ("backup", (f"{key} is missing",)) == (job.job_type, job.problems)
+    (job,) = list_jobs_of(product, [row], job_type="all", **customer)
+    assert job.job_type is None
 
 
 def test_a_row_without_a_type_that_was_asked_for_is_of_it() -> None:
@@ -527,11 +531,48 @@ def test_scans_that_do_not_say_when_they_began_end_nothing() -> None:
     assert (list(range(18)), 2) == (found, requests)
 
 
-def test_a_scan_whose_start_cannot_be_read_raises() -> None:
-    """Rather than being taken for one that does not say, and left out or in."""
+def test_a_scan_whose_start_cannot_be_read_may_be_in_the_window() -> None:
     rows = [scan_row(1, NOW - timedelta(hours=1)), scan_row(2, None, startTime="soon")]
-    with pytest.raises(AvePointPayloadError, match="job Scan2: startTime"):
-        list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
+    jobs = list_jobs_of(SCANS, rows, started_after=NOW - timedelta(hours=25))
+    assert {"Scan1": 0, "Scan2": 1} == {job.job_id: len(job.problems) for job in jobs}
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(45, []), (30, ["Scan2"])])
+def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is(
+    hours: int, expected: list[str]
+) -> None:
+    naive = f"{NOW - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S}"
+    rows = [scan_row(1, NOW - timedelta(hours=1)), scan_row(2, None, startTime=naive)]
+    assert ["Scan1", *expected] == list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
+
+
+@pytest.mark.parametrize("job_id", ["N/A", "", None, ...])
+def test_a_row_of_a_service_without_a_job_is_no_job(job_id: object) -> None:
+    """In the states that say so; in any other a row without an id raises."""
+    rows = [
+        {
+            name: value
+            for name, value in elements_row(1, jobId=job_id, status=status).items()
+            if value is not ...
+        }
+        for status in (11, 12)
+    ]
+    assert ["EB2"] == list_types(ELEMENTS, [*rows, elements_row(2)], organization_id="c1")
+    with pytest.raises(AvePointPayloadError, match="without jobId"):
+        list_types(ELEMENTS, [rows[0] | {"status": 3}], organization_id="c1")
+
+
+def test_what_was_not_asked_for_is_left_out_whatever_it_holds() -> None:
+    """A restore, another organisation, an old row: neither an id nor a count of it is missed."""
+    odd = {"jobId": None, "failedEntity": "many"}
+    rows = [
+        d365_row(1, organizationId="a"),
+        d365_row(2, type=2, **odd),
+        d365_row(3, organizationId="b", **odd),
+        d365_row(4, organizationId="a", startTime="2020-01-01T00:00:00Z", **odd),
+    ]
+    after = NOW - timedelta(days=400)
+    assert ["DCIB1"] == list_types(D365, rows, organization_id="a", started_after=after)
 
 
 def test_few_pages_are_read_ahead_of_the_windows_start() -> None:

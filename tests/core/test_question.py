@@ -264,7 +264,15 @@ def test_whether_the_server_is_asked_for_a_type(
         ({"started_after": AFTER, "started_before": NOW}, {}, True),
         ({"started_after": AFTER}, {"started_at": None, "finished_at": None}, True),
         ({"started_after": AFTER}, {"started_at": None, "finished_at": AFTER}, True),
-        ({"started_after": AFTER}, {"started_at": None, "finished_at": AFTER - timedelta(1)}, False),
+        ({"started_after": AFTER}, {"started_at": None, "finished_at": AFTER - timedelta(1)}, True),
+        (
+            {"started_after": AFTER},
+            {"started_at": None, "finished_at": AFTER, "duration": timedelta(1)},
+            False,
+        ),
+        ({"job_type": "backup"}, {"job_type": None, "problems": ("odd",)}, True),
+        ({"organization_id": "abc"}, {"organization_id": None, "problems": ("odd",)}, True),
+        ({"organization_id": "abc"}, {"organization_id": "abd", "problems": ("odd",)}, False),
         ({"started_after": NOW}, {"started_at": None, "finished_at": AFTER, "state": JobState.RUNNING}, True),
     ],
 )

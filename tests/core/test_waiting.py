@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
-from airflow_provider_avepoint.core.verdict import Policy, Verdict, judge
+from airflow_provider_avepoint.core.verdict import Policy, Reason, Verdict, grade_job, judge
 from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch, describe_job, find_pause
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
@@ -76,8 +76,8 @@ def test_what_a_job_means(state: JobState, *, accept_partial: bool, status: str 
     seen = job(state, raw={"jobId": "DCIB1"})
     event = watch.note_job(seen, accept_partial=accept_partial)
     evidence = {name: value for name, value in seen.as_dict().items() if name != "raw"}
-    assert (describe_job(seen), evidence) == (watch.news, watch.evidence)
-    expected = {"status": status, "message": describe_job(seen), "evidence": evidence}
+    assert (describe_job(seen, grade_job(seen, NOW)), evidence) == (watch.news, watch.evidence)
+    expected = {"status": status, "message": describe_job(seen, grade_job(seen, NOW)), "evidence": evidence}
     assert (None if status is None else expected) == event
 
 
@@ -301,7 +301,7 @@ def test_no_pause_is_longer_than_it_may_be(
     ],
 )
 def test_describe_job(seen: BackupJob, expected: str) -> None:
-    assert expected == describe_job(seen)
+    assert expected == describe_job(seen, grade_job(seen, NOW))
 
 
 @pytest.mark.parametrize(
@@ -314,18 +314,18 @@ def test_describe_job(seen: BackupJob, expected: str) -> None:
 )
 def test_describe_job_by_whatever_counts_there_are(counts: dict[str, Counts], text: str) -> None:
     """A failure in the records alone is the reason, too; and nobody says "2 of None"."""
-    described = describe_job(job(JobState.PARTIAL, **counts))
+    described = describe_job(job(JobState.PARTIAL, **counts), Reason.PARTIAL)
     assert text in described
     assert "None" not in described
 
 
 def test_an_error_without_a_message() -> None:
-    assert "None" not in describe_job(job(JobState.FAILED, errors=(JobError(count=3),)))
+    assert "None" not in describe_job(job(JobState.FAILED, errors=(JobError(count=3),)), Reason.FAILED)
 
 
 def test_a_description_is_one_bounded_line() -> None:
     """It is a message of exceptions and events: a vendor's text can neither flood nor forge a log."""
     text = "line one\n2026-11-22 INFO all is well " + "x" * 100_000
     for seen in (job(errors=(JobError(message=text, url=text),)), job(raw_state=text), job(job_id=text)):
-        assert 2500 > len(describe_job(seen))
-        assert describe_job(seen).isprintable()
+        assert 2500 > len(describe_job(seen, grade_job(seen, NOW)))
+        assert describe_job(seen, grade_job(seen, NOW)).isprintable()

@@ -318,8 +318,8 @@ async def test_a_watcher_goes_on(
 
     connect()
     release = RELEASES[version]
-    for job_id in (ENDED_ID, UNDER_WAY_ID, "DCIB00000009"):
-        add(simulator, "failed", job_id)
+    for job_id, state in ((ENDED_ID, "success"), (UNDER_WAY_ID, "failed"), ("DCIB00000009", "failed")):
+        add(simulator, state, job_id)
     airflow = Supervisor()
     for key, value in release["asset_state_store"].items():
         airflow.stored[ASSET, key] = value
