@@ -518,11 +518,16 @@ def test_of_two_ends_under_two_workloads_the_worse_is_announced_for_each() -> No
     assert [("teams", "failed"), ("groups", "failed")] == [(each.workload, each.state) for each in news]
 
 
+def without_offset(start: datetime) -> dict[str, str]:
+    """Return a row whose start does not say its offset."""
+    return {"startTime": f"{start:%Y-%m-%dT%H:%M:%S}"}
+
+
 def test_a_job_that_cannot_be_read_is_announced_once_when_it_has_ended() -> None:
     problems = ("failedEntity: 'many' is no number",)
     untold = {
         "started_at": None,
-        "raw": {"startTime": f"{NOW - 14 * HOUR:%Y-%m-%dT%H:%M:%S}"},
+        "raw": without_offset(NOW - 14 * HOUR),
         "problems": problems,
     }
 
@@ -548,7 +553,7 @@ def test_a_row_that_is_read_again_after_weeks_is_no_news() -> None:
         job(
             "naive",
             started_at=None,
-            raw={"startTime": f"{NOW - 20 * DAY:%Y-%m-%dT%H:%M:%S}"},
+            raw=without_offset(NOW - 20 * DAY),
             problems=("startTime",),
         ),
         job("no start", started_at=None, finished_at=NOW - 20 * DAY),
