@@ -23,6 +23,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.text import one_line, quoted
 from airflow_provider_avepoint.core.verdict import Reason, Verdict, grade_job
@@ -220,7 +221,22 @@ def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
         return f"its verdict says passed: {quoted(passed)}, reason: {quoted(evidence['reason'])}"
     if status is not Status.PASSED and passed is not False:
         return f"its verdict says passed: {quoted(passed)}"
-    return "its scopes have not all passed" if passed and not _has_passed(evidence.get("scopes")) else None
+    if passed and not _has_passed(evidence.get("scopes")):
+        return "its scopes have not all passed"
+    if strange := _find_strange(evidence["policy"], evidence.get("scopes")):
+        return f"its scopes are of {quoted(strange)}, which its policy does not name"
+    return None
+
+
+def _find_strange(policy: Mapping[str, Any], scopes: object) -> object:
+    """Return an organisation among *scopes* that *policy*, which names some, does not; None where all are."""
+    named = policy.get("organization_ids")
+    if not isinstance(named, list) or not isinstance(scopes, list):
+        return None
+    wanted = {normalize_id(str(each)) for each in named}
+    places = [scope.get("scope") for scope in scopes if isinstance(scope, Mapping)]
+    found = [place.get("organization_id") for place in places if isinstance(place, Mapping)]
+    return next((each for each in found if each is not None and normalize_id(str(each)) not in wanted), None)
 
 
 def _has_passed(scopes: object) -> bool:
