@@ -107,10 +107,10 @@ class Policy:
     :param exclude: scopes that are shown, not judged, until a day:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``. ``until`` is a date
         or a datetime, or either as a text.
-    :param job_type: the job types that count as a backup, a word or several. Types that hold the same stand for
-        one another; what holds something else (an audit log) is a scope of its own, and expected.
-    :param decide_by: which ended backups of a scope in the window must be good: the ``newest``, ``any`` one or
-        ``all``. None is ``newest`` where rows name their organisation, or where the connection says
+    :param job_type: the job types that count as a backup, a word or several. Types that hold the same stand
+        for one another; what holds something else (an audit log) is a scope of its own, and expected.
+    :param decide_by: which ended backups of a scope in the window must be good: the ``newest``, ``any`` one
+        or ``all``. None is ``newest`` where rows name their organisation, or where the connection says
         ``single_tenant``; else ``all``: one tenant's or machine's success must not hide another's failure.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
