@@ -38,6 +38,7 @@ from airflow_provider_avepoint.core.paging import (
 from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
 from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
 from airflow_provider_avepoint.core.rows import (
+    Asked,
     Identified,
     RowReader,
     read_customer_id,
@@ -382,13 +383,13 @@ class Listing:
 
     def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
         question, reader, admits = self._question, self._reader, self._question.admits
-        build = reader.build_unnamed
+        build = reader.build
         workload = question.object_type if self._product.filters.object_type else None
-        asked = (question.job_type, workload, question.organization_id, question.location)
+        asked = Asked(question.job_type, workload, question.organization_id, question.location)
         for row in rows:
             if row.job_id is None and reader.is_no_job(row):
                 continue
-            job = build(row, *asked)
+            job = build(row, asked)
             if admits(job):
                 if row.job_id is None:
                     raise reader.lacks_id()

@@ -66,6 +66,15 @@ class Identified(NamedTuple):
     raw: dict[Any, Any]
 
 
+class Asked(NamedTuple):
+    """What a listing was asked for, where rows may leave it out; None for whatever there is."""
+
+    job_type: str | None = None
+    workload: str | None = None
+    organization_id: str | None = None
+    location: str | None = None
+
+
 class _Layout(NamedTuple):
     """How the rows with one set of keys spell the columns.
 
@@ -126,9 +135,13 @@ class RowReader:
     def read(self, row: object, **asked: str | None) -> BackupJob:
         """Return *row* as a job; see :meth:`build`.
 
-        :raises AvePointPayloadError: as :meth:`identify` and :meth:`build` do.
+        :param asked: the fields of :class:`Asked`.
+        :raises AvePointPayloadError: it is no row, or has no id.
         """
-        return self.build(self.identify(row), **asked)
+        given = self.identify(row)
+        if given.job_id is None:
+            raise self.lacks_id()
+        return self.build(given, Asked(**asked))
 
     def is_no_job(self, given: Identified) -> bool:
         """Tell whether a row has no id because it stands for no job, but for a service that has none."""
@@ -140,25 +153,6 @@ class RowReader:
             return False
         return line is not None and line.is_no_job
 
-    def build(
-        self,
-        given: Identified,
-        job_type: str | None = None,
-        workload: str | None = None,
-        organization_id: str | None = None,
-        location: str | None = None,
-    ) -> BackupJob:
-        """Return a row as a job; the arguments are what was asked for, and fill what the row leaves out.
-
-        What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
-        ``BackupJob.problems``.
-
-        :raises AvePointPayloadError: the row has no id.
-        """
-        if given.job_id is None:
-            raise self.lacks_id()
-        return self.build_unnamed(given, job_type, workload, organization_id, location)
-
     def lacks_id(self) -> AvePointPayloadError:
         """Return the error for a row without an id."""
         product = self.product
@@ -166,36 +160,25 @@ class RowReader:
             f"{product.label} listed a job without {_show(product.columns.job_id)}; {product.undocumented}."
         )
 
-    def build_unnamed(
-        self,
-        given: Identified,
-        job_type: str | None,
-        workload: str | None,
-        organization_id: str | None,
-        location: str | None,
-    ) -> BackupJob:
-        """Return a row that may have no id as a job, whose id is then empty; see :meth:`build`."""
-        asked = (job_type, workload, organization_id, location)
+    def build(self, given: Identified, asked: Asked) -> BackupJob:
+        """Return a row as a job, whose id is empty where the row has none; what was *asked* for fills its gaps.
+
+        What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
+        ``BackupJob.problems``.
+        """
         try:
-            return self._build(given, *asked)
+            return self._build(given, asked)
         except ValueError:
             mended, problems = self._mend(given)
-            return self._build(mended, *asked, problems)
+            return self._build(mended, asked, problems)
 
-    def _build(  # noqa: PLR0917  # what was asked for, in the order of build()
-        self,
-        given: Identified,
-        job_type: str | None,
-        workload: str | None,
-        organization_id: str | None,
-        location: str | None,
-        problems: tuple[str, ...] = (),
-    ) -> BackupJob:
+    def _build(self, given: Identified, asked: Asked, problems: tuple[str, ...] = ()) -> BackupJob:
         """Return a row as a job.
 
         :raises ValueError: one of its values cannot be read.
         """
         row, names, job_id, own_organization, _, raw = given
+        job_type, workload, organization_id, location = asked
         product = self.product
         value = row.get
         started_at = parse_time(value(names.started_at))
