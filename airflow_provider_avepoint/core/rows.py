@@ -161,7 +161,7 @@ class RowReader:
         )
 
     def build(self, given: Identified, asked: Asked) -> BackupJob:
-        """Return a row as a job, whose id is empty where the row has none; what was *asked* for fills its gaps.
+        """Return a row as a job; its id is empty where the row has none, what was *asked* for fills gaps.
 
         What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
         ``BackupJob.problems``.
