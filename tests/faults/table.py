@@ -632,10 +632,16 @@ CLOCKS = (
         Fault(
             name=f"api-clock-{name.split()[0]}",
             happens=f"The API's clock is an hour {name} ours.",
-            remedy="Jobs that start in our future are asked for too: the verdict says `clock_skew`.",
+            remedy="The `Date` header is the clock that judges; a warning says by how much ours is wrong.",
             orders=(("set_clock", {"ahead_seconds": seconds}),),
         )
         for name, seconds in (("ahead of", AN_HOUR), ("behind", -AN_HOUR))
+    ),
+    Fault(
+        name="api-clock-unknown",
+        happens="The API's clock is an hour ahead of ours, and its answers have no `Date` header.",
+        remedy="Jobs that start in our future are asked for too: the verdict says `clock_skew`.",
+        orders=(("set_clock", {"ahead_seconds": AN_HOUR, "date_header": None}),),
     ),
     Fault(
         name="retry-after-by-another-clock",

@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -28,11 +29,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.clock import ApiClock
+from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import Question
 from airflow_provider_avepoint.core.sharing import FEW_JOBS, FEW_ORGANIZATIONS, Answers
-from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.core.verdict import Verdict
 from airflow_provider_avepoint.hooks import avepoint as hooks
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import poll
@@ -403,41 +406,51 @@ async def test_another_location_is_another_listing(
 # Whose rows are whose
 
 
-class FakeHook:
+class StoppedClock(ApiClock):
+    """A clock at which it is always the same time."""
+
+    def now(self) -> datetime:
+        """Return the time of the vendor that is a function."""
+        return server.NOW
+
+
+class FakeHook(hooks.AvePointAsyncHook):
     """A hook before a vendor that is a function, with rows that may leave out what a real one may."""
 
     rows: list[server.Row]
 
-    def __init__(self, conn_id: str) -> None:
-        self.conn_id = conn_id
-
     async def aget_client(self) -> Any:
-        return type("Client", (), {"settings": type("Settings", (), {"location": None})})
+        """Return what a hook and a poll read of a client."""
+        return SimpleNamespace(
+            clock=StoppedClock(),
+            settings=SimpleNamespace(location=None, single_tenant=False),
+            tokens=SimpleNamespace(credential=SimpleNamespace(fingerprint="the same")),
+        )
 
-    async def aask(self, questions: list[Question]) -> AsyncIterator[Any]:
-        for question in questions:
-            for job in server.list_jobs(self.rows, question):
-                yield job
+    async def _alist_pages(
+        self, question: Question, now: datetime, *, with_changes: bool
+    ) -> AsyncGenerator[Iterator[BackupJob]]:
+        """Yield one page, with all that answers *question*."""
+        assert (server.NOW, True) == (now, with_changes)
+        yield iter(server.list_jobs(self.rows, question))
 
-    async def close(self) -> None:
-        """Close nothing."""
 
+async def judge_together(policies: list[Policy]) -> list[Verdict]:
+    """Return the verdicts that one round gives on all *policies*."""
 
-async def judge_together(policies: list[Policy]) -> tuple[list[Any], list[list[Question]]]:
-    """Return the answers of one round to all *policies*, and what each of them asked."""
+    async def look(policy: Policy) -> Verdict:
+        def ask(now: datetime, location: str | None) -> list[Question]:
+            return policy.questions(now, location=location)
 
-    async def look(policy: Policy) -> tuple[Any, list[Question]]:
-        def ask(_now: datetime, _location: str | None) -> list[Question]:
-            return policy.questions(server.NOW)
+        def ask_more(answers: Answers, questions: list[Question]) -> list[Question]:
+            return policy.control_questions(questions, answers.jobs(questions))
 
-        async with poll.join("avepoint_default", policy.product, ask, 60) as wait:
+        async with poll.join("avepoint_default", policy.product, ask, 60, ask_more) as wait:
             answers = await wait.look()
             assert isinstance(answers, Answers)
-            answers._now = server.NOW
-            return answers.judge(policy, wait.questions), wait.questions
+            return answers.judge(policy, wait.questions)
 
-    looked = await asyncio.gather(*map(look, policies))
-    return [verdict for verdict, _ in looked], [questions for _, questions in looked]
+    return await asyncio.gather(*map(look, policies))
 
 
 @pytest.mark.parametrize("product", server.products(), ids=lambda product: product.name)
@@ -449,12 +462,13 @@ def test_a_shared_poll_never_opens_a_gate(product: Product, data: st.DataObject)
     policies = data.draw(st.lists(server.policies_of(product), min_size=2, max_size=7), label="policies")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hooks, "AvePointAsyncHook", type("Hook", (FakeHook,), {"rows": rows}))
-        verdicts, asked = asyncio.run(judge_together(policies))
+        hook = type("Hook", (FakeHook,), {"rows": rows})
+        patch.setattr(hooks, "AvePointAsyncHook", hook)
+        verdicts = asyncio.run(judge_together(policies))
 
-    for policy, verdict, questions in zip(policies, verdicts, asked, strict=True):
-        own = [job for question in questions for job in server.list_jobs(rows, question)]
-        assert server.describe(judge(own, policy, server.NOW)) == server.describe(verdict)
+        for policy, verdict in zip(policies, verdicts, strict=True):
+            own = asyncio.run(hook().ajudge(policy))
+            assert server.describe(own) == server.describe(verdict)
 
 
 @pytest.mark.parametrize("product", ["dynamics365", "salesforce"])
@@ -1325,7 +1339,7 @@ async def test_a_deadline_while_the_api_is_away(
 # Defects, and what must not be reached
 
 
-@pytest.mark.parametrize("where", ["aask", "aget_client", "close"])
+@pytest.mark.parametrize("where", ["alist_answers", "aget_client", "close"])
 async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
     simulator: Simulator,
     connect: Connect,
@@ -1342,13 +1356,13 @@ async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
         await close(hook)
         raise TypeError("a defect of ours")
 
-    def fail_at_once(*_args: object) -> None:
+    def fail_at_once(*_args: object, **_options: object) -> None:
         raise TypeError("a defect of ours")
 
     if where == "close":  # which is called where a round fails
         simulator.add_fault("html", path=PATHS["dynamics365"], count=None)
     with monkeypatch.context() as patch:
-        patch.setattr(hooks.AvePointAsyncHook, where, fail_at_once if where == "aask" else fail)
+        patch.setattr(hooks.AvePointAsyncHook, where, fail_at_once if where == "alist_answers" else fail)
         async with waiting(*job_waits("dynamics365", 5), *gates("dynamics365", 5)) as tasks:
             await until(lambda: all(task.done() for task in tasks))
             assert all(isinstance(task.exception(), RuntimeError) for task in tasks)
