@@ -186,20 +186,24 @@ class Verdict:
 
         Scopes that are no longer expected, and organisations that no job is of.
         """
-        product, policy = self.policy.product, self.policy
-        found = [
-            f"{product}: {each.scope} is no longer expected: its last backup ({_describe(each.job)}) is "
-            "older than expect_seen_within. Name the scope in the policy if it must be backed up."
-            for each in self.scopes
-            if each.reason is Reason.FORGOTTEN and each.job is not None
+        product, found = self.policy.product, []
+        forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
+        if forgotten:
+            named = _list_some(f"{each.scope} ({_describe(each.job)})" for each in forgotten if each.job)
+            found.append(
+                f"{product}: no longer expected, since the last backup is older than expect_seen_within: {named}. "
+                "Name in the policy what must be backed up."
+            )
+        seen = {each.scope.organization_id for each in self.scopes if each.job is not None}
+        missed = [each.scope.organization_id for each in self.scopes if each.reason is Reason.MISSED]
+        unknown = [
+            one_line(each, 100) for each in dict.fromkeys(missed) if each is not None and each not in seen
         ]
-        since = policy.memory_start(self.judged_at)
-        found += [
-            f"{product}: no job of organisation {one_line(each.scope.organization_id, 100)} has started "
-            f"since {_show_minute(since)}; check the id."
-            for each in self.scopes
-            if each.reason is Reason.MISSED and each.job is None and each.scope.organization_id is not None
-        ]
+        if unknown:
+            since = _show_minute(self.policy.memory_start(self.judged_at))
+            found.append(
+                f"{product}: no job has started since {since} of {_list_some(unknown)}; check the id."
+            )
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -231,10 +235,9 @@ class Verdict:
         bad = sorted(
             (scope for scope in judged if not scope.passed), key=lambda scope: _SEVERITY.index(scope.reason)
         )
-        listed = "; ".join(map(str, bad[:_MOST_NAMED]))
-        more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
         summary = f"{good} of {len(judged)} scopes good{tail}"
-        return f"{product}: {self.reason}: {listed}{more} ({summary}). {self._explain_rule(bad)}{advice}"
+        listed = _list_some(map(str, bad))
+        return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
         """Return what would let a newer good backup decide, where there is one."""
@@ -577,6 +580,13 @@ def _describe(job: BackupJob) -> str:
         text += f", started {_show_time(job.effective_start)}"
     text += job.describe_failures()
     return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
+
+
+def _list_some(texts: Iterable[str]) -> str:
+    """Return *texts* in one line, as many as a message holds, and how many more there are."""
+    listed = list(texts)
+    more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
+    return "; ".join(listed[:_MOST_NAMED] + more)
 
 
 def _show_minute(moment: datetime) -> str:
