@@ -191,8 +191,8 @@ class Verdict:
         if forgotten:
             named = _list_some(f"{each.scope} ({_describe(each.job)})" for each in forgotten if each.job)
             found.append(
-                f"{product}: no longer expected, since the last backup is older than expect_seen_within: {named}. "
-                "Name in the policy what must be backed up."
+                f"{product}: no longer expected, since the last backup is older than expect_seen_within: "
+                f"{named}. Name in the policy what must be backed up."
             )
         seen = {each.scope.organization_id for each in self.scopes if each.job is not None}
         missed = [each.scope.organization_id for each in self.scopes if each.reason is Reason.MISSED]
