@@ -21,13 +21,13 @@ from airflow_provider_avepoint.core.arguments import (
     parse_span,
     parse_text,
     parse_words,
-    refuse,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.product import Product, get_product
 from airflow_provider_avepoint.core.question import Question, shift
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line
 
 #: The workload of Microsoft 365 jobs that no object type claims.

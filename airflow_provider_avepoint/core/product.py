@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from airflow_provider_avepoint.core.arguments import refuse
 from airflow_provider_avepoint.core.fields import (
     normalize_label,
     parse_integer,
@@ -21,6 +20,7 @@ from airflow_provider_avepoint.core.fields import (
     to_word,
 )
 from airflow_provider_avepoint.core.model import JobState
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import quoted
 
 #: A key of a row, or several of which the documents show now one, now another.

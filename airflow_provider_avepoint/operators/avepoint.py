@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_list, refuse
+from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.links import leave_link

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_avepoint.core.arguments import refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.operators.stores import find_file, replace
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_ledger, refuse
+from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core.license import (
     forecast,
 )
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link

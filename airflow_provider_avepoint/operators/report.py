@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_list, parse_moment, parse_text, refuse
+from airflow_provider_avepoint.core.arguments import parse_list, parse_moment, parse_text
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.operators.stores import find_file, replace
 

@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_avepoint.core.arguments import is_rendered_none, refuse
 from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
