@@ -16,7 +16,7 @@ from uuid import UUID
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
+from airflow_provider_avepoint.core.refusals import is_rendered_list, is_rendered_none, refuse
 from airflow_provider_avepoint.core.text import trim
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 #: Every job type, whatever the rows say.
 ALL = "all"
 
-_NATIVE = "render_template_as_native_obj=True on the DAG"
 # Larger floats have lost digits.
 _LARGEST_FLOAT = 2**53
 
@@ -68,7 +67,7 @@ def parse_text(name: str, value: object) -> str | None:
         text = trim(value)
         if is_rendered_none(text):
             raise refuse(name, value, "names nothing.")
-        if _PYTHON_TEXT.match(text):
+        if is_rendered_list(text):
             raise refuse(name, value, "is not one name.")
         return text
     if isinstance(value, UUID):

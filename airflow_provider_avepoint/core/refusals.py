@@ -7,6 +7,7 @@ import re
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.text import quoted, trim
 
+_NATIVE = "render_template_as_native_obj=True on the DAG"
 _RENDERED_NONE = (
     f" A template has rendered None, or nothing: give the template a default, set {_NATIVE}, or leave the "
     "argument out."
@@ -29,7 +30,7 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
     hint = ""
     if text is not None and is_rendered_none(text):
         hint = _RENDERED_NONE
-    elif text is not None and _PYTHON_TEXT.match(text):
+    elif text is not None and is_rendered_list(text):
         hint = _RENDERED_LIST
     return AvePointConfigError(f"{name}: {quoted(value)} {why}{hint}")
 
@@ -37,3 +38,8 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
 def is_rendered_none(text: str) -> bool:
     """Tell whether *text* is what Jinja makes of None, or nothing at all."""
     return trim(text) in ("None", "")
+
+
+def is_rendered_list(text: str) -> bool:
+    """Tell whether *text* is a list or an object as Python writes it."""
+    return _PYTHON_TEXT.match(text) is not None
