@@ -55,9 +55,10 @@ def imported(path: Path) -> list[tuple[str, bool]]:
             elif isinstance(child, ast.ImportFrom):
                 base = package[: len(package) - child.level + 1] if child.level else []
                 module = ".".join([*base, *filter(None, [child.module])])
-                found += [
-                    (name, at_load) for name in (module, *(f"{module}.{each.name}" for each in child.names))
-                ]
+                inner = (
+                    [] if module.startswith(PACKAGE) else [f"{module}.{each.name}" for each in child.names]
+                )
+                found.extend((name, at_load) for name in (module, *inner))
             is_lazy = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) or (
                 isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
             )
