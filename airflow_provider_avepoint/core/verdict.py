@@ -200,9 +200,9 @@ class Verdict:
             one_line(each, 100) for each in dict.fromkeys(missed) if each is not None and each not in seen
         ]
         if unknown:
-            since = _show_minute(self.policy.memory_start(self.judged_at))
+            since, whose = _show_minute(self.policy.memory_start(self.judged_at)), _list_some(unknown)
             found.append(
-                f"{product}: no job has started since {since} of {_list_some(unknown)}; check the id."
+                f"{product}: no job of organisation {whose} has started since {since}; check the id."
             )
         return found
 
