@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import get_key, is_absent
@@ -19,25 +20,34 @@ from airflow_provider_avepoint.core.text import one_line
 _TOO_ALIKE = 3
 
 
-def refuse_names(jobs: Iterable[BackupJob], policy: Policy) -> None:
-    """Raise where the policy gives an organisation's name for its id: the gate would wait for nothing.
+class Organizations(NamedTuple):
+    """The organisations that jobs are of: their ids, and the id of each name, both as they compare."""
 
-    :raises AvePointConfigError: the message has the id.
-    """
-    wanted = {each.casefold(): each for each in policy.organization_ids or ()}
-    if not wanted:
-        return
-    named: dict[str, str] = {}
-    for job in jobs:
-        if job.organization_id is not None:
-            wanted.pop((normalize_id(job.organization_id) or "").casefold(), None)
-            if job.organization_name is not None:
-                named.setdefault(job.organization_name.strip().casefold(), job.organization_id)
-    for folded, given in wanted.items():
-        if folded in named:
-            raise AvePointConfigError(
-                f"organization_ids: {given!r} is the name of {one_line(named[folded], 100)}; give the id."
-            )
+    ids: set[str | None]
+    names: dict[str, str]
+
+    @classmethod
+    def of(cls, jobs: Iterable[BackupJob]) -> Self:
+        """Return those of *jobs*."""
+        found = cls(set(), {})
+        for job in jobs:
+            if job.organization_id is not None:
+                found.ids.add(normalize_id(job.organization_id))
+                if job.organization_name is not None:
+                    found.names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
+        return found
+
+    def refuse_names(self, policy: Policy) -> None:
+        """Raise where *policy* gives an organisation's name for its id: the gate would wait for nothing.
+
+        :raises AvePointConfigError: the message has the id.
+        """
+        for given in policy.organization_ids or ():
+            named = self.names.get(given.casefold())
+            if named is not None and normalize_id(given) not in self.ids:
+                raise AvePointConfigError(
+                    f"organization_ids: {given!r} is the name of {one_line(named, 100)}; give the id."
+                )
 
 
 def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:
@@ -46,34 +56,33 @@ def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]
     Rows that do not say their workload, location or organisation get those that were asked for. Where the
     very same jobs come for all that was asked, nobody knows whose they are.
     """
-    doubted: dict[tuple[str | None, ...], str] = {}
+    doubted: dict[int, str] = {}
     if product.asks_each_object_type:
         doubted |= _find_same_answers(jobs, "workload", product.filters.object_type, _TOO_ALIKE)
     if product.tells_locations:
         doubted |= _find_same_answers(jobs, "location", product.filters.location, 2)
-    if product.filters.organization_id is not None:
+    if product.tells_organizations:
         unnamed = [
             job
             for job in jobs
             if job.organization_id is not None and job.raw and not _names_organization(job, product)
         ]
-        doubted |= _find_shared_ids(unnamed, product.filters.organization_id)
+        doubted |= _find_shared_ids(unnamed, product.filters.organization_id or "the customer in its path")
     if not doubted:
         return jobs
     return [
-        replace(job, problems=(*job.problems, problem)) if (problem := doubted.get(_place(job))) else job
+        replace(job, problems=(*job.problems, problem)) if (problem := doubted.get(id(job))) else job
         for job in jobs
     ]
 
 
-def _place(job: BackupJob) -> tuple[str | None, ...]:
-    return (job.job_type, job.organization_id, job.workload, job.location, job.job_id)
-
-
 def _find_same_answers(
     jobs: Iterable[BackupJob], dimension: str, parameter: str | None, too_alike: int
-) -> dict[tuple[str | None, ...], str]:
-    """Return the jobs that were answered for so many values of *dimension* that nothing filters by it."""
+) -> dict[int, str]:
+    """Return what is wrong with jobs that came for so many values of *dimension* that nothing filters by it.
+
+    :returns: by the ``id()`` of the job.
+    """
     answers: dict[tuple[object, ...], dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
     for job in jobs:
         value = getattr(job, dimension)
@@ -83,7 +92,7 @@ def _find_same_answers(
                 *(getattr(job, each) for each in ("workload", "location") if each != dimension),
             )
             answers[asked][value].append(job)
-    doubted: dict[tuple[str | None, ...], str] = {}
+    doubted: dict[int, str] = {}
     for by_value in answers.values():
         alike: dict[frozenset[str], list[str]] = defaultdict(list)
         for value, listed in by_value.items():
@@ -92,17 +101,20 @@ def _find_same_answers(
             if len(values) >= too_alike:
                 shown = ", ".join(sorted(values)[:5])
                 problem = f"the same jobs came for {shown}: the server does not filter by {parameter}"
-                doubted |= {_place(job): problem for value in values for job in by_value[value]}
+                doubted |= {id(job): problem for value in values for job in by_value[value]}
     return doubted
 
 
-def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[tuple[str | None, ...], str]:
-    """Return the jobs that were answered for two organisations, neither of which their rows name."""
+def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:
+    """Return what is wrong with jobs that came for two organisations, neither of which their rows name.
+
+    :returns: by the ``id()`` of the job.
+    """
     owners: dict[tuple[str | None, ...], list[BackupJob]] = defaultdict(list)
     for job in jobs:
         owners[job.job_type, job.workload, job.location, job.job_id].append(job)
     return {
-        _place(job): (
+        id(job): (
             f"it came for {len(shared)} organisations, and its row names none: the server does not filter by "
             f"{parameter}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
@@ -106,6 +106,10 @@ def may_be_since(job: BackupJob, start: datetime) -> bool:
     return begun is None or begun >= start
 
 
+# A time may be cut to whole seconds, and another of the same row may not.
+_ROUNDING = timedelta(seconds=1)
+
+
 def is_askew(job: BackupJob, now: datetime) -> bool:
     """Tell whether a job's times cannot be: a start or an end that is still to come, an end before the start.
 
@@ -116,7 +120,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
         return True
     if finished is None:
         return False
-    is_early = begun is not None and finished < begun
+    is_early = begun is not None and finished < begun - _ROUNDING
     return is_early or (finished > latest and job.state.is_terminal)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from airflow_provider_avepoint.core.doubts import Organizations
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
@@ -156,6 +157,7 @@ class Answers:
         self._by_id: dict[Topic, dict[str, list[BackupJob]]] = {}
         self._by_organization: dict[Topic, dict[str | None, list[BackupJob]]] = {}
         self._verdicts: dict[Policy, Verdict] = {}
+        self._organizations: dict[Topic, Organizations] = {}
 
     @property
     def now(self) -> datetime:
@@ -182,18 +184,30 @@ class Answers:
         """Return why one of *questions* has no answer, if one has none."""
         if not self._errors:
             return None
-        keys = (key for each in questions for key in (_job_key(each), self._findtopic_of(each)))
+        keys = (key for each in questions for key in (_job_key(each), self._find_topic(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
     def judge(self, policy: Policy, questions: Iterable[Question]) -> Verdict:
         """Return the verdict on the jobs that answer *questions*; the same policy is judged once."""
         verdict = self._verdicts.get(policy)
         if verdict is None:
-            jobs = self._collect(questions, policy.organization_ids)
+            asked = list(questions)
+            self._refuse_names(policy, asked)
+            jobs = self._collect(asked, policy.organization_ids)
             verdict = self._verdicts[policy] = judge(
                 jobs, policy, self._now, single_tenant=self._single_tenant
             )
         return verdict
+
+    def _refuse_names(self, policy: Policy, questions: Iterable[Question]) -> None:
+        """Raise where the policy gives an organisation's name: a listing that many share shows it."""
+        if policy.organization_ids is None:
+            return
+        for topic in dict.fromkeys(map(self._find_topic, questions)):
+            known = self._organizations.get(topic)
+            if known is None:
+                known = self._organizations[topic] = Organizations.of(self._jobs.get(topic, ()))
+            known.refuse_names(policy)
 
     def jobs(self, questions: Iterable[Question]) -> list[BackupJob]:
         """Return the jobs that answer *questions*."""
@@ -203,7 +217,7 @@ class Answers:
         """Return the job that *question* names, None where it is not listed."""
         if (key := _job_key(question)) in self._single:
             return self._single[key]
-        topic = self._findtopic_of(question)
+        topic = self._find_topic(question)
         index = self._by_id.get(topic)
         if index is None:
             index = self._by_id[topic] = defaultdict(list)
@@ -218,7 +232,7 @@ class Answers:
         # Others may have had the listing go back to a job of this id that another organisation has.
         return next(filter(question.admits, jobs), jobs[0] if jobs else None)
 
-    def _findtopic_of(self, question: Question) -> Topic:
+    def _find_topic(self, question: Question) -> Topic:
         return topic_of(question, by_organization=self._is_by_organization)
 
     def _collect(
@@ -227,7 +241,7 @@ class Answers:
         """Return the jobs that answer *questions*, of these *organizations* only."""
         by_topic: dict[Topic, list[Question]] = defaultdict(list)
         for question in questions:
-            by_topic[self._findtopic_of(question)].append(question)
+            by_topic[self._find_topic(question)].append(question)
         jobs: list[BackupJob] = []
         for topic, asked in by_topic.items():
             # They differ in the organisation, if in anything: each job is of one of those that are named.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airflow_provider_avepoint.core.doubts import doubt_unfiltered, refuse_names
+from airflow_provider_avepoint.core.doubts import Organizations, doubt_unfiltered
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import (
     GRADES,
@@ -264,7 +264,7 @@ def judge(
     now = now.astimezone(UTC)
     product = get_product(policy.product)
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    refuse_names(counted, policy)
+    Organizations.of(counted).refuse_names(policy)
     if product.asks_each_object_type:
         counted = leave_out_claimed(counted)
     counted = doubt_unfiltered(counted, product)

@@ -41,7 +41,6 @@ from airflow_provider_avepoint.core.sharing import (
     Answers,
     Ask,
     AskMore,
-    Plan,
     Topic,
     plan,
     topic_of,
@@ -387,7 +386,11 @@ class Poll:
                     break
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one question: the API is away, in its own way
-        await self._ask_widely(hook, now, planned, listings, errors)
+        silent = [planned.listings[key] for key, listed in listings.items() if not listed]
+        found_widely, misnamed = await self._ask_widely(hook, now, silent, by_organization=by_organization)
+        for topic, job in found_widely:
+            listings[topic].append(job)
+        errors |= misnamed
         return Answers(
             client.clock.now(),
             listings,
@@ -401,19 +404,26 @@ class Poll:
         self,
         hook: AvePointAsyncHook,
         now: datetime,
-        planned: Plan,
-        listings: dict[Topic, list[BackupJob]],
-        errors: dict[Topic, AvePointError],
-    ) -> None:
-        """Ask for all organisations where the listings of single ones have brought nothing."""
-        silent = [planned.listings[key] for key, listed in listings.items() if not listed]
+        silent: list[Question],
+        *,
+        by_organization: bool,
+    ) -> tuple[list[tuple[Topic, BackupJob]], dict[Topic, AvePointError]]:
+        """Ask for all organisations, in place of the *silent* questions, which have brought nothing.
+
+        :returns: the jobs that they wanted, by topic, and why those that gave a name will get none.
+        """
+        found: list[tuple[Topic, BackupJob]] = []
+        misnamed: dict[Topic, AvePointError] = {}
         for widening in widen(silent):
-            async for job in hook.alist_answers(widening.question, now, with_changes=True):
-                if widening.admits(job):
-                    question = replace(widening.question, organization_id=job.organization_id)
-                    listings[topic_of(question)].append(job)
-            for given, misnamed in widening.find_misnamed().items():
-                errors[topic_of(replace(widening.question, organization_id=given))] = misnamed
+
+            def find_topic(organization: str | None, question: Question = widening.question) -> Topic:
+                named = replace(question, organization_id=organization)
+                return topic_of(named, by_organization=by_organization)
+
+            listed = hook.alist_answers(widening.question, now, with_changes=True)
+            found += [(find_topic(job.organization_id), job) async for job in listed if widening.admits(job)]
+            misnamed |= {find_topic(given): error for given, error in widening.find_misnamed().items()}
+        return found, misnamed
 
     async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
         try:

@@ -795,3 +795,34 @@ def test_waits_go_by_the_apis_clock(mode: str, simulator: Simulator) -> None:
         ):
             for steps in ([appear], [nothing_yet, appear]):
                 assert None is run(mode, make, World(simulator, list(steps))).error
+
+
+# Organisations that the server, or the user, writes in another way.
+
+CUSTOMERS = {"organization_ids": [ONE, TWO]}
+
+
+def test_a_server_that_ignores_the_customer(look: Look) -> None:
+    """One job for two customers, which rows do not name, is not understood."""
+    gate = Gate("unreadable", E, [job(organization_id=ONE)], CUSTOMERS, ignoring("customerId"))
+    assert "unreadable" == look(gate).reason
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_wait_for_an_organisation_that_the_server_spells_otherwise(mode: str, simulator: Simulator) -> None:
+    gate = Gate("passed", D, [job(organization_id=f"{{{ONE.upper()}}}")], {"organization_ids": [ONE]})
+    outcome = wait(mode, gate, simulator, nothing_yet, lambda world: gate.arrange(world.simulator))
+    assert (None, True) == (outcome.error, outcome.value["passed"])
+
+
+@pytest.mark.parametrize("more", [[], [TWO]], ids=["alone", "beside an id"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_name_is_refused_at_a_later_look_too(mode: str, more: list[str], simulator: Simulator) -> None:
+    gate = MISNAMED._replace(policy={"organization_ids": ["contoso-sales", *more]})
+
+    def appear(world: World) -> None:
+        gate.arrange(world.simulator)
+        time_is_up(world)
+
+    outcome = wait(mode, gate, simulator, nothing_yet, appear)
+    assert exceptions.AvePointConfigError is outcome.kind
