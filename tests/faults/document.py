@@ -49,8 +49,8 @@ _AFTER = """\
 - **A server without totals and links that leaves a page empty.** An empty page is the end there.
 - **Headers that come byte by byte.** All of a body may take ten times the timeout, by either driver; for the
   headers, the blocking driver knows the timeout between two bytes only.
-- **A clock that is more than a day behind the API's, where answers have no `Date` header.** Jobs are asked for
-  up to a day into the future. Where answers have the header, a verdict asks again by the API's clock.
+- **A clock that is more than a day behind the API's, where answers have no `Date` header.** Jobs are asked
+  for up to a day into the future. Where answers have the header, a verdict asks again by the API's clock.
 """
 
 
