@@ -120,9 +120,10 @@ class Watermark:
             job = _pick(listed)
             start = _latest_start(job)
             starts += [start or now] * len(listed)
-            if not job.state.is_terminal or (start is not None and start > shift(now, CLOCK_SKEW)):
+            begun = find_start_range(job)[0]
+            is_to_come = (begun or start or now) > shift(now, CLOCK_SKEW)
+            if not job.state.is_terminal or is_to_come:
                 # What does not say when it started was listed late at most.
-                begun = find_start_range(job)[0]
                 under_way[digest] = begun or self.under_way.get(digest, known_before)
                 continue
             was_under_way = digest in self.under_way

@@ -93,7 +93,14 @@ class AvePointUnavailable(AvePointError):
 
 
 class AvePointPayloadError(AvePointError):
-    """An answer that cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form."""
+    """An answer that cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form.
+
+    :param is_web_page: True where it is HTML or XML: somebody else than the API has answered; else None.
+    """
+
+    def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:
+        super().__init__(message)
+        self.is_web_page = is_web_page
 
 
 class AvePointLedgerError(AvePointError):

@@ -41,7 +41,7 @@ def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response
         except NoAnswer as e:
             problem = f"gave no answer ({e})"
         else:
-            is_page = response.status == 200 and _is_web_page(response.body)
+            is_page = response.status == 200 and response.is_web_page
             if not is_page and not retry.is_transient(response.status):
                 return request, response
             retry_after = retry.parse_retry_after(response.headers)
@@ -151,12 +151,6 @@ _NOTHING = _NO | {"", "null", "none", "nil", "n/a", "na", "ok", "success", "noer
 _BAD = ("error", "fail", "fault", "exception", "invalid", "denied", "unavailable", "timeout", "rejected")
 _NAMED_STATUSES = {normalize_label(each.phrase): each.value for each in HTTPStatus if each >= 400}
 _STATUS_TEXT = re.compile(r"\s*([0-9]{1,40})(?:\.0*)?(?:[\s:,-].*)?", re.DOTALL)
-
-
-def _is_web_page(body: bytes) -> bool:
-    """Tell whether *body* is HTML or XML, whatever its content type says: no JSON begins so."""
-    start = body[:1024].removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"").removeprefix(b"\xff\xfe")
-    return start.removeprefix(b"\xfe\xff").lstrip().startswith(b"<")
 
 
 def _embedded_status(document: Mapping[str, Any]) -> int | None:

@@ -15,14 +15,17 @@ StartRange = tuple[datetime | None, datetime | None]
 def find_start_range(job: BackupJob) -> StartRange:
     """Return between which instants a job started.
 
-    Both are ``effective_start``, but for a row whose start has no offset: its wall clock may hang anywhere.
+    Both are ``effective_start``, but for a row whose start has no offset: its wall clock may hang anywhere
+    where it is not later than the job's end.
     """
     if job.problems and job.started_at is None:
         key = get_product(job.product).columns.started_at
         try:
             parse_time(get_key(job.raw, key if isinstance(key, str) else key[0]))
         except UnplacedTime as e:
-            return e.span
+            earliest, latest = e.span
+            finished = job.finished_at
+            return (earliest, latest if finished is None or finished < earliest else min(latest, finished))
         except ValueError:
             pass
     begun = job.effective_start

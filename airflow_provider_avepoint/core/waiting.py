@@ -132,9 +132,13 @@ class Watch:
             "facts": {name: value for name, value in vars(error).items() if value is not None},
         }
 
-    def note_silence(self) -> None:
-        """Take that the last look has brought no answer by the end of the wait."""
-        self._lose(self.last_error or "No answer has come to the last look by the end of the wait.")
+    def note_silence(self, error: AvePointError | None = None) -> None:
+        """Take that the last look has brought no answer by the end of the wait.
+
+        :param error: why others that asked the same had none either, where that is known.
+        """
+        known = self.last_error or (None if error is None else str(error))
+        self._lose(known or "No answer has come to the last look by the end of the wait.")
 
     def note_defect(self, error: Exception) -> None:
         """Take a look that ended with an error of somebody else's, where the wait goes on nevertheless."""

@@ -65,6 +65,12 @@ class Response:
     body: bytes = field(repr=False)
     loads: Callable[[bytes], Any] = field(default=json.loads, repr=False, compare=False)
 
+    @property
+    def is_web_page(self) -> bool:
+        """Whether the body is HTML or XML, whatever its content type says: no JSON begins so."""
+        start = self.body[:1024].removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"").removeprefix(b"\xff\xfe")
+        return start.removeprefix(b"\xfe\xff").lstrip().startswith(b"<")
+
     def parse_json(self, request: Request) -> Any:
         """Return the body as JSON.
 
@@ -77,7 +83,8 @@ class Response:
             what = "an empty body" if not self.body.strip() else f"{len(self.body)} bytes of {kind}"
             raise AvePointPayloadError(
                 f"{request} answered {self.status} with {what} where JSON was expected; "
-                f"check that the connection's {request.addressed_by} is an address of AvePoint's API."
+                f"check that the connection's {request.addressed_by} is an address of AvePoint's API.",
+                is_web_page=self.is_web_page or None,
             ) from None
 
 

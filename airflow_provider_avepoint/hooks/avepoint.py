@@ -240,7 +240,7 @@ class AvePointHook(HttpHook):
                         started_after=started_after,
                     ),
                     require_text("job_id", job_id),
-                    datetime.now(UTC),
+                    self.client.clock.now(),
                 )
             )
 
@@ -473,7 +473,7 @@ class AvePointAsyncHook(BaseHook):
                         started_after=started_after,
                     ),
                     require_text("job_id", job_id),
-                    datetime.now(UTC),
+                    client.clock.now(),
                 )
             )
 

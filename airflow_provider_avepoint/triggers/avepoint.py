@@ -161,7 +161,7 @@ class _WaitTrigger(BaseTrigger):
         ends_at: datetime | None,
     ) -> Event | None:
         if answers is None:
-            watch.note_silence()
+            watch.note_silence(wait.poll_error)
             return None
         if isinstance(answers, AvePointError):
             return self._note_error(answers, watch)

@@ -124,6 +124,11 @@ class Wait:
         self._poll = poll
 
     @property
+    def poll_error(self) -> AvePointError | None:
+        """Why the poll's last round failed; None where it did not."""
+        return self._poll.last_error
+
+    @property
     def seconds_left(self) -> float:
         """How long it is until the next look is wanted."""
         return max(0.0, self.due - self._poll.now())
@@ -177,6 +182,8 @@ class Poll:
         self.waits: set[Wait] = set()
         #: When the last round began, on the event loop's clock.
         self.last_round = float("-inf")
+        #: Why it failed; None where it did not.
+        self.last_error: AvePointError | None = None
         self._conn_id = conn_id
         self._product = get_product(product)
         self._changed = asyncio.Event()
@@ -256,7 +263,7 @@ class Poll:
         try:
             outcome = await self._ask(waits)
         except AvePointError as e:
-            outcome = e.with_traceback(None)
+            outcome = self.last_error = e.with_traceback(None)
             await self._close_hook()  # the next round reads the connection anew
             self._failures += 1
             backoff = retry.BASE_DELAY * _BACKOFF * 2.0 ** (self._failures - 1)
@@ -264,7 +271,7 @@ class Poll:
             self._not_before = self.now() + min(backoff, _LONGEST_BACKOFF) * spread
             log.warning("%s: the poll failed (%s in a row): %s", self, self._failures, e)
         else:
-            self._failures = 0
+            self._failures, self.last_error = 0, None
         count("polls", product=self._product.name, outcome="failed" if self._failures else "answered")
         for wait in waits:
             wait.due = begun + wait.interval
@@ -380,6 +387,8 @@ class Poll:
             except (AvePointConfigError, AvePointRequestError) as e:
                 errors[key] = e  # about this question alone
             except AvePointPayloadError as e:
+                if e.is_web_page:
+                    raise  # not the API's answer to anything
                 errors[key] = e
                 garbled.append(e)
                 if len(garbled) == _MOST_GARBLED and not (jobs or listings):

@@ -735,6 +735,21 @@ def test_a_start_without_an_offset_may_be_anywhere_on_earth(
     assert job.problems
 
 
+@pytest.mark.parametrize(
+    ("finish", "latest"),
+    [
+        ("2024-12-02T08:10:00+00:00", "2024-12-02T08:10:00+00:00"),
+        ("2024-12-01T08:10:00+00:00", "2024-12-02T21:52:25+00:00"),
+    ],
+    ids=["in the span", "before it"],
+)
+def test_no_job_started_after_its_end(finish: str, latest: str) -> None:
+    """But an end that lies before all that the start may be says nothing."""
+    job = read("dynamics365", change("dynamics365", startTime="2024-12-02T07:52:25", finishTime=finish))
+
+    assert datetime.fromisoformat(latest) == find_start_range(job)[1]
+
+
 def test_a_row_that_does_not_say_its_type(product: str) -> None:
     """It gets the type that was asked for, and nobody knows whether it is of it."""
     key = PRODUCTS[product].columns.job_type

@@ -506,7 +506,7 @@ def test_parquet_without_pyarrow(
 
 # A page of jobs has come when the listing fails: what a server says, and what the task raises.
 FAILURES = {
-    "a payload": ({"kind": "html"}, AvePointPayloadError),
+    "a payload": ({"kind": "broken_json"}, AvePointPayloadError),
     "the credentials": ({"kind": "status", "status": 401, "count": None}, AvePointAuthError),
 }
 
@@ -543,7 +543,7 @@ def test_a_file_is_replaced_by_a_whole_one_only(
     simulator.generate("dynamics365", 35, every_seconds=60)
     name = f"jobs.{form}"
     store.write(name, b"before")
-    simulator.add_fault("html", path="/dynamicsbackup/jobs", skip=1)
+    simulator.add_fault("broken_json", path="/dynamicsbackup/jobs", skip=1)
     task = list_jobs(path=store.url(name))
 
     with pytest.raises(AvePointPayloadError):

@@ -375,7 +375,8 @@ def seen_now(kind: str, options: dict[str, Any]) -> dict[str, Any]:
 def stable(value: Any) -> Any:
     """Return *value* without what the clock alone changes."""
     if isinstance(value, dict):
-        return {k: stable(v) for k, v in value.items() if k not in ("judged_at", "age_seconds")}
+        moving = ("judged_at", "age_seconds", "window_start")
+        return {k: stable(v) for k, v in value.items() if k not in moving}
     return [stable(each) for each in value] if isinstance(value, list) else value
 
 

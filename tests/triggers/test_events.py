@@ -158,9 +158,10 @@ async def test_an_end_that_is_corrected_is_announced_once_more(
     [
         ({"failedEntity": "many"}, None),
         ({"startTime": "without an offset"}, {"organization_ids": ["contoso"]}),
+        ({"startTime": "without an offset", "finishTime": "without an offset"}, None),
         ({"organizationId": [7]}, {"object_types": ["customer_engagement"]}),
     ],
-    ids=["a count", "a start", "an organisation"],
+    ids=["a count", "a start", "all times", "an organisation"],
 )
 async def test_what_cannot_be_read_is_announced_once_as_such(
     triggerer: Make,
@@ -171,7 +172,7 @@ async def test_what_cannot_be_read_is_announced_once_as_such(
 ) -> None:
     """It ends no stream: what is read after it is announced."""
     if "startTime" in odd:
-        odd = {"startTime": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")}
+        odd = dict.fromkeys(odd, datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"))
     fields = {"workload": "customer_engagement"}
     async with triggerer() as running:
         running.start(watcher(policy=policy))

@@ -471,6 +471,23 @@ def test_a_shared_poll_never_opens_a_gate(product: Product, data: st.DataObject)
             assert server.describe(own) == server.describe(verdict)
 
 
+async def test_every_wait_is_judged_by_the_clock_of_the_api(simulator: Simulator, connect: Connect) -> None:
+    """By ours, which is three hours behind, both backups are young enough, and the job is yet to come."""
+    connect()
+    simulator.set_clock(ahead_seconds=3 * 3600)
+    for ago, organization in ((23, "contoso"), (25, "fabrikam")):
+        simulator.add_job(
+            "dynamics365", job_id=organization, organization_id=organization, started_ago=ago * 3600
+        )
+    simulator.add_job("dynamics365", job_id="J0", organization_id="contoso", started_ago=600)
+    policies: list[dict[str, Any]] = [{"organization_ids": [name]} for name in ("contoso", "fabrikam")]
+
+    young, old, job = await events_of(*(gate(policy=each, deadline=soon(2)) for each in policies), job_wait())
+
+    assert ["passed", "timeout", "passed"] == [event["status"] for event in (young, old, job)]
+    assert "fabrikam / customer_engagement: stale" in old["message"]
+
+
 @pytest.mark.parametrize("product", ["dynamics365", "salesforce"])
 async def test_rows_without_their_organisation(
     simulator: Simulator, connect: Connect, rounds: Rounds, product: str
