@@ -79,7 +79,7 @@ def _flatten(job: BackupJob) -> dict[str, Any]:
     row = job.as_dict() | {"started_at": job.started_at, "finished_at": job.finished_at}
     for level in ("counts", "record_counts", "metadata_counts"):
         row |= {f"{level}_{kind}": value for kind, value in row.pop(level).items()}
-    return row | {"errors": json.dumps(row["errors"]), "raw": json.dumps(row["raw"])}
+    return row | {name: json.dumps(row[name]) for name in ("errors", "problems", "raw")}
 
 
 def _batch(order: Order) -> Iterator[list[BackupJob]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_avepoint.core.fields import parse_digits
 from airflow_provider_avepoint.core.retry import parse_http_date
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,10 @@ log = logging.getLogger(__name__)
 TOLERANCE = timedelta(minutes=1)
 # The header tells whole seconds.
 _SECOND = timedelta(seconds=1)
+# A clock that shows another year shows no time.
+_YEARS = range(2000, 2200)
+# A cache keeps no answer for longer, in seconds.
+_OLDEST = 10 * 365 * 86400
 
 
 @dataclass(slots=True)
@@ -25,22 +30,33 @@ class ApiClock:
     """
 
     ahead: timedelta = timedelta()
+    _is_new_look: bool = True
 
     def now(self) -> datetime:
         """Return the time by the API's clock; by this machine's as long as no answer has shown it."""
         return datetime.now(UTC) + self.ahead
 
+    def begin_look(self) -> None:
+        """Have the next answer set the clock, whatever those before have shown."""
+        self._is_new_look = True
+
     def note(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
         """Take the headers of an answer.
 
         The answer was written at some moment between *sent_at* and *received_at*, which are by this machine's
-        clock: where that may have been when the header says, the clocks agree.
+        clock: where that may have been when the header says, the clocks agree. Where the answers of one look
+        disagree, as those of several machines may, the latest time holds: by it no backup is too fresh.
         """
         shown = parse_http_date(headers.get("date", ""))
-        if shown is None:
+        if shown is None or shown.year not in _YEARS:
             return
+        age = parse_digits(headers.get("age", "").strip()) or 0  # a cache has kept the answer for so long
+        shown += timedelta(seconds=min(age, _OLDEST))
         least, most = shown - received_at, shown + _SECOND - sent_at
         ahead = timedelta() if least <= timedelta() <= most else min(least, most, key=abs)
+        if not self._is_new_look:
+            ahead = max(ahead, self.ahead)
+        self._is_new_look = False
         if abs(ahead - self.ahead) > TOLERANCE:
             log.warning(
                 "This machine's clock is %s %s the API's. The API's is used; set this machine's right.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Self
 
@@ -13,6 +13,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
 
 # So many workloads that get the very same jobs show that the server does not filter by workload. Two may
@@ -94,15 +95,38 @@ def _find_same_answers(
             answers[asked][value].append(job)
     doubted: dict[int, str] = {}
     for by_value in answers.values():
-        alike: dict[frozenset[str], list[str]] = defaultdict(list)
-        for value, listed in by_value.items():
-            alike[frozenset(job.job_id for job in listed)].append(value)
-        for values in alike.values():
+        for values in _find_alike(by_value):
             if len(values) >= too_alike:
                 shown = ", ".join(sorted(values)[:5])
                 problem = f"the same jobs came for {shown}: the server does not filter by {parameter}"
                 doubted |= {id(job): problem for value in values for job in by_value[value]}
     return doubted
+
+
+def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> list[list[str]]:
+    """Return the values whose answers are one, but for jobs that have begun between two questions."""
+    alike: list[list[str]] = []
+    for value in sorted(by_value, key=lambda value: len({job.job_id for job in by_value[value]})):
+        for values in alike:
+            if is_grown(by_value[values[-1]], by_value[value]):
+                values.append(value)
+                break
+        else:
+            alike.append([value])
+    return alike
+
+
+def is_grown(one: Iterable[BackupJob], other: Iterable[BackupJob]) -> bool:
+    """Tell whether *other* is the same answer as *one*, or the same with newer jobs in it."""
+    before = {job.job_id: find_start_range(job)[1] for job in one}
+    newest = max((start for start in before.values() if start is not None), default=None)
+    ids = set()
+    for job in other:
+        ids.add(job.job_id)
+        start = find_start_range(job)[1]
+        if job.job_id not in before and start is not None and newest is not None and start < newest:
+            return False
+    return bool(before) and before.keys() <= ids
 
 
 def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:

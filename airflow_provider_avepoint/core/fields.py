@@ -277,7 +277,7 @@ def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
 
 def normalize_label(label: str) -> str:
     """Fold a vendor's label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``."""
-    return re.sub(r"[\s_-]+", "", label).casefold().replace("exceptions", "exception")
+    return re.sub(r"[\s_-]+", "", label).lower().replace("exceptions", "exception")
 
 
 def to_word(label: str) -> str:

@@ -120,7 +120,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
         return True
     if finished is None:
         return False
-    is_early = begun is not None and finished < begun - _ROUNDING
+    is_early = begun is not None and finished <= begun - _ROUNDING
     return is_early or (finished > latest and job.state.is_terminal)
 
 

@@ -250,8 +250,8 @@ class Policy:
         for job in jobs:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
-        one, other = answers.values()
-        if not one or one != other:
+        fewer, more = sorted(answers.values(), key=len)
+        if not fewer or not fewer <= more:  # a job may have begun between the two questions
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]

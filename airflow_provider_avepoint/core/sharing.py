@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_avepoint.core.doubts import Organizations
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
@@ -227,10 +228,11 @@ class Answers:
         jobs = [
             job
             for job in index.get((question.job_id or "").strip(), ())
-            if named is None or normalize_id(job.organization_id) == named
+            if named is None or normalize_id(job.organization_id) == normalize_id(named)
         ]
         # Others may have had the listing go back to a job of this id that another organisation has.
-        return next(filter(question.admits, jobs), jobs[0] if jobs else None)
+        admitted = [job for job in jobs if question.admits(job)]
+        return pick_sighting(admitted or jobs)
 
     def _find_topic(self, question: Question) -> Topic:
         return topic_of(question, by_organization=self._is_by_organization)

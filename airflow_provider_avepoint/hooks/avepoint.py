@@ -203,6 +203,7 @@ class AvePointHook(HttpHook):
         clock = self.client.clock
         for _ in range(_MOST_ROUNDS):
             ahead = clock.ahead
+            clock.begin_look()
             questions = policy.questions(clock.now(), location=self.settings.location)
             jobs = list(self.ask(questions, with_changes=True))
             jobs += self.ask(policy.control_questions(questions, jobs), with_changes=True)
@@ -440,6 +441,7 @@ class AvePointAsyncHook(BaseHook):
         clock = client.clock
         for _ in range(_MOST_ROUNDS):
             ahead = clock.ahead
+            clock.begin_look()
             questions = policy.questions(clock.now(), location=client.settings.location)
             jobs = [job async for job in self.aask(questions, with_changes=True)]
             controls = policy.control_questions(questions, jobs)

@@ -34,9 +34,11 @@ DYNAMICS365 = Product(
     path="/dynamicsbackup/jobs",
     columns=Columns(
         job_id="jobId",
-        state="status",
+        # Here and in other products, the page of another product has the other word.
+        state=("status", "state"),
         started_at="startTime",
-        finished_at="finishTime",
+        # An older form of the page says endTime.
+        finished_at=("finishTime", "endTime"),
         job_type="type",
         workload="module",
         duration="durationHours",

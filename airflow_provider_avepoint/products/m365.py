@@ -84,7 +84,7 @@ M365 = Product(
     # A row carries neither service nor job type nor location: it gets those that were asked for.
     columns=Columns(
         job_id="id",
-        state="state",
+        state=("state", "status"),
         started_at="startTime",
         finished_at="finishTime",
         duration="duration",

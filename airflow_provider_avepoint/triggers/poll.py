@@ -311,6 +311,7 @@ class Poll:
         client = await self._connect(hook)
         for _ in range(_MOST_LOOKS):
             ahead = client.clock.ahead
+            client.clock.begin_look()
             answers = await self._ask_by(client, hook, waits)
             if abs(client.clock.ahead - ahead) <= TOLERANCE:
                 break
