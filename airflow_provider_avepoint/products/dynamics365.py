@@ -37,8 +37,7 @@ DYNAMICS365 = Product(
         # Here and in other products, the page of another product has the other word.
         state=("status", "state"),
         started_at="startTime",
-        # An older form of the page says endTime.
-        finished_at=("finishTime", "endTime"),
+        finished_at="finishTime",
         job_type="type",
         workload="module",
         duration="durationHours",

@@ -39,7 +39,7 @@ ELEMENTS = Product(
         job_id="jobId",
         state=("status", "state"),
         started_at="startTime",
-        finished_at=("endTime", "finishTime"),
+        finished_at="endTime",
         job_type="jobType",
         workload="jobModule",
         duration="jobDuration",
@@ -57,10 +57,10 @@ ELEMENTS = Product(
     filters=Filters(job_type="jobType", object_type="jobModule"),
     paging=Paging(index="pageIndex", size="pageSize", sizes=(100, 50, 10)),
     envelope=Envelope(rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)),
-    # A service without a job is a row too, with "N/A" for its id. The older API then says "Not Finished".
+    # A service without a job is a row too, with "N/A" for its id.
     # The vendor's own sample has status 3 where no object failed, and had "Successful" there before.
     states=(
-        State(0, ("None", "Not finished"), JobState.UNKNOWN, is_no_job=True),
+        State(0, ("None",), JobState.UNKNOWN, is_no_job=True),
         State(1, ("Running",), JobState.RUNNING),
         State(2, ("Finished", "Successful"), JobState.SUCCESS),
         State(3, ("Failed",), JobState.FAILED),
