@@ -1855,6 +1855,33 @@ def test_partially_finished_without_a_finish_is_running(finished: str, reason: s
     assert {"-/teams/-": reason} == reasons_of(verdict)
 
 
+@pytest.mark.parametrize(
+    ("services", "reason"),
+    [
+        # The same answer for three, and the same but for a job that began between the questions.
+        ({"exchange_online": [9], "sharepoint_online": [9], "teams": [9]}, "unreadable"),
+        ({"exchange_online": [9], "sharepoint_online": [9, 1], "teams": [9, 1]}, "unreadable"),
+        ({"exchange_online": [9], "sharepoint_online": [9, 2], "teams": [9, 2, 1]}, "unreadable"),
+        # A team and its group share a job; Exchange has its own.
+        ({"exchange_online": [8], "microsoft_365_groups": [9, 1], "teams": [9, 1]}, "passed"),
+        ({"exchange_online": [8], "microsoft_365_groups": [9], "teams": [9, 1]}, "passed"),
+        # An old job in common is no sign where newer ones are each service's own.
+        ({"exchange_online": [9, 3], "sharepoint_online": [9, 2], "teams": [9, 1]}, "passed"),
+    ],
+    ids=range(6),
+)
+def test_the_same_jobs_for_three_services_show_a_server_that_does_not_filter(
+    services: dict[str, list[int]], reason: str
+) -> None:
+    jobs = [
+        m365(start, workload=workload, job_id=str(start))
+        for workload, starts in services.items()
+        for start in starts
+    ]
+    policy = Policy(product="m365", max_age=24 * HOUR, object_types=list(services))
+    assert reason == judge(jobs, policy, NOW).reason
+
+
 def test_a_time_of_judgement_without_time_zone_is_refused() -> None:
     with pytest.raises(AvePointConfigError, match=r"^now: "):
         judge([], Policy(product="dynamics365", max_age=86400), NOW.replace(tzinfo=None))

@@ -1,0 +1,68 @@
+"""The API's clock, from the headers of its answers."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from airflow_provider_avepoint.core.clock import ApiClock
+
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+
+
+def dated(moment: datetime, **more: str) -> dict[str, str]:
+    return {"date": format_datetime(moment, usegmt=True), **more}
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (dated(NOW), timedelta()),
+        (dated(NOW - SECOND), timedelta()),  # cut to whole seconds, or a moment on its way
+        (dated(NOW + 3 * HOUR), 3 * HOUR),
+        (dated(NOW - 3 * HOUR), -3 * HOUR + SECOND),
+        (dated(NOW - 3 * HOUR, age="10800"), timedelta()),  # a cache has kept the answer
+        (dated(NOW, age="soon"), timedelta()),
+        ({}, timedelta()),
+        ({"date": "soon"}, timedelta()),
+        ({"date": "Fri, 31 Dec 9999 23:59:59 GMT"}, timedelta()),
+        ({"date": "Fri, 31 Dec 9999 23:59:59 -1400"}, timedelta()),
+        ({"date": "Thu, 01 Jan 1970 00:00:00 GMT"}, timedelta()),
+    ],
+)
+def test_how_far_ahead_it_is(headers: dict[str, str], expected: timedelta) -> None:
+    clock = ApiClock()
+    clock.note(headers, NOW, NOW)
+    assert expected == clock.ahead
+
+
+def test_an_answer_that_took_long_sets_no_clock() -> None:
+    """It was written at some moment between the request and its arrival."""
+    clock = ApiClock()
+    clock.note(dated(NOW + HOUR), NOW, NOW + 2 * HOUR)
+    assert timedelta() == clock.ahead
+
+
+def test_of_two_answers_in_one_look_the_later_time_holds() -> None:
+    """By it no backup is too fresh; the next look begins anew."""
+    clock = ApiClock()
+    for shown in (NOW, NOW - 5 * HOUR, NOW):
+        clock.note(dated(shown), NOW, NOW)
+    assert timedelta() == clock.ahead
+    clock.begin_look()
+    clock.note(dated(NOW - 5 * HOUR), NOW, NOW)
+    assert -5 * HOUR + SECOND == clock.ahead
+
+
+def test_a_wrong_clock_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ApiClock()
+    for _ in range(3):
+        clock.begin_look()
+        clock.note(dated(NOW + 3 * HOUR), NOW, NOW)
+    (record,) = caplog.records
+    assert logging.WARNING == record.levelno
+    assert "3:00:00 behind" in record.getMessage()
