@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple, Self
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
@@ -95,38 +96,43 @@ def _find_same_answers(
             answers[asked][value].append(job)
     doubted: dict[int, str] = {}
     for by_value in answers.values():
-        for values in _find_alike(by_value):
-            if len(values) >= too_alike:
-                shown = ", ".join(sorted(values)[:5])
+        for value, alike in _find_alike(by_value).items():
+            if len(alike) >= too_alike:
+                shown = ", ".join(sorted(alike)[:5])
                 problem = f"the same jobs came for {shown}: the server does not filter by {parameter}"
-                doubted |= {id(job): problem for value in values for job in by_value[value]}
+                doubted |= {id(job): problem for job in by_value[value]}
     return doubted
 
 
-def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> list[list[str]]:
-    """Return the values whose answers are one, but for jobs that have begun between two questions."""
-    alike: list[list[str]] = []
-    for value in sorted(by_value, key=lambda value: len({job.job_id for job in by_value[value]})):
-        for values in alike:
-            if is_grown(by_value[values[-1]], by_value[value]):
-                values.append(value)
-                break
-        else:
-            alike.append([value])
-    return alike
+_Answer = Mapping[str, datetime | None]
 
 
-def is_grown(one: Iterable[BackupJob], other: Iterable[BackupJob]) -> bool:
+def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]:
+    """Return for each value those whose answer is its own, but for jobs that began between two questions."""
+    answers: dict[str, _Answer] = {
+        value: {job.job_id: find_start_range(job)[1] for job in jobs} for value, jobs in by_value.items()
+    }
+    order = sorted(answers, key=lambda value: len(answers[value]))
+    found = {}
+    for place, value in enumerate(order):
+        alike = [value]
+        for later in order[place + 1 :]:
+            if _is_grown(answers[alike[-1]], answers[later]):
+                alike.append(later)
+        for earlier in reversed(order[:place]):
+            if _is_grown(answers[earlier], answers[alike[0]]):
+                alike.insert(0, earlier)
+        found[value] = alike
+    return found
+
+
+def _is_grown(one: _Answer, other: _Answer) -> bool:
     """Tell whether *other* is the same answer as *one*, or the same with newer jobs in it."""
-    before = {job.job_id: find_start_range(job)[1] for job in one}
-    newest = max((start for start in before.values() if start is not None), default=None)
-    ids = set()
-    for job in other:
-        ids.add(job.job_id)
-        start = find_start_range(job)[1]
-        if job.job_id not in before and start is not None and newest is not None and start < newest:
-            return False
-    return bool(before) and before.keys() <= ids
+    if not one or not one.keys() <= other.keys():
+        return False
+    newest = max((start for start in one.values() if start is not None), default=None)
+    more = [other[job_id] for job_id in other.keys() - one.keys()]
+    return newest is None or all(start is None or start >= newest for start in more)
 
 
 def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:

@@ -23,6 +23,7 @@ ONE_TENANT = {"m365", "m365_legacy", "google_workspace"}  # what ``single_tenant
 CONTENT = {"audit_backup": "audit_log", "audit_log_backup": "audit_log"}  # any other type holds the data
 SKEW = timedelta(minutes=5)
 LATEST = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
 ODD = ("unreadable", "unknown_state")
 #: What a job may be worth. Of two rows of one job, the one further down stands; of two jobs that began
 #: together, the one further down counts as newer.
@@ -84,17 +85,39 @@ def asked_for(jobs: list[BackupJob], asked: Mapping[str, Any]) -> list[BackupJob
 
 
 def mark_repeated_answers(rows: list[BackupJob]) -> list[BackupJob]:
-    """Return *rows*; those of a server that gives the same answer whatever is asked are not understood."""
-    answers: dict[tuple[str | None, str | None], set[str]] = {}
+    """Return *rows*; those of a server that gives the same answer whatever is asked are not understood.
+
+    An answer is the same, too, where jobs have begun since: those that it has more are the newest ones.
+    """
+    answers: dict[tuple[str | None, str | None], dict[str, datetime]] = {}
     for job in rows:
-        answers.setdefault((job.workload, job.location), set()).add(job.job_id)
+        answers.setdefault((job.workload, job.location), {})[job.job_id] = moment_of(job)
+
+    def is_followed(one: dict[str, datetime], other: dict[str, datetime]) -> bool:
+        more = [moment for job_id, moment in other.items() if job_id not in one]
+        known = [moment for moment in one.values() if moment != LATEST]
+        return one.keys() <= other.keys() and min(more, default=LATEST) >= max(known, default=NEVER)
+
+    def count_same(own: tuple[str | None, str | None], dimension: int) -> int:
+        """Return how many answers are the own one, of those that differ from it in one dimension only."""
+        if own[dimension] is None:
+            return 1
+        asked = [
+            each
+            for each in answers
+            if each[1 - dimension] == own[1 - dimension] and each[dimension] is not None
+        ]
+        asked.sort(key=lambda each: len(answers[each]))
+        same = [own]
+        for each in asked[asked.index(own) + 1 :]:
+            same += [each] if is_followed(answers[same[-1]], answers[each]) else []
+        for each in reversed(asked[: asked.index(own)]):
+            same[:0] = [each] if is_followed(answers[each], answers[same[0]]) else []
+        return len(same)
 
     def is_repeated(job: BackupJob) -> bool:
-        own = answers[job.workload, job.location]
-        same = [question for question, answer in answers.items() if answer == own]
-        types = {workload for workload, location in same if location == job.location}
-        locations = {location for workload, location in same if workload == job.workload}
-        return len(types) > 2 or len(locations) > 1
+        own = (job.workload, job.location)
+        return count_same(own, 0) > 2 or count_same(own, 1) > 1
 
     return [
         replace(job, problems=("repeated",)) if job.product in ASKED_BY_TYPE and is_repeated(job) else job
@@ -205,7 +228,10 @@ def begin_of(job: BackupJob) -> datetime | None:
 def moment_of(job: BackupJob) -> datetime:
     """Return how new a job counts: the latest moment at which the job may have started."""
     if without_offset := job.raw.get("startTime"):
-        return datetime.fromisoformat(without_offset).replace(tzinfo=UTC) + timedelta(hours=14)
+        latest = datetime.fromisoformat(without_offset).replace(tzinfo=UTC) + timedelta(hours=14)
+        earliest = latest - timedelta(hours=28)
+        has_ended = job.finished_at is not None and job.finished_at >= earliest
+        return min(latest, job.finished_at) if has_ended else latest
     return begin_of(job) or LATEST
 
 
