@@ -198,6 +198,8 @@ class Poll:
         self._not_before = float("-inf")
         #: Whether rows were found to leave out their organisation, where that is possible.
         self._by_organization = False
+        #: What was answered with a web page last: it is asked for last, so that it hides nothing else.
+        self._behind_a_page: set[Topic] = set()
 
     def now(self) -> float:
         """Return the time on the event loop's clock."""
@@ -377,7 +379,9 @@ class Poll:
         listings: dict[Topic, list[BackupJob]] = {}
         errors: dict[Topic, AvePointError] = {}
         garbled: list[AvePointPayloadError] = []
-        for key, question in (planned.jobs | planned.listings).items():
+        asked = planned.jobs | planned.listings
+        for key in sorted(asked, key=self._behind_a_page.__contains__):
+            question = asked[key]
             try:
                 if key in planned.jobs:
                     jobs[key] = await self._find(hook, question)
@@ -389,11 +393,15 @@ class Poll:
                 errors[key] = e  # about this question alone
             except AvePointPayloadError as e:
                 if e.is_web_page:
-                    raise  # not the API's answer to anything
+                    self._behind_a_page.add(key)
+                    if not (jobs or listings):
+                        raise  # it has had its tries, and nothing shows that the API itself is there
                 errors[key] = e
                 garbled.append(e)
                 if len(garbled) == _MOST_GARBLED and not (jobs or listings):
                     break
+            else:
+                self._behind_a_page.discard(key)
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one question: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]

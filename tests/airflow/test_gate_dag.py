@@ -78,7 +78,7 @@ def test_the_log_of_a_wait_says_on_both_sides_of_the_deferral_what_was_seen(gate
 
 
 def test_a_backup_that_failed_keeps_shut_what_is_behind_the_gate(gate):
-    """The wait is tried as often as the DAG says; nothing behind it starts, for this organisation alone."""
+    """No retry can mend it; nothing behind the gate starts, for this organisation alone."""
     failed, good = gate.new_organization(), gate.new_organization()
     gate.add_backup(failed, state="failed", counts={"failed": 96})
     good_job = gate.add_backup(good, counts={"successful": 5})
@@ -96,7 +96,7 @@ def test_a_backup_that_failed_keeps_shut_what_is_behind_the_gate(gate):
         **{f"organization.{task}[1]": "success" for task in behind},
     } == states
     assert state == "failed"
-    assert gate.stack.api.task_instances(DAG_ID, run_id)[f"{WAIT}[0]"]["try_number"] == 3
+    assert gate.stack.api.task_instances(DAG_ID, run_id)[f"{WAIT}[0]"]["try_number"] == 1
     verdict = gate.stack.api.xcom(DAG_ID, run_id, WAIT, key="verdict", map_index=0)
     assert (False, "failed") == (verdict["passed"], verdict["reason"])
     assert [] == gate.rows(failed)
@@ -104,7 +104,7 @@ def test_a_backup_that_failed_keeps_shut_what_is_behind_the_gate(gate):
 
 
 def test_a_backup_that_fails_while_it_is_waited_for_keeps_the_gate_shut(gate):
-    """The trigger's event carries the verdict; the retry comes to the same."""
+    """The trigger's event carries the verdict."""
     organization = gate.new_organization()
     gate.add_backup(organization, runs_for=3600, ends_as="failed", counts={"failed": 3})
     running = gate.simulator.jobs(PRODUCT, limit=1)[0]
