@@ -287,7 +287,7 @@ def test_a_verdict_opens_to_its_evidence(show: Callable[..., Shown]) -> None:
     assert page.texts("details.verdict[open] dd") == [
         "load.gate, scheduled__2026-11-22, try 1",
         "max_age: 24.0 h; expect_seen_within: 7.0 days; job_type: backup; on_failed: fail; fail_fast: True",
-        "version 1",
+        "version 2",
     ]
     assert page.texts("details.verdict[open] tbody tr:first-child td")[0] == "failed"
     assert len(page.texts("details.verdict > summary")) == 8
