@@ -230,8 +230,13 @@ class Verdict:
             return f"{product}: backup verified in {good} of {len(judged)} scopes{tail}."
         advice = _ADVICE[self.reason]
         if not judged:
-            since = self.policy.look_back_start(self.judged_at)
-            return f"{product}: missed: no backup of any scope since {_show_minute(since)}{tail}. {advice}"
+            since, start = (
+                self.policy.look_back_start(self.judged_at),
+                self.policy.window_start(self.judged_at),
+            )
+            seen = f"no backup of any scope since {_show_minute(since)}"
+            window = f"it must have started since {_show_minute(start)}"
+            return f"{product}: missed: {seen}, and {window}{tail}. {advice}"
         bad = sorted(
             (scope for scope in judged if not scope.passed), key=lambda scope: _SEVERITY.index(scope.reason)
         )

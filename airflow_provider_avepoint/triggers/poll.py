@@ -405,10 +405,7 @@ class Poll:
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one question: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]
-        found_widely, misnamed = await self._ask_widely(hook, now, silent, by_organization=by_organization)
-        for topic, job in found_widely:
-            listings[topic].append(job)
-        errors |= misnamed
+        errors |= await self._ask_widely(hook, now, silent, listings, by_organization=by_organization)
         return Answers(
             client.clock.now(),
             listings,
@@ -423,14 +420,15 @@ class Poll:
         hook: AvePointAsyncHook,
         now: datetime,
         silent: list[Question],
+        listings: dict[Topic, list[BackupJob]],
         *,
         by_organization: bool,
-    ) -> tuple[list[tuple[Topic, BackupJob]], dict[Topic, AvePointError]]:
+    ) -> dict[Topic, AvePointError]:
         """Ask for all organisations, in place of the *silent* questions, which have brought nothing.
 
-        :returns: the jobs that they wanted, by topic, and why those that gave a name will get none.
+        :param listings: gets the jobs that they wanted.
+        :returns: why those that gave a name will get none.
         """
-        found: list[tuple[Topic, BackupJob]] = []
         misnamed: dict[Topic, AvePointError] = {}
         for widening in widen(silent):
 
@@ -438,10 +436,11 @@ class Poll:
                 named = replace(question, organization_id=organization)
                 return topic_of(named, by_organization=by_organization)
 
-            listed = hook.alist_answers(widening.question, now, with_changes=True)
-            found += [(find_topic(job.organization_id), job) async for job in listed if widening.admits(job)]
+            async for job in hook.alist_answers(widening.question, now, with_changes=True):
+                if widening.admits(job):
+                    listings[find_topic(job.organization_id)].append(job)
             misnamed |= {find_topic(given): error for given, error in widening.find_misnamed().items()}
-        return found, misnamed
+        return misnamed
 
     async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
         try:
