@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger
 
+from airflow_provider_avepoint.core.product import get_product
 from demo.stack import TRIGGERER, AirflowStack
-from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, WAIT, Gate, interval
+from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, PRODUCT, WAIT, Gate, interval
 
 pytestmark = pytest.mark.airflow
 
@@ -92,6 +93,17 @@ def test_a_gate_survives_the_death_of_its_triggerer_with_window_and_deadline(gat
     assert arguments["policy"]["started_after"] == verdict["policy"]["started_after"]
 
 
+def wait_for_look(gate: Gate) -> None:
+    """Wait until the trigger has asked the API."""
+    path = get_product(PRODUCT).path
+    known = len(gate.simulator.requests(path))
+    gate.stack.wait_until(
+        lambda: len(gate.simulator.requests(path)) > known or None,
+        seconds=FAILOVER_SECONDS,
+        what="the trigger has looked",
+    )
+
+
 @contextmanager
 def frozen_supervisor(stack: AirflowStack) -> Iterator[None]:
     """Let the first triggerer's supervisor stand still, while its triggers run on; thaw it at the end."""
@@ -111,6 +123,7 @@ def test_two_triggerers_at_once_give_one_outcome(gate: Gate) -> None:
     run_id = gate.trigger(organization)
     gate.stack.wait_for_task(DAG_ID, run_id, GATE, "deferred")
     before = wait_until_assigned(gate, run_id)
+    wait_for_look(gate)  # it has its connection then, which only the supervisor can look up
     gate.stack.start_triggerer(SECOND)
     try:
         with frozen_supervisor(gate.stack):
