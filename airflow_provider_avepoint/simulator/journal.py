@@ -15,11 +15,13 @@ log = logging.getLogger(__name__)
 class Entry:
     """One request. *status* is None until it is answered, and for ever where the connection was dropped.
 
+    *at* is when the request came in, by the simulator's clock, in ISO 8601 as the control API's other times.
     *body* is the JSON that a listing was asked with; that of a token request is never kept. *note* tells what
     the status does not: the fault that was played, or why a token was refused.
     """
 
     index: int
+    at: str
     method: str
     path: str
     query: dict[str, str]
@@ -42,11 +44,19 @@ class Journal:
         self._tokens: Counter[str] = Counter()
 
     def open(
-        self, *, method: str, path: str, query: dict[str, str], header_names: list[str], user_agent: str
+        self,
+        *,
+        at: str,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        header_names: list[str],
+        user_agent: str,
     ) -> Entry:
         """Write down a request that has come in."""
         entry = Entry(
             index=self._count,
+            at=at,
             method=method,
             path=path,
             query=query,

@@ -252,7 +252,7 @@ class State:
     def open_entry(self, **request: Any) -> Entry:
         """Write a request into the journal."""
         with self._lock:
-            return self._journal.open(**request)
+            return self._journal.open(at=times.to_iso_full(self._clock.now()), **request)
 
     def close_entry(self, entry: Entry, status: int | None) -> None:
         """Write its answer into the journal."""

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import AirflowStack
-from tests.airflow.gate import DAG_ID, Gate, connection_to
+from tests.airflow.gate import DAG_ID, POKE_INTERVAL, Gate, connection_to
 
 # A triggerer that was killed gives up its waits after 8 s; Airflow's default is 30.
 QUICK_FAILOVER = {
@@ -31,7 +31,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
             },
             retry_delay=1,
             environment={
-                "AVEPOINT_GATE_POKE_INTERVAL": "5",
+                "AVEPOINT_GATE_POKE_INTERVAL": str(POKE_INTERVAL.seconds),
                 "AVEPOINT_GATE_TIMEOUT": "120",
                 "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
                 **QUICK_FAILOVER,

@@ -28,6 +28,7 @@ ALL_GOOD = {
     "organization.check_load[0]": "success",
     "organization.publish[0]": "success",
 }
+POKE_INTERVAL = timedelta(seconds=5)
 # Airflow 3.3.2 can fail a deferred task whose trigger fires within seconds: a job ends no sooner than this
 # after its wait was seen to be deferred.
 SECONDS_AFTER_DEFERRAL = 8.0

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from airflow.models.trigger import Trigger
 
 from airflow_provider_avepoint.core.product import get_product
 from demo.stack import TRIGGERER, AirflowStack
-from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, PRODUCT, WAIT, Gate, interval
+from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, POKE_INTERVAL, PRODUCT, WAIT, Gate, interval
 
 pytestmark = pytest.mark.airflow
 
@@ -104,6 +104,25 @@ def wait_for_look(gate: Gate) -> None:
     )
 
 
+def wait_for_both_to_see_the_end(gate: Gate, job: dict[str, Any]) -> None:
+    """Wait until each of two triggerers has asked the API after *job* ended; then it asks no more.
+
+    A request that came in a moment before the end may have been answered a moment after it. Then one request
+    is missing from the count, and the silence that follows tells the same.
+    """
+    path = get_product(PRODUCT).path
+    (ended_at,) = [
+        each["finished_at"] for each in gate.simulator.jobs(PRODUCT) if each["job_id"] == job["job_id"]
+    ]
+
+    def have_looked() -> bool | None:
+        asked_at = [request["at"] for request in gate.simulator.requests(path)]
+        silence = datetime.now(UTC) - datetime.fromisoformat(asked_at[-1])
+        return 2 <= sum(ended_at <= at for at in asked_at) or silence > 4 * POKE_INTERVAL or None
+
+    gate.stack.wait_until(have_looked, seconds=FAILOVER_SECONDS, what="both triggerers have seen the end")
+
+
 @contextmanager
 def frozen_supervisor(stack: AirflowStack) -> Iterator[None]:
     """Let the first triggerer's supervisor stand still, while its triggers run on; thaw it at the end."""
@@ -130,6 +149,7 @@ def test_two_triggerers_at_once_give_one_outcome(gate: Gate) -> None:
             wait_for_triggerer(gate, run_id, other_than=before["triggerer_id"])
             gate.end_backup(running)
             gate.stack.wait_for_task(DAG_ID, run_id, GATE, "success")
+            wait_for_both_to_see_the_end(gate, running)
         assert ("success", ALL_GOOD) == gate.wait_for_end(run_id)
         # Both have come to the same, each in its own log.
         gate.stack.wait_until(
