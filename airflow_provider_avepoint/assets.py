@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.lineage import name_dataset
 

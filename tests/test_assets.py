@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_avepoint.assets import create_asset
-from airflow_provider_avepoint.core.product import all_products
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupEventTrigger
 from tests.versions import needs_airflow
@@ -43,7 +43,7 @@ def test_what_an_asset_is_called(arguments: dict[str, Any], uri: str) -> None:
     assert uri == create_asset(**arguments).uri
 
 
-@pytest.mark.parametrize("product", list(all_products()))
+@pytest.mark.parametrize("product", list(PRODUCTS))
 def test_every_product_has_an_asset(product: str) -> None:
     assert f"avepoint://{product}" == create_asset(product=product).uri
 

@@ -23,15 +23,17 @@ LAYERS = [
     ("assets",),
     ("links", "lineage", "metrics", "exceptions"),
     ("transports",),
-    ("products",),
     ("credentials",),
     ("core",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What stands apart: the simulator and the metadata import nothing of ours.
 APART = {"simulator", "get_provider_info", "__init__"}
-# Exceptions, transports, products and credentials know only the core.
-ONLY_CORE = {"exceptions", "links", "lineage", "metrics", "transports", "products", "credentials"}
+# Exceptions, transports and credentials know only the core.
+ONLY_CORE = {"exceptions", "links", "lineage", "metrics", "transports", "credentials"}
+
+# What imports a module whose name is a text.
+IMPORTERS = {"import_module", "__import__", "import_string", "resolve_name"}
 
 
 def modules() -> list[Path]:
@@ -90,15 +92,15 @@ def test_imports_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if layer(path) == "core"], ids=str)
-def test_core_needs_the_standard_library_and_pendulum_only(path: Path) -> None:
-    """The core neither knows Airflow nor opens sockets; time spans in texts are pendulum's to read."""
+def test_core_knows_no_airflow_and_opens_no_socket(path: Path) -> None:
+    """Two libraries besides the standard one: pendulum reads time spans, msgspec reads JSON."""
     foreign = {
         name.split(".")[0]
         for name, _ in imported(path)
         if not ours(name) and name.split(".")[0] not in sys.stdlib_module_names
     }
 
-    assert foreign <= {PACKAGE, "pendulum"}
+    assert foreign <= {PACKAGE, "msgspec", "pendulum"}
     sockets = {"socket", "http.client", "http.server", "urllib.request", "asyncio"}
     assert not sockets & {name for name, _ in imported(path)}
 
@@ -111,6 +113,22 @@ def test_a_dag_file_loads_no_client(path: Path) -> None:
     at_load = {target for name, at_load in imported(path) if at_load and (target := ours(name))}
 
     assert not at_load & {"hooks", "transports", "credentials"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_no_module_of_ours_is_imported_by_name(path: Path) -> None:
+    """An import in a string would be an arrow that the tests above cannot see."""
+    calls = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Call)]
+    importers = [call for call in calls if ast.unparse(call.func).split(".")[-1] in IMPORTERS]
+
+    assert not [ast.unparse(call) for call in importers if not is_of_others(call)]
+
+
+def is_of_others(call: ast.Call) -> bool:
+    """Tell whether a call that imports by name spells out a name that is none of ours."""
+    name = call.args[0] if call.args else None
+    is_spelled_out = isinstance(name, ast.Constant) and isinstance(name.value, str)
+    return is_spelled_out and name.value.split(".")[0] != PACKAGE and not name.value.startswith(".")
 
 
 def test_every_module_has_a_layer() -> None:

@@ -15,10 +15,10 @@ from airflow.cli.cli_parser import get_parser
 
 import airflow_provider_avepoint
 from airflow_provider_avepoint.core import errors
-from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.settings import _EXTRAS, Settings
 from airflow_provider_avepoint.core.verdict import Reason
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 from airflow_provider_avepoint.simulator import Simulator
 from tests.versions import needs_airflow

@@ -288,7 +288,7 @@ def probe(args: Namespace) -> int:
         progress_bar("Probing", f"requests (at most {MAX_REQUESTS} a product)", output="markdown") as bar,
         AvePointHook(_conn_id(args)) as hook,
     ):
-        portraits = probe_products(
+        by_product = probe_products(
             hook,
             args.product,
             started_after=args.started_after,
@@ -296,8 +296,8 @@ def probe(args: Namespace) -> int:
             location=args.location,
             bar=bar,
         )
-    print_report(portraits, args.output)
-    return GOOD if any(portrait.is_readable for portrait in portraits) else UNKNOWN
+    print_report(by_product, args.output)
+    return GOOD if any(findings.is_readable for findings in by_product) else UNKNOWN
 
 
 def _conn_id(args: Namespace) -> str:

@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from airflow_provider_avepoint.cli.forms import MISSING, describe_link, describe_time
-from airflow_provider_avepoint.cli.portrait import (
-    Portrait,
+from airflow_provider_avepoint.cli.probe_findings import (
+    ProbeFindings,
     Row,
     as_number,
     find_state,
@@ -24,6 +23,7 @@ from airflow_provider_avepoint.cli.portrait import (
     is_readable,
 )
 from airflow_provider_avepoint.cli.terminal import Bar
+from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
 from airflow_provider_avepoint.core.client import read_rows
 from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
@@ -32,10 +32,11 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, get_path, parse_time
+from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.paging import Pairs, merge_parameters
-from airflow_provider_avepoint.core.product import LicenseEndpoint, Path, all_products, get_product
-from airflow_provider_avepoint.core.question import Question, build_questions
-from airflow_provider_avepoint.core.wire import Flow
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.products.vocabulary import LicenseEndpoint, Path
+from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
 #: Requests to one product at most; those for tokens and those sent again do not count.
@@ -44,7 +45,7 @@ _LOOK_BACK = timedelta(days=30)
 _LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC))
 # A job to tell start from finish by must run this long at least; the shortest such is taken.
 _SHORTEST_JOB = timedelta(seconds=4)
-# Rows a page of a question about a filter.
+# Rows a page of a query about a filter.
 _SAMPLE = 50
 _TOO_FEW = "too few jobs to tell; an earlier --started-after may help"
 _ELSEWHERE = "stands elsewhere"
@@ -58,7 +59,7 @@ def probe_products(
     organization_id: str | None,
     location: str | None,
     bar: Bar,
-) -> list[Portrait]:
+) -> list[ProbeFindings]:
     """Probe the products called *names*, or all of them.
 
     :raises AvePointConfigError: an argument cannot be used; nothing was sent.
@@ -66,14 +67,14 @@ def probe_products(
     :raises AvePointUnavailable: nobody answers.
     """
     now = datetime.now(UTC)
-    portraits = [Portrait(product=get_product(name)) for name in names or all_products()]
+    by_product = [ProbeFindings(product=get_product(name)) for name in names or PRODUCTS]
     planned: list[_Probe] = []
-    for portrait in portraits:
-        product = portrait.product
+    for findings in by_product:
+        product = findings.product
         if product.needs_organization and organization_id is None:
-            portrait.problem = "lists one customer at a time: name one by --organization-id"
+            findings.problem = "lists one customer at a time: name one by --organization-id"
             continue
-        (question,) = build_questions(
+        (query,) = build_queries(
             product.name,
             started_after=started_after or (now - _LOOK_BACK).isoformat(),
             job_type="all",
@@ -81,7 +82,7 @@ def probe_products(
             organization_id=organization_id if product.tells_organizations else None,
             location=(location or hook.settings.location) if product.tells_locations else None,
         )
-        planned.append(_Probe(hook, question, now, portrait, bar))
+        planned.append(_Probe(hook, query, now, findings, bar))
     bar.expect(len(planned))
     for number, probe in enumerate(planned):
         try:
@@ -89,9 +90,9 @@ def probe_products(
         except AvePointUnavailable:
             if number == 0:
                 raise
-            probe.portrait.problem = "not readable: no answer"
+            probe.findings.problem = "not readable: no answer"
         bar.finish_step()
-    return portraits
+    return by_product
 
 
 class _SpentError(Exception):
@@ -114,15 +115,15 @@ class _Probe:
     """The experiments on one product's listing."""
 
     def __init__(
-        self, hook: AvePointHook, question: Question, now: datetime, portrait: Portrait, bar: Bar
+        self, hook: AvePointHook, query: JobQuery, now: datetime, findings: ProbeFindings, bar: Bar
     ) -> None:
-        self.portrait = portrait
+        self.findings = findings
         self._hook = hook
-        self._question = question
-        self._product = question.product
+        self._query = query
+        self._product = query.product
         self._now = now
         self._bar = bar
-        self._note = portrait.note
+        self._note = findings.note
         self._rows: dict[int, Row] = {}
         self._size = 0
         self._has_answered = False
@@ -139,23 +140,23 @@ class _Probe:
             self._try_job_type_filter()
             self._read_license()
         except AvePointPermissionError as e:
-            self.portrait.problem = f"not readable: the app lacks the permission {e.permission}"
+            self.findings.problem = f"not readable: the app lacks the permission {e.permission}"
             return
         except _SpentError:
             self._note("requests", f"{MAX_REQUESTS} were not enough for everything")
-        self.portrait.add_rows(self._rows.values())
+        self.findings.add_rows(self._rows.values())
 
     # What is sent
 
     def _ask(self, paging: Pairs = (), **changed: str) -> _Answer:
-        """Return one page; *changed* are parameters that the question has otherwise, or not at all."""
+        """Return one page; *changed* are parameters that the query has otherwise, or not at all."""
         client, product = self._hook.client, self._product
         if product.method == "GET":
-            parameters = dict(self._question.parameters(self._now)) | changed
+            parameters = dict(self._query.parameters(self._now)) | changed
             sent = merge_parameters(parameters.items(), paging)
             flow = client.call(product.path, sent, product.permission)
         else:
-            flow = client.ask(self._question, self._now, paging)
+            flow = client.ask(self._query, self._now, paging)
         document, refusal = self._run(flow)
         if refusal:
             return _Answer(refusal=refusal)
@@ -177,10 +178,10 @@ class _Probe:
 
     def _run(self, flow: Flow[Any]) -> tuple[Any, str]:
         """Return the answer, and why there is none."""
-        if self.portrait.requests >= MAX_REQUESTS:
+        if self.findings.requests >= MAX_REQUESTS:
             flow.close()
             raise _SpentError
-        self.portrait.requests += 1
+        self.findings.requests += 1
         self._bar.count()
         try:
             document = self._hook.transport.run(flow)
@@ -219,7 +220,7 @@ class _Probe:
                 break
             ours = f"starts at {sizes[0]}"
             self._note("page size", f"{size}: {answer.refusal}", ours, differs=size <= sizes[0])
-        self.portrait.problem = f"not readable: {answer.refusal}"
+        self.findings.problem = f"not readable: {answer.refusal}"
         return None
 
     def _compare_pages(self, sample: _Answer) -> None:
@@ -280,7 +281,7 @@ class _Probe:
 
     def _describe_links(self, sample: _Answer, first: _Answer, *, has_more: bool | None) -> None:
         product, base_url = self._product, self._hook.settings.base_url
-        path = product.path.format(organization_id=quote(self._question.organization_id or "", safe=""))
+        path = product.path.format(organization_id=quote(self._query.organization_id or "", safe=""))
         place = ".".join(product.envelope.link)
         if first.rows:
             is_elsewhere = first.link is MISSING and _holds(first.document, "nextlink")
@@ -433,7 +434,7 @@ class _Probe:
     # The licence
 
     def _read_license(self) -> None:
-        endpoint, location = self._product.license, self._question.location
+        endpoint, location = self._product.license, self._query.location
         if endpoint is None:
             return
         query = [(endpoint.location, location)] if endpoint.location and location else []

@@ -7,47 +7,47 @@ from collections.abc import Sequence
 from airflow import __version__ as airflow_version
 
 from airflow_provider_avepoint import __version__
-from airflow_provider_avepoint.cli.portrait import Finding, Portrait
+from airflow_provider_avepoint.cli.probe_findings import Finding, ProbeFindings
 from airflow_provider_avepoint.cli.terminal import print_json
 
 #: Marks what a product's file has differently.
 MARK = "≠"
 
 
-def print_report(portraits: Sequence[Portrait], output: str) -> None:
+def print_report(findings: Sequence[ProbeFindings], output: str) -> None:
     """Print what was found."""
     if output == "json":
         print_json(
             {
                 "provider": __version__,
                 "airflow": airflow_version,
-                "products": [portrait.as_dict() for portrait in portraits],
+                "products": [findings.as_dict() for findings in findings],
             }
         )
     else:
-        print(write_report(portraits))  # noqa: T201  # this is what it is for
+        print(write_report(findings))  # noqa: T201  # this is what it is for
 
 
-def write_report(portraits: Sequence[Portrait]) -> str:
+def write_report(findings: Sequence[ProbeFindings]) -> str:
     """Write what was found as Markdown."""
     introduction = (
         f"airflow-provider-avepoint {__version__}, Airflow {airflow_version}. {MARK} marks what the "
         "provider's product file has differently. No id, name, host, time of a job or secret is in here; of "
         "what rows hold, only the states."
     )
-    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_portrait, portraits)))
+    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_portrait, findings)))
 
 
-def _write_portrait(portrait: Portrait) -> str:
-    title = f"## {portrait.product.name}"
-    if not portrait.is_readable:
-        return f"{title}\n\n{portrait.problem.capitalize()}."
+def _write_portrait(findings: ProbeFindings) -> str:
+    title = f"## {findings.product.name}"
+    if not findings.is_readable:
+        return f"{title}\n\n{findings.problem.capitalize()}."
     lines = [
-        f"{portrait.jobs:,} jobs seen, {portrait.requests} requests.",
+        f"{findings.jobs:,} jobs seen, {findings.requests} requests.",
         "",
         "|   | about | seen | product file |",
         "|---|---|---|---|",
-        *map(_write_finding, portrait.findings),
+        *map(_write_finding, findings.findings),
     ]
     return "\n".join([title, "", *lines])
 

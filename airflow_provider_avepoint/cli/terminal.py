@@ -16,7 +16,7 @@ from rich.text import Text
 
 from airflow_provider_avepoint.core.fields import to_iso
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
@@ -151,16 +151,16 @@ class WatchedHook(AvePointHook):
         super().__init__(conn_id)
         self._bar = bar
 
-    def ask(self, questions: list[Question], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *questions*, and say how many questions there are."""
-        self._bar.expect(len(questions))
-        yield from super().ask(questions, with_changes=with_changes)
+    def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *queries*, and say how many queries there are."""
+        self._bar.expect(len(queries))
+        yield from super().query(queries, with_changes=with_changes)
 
-    def list_answers(
-        self, question: Question, now: datetime, *, with_changes: bool = False
+    def list_query(
+        self, query: JobQuery, now: datetime, *, with_changes: bool = False
     ) -> Iterator[BackupJob]:
-        """Yield the jobs that answer one question, and count them."""
-        for job in super().list_answers(question, now, with_changes=with_changes):
+        """Yield the jobs that answer one query, and count them."""
+        for job in super().list_query(query, now, with_changes=with_changes):
             self._bar.count()
             yield job
         self._bar.finish_step()

@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.text import trim
 if TYPE_CHECKING:
     import pendulum
 
-    from airflow_provider_avepoint.core.product import Product
+    from airflow_provider_avepoint.core.products.vocabulary import Product
 
 #: Every job type, whatever the rows say.
 ALL = "all"

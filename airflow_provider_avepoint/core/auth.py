@@ -1,9 +1,12 @@
-"""Tokens: one a scope, shared by every client of the process, renewed before they expire.
+"""Tokens: one a permission, shared by every client of the process, renewed before they expire.
+
+An OAuth scope of AvePoint's is a permission of the app registration; it is called a permission here, because
+a scope is what a verdict is about.
 
 The client credentials flow of OAuth 2.0, with a secret or a certificate:
 https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/Use-AvePoint-Graph-API.md
 
-One token a scope, although the request could name several: the vendor withdrew a note that
+One token a permission, although the request could name several: the vendor withdrew a note that
 ``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse long scope strings.
 """
 
@@ -25,8 +28,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
 )
-from airflow_provider_avepoint.core.exchange import explain_refusal, send_patiently
-from airflow_provider_avepoint.core.wire import Flow, Join, Protect, Request, Response
+from airflow_provider_avepoint.core.flow import Flow, Join, Protect, Request, Response
+from airflow_provider_avepoint.core.responses import explain_refusal, send_with_retries
 
 #: Seconds before its expiry at which a token is renewed; a tenth of its life if that is less.
 RENEWAL_LEAD = 300.0
@@ -141,34 +144,34 @@ class TokenSource:
     credential: Credential
     cache: TokenCache = TOKENS
 
-    def _key(self, scope: str) -> _Key:
-        return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, scope)
+    def _key(self, permission: str) -> _Key:
+        return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, permission)
 
-    def discard(self, scope: str, token: Token) -> None:
+    def discard(self, permission: str, token: Token) -> None:
         """Forget a token that the API has refused."""
-        self.cache.discard(self._key(scope), token)
+        self.cache.discard(self._key(permission), token)
 
-    def get(self, scope: str) -> Flow[Token]:
-        """Return a fresh token for *scope*.
+    def get(self, permission: str) -> Flow[Token]:
+        """Return a fresh token for *permission*.
 
         :raises AvePointAuthError: the credentials are refused.
-        :raises AvePointPermissionError: the app registration may not ask for *scope*.
+        :raises AvePointPermissionError: the app registration may not ask for *permission*.
         """
-        key = self._key(scope)
+        key = self._key(permission)
         while True:
             claim = self.cache.claim(key)
             if isinstance(claim, Token):
                 return claim
             if claim.is_ours:
-                return (yield from self._fetch(key, claim.future, scope))
+                return (yield from self._fetch(key, claim.future, permission))
             yield Join(claim.future)
             if not claim.future.cancelled():
                 return claim.future.result()
 
-    def _fetch(self, key: _Key, future: Future[Token], scope: str) -> Flow[Token]:
+    def _fetch(self, key: _Key, future: Future[Token], permission: str) -> Flow[Token]:
         outcome: Token | AvePointError | None = None
         try:
-            outcome = token = yield from self._request(scope)
+            outcome = token = yield from self._request(permission)
         except AvePointError as e:
             outcome = e
             raise
@@ -177,22 +180,22 @@ class TokenSource:
         finally:
             self.cache.settle(key, future, outcome)
 
-    def _request(self, scope: str) -> Flow[Token]:
+    def _request(self, permission: str) -> Flow[Token]:
         def build() -> Request:  # anew for each try: a client assertion must not be replayed
             return Request(
                 method="POST",
                 url=self.token_url,
                 form={
                     "grant_type": "client_credentials",
-                    "scope": scope,
+                    "scope": permission,
                     **self.credential.form_fields(self.token_url),
                 },
             )
 
         asked_at = time.monotonic()
-        request, response = yield from send_patiently(build)
+        request, response = yield from send_with_retries(build)
         if response.status in (400, 401, 403):
-            raise self._explain(request, response, scope)
+            raise self._explain(request, response, permission)
         if response.status != 200:
             raise explain_refusal(request, response)
         answer = response.parse_json(request)
@@ -206,14 +209,14 @@ class TokenSource:
         lifetime = _parse_lifetime(answer.get("expires_in"))
         return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
 
-    def _explain(self, request: Request, response: Response, scope: str) -> AvePointError:
+    def _explain(self, request: Request, response: Response, permission: str) -> AvePointError:
         """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into ours, by its code; its text may be anything."""
         code = request.redact(_parse_oauth_error(response.body) or f"HTTP {response.status}")
         if code in ("invalid_scope", "unauthorized_client"):
             return AvePointPermissionError(
-                f"The app registration {self.client_id} may not request the permission {scope} "
+                f"The app registration {self.client_id} may not request the permission {permission} "
                 f"({code}); add it in AvePoint Online Services > App registrations.",
-                permission=scope,
+                permission=permission,
             )
         return AvePointAuthError(
             f"The identity service {self.token_url} refused the credentials of client {self.client_id} "

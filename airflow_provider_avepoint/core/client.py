@@ -21,8 +21,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPermissionError,
     AvePointRequestError,
 )
-from airflow_provider_avepoint.core.exchange import parse_answer, send_patiently
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
+from airflow_provider_avepoint.core.flow import Flow, Request
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
@@ -35,8 +35,9 @@ from airflow_provider_avepoint.core.paging import (
     Pairs,
     merge_parameters,
 )
-from airflow_provider_avepoint.core.product import Envelope, Product, SubscriptionEndpoint
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
+from airflow_provider_avepoint.core.products.vocabulary import Envelope, Product, SubscriptionEndpoint
+from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery
+from airflow_provider_avepoint.core.responses import parse_answer, send_with_retries
 from airflow_provider_avepoint.core.rows import (
     Asked,
     Identified,
@@ -47,7 +48,6 @@ from airflow_provider_avepoint.core.rows import (
 )
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.core.wire import Flow, Request
 
 
 @dataclass(slots=True)
@@ -90,11 +90,11 @@ class Client:
             permission,
         )
 
-    def ask(self, question: Question, now: datetime, paging: Pairs) -> Flow[Any]:
-        """Return the JSON of one page of the answer to *question*."""
-        product = question.product
-        path = product.path.format(organization_id=quote(question.organization_id or "", safe=""))
-        parameters = question.parameters(now)
+    def ask(self, query: JobQuery, now: datetime, paging: Pairs) -> Flow[Any]:
+        """Return the JSON of one page of the answer to *query*."""
+        product = query.product
+        path = product.path.format(organization_id=quote(query.organization_id or "", safe=""))
+        parameters = query.parameters(now)
         if product.method == "GET":
             return self.call(path, merge_parameters(parameters, paging), product.permission, product.name)
         request = Request(
@@ -124,7 +124,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
         signed = replace(request, headers=headers)
         sent_at = datetime.now(UTC)
-        request, response = yield from send_patiently(lambda: signed)
+        request, response = yield from send_with_retries(lambda: signed)
         self.clock.note(response.headers, sent_at, datetime.now(UTC))
         return parse_answer(request, response)
 
@@ -143,12 +143,12 @@ class Client:
             )
         return error
 
-    def list_jobs(self, question: Question, now: datetime, *, with_changes: bool = False) -> Listing:
-        """Return the listing that answers *question*; its window's end is fixed to *now*.
+    def list_jobs(self, query: JobQuery, now: datetime, *, with_changes: bool = False) -> Listing:
+        """Return the listing that answers *query*; its window's end is fixed to *now*.
 
         :param with_changes: a job that is listed again, and otherwise, comes again.
         """
-        return Listing(self, question, now, with_changes=with_changes)
+        return Listing(self, query, now, with_changes=with_changes)
 
     def check_access(self, product: Product, now: datetime) -> Flow[None]:
         """Make one small authorised call to *product*: a page of one job of the last day.
@@ -158,8 +158,8 @@ class Client:
         if product.needs_organization:
             yield from self.tokens.get(product.permission)
             return
-        question = Question(product=product, started_after=now - timedelta(days=1))
-        document = yield from self.ask(question, now, ((product.paging.size, "1"),))
+        query = JobQuery(product=product, started_after=now - timedelta(days=1))
+        document = yield from self.ask(query, now, ((product.paging.size, "1"),))
         read_rows(product, document)
 
     def get_job(self, product: Product, job_id: str, location: str | None) -> Flow[BackupJob]:
@@ -189,24 +189,24 @@ class Client:
             )
         return job
 
-    def find_job(self, question: Question, job_id: str, now: datetime) -> Flow[BackupJob]:
-        """Return the job of *question* with this id: from the endpoint for one job, else by a search.
+    def find_job(self, query: JobQuery, job_id: str, now: datetime) -> Flow[BackupJob]:
+        """Return the job of *query* with this id: from the endpoint for one job, else by a search.
 
         Microsoft 365's endpoint knows the central location only, where its listing knows all: a job that it
-        does not know is searched for, unless the location is given. A search goes back to the question's
+        does not know is searched for, unless the location is given. A search goes back to the query's
         ``started_after``, else ``SEARCH_SPAN``, and reads the listing to its end: a job may be listed twice.
 
         :raises AvePointJobNotFound: no job has this id.
         """
-        product, location = question.product, question.location
+        product, location = query.product, query.location
         if product.job is not None:
             try:
                 return (yield from self.get_job(product, job_id, location))
             except AvePointJobNotFound:
                 if location is not None or not product.tells_locations:
                     raise
-        question = replace(question, started_after=question.started_after or now - SEARCH_SPAN)
-        listing = self.list_jobs(question, now, with_changes=True)
+        query = replace(query, started_after=query.started_after or now - SEARCH_SPAN)
+        listing = self.list_jobs(query, now, with_changes=True)
         sightings: list[BackupJob] = []
         while wanted := listing.wanted(0, limit=1):
             document = yield from listing.fetch(wanted[0])
@@ -312,20 +312,18 @@ class Listing:
     same order, until nothing is wanted and nothing is on its way.
     """
 
-    def __init__(
-        self, client: Client, question: Question, now: datetime, *, with_changes: bool = False
-    ) -> None:
+    def __init__(self, client: Client, query: JobQuery, now: datetime, *, with_changes: bool = False) -> None:
         self._client = client
-        self._question = question
+        self._query = query
         self._with_changes = with_changes
-        self._product = question.product
+        self._product = query.product
         self._now = now
-        self._reader = RowReader(question.product)
+        self._reader = RowReader(query.product)
         self._seen: set[int] = set()
         self._pager = Pager(
-            paging=question.product.paging,
+            paging=query.product.paging,
             base_url=client.settings.base_url,
-            label=f"jobs of {question.product.label}",
+            label=f"jobs of {query.product.label}",
         )
         self._page_size = 0
 
@@ -382,15 +380,15 @@ class Listing:
         return self._make_jobs(fresh)
 
     def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
-        question, reader, admits = self._question, self._reader, self._question.admits
+        query, reader, matches = self._query, self._reader, self._query.matches
         build = reader.build
-        workload = question.object_type if self._product.filters.object_type else None
-        asked = Asked(question.job_type, workload, question.organization_id, question.location)
+        workload = query.object_type if self._product.filters.object_type else None
+        asked = Asked(query.job_type, workload, query.organization_id, query.location)
         for row in rows:
             if row.job_id is None and reader.is_no_job(row):
                 continue
             job = build(row, asked)
-            if admits(job):
+            if matches(job):
                 if row.job_id is None:
                     raise reader.lacks_id()
                 yield job
@@ -420,11 +418,11 @@ class Listing:
         return name in str(error).casefold() or (error.field is None and error.code is None)
 
     def _ask(self, paging: Pairs) -> Flow[Any]:
-        return self._client.ask(self._question, self._now, paging)
+        return self._client.ask(self._query, self._now, paging)
 
     def _reaches_window_start(self, rows: list[Identified]) -> bool:
         """Tell whether nothing after these *rows* can be in the window: newest first, and past its start."""
-        begin = self._question.started_after
+        begin = self._query.started_after
         if begin is None or not self._product.paging.newest_first:
             return False
         starts = [start for start in map(self._reader.start_of, rows) if start is not None]

@@ -13,7 +13,7 @@ from airflow_provider_avepoint.core.fields import get_key, is_absent
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
 
@@ -108,7 +108,7 @@ _Answer = Mapping[str, datetime | None]
 
 
 def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]:
-    """Return for each value those whose answer is its own, but for jobs that began between two questions."""
+    """Return for each value those whose answer is its own, but for jobs that began between two queries."""
     answers: dict[str, _Answer] = {
         value: {job.job_id: find_start_range(job)[1] for job in jobs} for value, jobs in by_value.items()
     }

@@ -9,7 +9,7 @@ from typing import Self
 
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.question import CLOCK_SKEW
+from airflow_provider_avepoint.core.query import CLOCK_SKEW
 from airflow_provider_avepoint.core.starts import find_start_range
 
 #: What an ended backup may be worth, better first.

@@ -39,7 +39,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.fields import parse_digits
-from airflow_provider_avepoint.core.product import Paging
+from airflow_provider_avepoint.core.products.vocabulary import Paging
 from airflow_provider_avepoint.core.text import one_line
 
 log = logging.getLogger(__name__)
@@ -552,7 +552,7 @@ class Pager:
         return self._note_link(reading, tuple(parse_qsl(parts.query, keep_blank_values=True)))
 
     def _is_bare_query(self, link: str) -> bool:
-        """Tell whether *link* is a query without its question mark: a token too may hold an equals sign."""
+        """Tell whether *link* is a query without its query mark: a token too may hold an equals sign."""
         if "?" in link or "/" in link.partition("=")[0]:
             return False
         own = {name.casefold() for name in (self.paging.index, self.paging.size, self.paging.token)}
@@ -575,7 +575,7 @@ class Pager:
 
 
 def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
-    """Add a page's parameters to the question's own, which win: a link does not change what is asked."""
+    """Add a page's parameters to the query's own, which win: a link does not change what is asked."""
     kept = tuple(own)
     names = {name.casefold() for name, _ in kept}
     return (*kept, *((name, value) for name, value in paging if name.casefold() not in names))

@@ -25,8 +25,9 @@ from airflow_provider_avepoint.core.arguments import (
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import Question, shift
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import JobQuery, shift
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line
 
@@ -118,7 +119,7 @@ class Policy:
     :param on_failed: what the task does with a verdict that does not pass. ``fail``: the task fails, without
         a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and every
         such verdict is retried as Airflow's settings say. ``skip``: the task is skipped; downstream tasks
-        whose trigger rule admits skipped ones then still run.
+        whose trigger rule matches skipped ones then still run.
     :param fail_fast: the sensor ends as soon as a scope is bad and nothing newer of it is under way.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
@@ -229,17 +230,17 @@ class Policy:
         """Return what backups of a type hold; None for the data."""
         return get_product(self.product).contents.get(job_type)
 
-    def questions(self, now: datetime, *, location: str | None = None) -> list[Question]:
+    def queries(self, now: datetime, *, location: str | None = None) -> list[JobQuery]:
         """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
         return self.listings(self.memory_start(now), location=location)
 
     @property
     def may_need_control(self) -> bool:
-        """Whether :meth:`control_questions` may have anything to ask."""
+        """Whether :meth:`control_queries` may have anything to ask."""
         return get_product(self.product).asks_each_object_type and len(self.object_types or ()) == 2
 
-    def control_questions(self, questions: Iterable[Question], jobs: Iterable[BackupJob]) -> list[Question]:
-        """Return what to ask besides *questions*, where two object types have got the very same *jobs*.
+    def control_queries(self, queries: Iterable[JobQuery], jobs: Iterable[BackupJob]) -> list[JobQuery]:
+        """Return what to ask besides *queries*, where two object types have got the very same *jobs*.
 
         Two may share jobs, as a team and its group do. A third one tells whether the server filters at all.
         """
@@ -251,13 +252,13 @@ class Policy:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
         fewer, more = sorted(answers.values(), key=len)
-        if not fewer or not fewer <= more:  # a job may have begun between the two questions
+        if not fewer or not fewer <= more:  # a job may have begun between the two queries
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]
-        return [replace(each, object_type=control) for each in questions if each.object_type == first]
+        return [replace(each, object_type=control) for each in queries if each.object_type == first]
 
-    def listings(self, started_after: datetime, *, location: str | None = None) -> list[Question]:
+    def listings(self, started_after: datetime, *, location: str | None = None) -> list[JobQuery]:
         """Return the listings that hold the jobs which this policy is about.
 
         Where rows do not say their service (Microsoft 365, IaaS), each object type is asked for, and all
@@ -274,7 +275,7 @@ class Policy:
         if len(organizations) > 1 and not (product.asks_each_organization or product.needs_organization):
             organizations = (None,)
         return [
-            Question(
+            JobQuery(
                 product=product,
                 started_after=started_after,
                 job_type=job_type,

@@ -29,7 +29,7 @@ from airflow_provider_avepoint.core.model import (
     JobError,
     JobState,
 )
-from airflow_provider_avepoint.core.product import (
+from airflow_provider_avepoint.core.products.vocabulary import (
     Columns,
     CountKeys,
     Key,

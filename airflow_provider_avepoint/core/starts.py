@@ -6,7 +6,7 @@ from datetime import datetime
 
 from airflow_provider_avepoint.core.fields import UnplacedTime, get_key, parse_time
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 
 #: The earliest and the latest instant at which a job may have started; None where nothing is known.
 StartRange = tuple[datetime | None, datetime | None]

@@ -30,5 +30,5 @@ def trim(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return *text* with a question mark for each character that a database refuses: NUL, lone surrogates."""
+    """Return *text* with a query mark for each character that a database refuses: NUL, lone surrogates."""
     return text if text.isprintable() else text.replace("\0", "?").encode(errors="replace").decode()

@@ -28,7 +28,8 @@ from airflow_provider_avepoint.core.grading import (
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
-from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 __all__ = [

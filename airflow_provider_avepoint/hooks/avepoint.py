@@ -34,8 +34,8 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import all_products, get_product
-from airflow_provider_avepoint.core.question import Question, build_questions, widen
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.query import JobQuery, build_queries, widen
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
@@ -154,7 +154,7 @@ class AvePointHook(HttpHook):
         :raises AvePointPayloadError: the listing does not add up; it is never cut short silently.
         """
         with _for_airflow():
-            questions = build_questions(
+            queries = build_queries(
                 product,
                 started_after=started_after,
                 started_before=started_before,
@@ -164,35 +164,35 @@ class AvePointHook(HttpHook):
                 organization_id=organization_id,
                 location=_default_location(product, location, self.settings),
             )
-        return self.ask(questions, with_changes=with_changes)
+        return self.query(queries, with_changes=with_changes)
 
-    def ask(self, questions: list[Question], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *questions*, one after the other.
+    def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
+        """Yield the jobs that answer *queries*, one after the other.
 
         :param with_changes: a job that is listed again, and otherwise, comes again.
         """
         now = self.client.clock.now()
         silent = []
-        for question in questions:
+        for query in queries:
             asked = _Asked()
-            yield from asked.note(self.list_answers(question, now, with_changes=with_changes))
+            yield from asked.note(self.list_query(query, now, with_changes=with_changes))
             if asked.is_silent:
-                silent.append(question)
+                silent.append(query)
         for widening in widen(silent):
-            jobs = self.list_answers(widening.question, now, with_changes=with_changes)
-            yield from filter(widening.admits, jobs)
+            jobs = self.list_query(widening.query, now, with_changes=with_changes)
+            yield from filter(widening.matches, jobs)
             with _for_airflow():
                 widening.refuse_names()
 
-    def list_answers(
-        self, question: Question, now: datetime, *, with_changes: bool = False
+    def list_query(
+        self, query: JobQuery, now: datetime, *, with_changes: bool = False
     ) -> Iterator[BackupJob]:
-        """Yield the jobs that answer one question; see :meth:`ask`.
+        """Yield the jobs that answer one query; see :meth:`query`.
 
         :param now: the window's end is fixed to it.
         """
         with _for_airflow():
-            listing = self.client.list_jobs(question, now, with_changes=with_changes)
+            listing = self.client.list_jobs(query, now, with_changes=with_changes)
             yield from self.transport.iter_jobs(listing)
 
     def judge(self, policy: Policy) -> Verdict:
@@ -204,9 +204,9 @@ class AvePointHook(HttpHook):
         for _ in range(_MOST_ROUNDS):
             ahead = clock.ahead
             clock.begin_look()
-            questions = policy.questions(clock.now(), location=self.settings.location)
-            jobs = list(self.ask(questions, with_changes=True))
-            jobs += self.ask(policy.control_questions(questions, jobs), with_changes=True)
+            queries = policy.queries(clock.now(), location=self.settings.location)
+            jobs = list(self.query(queries, with_changes=True))
+            jobs += self.query(policy.control_queries(queries, jobs), with_changes=True)
             if abs(clock.ahead - ahead) <= TOLERANCE:
                 break
         with _for_airflow():
@@ -291,7 +291,7 @@ class AvePointHook(HttpHook):
             client = self.client
             hasty = replace(self.settings, timeout=min(self.settings.timeout, _TEST_TIMEOUT))
             transport = RequestsTransport(hasty, self.get_conn, _mask, _count)
-            for product in all_products().values():
+            for product in PRODUCTS.values():
                 try:
                     transport.run(client.check_access(product, datetime.now(UTC)))
                 except AvePointPermissionError as e:
@@ -366,7 +366,7 @@ class AvePointAsyncHook(BaseHook):
         """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`."""
         client = await self.aget_client()
         with _for_airflow():
-            questions = build_questions(
+            queries = build_queries(
                 product,
                 started_after=started_after,
                 started_before=started_before,
@@ -376,61 +376,59 @@ class AvePointAsyncHook(BaseHook):
                 organization_id=organization_id,
                 location=_default_location(product, location, client.settings),
             )
-        async with aclosing(self._aask_pages(questions)) as pages:  # leaving early ends what is under way
+        async with aclosing(self._aask_pages(queries)) as pages:  # leaving early ends what is under way
             async for page in pages:
                 with _for_airflow():
                     for job in page:
                         yield job
 
-    async def aask(
-        self, questions: list[Question], *, with_changes: bool = False
+    async def aquery(
+        self, queries: list[JobQuery], *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer *questions*, one after the other; see :meth:`AvePointHook.ask`."""
-        async with aclosing(self._aask_pages(questions, with_changes=with_changes)) as pages:
+        """Yield the jobs that answer *queries*, one after the other; see :meth:`AvePointHook.ask`."""
+        async with aclosing(self._aask_pages(queries, with_changes=with_changes)) as pages:
             async for page in pages:
                 with _for_airflow():
                     for job in page:
                         yield job
 
     async def _aask_pages(
-        self, questions: list[Question], *, with_changes: bool = False
+        self, queries: list[JobQuery], *, with_changes: bool = False
     ) -> AsyncGenerator[Iterable[BackupJob]]:
-        """Yield the jobs that answer *questions* by the page: to hand each on by itself takes time."""
+        """Yield the jobs that answer *queries* by the page: to hand each on by itself takes time."""
         client = await self.aget_client()
         now = client.clock.now()
         silent = []
-        for question in questions:
+        for query in queries:
             asked = _Asked()
-            async with aclosing(self._alist_pages(question, now, with_changes=with_changes)) as pages:
+            async with aclosing(self._alist_pages(query, now, with_changes=with_changes)) as pages:
                 async for page in pages:
                     yield asked.note(page)
             if asked.is_silent:
-                silent.append(question)
+                silent.append(query)
         for widening in widen(silent):
-            async with aclosing(
-                self._alist_pages(widening.question, now, with_changes=with_changes)
-            ) as pages:
+            async with aclosing(self._alist_pages(widening.query, now, with_changes=with_changes)) as pages:
                 async for page in pages:
-                    yield filter(widening.admits, page)
+                    yield filter(widening.matches, page)
             with _for_airflow():
                 widening.refuse_names()
 
-    async def alist_answers(
-        self, question: Question, now: datetime, *, with_changes: bool = False
+    async def alist_query(
+        self, query: JobQuery, now: datetime, *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer one question; see :meth:`AvePointHook.list_answers`."""
-        async with aclosing(self._alist_pages(question, now, with_changes=with_changes)) as pages:
+        """Yield the jobs that answer one query; see :meth:`AvePointHook.list_query`."""
+        async with aclosing(self._alist_pages(query, now, with_changes=with_changes)) as pages:
             async for page in pages:
                 with _for_airflow():
                     for job in page:
                         yield job
 
     async def _alist_pages(
-        self, question: Question, now: datetime, *, with_changes: bool
+        self, query: JobQuery, now: datetime, *, with_changes: bool
     ) -> AsyncGenerator[Iterator[BackupJob]]:
         client = await self.aget_client()
         with _for_airflow():
-            listing = client.list_jobs(question, now, with_changes=with_changes)
+            listing = client.list_jobs(query, now, with_changes=with_changes)
             async with aclosing(self._run.aiter_pages(listing)) as pages:
                 async for page in pages:
                     yield page
@@ -442,10 +440,10 @@ class AvePointAsyncHook(BaseHook):
         for _ in range(_MOST_ROUNDS):
             ahead = clock.ahead
             clock.begin_look()
-            questions = policy.questions(clock.now(), location=client.settings.location)
-            jobs = [job async for job in self.aask(questions, with_changes=True)]
-            controls = policy.control_questions(questions, jobs)
-            jobs += [job async for job in self.aask(controls, with_changes=True)]
+            queries = policy.queries(clock.now(), location=client.settings.location)
+            jobs = [job async for job in self.aquery(queries, with_changes=True)]
+            controls = policy.control_queries(queries, jobs)
+            jobs += [job async for job in self.aquery(controls, with_changes=True)]
             if abs(clock.ahead - ahead) <= TOLERANCE:
                 break
         with _for_airflow():
@@ -640,10 +638,10 @@ def _default_location(product: str, location: str | None, settings: Settings) ->
     return location
 
 
-def _ask_for_job(product: str, **arguments: object) -> Question:
-    """Return the question that a job of any type is looked for with."""
-    (question,) = build_questions(product, job_type=ALL, **arguments)
-    return question
+def _ask_for_job(product: str, **arguments: object) -> JobQuery:
+    """Return the query that a job of any type is looked for with."""
+    (query,) = build_queries(product, job_type=ALL, **arguments)
+    return query
 
 
 def _describe_access(readable: list[str], missing: list[str]) -> str:

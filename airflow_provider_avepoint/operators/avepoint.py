@@ -48,7 +48,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
         fails without a retry. With ``on_failed="retry"`` the error below is raised instead.
     :raises AvePointBackupNotVerified: the verdict does not pass and may still do so (``running``, ``missed``,
         ``stale`` …): the task is retried as Airflow's settings say. With ``on_failed="skip"`` the task is
-        skipped instead of either; downstream tasks whose trigger rule admits skipped ones (``none_failed``,
+        skipped instead of either; downstream tasks whose trigger rule matches skipped ones (``none_failed``,
         ``all_done``) then still run.
     """
 

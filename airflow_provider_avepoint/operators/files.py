@@ -217,7 +217,7 @@ def _to_row(job: BackupJob) -> dict[str, Any]:
 
 
 def _mend(value: Any) -> Any:
-    """Return *value* with a question mark for each character that UTF-8 cannot write."""
+    """Return *value* with a query mark for each character that UTF-8 cannot write."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()

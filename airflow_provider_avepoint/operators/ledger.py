@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_avepoint.core.arguments import parse_ledger, parse_list, parse_moment, parse_text
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import LISTED_LATE, LONGEST_JOB, SEARCH_SPAN
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import LISTED_LATE, LONGEST_JOB, SEARCH_SPAN
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.exceptions import to_airflow

@@ -79,7 +79,7 @@ class AvePointReportOperator(BaseOperator):
     def _read(self) -> Report:
         from airflow_provider_avepoint.ledger.store import Ledger
         from airflow_provider_avepoint.report.backups import Period
-        from airflow_provider_avepoint.report.reading import read_report
+        from airflow_provider_avepoint.report.ledger_queries import read_report
 
         now = parse_moment("now", self.now) or datetime.now(UTC)
         period = Period(now=now, days=_parse_days(self.days))

@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_avepoint.core.grading import is_not_understood
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import Reason, grade_job, judge
 

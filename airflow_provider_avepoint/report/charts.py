@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from airflow_provider_avepoint.report.words import say_number
+from airflow_provider_avepoint.report.formatting import say_number
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.report.licenses import Measure

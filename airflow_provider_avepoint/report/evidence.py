@@ -12,7 +12,7 @@ from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Place, scope_of
-from airflow_provider_avepoint.report.words import say_duration, say_moment
+from airflow_provider_avepoint.report.formatting import say_duration, say_moment
 
 # More kinds of failure than these are counted, and no longer told apart.
 _MOST_FAILURES = 5000

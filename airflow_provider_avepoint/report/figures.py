@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_number
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
-from airflow_provider_avepoint.report.words import say_count, say_duration, say_moment, say_number
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20

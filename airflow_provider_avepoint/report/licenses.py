@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from airflow_provider_avepoint.core.forecast import Crossing, Trend, fit
 from airflow_provider_avepoint.core.license import audit
 from airflow_provider_avepoint.core.model import LicenseConsumption
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 
 #: The share of what was bought from which it is nearly used up.

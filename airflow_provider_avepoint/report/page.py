@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from airflow_provider_avepoint import __version__
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report import charts, words
+from airflow_provider_avepoint.report import charts, formatting
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report, describe_crossing
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
@@ -113,13 +113,13 @@ def write_page(report: Report, csv_name: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count_of": words.say_count,
-        "duration": words.say_duration,
+        "count_of": formatting.say_count,
+        "duration": formatting.say_duration,
         "line": one_line,
-        "minute": words.say_minute,
-        "moment": words.say_moment,
-        "number": words.say_number,
-        "share": words.say_share,
+        "minute": formatting.say_minute,
+        "moment": formatting.say_moment,
+        "number": formatting.say_number,
+        "share": formatting.say_share,
         "scope": name_of,
     }
     good = [scope for scope in report.scopes if not scope.bad_days]

@@ -23,7 +23,7 @@ from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, req
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.core.waiting import Event, Status, Watch, doubt_job, doubt_verdict
+from airflow_provider_avepoint.core.wait_events import Event, Status, Watch, doubt_job, doubt_verdict
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
@@ -311,7 +311,7 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     :raises AvePointBackupFailed: the verdict is bad, and waiting cannot mend it, with ``fail_fast``: the task
         fails without a retry. With ``on_failed="retry"`` it is ``AvePointBackupNotVerified``, which is
         retried as Airflow's settings say. With ``on_failed="skip"`` or ``soft_fail`` the task is skipped
-        instead; downstream tasks whose trigger rule admits skipped ones (``none_failed``, ``all_done``) then
+        instead; downstream tasks whose trigger rule matches skipped ones (``none_failed``, ``all_done``) then
         still run.
     """
 

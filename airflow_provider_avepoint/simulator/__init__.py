@@ -36,8 +36,8 @@ On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same o
 ``POST /control/tokens/expire``             every issued token becomes invalid
 ``POST /control/faults``                    {kind, path, query, skip, count, ...}: the kinds are in ``faults``
 ``GET /control/faults``, ``DELETE``         what is armed; disarm all
-``GET /control/requests?path=&since=``      the journal of what was asked
-``GET /control/stats``                      the journal as numbers
+``GET /control/requests?path=&since=``      the request log of what was asked
+``GET /control/stats``                      the request log as numbers
 ``GET /health``, ``GET /docs``              a sign of life; every message with its fields
 =========================================== ============================================================
 

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from .control import control_router
-from .messages import Refused
+from .control_schema import Refused
 from .state import State
 from .vendor import vendor_routes
 

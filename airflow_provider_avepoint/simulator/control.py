@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
-from .faults import AnyFault
-from .messages import (
+from .control_schema import (
     ClientSpec,
     ClockSettings,
     GenerateSpec,
@@ -18,6 +17,7 @@ from .messages import (
     LicenseChange,
     TokenSettings,
 )
+from .faults import AnyFault
 from .quirks import Quirks
 from .state import State
 

@@ -22,10 +22,10 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator
 from starlette.responses import Response
 from typing_extensions import override
 
-from .messages import Message, Word
+from .control_schema import Message, Word
+from .encoding import ABSENT, VendorError, encode, envelope, error_envelope
 from .paging import parameter
 from .quirks import Quirks
-from .wire import ABSENT, VendorError, encode, envelope, error_envelope
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import times
-from .messages import ClientSpec, Refused, known
+from .control_schema import ClientSpec, Refused, known
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -27,7 +27,7 @@ _LONGEST_ASSERTION = 3600
 
 
 class TokenRefused(Exception):
-    """A token request is refused with OAuth2's *error*; *reason* is for the journal, not for the caller."""
+    """A token request is refused with OAuth2's *error*; *reason* is for the log, not for the caller."""
 
     def __init__(self, error: str, reason: str) -> None:
         super().__init__(f"{error}: {reason}")

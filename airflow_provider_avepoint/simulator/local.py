@@ -100,13 +100,13 @@ class Simulator:
 
     def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[JsonObject]:
         """Add jobs, all or none; return them with their ids."""
-        from .messages import JobSpec
+        from .control_schema import JobSpec
 
         return self._state.add_jobs([JobSpec.model_validate(dict(job)) for job in jobs])
 
     def generate(self, product: str, count: int, **fields: Any) -> JsonObject:
         """Add *count* jobs of finished history (fields: ``messages.GenerateSpec``)."""
-        from .messages import GenerateSpec
+        from .control_schema import GenerateSpec
 
         return self._state.generate(
             GenerateSpec.model_validate({"product": product, "count": count, **fields})
@@ -119,7 +119,7 @@ class Simulator:
 
     def patch_job(self, product: str, job_id: str, **changes: Any) -> JsonObject:
         """Change fields of a job; return it as it is now."""
-        from .messages import JobFields
+        from .control_schema import JobFields
 
         return self._state.patch_job(product, job_id, JobFields.model_validate(changes))
 
@@ -129,7 +129,7 @@ class Simulator:
 
     def set_license(self, product: str, **figures: Any) -> JsonObject:
         """Set licence figures (``messages.License``, and ``location``); those not named stay."""
-        from .messages import LicenseChange
+        from .control_schema import LicenseChange
 
         return self._state.set_license(product, LicenseChange.model_validate(figures))
 
@@ -139,13 +139,13 @@ class Simulator:
 
     def set_client(self, client_id: str, **fields: Any) -> JsonObject:
         """Register or change a client (``messages.ClientSpec``)."""
-        from .messages import ClientSpec
+        from .control_schema import ClientSpec
 
         return self._state.set_client(client_id, ClientSpec.model_validate(fields))
 
     def set_tokens(self, *, expires_in: float) -> JsonObject:
         """Set how long the tokens issued from now on live, in seconds."""
-        from .messages import TokenSettings
+        from .control_schema import TokenSettings
 
         return self._state.set_tokens(TokenSettings(expires_in=expires_in))
 
@@ -155,7 +155,7 @@ class Simulator:
         *ahead_seconds* moves the times of jobs and the ``Date`` header together. *date_header* parts them: it
         is so many seconds ahead of the server's clock, a text that is sent as given, or None for no header.
         """
-        from .messages import ClockSettings
+        from .control_schema import ClockSettings
 
         return self._state.set_clock(ClockSettings.model_validate(settings))
 

@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from .encoding import ABSENT, VendorError, encode, invalid_parameter
 from .quirks import FOREIGN_HOST, Quirks
-from .wire import ABSENT, VendorError, encode, invalid_parameter
 
 _NO_LINK = {"none": ABSENT, "empty": "", "null": None}
 _TOKEN_LINKS = ("token", "raw_token")

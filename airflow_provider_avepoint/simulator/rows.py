@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from .encoding import encode, present
 from .jobs import Facts, Job
 from .products.base import Product
 from .quirks import Quirks
-from .wire import encode, present
 
 # Heads are short: a million of them, which benchmarks list again and again, take some 350 MB.
 _KEPT_HEADS = 1_100_000

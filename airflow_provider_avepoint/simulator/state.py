@@ -13,11 +13,7 @@ from email.utils import formatdate
 from typing import Any
 
 from . import times
-from .faults import AnyFault, FaultQueue
-from .identity import Grant, Identity
-from .jobs import Facts, Job, as_json, build_job, changed_fields, history_facts
-from .journal import Entry, Journal
-from .messages import (
+from .control_schema import (
     ClientSpec,
     ClockSettings,
     GenerateSpec,
@@ -30,9 +26,14 @@ from .messages import (
     TokenSettings,
     known,
 )
+from .faults import AnyFault, FaultQueue
+from .identity import Grant, Identity
+from .job_builder import as_json, build_job, changed_fields, history_facts
+from .jobs import Facts, Job
+from .product_store import Asked, ProductStore, Served
 from .products import PRODUCTS, SCOPES
 from .products.base import Details, LicenseEndpoint, SubscriptionEndpoint
-from .shelf import Asked, Served, Shelf
+from .request_log import Entry, RequestLog
 
 ALL_PRODUCTS = "all"
 _GENERATED_RUN = times.ticks_in(300)
@@ -48,16 +49,16 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Return to the start: the one client, no jobs, no faults, default settings, an empty journal."""
+        """Return to the start: the one client, no jobs, no faults, default settings, an empty request log."""
         with self._lock:
             self._clock = times.Clock()
             self._date_header: float | str | None = 0.0
             self._identity = Identity(
                 SCOPES, client_id=self._client_id, client_secret=self._client_secret, clock=self._clock
             )
-            self._shelves = {name: Shelf(product, self._clock) for name, product in PRODUCTS.items()}
+            self._stores = {name: ProductStore(product, self._clock) for name, product in PRODUCTS.items()}
             self._faults = FaultQueue()
-            self._journal = Journal()
+            self._request_log = RequestLog()
             self._latency_ms = 0.0
             self._numbers = itertools.count(1)
 
@@ -71,24 +72,24 @@ class State:
         """
         with self._lock:
             now = self._clock.now()
-            added: list[tuple[Shelf, Job]] = []
+            added: list[tuple[ProductStore, Job]] = []
             try:
                 for spec in specs:
-                    shelf = self._shelf(spec.product)
-                    job = self._build(shelf, spec, spec.job_id, now)
-                    shelf.add(job)
-                    added.append((shelf, job))
+                    store = self._store(spec.product)
+                    job = self._build(store, spec, spec.job_id, now)
+                    store.add(job)
+                    added.append((store, job))
             except Refused:
-                for shelf, job in added:
-                    shelf.remove(job)
+                for store, job in added:
+                    store.remove(job)
                 raise
-            return [as_json(shelf.product.name, job, now) for shelf, job in added]
+            return [as_json(store.product.name, job, now) for store, job in added]
 
     def generate(self, spec: GenerateSpec) -> dict[str, Any]:
         """Add jobs of history; return ``{"product", "generated", "newest_at", "oldest_at"}``."""
         with self._lock:
-            shelf = self._shelf(spec.product)
-            kinds = _generated_facts(shelf, spec)
+            store = self._store(spec.product)
+            kinds = _generated_facts(store, spec)
             step = times.ticks_in(spec.every_seconds)
             newest = self._clock.now() - _GENERATED_RUN if spec.newest_at is None else spec.newest_at
             oldest = newest - (spec.count - 1) * step
@@ -96,10 +97,10 @@ class State:
                 raise Refused("the oldest job would start before the year 1")
             starts = range(oldest, newest + 1, step)
             jobs = (
-                Job(shelf.job_id(start, number), start, start + _GENERATED_RUN, facts)
+                Job(store.job_id(start, number), start, start + _GENERATED_RUN, facts)
                 for start, number, facts in zip(starts, self._numbers, itertools.cycle(kinds), strict=False)
             )
-            shelf.add_history(jobs, kinds)
+            store.add_history(jobs, kinds)
             return {
                 "product": spec.product,
                 "generated": spec.count,
@@ -114,11 +115,11 @@ class State:
         """
         with self._lock:
             now = self._clock.now()
-            shelf = self._shelf(product)
-            old = shelf.one_job(job_id)
-            new = self._build(shelf, changed_fields(old, changes, now), job_id, now)
-            shelf.remove(old)
-            shelf.add(new)
+            store = self._store(product)
+            old = store.one_job(job_id)
+            new = self._build(store, changed_fields(old, changes, now), job_id, now)
+            store.remove(old)
+            store.add(new)
             return as_json(product, new, now)
 
     def delete_job(self, product: str, job_id: str) -> dict[str, Any]:
@@ -127,25 +128,25 @@ class State:
         :raises Refused: there is no one such job.
         """
         with self._lock:
-            shelf = self._shelf(product)
-            job = shelf.one_job(job_id)
-            shelf.remove(job)
+            store = self._store(product)
+            job = store.one_job(job_id)
+            store.remove(job)
             return as_json(product, job, self._clock.now())
 
     def jobs(self, product: str, *, limit: int) -> dict[str, Any]:
         """Return ``{"total": int, "jobs": [...]}``: up to *limit* jobs, newest first."""
         with self._lock:
-            shelf = self._shelf(product)
+            store = self._store(product)
             now = self._clock.now()
-            newest = [as_json(product, job, now) for job in itertools.islice(shelf.jobs, limit)]
-            return {"total": len(shelf.jobs), "jobs": newest}
+            newest = [as_json(product, job, now) for job in itertools.islice(store.jobs, limit)]
+            return {"total": len(store.jobs), "jobs": newest}
 
     # Settings
 
     def set_license(self, product: str, change: LicenseChange) -> dict[str, Any]:
         """Set licence figures; return those that are served now, by the vendor's names."""
         with self._lock:
-            return self._shelf(product).set_license(change)
+            return self._store(product).set_license(change)
 
     def set_quirks(self, product: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Set quirks of one product, or of the whole server for product "all"; return all that hold now."""
@@ -153,7 +154,7 @@ class State:
             if product == ALL_PRODUCTS:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
                 return {"latency_ms": self._latency_ms}
-            return self._shelf(product).change_quirks(changes)
+            return self._store(product).change_quirks(changes)
 
     def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
         """Set what *settings* name of the clock; return all."""
@@ -179,7 +180,7 @@ class State:
     def latency_seconds(self, product: str | None) -> float:
         """Return how much longer an answer takes, for a product's endpoint or another."""
         with self._lock:
-            own = self._shelf(product).quirks.latency_ms if product else 0.0
+            own = self._store(product).quirks.latency_ms if product else 0.0
             return (own + self._latency_ms) / 1000
 
     # Clients and tokens
@@ -212,7 +213,7 @@ class State:
         """
         with self._lock:
             token, grant = self._identity.issue(form, token_url=token_url)
-            self._journal.count_token(grant.scope)
+            self._request_log.count_token(grant.scope)
             seconds = int(self._identity.lifetime)
             return {
                 "access_token": token,
@@ -226,7 +227,7 @@ class State:
         with self._lock:
             return self._identity.find(token)
 
-    # Faults and journal
+    # Faults and request log
 
     def add_fault(self, fault: AnyFault) -> list[dict[str, Any]]:
         """Arm a fault; return all that are armed."""
@@ -250,24 +251,24 @@ class State:
             return self._faults.take(path, query)
 
     def open_entry(self, **request: Any) -> Entry:
-        """Write a request into the journal."""
+        """Write a request into the request log."""
         with self._lock:
-            return self._journal.open(at=times.to_iso_full(self._clock.now()), **request)
+            return self._request_log.open(at=times.to_iso_full(self._clock.now()), **request)
 
     def close_entry(self, entry: Entry, status: int | None) -> None:
-        """Write its answer into the journal."""
+        """Write its answer into the request log."""
         with self._lock:
-            self._journal.close(entry, status)
+            self._request_log.close(entry, status)
 
     def requests(self, *, path: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """Return the journal from index *since* on, of paths that begin with *path*."""
+        """Return the request log from index *since* on, of paths that begin with *path*."""
         with self._lock:
-            return self._journal.requests(path=path, since=since)
+            return self._request_log.requests(path=path, since=since)
 
     def stats(self) -> dict[str, Any]:
         """Return how often each path was answered how, and how many tokens each scope got."""
         with self._lock:
-            return self._journal.stats()
+            return self._request_log.stats()
 
     # The vendor's pages
 
@@ -281,9 +282,9 @@ class State:
         :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
         """
         with self._lock:
-            shelf = self._shelf(product)
-            with shelf.other_quirks(quirks) if quirks else nullcontext():
-                return shelf.read_listing(asked, base_url=base_url, path=path, numbers=self._numbers)
+            store = self._store(product)
+            with store.other_quirks(quirks) if quirks else nullcontext():
+                return store.read_listing(asked, base_url=base_url, path=path, numbers=self._numbers)
 
     def read_details(self, product: str, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job.
@@ -291,7 +292,7 @@ class State:
         :raises VendorError: a parameter is wrong, or there is no such job (404).
         """
         with self._lock:
-            return self._shelf(product).read_details(endpoint, job_id, query)
+            return self._store(product).read_details(endpoint, job_id, query)
 
     def read_license(self, product: str, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
         """Return a product's licence figures.
@@ -299,7 +300,7 @@ class State:
         :raises VendorError: a parameter is wrong.
         """
         with self._lock:
-            return self._shelf(product).read_license(endpoint, query)
+            return self._store(product).read_license(endpoint, query)
 
     def read_subscriptions(
         self, product: str, endpoint: SubscriptionEndpoint, asked: Asked, *, base_url: str, path: str
@@ -309,23 +310,23 @@ class State:
         :raises VendorError: a parameter is wrong.
         """
         with self._lock:
-            return self._shelf(product).read_subscriptions(endpoint, asked, base_url=base_url, path=path)
+            return self._store(product).read_subscriptions(endpoint, asked, base_url=base_url, path=path)
 
-    def _shelf(self, product: str) -> Shelf:
-        return self._shelves[known(product, self._shelves, "product", status=404)]
+    def _store(self, product: str) -> ProductStore:
+        return self._stores[known(product, self._stores, "product", status=404)]
 
-    def _build(self, shelf: Shelf, fields: JobFields, job_id: str | None, now: int) -> Job:
-        job = build_job(shelf.product, fields, job_id or "", now)
-        return job if job_id else shelf.named(job, next(self._numbers))
+    def _build(self, store: ProductStore, fields: JobFields, job_id: str | None, now: int) -> Job:
+        job = build_job(store.product, fields, job_id or "", now)
+        return job if job_id else store.named(job, next(self._numbers))
 
 
-def _generated_facts(shelf: Shelf, spec: GenerateSpec) -> list[Facts]:
+def _generated_facts(store: ProductStore, spec: GenerateSpec) -> list[Facts]:
     """Return the facts of every combination, organisations changing fastest and states slowest."""
     organizations: tuple[Organization | str | None, ...] = spec.organizations or (None,)
     workloads: tuple[str | None, ...] = spec.workloads or (None,)
     return [
         history_facts(
-            shelf.product, JobFields.model_validate(_generated_fields(organization, workload, state))
+            store.product, JobFields.model_validate(_generated_fields(organization, workload, state))
         )
         for state, workload, organization in itertools.product(spec.states, workloads, organizations)
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .messages import LicenseChange
-from .wire import encode, invalid_parameter
+from .control_schema import LicenseChange
+from .encoding import encode, invalid_parameter
 
 _NONE = "N/A"
 _DEFAULT_SERVICE = "Cloud Backup for Microsoft 365 - Microsoft 365 services"

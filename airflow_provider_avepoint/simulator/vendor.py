@@ -1,6 +1,6 @@
 """The vendor's endpoints over HTTP: identity at ``/connect/token``, and each product's pages.
 
-Every request goes the same way: journal, latency, fault, bearer token, scope, handler.
+Every request goes the same way: request log, latency, fault, bearer token, scope, handler.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .encoding import VendorError, error_envelope, read_body
 from .faults import DROPPED, Answer, Exchange
 from .identity import TokenRefused
-from .journal import Entry
+from .product_store import Asked, Served
 from .products import PRODUCTS
 from .products.base import Details, LicenseEndpoint, Product, SubscriptionEndpoint
-from .shelf import Asked, Served
+from .request_log import Entry
 from .state import State
-from .wire import VendorError, error_envelope, read_body
 
 TOKEN_PATH = "/connect/token"  # noqa: S105 - a path
 _FORM = "application/x-www-form-urlencoded"
@@ -36,7 +36,7 @@ _Reader = Callable[[Request, Mapping[str, Any]], Served]
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """One endpoint behind the journal, the latency and the faults."""
+    """One endpoint behind the request log, the latency and the faults."""
 
     state: State
     product: str | None

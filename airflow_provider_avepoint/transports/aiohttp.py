@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 import aiohttp
 
-from airflow_provider_avepoint.core.wire import (
+from airflow_provider_avepoint.core.flow import (
     Effect,
     Flow,
     Join,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_avepoint.core.wire import Effect, Pause, Response, Send
+from airflow_provider_avepoint.core.flow import Effect, Pause, Response, Send
 
 #: Told of one more: ``requests``, ``retries`` or ``throttled``, and of what product.
 Count = Callable[[str, str], None]

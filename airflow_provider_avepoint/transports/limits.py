@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.flow import Request
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.core.wire import Request
 
 #: Bytes of a body, uncompressed: some hundred times what the largest page has.
 MAX_BODY = 256 << 20

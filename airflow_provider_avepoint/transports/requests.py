@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from airflow_provider_avepoint.core.wire import (
+from airflow_provider_avepoint.core.flow import (
     Effect,
     Flow,
     Join,

@@ -11,14 +11,14 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_avepoint.core.batching import Answers, ask_for_job
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import Question
-from airflow_provider_avepoint.core.sharing import Answers, ask_for_job
-from airflow_provider_avepoint.core.waiting import Event, Watch, find_pause
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import JobQuery
+from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
 from airflow_provider_avepoint.triggers.poll import Wait, join
 
@@ -90,16 +90,16 @@ class _WaitTrigger(BaseTrigger):
         """The product whose poll this wait shares."""
 
     @abstractmethod
-    def ask(self, now: datetime, location: str | None) -> list[Question]:
+    def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
         """Return what is to be asked at *now*, for a connection with this *location* of its own."""
 
-    def ask_more(self, answers: Answers, questions: list[Question]) -> list[Question]:  # noqa: ARG002  # most ask nothing
-        """Return what is to be asked besides, given the *answers* to *questions*."""
+    def ask_more(self, answers: Answers, queries: list[JobQuery]) -> list[JobQuery]:  # noqa: ARG002  # most ask nothing
+        """Return what is to be asked besides, given the *answers* to *queries*."""
         return []
 
     @abstractmethod
-    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
-        """Take the answers to *questions*, and return the event that ends the wait, if they do."""
+    def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
+        """Take the answers to *queries*, and return the event that ends the wait, if they do."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments that make this trigger again."""
@@ -167,7 +167,7 @@ class _WaitTrigger(BaseTrigger):
             return self._note_error(answers, watch)
         known = watch.news
         try:
-            event = self.note(answers, wait.questions, watch)
+            event = self.note(answers, wait.queries, watch)
         except AvePointError as e:
             return self._note_error(e, watch)
         if event is not None:
@@ -221,19 +221,19 @@ class AvePointBackupTrigger(_WaitTrigger):
         """The policy's product."""
         return self._policy.product
 
-    def ask(self, now: datetime, location: str | None) -> list[Question]:
+    def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
         """Return the listings that hold what the policy is about."""
-        return self._policy.questions(now, location=location)
+        return self._policy.queries(now, location=location)
 
-    def ask_more(self, answers: Answers, questions: list[Question]) -> list[Question]:
+    def ask_more(self, answers: Answers, queries: list[JobQuery]) -> list[JobQuery]:
         """Return what tells whether a server that gave two object types the same jobs filters at all."""
         if not self._policy.may_need_control:
             return []
-        return self._policy.control_questions(questions, answers.jobs(questions))
+        return self._policy.control_queries(queries, answers.jobs(queries))
 
-    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
+    def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Judge what the API shows now."""
-        verdict = answers.judge(self._policy, questions)
+        verdict = answers.judge(self._policy, queries)
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return watch.note_verdict(verdict)
@@ -285,21 +285,21 @@ class AvePointJobTrigger(_WaitTrigger):
         """The job's product."""
         return self.product
 
-    def ask(self, now: datetime, location: str | None) -> list[Question]:
+    def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
         """Return the listing that holds the job: as short as what is known of it allows."""
         known = get_product(self.product)
-        question = Question(
+        query = JobQuery(
             product=known,
             organization_id=normalize_id(self.organization_id),
             location=self.location or (location if known.tells_locations else None),
             job_id=self.job_id,
         )
-        return [ask_for_job(question, now, begun=self._begun, known=self._job)]
+        return [ask_for_job(query, now, begun=self._begun, known=self._job)]
 
-    def note(self, answers: Answers, questions: list[Question], watch: Watch) -> Event | None:
+    def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Take how the job stands."""
-        (question,) = questions
-        job = answers.find(question)
+        (query,) = queries
+        job = answers.find(query)
         self._begun = _parse(self.started_at)
         if job is None:
             if self._job is not None:  # the connection leads elsewhere now: look as far back as at first

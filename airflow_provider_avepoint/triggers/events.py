@@ -16,15 +16,15 @@ from urllib.parse import quote
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_avepoint.core.announcing import Watermark, key_of
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.verdict import Reason, judge, leave_out_claimed
+from airflow_provider_avepoint.core.watermark import Watermark, key_of
 from airflow_provider_avepoint.triggers.poll import join
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         if SharedStreamProducer is None:
             return None
         listed = tuple(
-            (question.organization_id, question.location, question.job_type, question.object_type)
-            for question in self.checked_policy.listings(_NEVER)
+            (query.organization_id, query.location, query.job_type, query.object_type)
+            for query in self.checked_policy.listings(_NEVER)
         )
         return ("avepoint", self.avepoint_conn_id, self.product, float(self.poll_interval), listed)
 
@@ -356,7 +356,7 @@ async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
             await look.is_answered.wait()
     asked_at = since = _NEVER
 
-    def ask(now: datetime, location: str | None) -> list[Question]:
+    def ask(now: datetime, location: str | None) -> list[JobQuery]:
         nonlocal asked_at, since
         asked_at, since = now, look.need or Watermark.first_start(now)
         return policy.listings(since, location=location)
@@ -369,7 +369,7 @@ async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
                 continue
             if answers is None or isinstance(answers, AvePointError):
                 continue  # the poll has said so in the log
-            jobs = answers.jobs(wait.questions)
+            jobs = answers.jobs(wait.queries)
             if product.asks_each_object_type:
                 jobs = leave_out_claimed(jobs)
             look = Look(now=asked_at, since=since, jobs=jobs)

@@ -23,6 +23,15 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core.batching import (
+    FEW_ORGANIZATIONS,
+    Answers,
+    Ask,
+    AskMore,
+    Topic,
+    plan,
+    topic_of,
+)
 from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
@@ -34,22 +43,13 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import widen
-from airflow_provider_avepoint.core.sharing import (
-    FEW_ORGANIZATIONS,
-    Answers,
-    Ask,
-    AskMore,
-    Topic,
-    plan,
-    topic_of,
-)
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import widen
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Client
     from airflow_provider_avepoint.core.model import BackupJob
-    from airflow_provider_avepoint.core.question import Question
+    from airflow_provider_avepoint.core.query import JobQuery
     from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Wait:
     """One member of a poll.
 
     :param due: when its next look is wanted, on the event loop's clock.
-    :param questions: what was asked for it at its last look.
+    :param queries: what was asked for it at its last look.
     """
 
     def __init__(self, poll: Poll, ask: Ask, interval: float, ask_more: AskMore | None = None) -> None:
@@ -119,7 +119,7 @@ class Wait:
         self.interval = interval
         self.due = max(poll.now(), poll.last_round + interval)
         self.is_new = True
-        self.questions: list[Question] = []
+        self.queries: list[JobQuery] = []
         self.answer: asyncio.Future[Answers | AvePointError] | None = None
         self._poll = poll
 
@@ -279,7 +279,7 @@ class Poll:
             wait.due = begun + wait.interval
             wait.is_new = False
         for wait in waits:
-            error = None if isinstance(outcome, AvePointError) else outcome.find_error(wait.questions)
+            error = None if isinstance(outcome, AvePointError) else outcome.find_error(wait.queries)
             wait.give(error or outcome)
             await asyncio.sleep(0)  # each has its judging to do: what else runs on this loop gets its turn
 
@@ -332,17 +332,17 @@ class Poll:
         """Ask by what the API's clock is known to show, and then what the answers give rise to."""
         now = client.clock.now()
         for wait in waits:
-            wait.questions = wait.ask(now, client.settings.location)
-        questions = [question for wait in waits for question in wait.questions]
-        is_apart = self._by_organization or not self._is_worth_merging(questions)
-        answers = await self._answer(client, hook, questions, by_organization=is_apart)
+            wait.queries = wait.ask(now, client.settings.location)
+        queries = [query for wait in waits for query in wait.queries]
+        is_apart = self._by_organization or not self._is_worth_merging(queries)
+        answers = await self._answer(client, hook, queries, by_organization=is_apart)
         if not is_apart and not answers.names_organizations:
             self._by_organization = is_apart = True
-            answers = await self._answer(client, hook, questions, by_organization=True)
-        further: list[Question] = []
+            answers = await self._answer(client, hook, queries, by_organization=True)
+        further: list[JobQuery] = []
         for wait in waits:
-            if wait.ask_more is not None and (more := wait.ask_more(answers, wait.questions)):
-                wait.questions += more
+            if wait.ask_more is not None and (more := wait.ask_more(answers, wait.queries)):
+                wait.queries += more
                 further += more
         if further:
             answers.include(await self._answer(client, hook, further, by_organization=is_apart))
@@ -363,34 +363,32 @@ class Poll:
         self._has_connected = True
         return client
 
-    def _is_worth_merging(self, questions: list[Question]) -> bool:
+    def _is_worth_merging(self, queries: list[JobQuery]) -> bool:
         """Tell whether to ask for all organisations together, and see whether rows name theirs."""
         if self._product.filters.organization_id is None:
             return False
         few = FEW_ORGANIZATIONS if self._product.asks_each_organization else 0
-        return plan(questions).listings_apart > few
+        return plan(queries).listings_apart > few
 
     async def _answer(
-        self, client: Client, hook: AvePointAsyncHook, questions: list[Question], *, by_organization: bool
+        self, client: Client, hook: AvePointAsyncHook, queries: list[JobQuery], *, by_organization: bool
     ) -> Answers:
         now = client.clock.now()
-        planned = plan(questions, by_organization=by_organization)
+        planned = plan(queries, by_organization=by_organization)
         jobs: dict[Topic, BackupJob | None] = {}
         listings: dict[Topic, list[BackupJob]] = {}
         errors: dict[Topic, AvePointError] = {}
         garbled: list[AvePointPayloadError] = []
         asked = planned.jobs | planned.listings
         for key in sorted(asked, key=self._behind_a_page.__contains__):
-            question = asked[key]
+            query = asked[key]
             try:
                 if key in planned.jobs:
-                    jobs[key] = await self._find(hook, question)
+                    jobs[key] = await self._find(hook, query)
                 else:
-                    listings[key] = [
-                        job async for job in hook.alist_answers(question, now, with_changes=True)
-                    ]
+                    listings[key] = [job async for job in hook.alist_query(query, now, with_changes=True)]
             except (AvePointConfigError, AvePointRequestError) as e:
-                errors[key] = e  # about this question alone
+                errors[key] = e  # about this query alone
             except AvePointPayloadError as e:
                 if e.is_web_page:
                     self._behind_a_page.add(key)
@@ -403,7 +401,7 @@ class Poll:
             else:
                 self._behind_a_page.discard(key)
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
-            raise garbled[0]  # not about one question: the API is away, in its own way
+            raise garbled[0]  # not about one query: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]
         errors |= await self._ask_widely(hook, now, silent, listings, by_organization=by_organization)
         return Answers(
@@ -419,12 +417,12 @@ class Poll:
         self,
         hook: AvePointAsyncHook,
         now: datetime,
-        silent: list[Question],
+        silent: list[JobQuery],
         listings: dict[Topic, list[BackupJob]],
         *,
         by_organization: bool,
     ) -> dict[Topic, AvePointError]:
-        """Ask for all organisations, in place of the *silent* questions, which have brought nothing.
+        """Ask for all organisations, in place of the *silent* queries, which have brought nothing.
 
         :param listings: gets the jobs that they wanted.
         :returns: why those that gave a name will get none.
@@ -432,24 +430,24 @@ class Poll:
         misnamed: dict[Topic, AvePointError] = {}
         for widening in widen(silent):
 
-            def find_topic(organization: str | None, question: Question = widening.question) -> Topic:
-                named = replace(question, organization_id=organization)
+            def find_topic(organization: str | None, query: JobQuery = widening.query) -> Topic:
+                named = replace(query, organization_id=organization)
                 return topic_of(named, by_organization=by_organization)
 
-            async for job in hook.alist_answers(widening.question, now, with_changes=True):
-                if widening.admits(job):
+            async for job in hook.alist_query(widening.query, now, with_changes=True):
+                if widening.matches(job):
                     listings[find_topic(job.organization_id)].append(job)
             misnamed |= {find_topic(given): error for given, error in widening.find_misnamed().items()}
         return misnamed
 
-    async def _find(self, hook: AvePointAsyncHook, question: Question) -> BackupJob | None:
+    async def _find(self, hook: AvePointAsyncHook, query: JobQuery) -> BackupJob | None:
         try:
             return await hook.aget_job(
                 self._product.name,
-                question.job_id or "",
-                location=question.location,
-                organization_id=question.organization_id,
-                started_after=question.started_after,
+                query.job_id or "",
+                location=query.location,
+                organization_id=query.organization_id,
+                started_after=query.started_after,
             )
         except AvePointJobNotFound:
             return None

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_avepoint.core.announcing import Watermark
+from airflow_provider_avepoint.core.watermark import Watermark
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import DAGS, AirflowStack
 from tests.airflow.conftest import QUICK_FAILOVER

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from demo.stack import TRIGGERER, AirflowStack
 from tests.airflow.gate import ALL_GOOD, DAG_ID, GATE, POKE_INTERVAL, PRODUCT, WAIT, Gate, interval
 

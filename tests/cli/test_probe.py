@@ -7,18 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from airflow_provider_avepoint.cli import probe as probing
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import Product, all_products
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from tests.cli.conftest import Done
 
 Run = Callable[..., Done]
-PRODUCTS = tuple(all_products())
 CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
 
 
@@ -29,16 +28,16 @@ def probe(avepoint: Run) -> Callable[..., dict[str, Any]]:
     def run(product: str, *flags: str) -> dict[str, Any]:
         named = ("--organization-id", CUSTOMER) if product == "elements" else ()
         done = avepoint("probe", product, *named, *flags, "--output", "json")
-        (portrait,) = done.json["products"]
-        assert (done.status, done.err) == (0 if portrait["problem"] is None else 2, "")
-        return portrait
+        (findings,) = done.json["products"]
+        assert (done.status, done.err) == (0 if findings["problem"] is None else 2, "")
+        return findings
 
     return run
 
 
-def found(portrait: dict[str, Any], about: str) -> list[tuple[str, bool]]:
+def found(findings: dict[str, Any], about: str) -> list[tuple[str, bool]]:
     """Return what was seen about something, and whether it is marked."""
-    return [(each["seen"], each["differs"]) for each in portrait["findings"] if each["about"] == about]
+    return [(each["seen"], each["differs"]) for each in findings["findings"] if each["about"] == about]
 
 
 def history(simulator: Simulator, product: str, count: int = 30, **fields: Any) -> None:
@@ -52,13 +51,13 @@ def test_a_server_like_the_documents_is_told_without_surprises(
     """What the simulator does by default is what our product files say: nothing is marked."""
     history(simulator, product)
 
-    portrait = probe(product)
+    findings = probe(product)
 
-    marked = [(each["about"], each["seen"], each["ours"]) for each in portrait["findings"] if each["differs"]]
+    marked = [(each["about"], each["seen"], each["ours"]) for each in findings["findings"] if each["differs"]]
     assert marked == []
-    assert portrait["jobs"] == 30
-    assert portrait["requests"] <= 40
-    abouts = {each["about"] for each in portrait["findings"]}
+    assert findings["jobs"] == 30
+    assert findings["requests"] <= 40
+    abouts = {each["about"] for each in findings["findings"]}
     assert {"largest page", "total", "state", "start of a job", "link, on the last page"} <= abouts
     assert abouts & {"page base", "row base"}
 
@@ -86,33 +85,33 @@ def test_a_page_number_that_nobody_heeds(
 ) -> None:
     """The product's file names a parameter that this server does not know."""
     history(simulator, "iaas_paas")
-    product = all_products()["iaas_paas"]
+    product = PRODUCTS["iaas_paas"]
     renamed = replace(product, paging=replace(product.paging, index="sheet"))
-    monkeypatch.setitem(cast("dict[str, Product]", all_products()), "iaas_paas", renamed)
+    monkeypatch.setitem(PRODUCTS, "iaas_paas", renamed)
 
-    portrait = probe("iaas_paas")
+    findings = probe("iaas_paas")
 
-    assert found(portrait, "page base") == [("sheet is ignored: every page is the first", True)]
+    assert found(findings, "page base") == [("sheet is ignored: every page is the first", True)]
 
 
 def test_too_few_jobs_tell_no_page_base(probe: Callable[..., dict], simulator: Simulator) -> None:
     simulator.add_job("dynamics365")
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "page base") == [
+    assert found(findings, "page base") == [
         ("too few jobs to tell; an earlier --started-after may help", False)
     ]
-    assert found(portrait, "total") == [
+    assert found(findings, "total") == [
         ("totalCount: too few jobs to tell; an earlier --started-after may help", False)
     ]
 
 
 def test_no_jobs_are_said_to_be_none(probe: Callable[..., dict]) -> None:
-    portrait = probe("salesforce")
+    findings = probe("salesforce")
 
-    assert portrait["jobs"] == 0
-    assert found(portrait, "jobs") == [("none; an earlier --started-after may help", False)]
+    assert findings["jobs"] == 0
+    assert found(findings, "jobs") == [("none; an earlier --started-after may help", False)]
 
 
 def test_started_after_widens_the_look(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -141,11 +140,11 @@ def test_largest_page(
     simulator.generate("dynamics365", 2500, every_seconds=60)
     simulator.set_quirks("dynamics365", **quirks)
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "largest page") == expected
+    assert found(findings, "largest page") == expected
     refused = [f"{size}: refused with 400" for size in (2000, 1000) if size > quirks.get("max_page_size", 0)]
-    assert [seen for seen, _ in found(portrait, "page size")] == (refused if "oversize" in quirks else [])
+    assert [seen for seen, _ in found(findings, "page size")] == (refused if "oversize" in quirks else [])
 
 
 @pytest.mark.parametrize(
@@ -168,13 +167,13 @@ def test_link_form(
     history(simulator, product)
     simulator.set_quirks(product, link=link, last_link="null", token_parameter="skiptoken")
 
-    portrait = probe(product)
+    findings = probe(product)
 
-    assert found(portrait, "link, while pages follow") == [(expected, False)]
+    assert found(findings, "link, while pages follow") == [(expected, False)]
     leads = [] if link in ("none", "empty", "null") else [("the next page", False)]
-    assert found(portrait, "the link leads to") == leads
+    assert found(findings, "the link leads to") == leads
     last = expected if link in ("none", "empty") else "null"
-    assert found(portrait, "link, on the last page") == [(last, False)]
+    assert found(findings, "link, on the last page") == [(last, False)]
 
 
 @pytest.mark.parametrize(
@@ -328,9 +327,9 @@ def test_how_a_job_under_way_has_no_finish(
 def test_form_of_times(probe: Callable[..., dict], simulator: Simulator, product: str, expected: str) -> None:
     simulator.add_job(product, started_at="2026-11-20T05:00:00.1234567Z", state="success")
 
-    portrait = probe(product, "--started-after", "2026-11-01T00:00:00Z")
+    findings = probe(product, "--started-after", "2026-11-01T00:00:00Z")
 
-    assert found(portrait, "start of a job") == [(f"{expected} in 1 job", False)]
+    assert found(findings, "start of a job") == [(f"{expected} in 1 job", False)]
 
 
 @pytest.mark.parametrize(
@@ -353,11 +352,11 @@ def test_keys_that_rows_do_not_have_are_marked(probe: Callable[..., dict], simul
     history(simulator, "salesforce")
     simulator.set_quirks("salesforce", shows_organization=False, state_key="state")
 
-    portrait = probe("salesforce")
+    findings = probe("salesforce")
 
     keys = [
         (each["ours"], each["seen"], each["differs"])
-        for each in portrait["findings"]
+        for each in findings["findings"]
         if each["about"] == "key"
     ]
     assert keys == [("status or state", "state", False), ("organizationId", "no row has it", True)]
@@ -367,9 +366,9 @@ def test_a_value_that_we_cannot_read_is_marked(probe: Callable[..., dict], simul
     simulator.add_job("dynamics365", duration="a while", state="running")
     simulator.add_job("dynamics365", extra={"totalEntity": "some"})
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    values = {each["ours"]: each["seen"] for each in portrait["findings"] if each["about"] == "value"}
+    values = {each["ours"]: each["seen"] for each in findings["findings"] if each["about"] == "value"}
     assert values == {
         "durationHours": "not understood in 1 job",
         "totalEntity": "not understood in 1 job",
@@ -380,10 +379,10 @@ def test_numbers_without_a_word_are_marked(probe: Callable[..., dict], simulator
     simulator.add_job("google_workspace", workload="2048")
     simulator.add_job("google_workspace", extra={"jobType": 9, "appType": "Jane's Drive"})
 
-    portrait = probe("google_workspace")
+    findings = probe("google_workspace")
 
-    assert found(portrait, "job type") == [("9 in 1 job", True)]
-    assert found(portrait, "workload") == [("2048 in 1 job", True), ("a text in 1 job", True)]
+    assert found(findings, "job type") == [("9 in 1 job", True)]
+    assert found(findings, "workload") == [("2048 in 1 job", True), ("a text in 1 job", True)]
 
 
 def test_a_filter_that_nobody_heeds_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -391,10 +390,10 @@ def test_a_filter_that_nobody_heeds_is_marked(probe: Callable[..., dict], simula
     history(simulator, "dynamics365", count=4)
     simulator.add_job("dynamics365", state="failed", extra={"status": 3, "type": 2})
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "the state filter, status") == [("brings other states too, for 4", True)]
-    assert found(portrait, "the job type filter, type") == [("brings other types too", True)]
+    assert found(findings, "the state filter, status") == [("brings other states too, for 4", True)]
+    assert found(findings, "the job type filter, type") == [("brings other types too", True)]
 
 
 def test_a_filter_that_is_refused_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -406,10 +405,10 @@ def test_a_filter_that_is_refused_is_marked(probe: Callable[..., dict], simulato
         "status", status=400, path="/dynamicsbackup", skip=plain["requests"] - states - types, count=None
     )
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "the state filter, status") == [("refuses 2, 3, 4, 7", True)]
-    assert found(portrait, "the job type filter, type") == [("refused with 400", True)]
+    assert found(findings, "the state filter, status") == [("refuses 2, 3, 4, 7", True)]
+    assert found(findings, "the job type filter, type") == [("refused with 400", True)]
 
 
 def test_a_refused_window_is_no_answer(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -418,9 +417,9 @@ def test_a_refused_window_is_no_answer(probe: Callable[..., dict], simulator: Si
     plain = probe("dynamics365")["requests"]
     simulator.add_fault("status", status=400, path="/dynamicsbackup", skip=plain - rest - 4, count=4)
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "the window filters by") == [("not told: a window was refused", True)]
+    assert found(findings, "the window filters by") == [("not told: a window was refused", True)]
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:
@@ -442,13 +441,13 @@ def test_a_server_that_always_answers_the_same(probe: Callable[..., dict], simul
     body = {"jobs": rows_of(4), "nextLink": "http://[", "totalCount": 3}
     simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", count=None)
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "page base") == [("pageIndex is ignored: every page is the first", True)]
-    assert found(portrait, "the window filters by") == [("nothing: the window is ignored", True)]
-    assert found(portrait, "link, while pages follow") == [("a text that is no address", False)]
-    assert found(portrait, "the link leads to") == []
-    assert found(portrait, "total") == [("totalCount: neither all rows nor those of the page", False)]
+    assert found(findings, "page base") == [("pageIndex is ignored: every page is the first", True)]
+    assert found(findings, "the window filters by") == [("nothing: the window is ignored", True)]
+    assert found(findings, "link, while pages follow") == [("a text that is no address", False)]
+    assert found(findings, "the link leads to") == []
+    assert found(findings, "total") == [("totalCount: neither all rows nor those of the page", False)]
 
 
 def test_a_total_that_is_less_than_the_rows(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -467,10 +466,10 @@ def test_what_stands_elsewhere_is_marked(probe: Callable[..., dict], simulator: 
     body = {"jobs": rows_of(4), "metadata": {"nextLink": "/jobs?a=b", "TotalCount": 4}}
     simulator.add_fault("status", status=200, body=body, path="/dynamicsbackup", count=None)
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert found(portrait, "link, while pages follow") == [("stands elsewhere", True)]
-    assert found(portrait, "total") == [("stands elsewhere", True)]
+    assert found(findings, "link, while pages follow") == [("stands elsewhere", True)]
+    assert found(findings, "total") == [("stands elsewhere", True)]
 
 
 def test_a_link_to_other_rows_is_marked(probe: Callable[..., dict], simulator: Simulator) -> None:
@@ -595,12 +594,12 @@ def test_requests_are_bounded(
     history(simulator, "dynamics365")
     monkeypatch.setattr(probing, "MAX_REQUESTS", 5)
 
-    portrait = probe("dynamics365")
+    findings = probe("dynamics365")
 
-    assert portrait["requests"] == 5
+    assert findings["requests"] == 5
     assert len(simulator.requests("/dynamicsbackup")) == 5
-    assert found(portrait, "requests") == [("5 were not enough for everything", False)]
-    assert found(portrait, "state") != []
+    assert found(findings, "requests") == [("5 were not enough for everything", False)]
+    assert found(findings, "state") != []
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -611,10 +610,10 @@ def test_probing_only_reads_and_asks_no_more_than_it_says(
     history(simulator, product, count=60)
     simulator.set_quirks(product, max_page_size=10, oversize="refuse")
 
-    portrait = probe(product)
+    findings = probe(product)
 
     asked = [each for each in simulator.requests() if each["path"] != "/connect/token"]
-    assert portrait["requests"] == len(asked) <= 40
+    assert findings["requests"] == len(asked) <= 40
     assert {each["method"] for each in asked} == {"POST" if product == "elements" else "GET"}
 
 

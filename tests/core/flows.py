@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from airflow_provider_avepoint.core.wire import (
+from airflow_provider_avepoint.core.flow import (
     Flow,
     Join,
     NoAnswer,

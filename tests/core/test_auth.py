@@ -24,8 +24,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.flow import Join, NoAnswer, Protect, Request, Response, Send
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.core.wire import Join, NoAnswer, Protect, Request, Response, Send
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
 

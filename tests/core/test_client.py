@@ -18,11 +18,11 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPermissionError,
     AvePointRequestError,
 )
+from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
-from airflow_provider_avepoint.core.question import Question, build_questions
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.core.wire import Request, Response
-from airflow_provider_avepoint.products import PRODUCTS
 
 from .flows import Answer, Driver, answer
 
@@ -122,10 +122,10 @@ def iaas_row(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def list_all(
-    made: Client, question: Question, serve: Callable[[Request], Answer]
+    made: Client, query: JobQuery, serve: Callable[[Request], Answer]
 ) -> tuple[Driver, list[BackupJob]]:
     driver = Driver(serve)
-    listing = made.list_jobs(question, NOW)
+    listing = made.list_jobs(query, NOW)
     jobs: list[BackupJob] = []
     while wanted := listing.wanted(0):
         for fetch in wanted:
@@ -149,8 +149,8 @@ def refuse_above(most: int, **refusal: Any) -> Callable[[Request], Answer]:
 
 def test_the_first_request() -> None:
     """No page number, the largest size, every filter, the token."""
-    (question,) = build_questions("m365", started_after="2026-11-21T05:00:00Z", object_type="teams")
-    driver, jobs = list_all(client(location="NAM"), question, lambda _: answer({"data": []}))
+    (query,) = build_queries("m365", started_after="2026-11-21T05:00:00Z", object_type="teams")
+    driver, jobs = list_all(client(location="NAM"), query, lambda _: answer({"data": []}))
     expected = Request(
         method="GET",
         url="https://graph.example/backup/m365/cloudbackupjobs",
@@ -176,11 +176,11 @@ def test_the_first_request() -> None:
 )
 def test_the_largest_page_that_the_server_takes(refusal: dict[str, Any]) -> None:
     made = client()
-    question = Question(product=M365)
-    driver, jobs = list_all(made, question, refuse_above(120, **refusal))
+    query = JobQuery(product=M365)
+    driver, jobs = list_all(made, query, refuse_above(120, **refusal))
     assert ["1000", "500", "200", "100"] == sizes(driver)[:4]
     assert ["FB1"] == [job.job_id for job in jobs]
-    again, _ = list_all(made, question, refuse_above(120, **refusal))
+    again, _ = list_all(made, query, refuse_above(120, **refusal))
     assert "100" == sizes(again)[0]
 
 
@@ -188,7 +188,7 @@ def test_the_largest_page_that_the_server_takes(refusal: dict[str, Any]) -> None
     ("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])]
 )
 def test_a_connections_own_page_size(page_size: int, expected: list[str]) -> None:
-    driver, _ = list_all(client(page_size=page_size), Question(product=M365), refuse_above(120))
+    driver, _ = list_all(client(page_size=page_size), JobQuery(product=M365), refuse_above(120))
     assert expected == sizes(driver)[: len(expected)]
 
 
@@ -203,13 +203,13 @@ def test_a_connections_own_page_size(page_size: int, expected: list[str]) -> Non
 )
 def test_other_refusals_change_no_size(refusal: dict[str, Any], status: int) -> None:
     with pytest.raises(AvePointRequestError) as caught:
-        list_all(client(), Question(product=M365), lambda _: answer(refusal, status=status))
+        list_all(client(), JobQuery(product=M365), lambda _: answer(refusal, status=status))
     assert status == caught.value.status
 
 
 def test_no_size_is_taken() -> None:
     driver = Driver(refuse_above(0))
-    listing = client().list_jobs(Question(product=M365), NOW)
+    listing = client().list_jobs(JobQuery(product=M365), NOW)
     with pytest.raises(AvePointRequestError):
         driver.run(listing.fetch(None))
     assert list(map(str, M365.paging.sizes)) == sizes(driver)
@@ -219,20 +219,20 @@ def test_jobs_come_once_and_only_those_asked_for() -> None:
     """The vendor's sample shows one job four times; a server may also ignore a filter."""
     rows = [d365_row(1), *[d365_row(2)] * 4, d365_row(3, type=2), d365_row(4, status=4), d365_row(1)]
     rows += [d365_row(1, organizationId="o2"), d365_row(5, startTime="2026-11-20T04:00:00Z")]
-    (question,) = build_questions("dynamics365", started_after="2026-11-21T05:00:00Z", state="success")
+    (query,) = build_queries("dynamics365", started_after="2026-11-21T05:00:00Z", state="success")
 
     def serve(request: Request) -> Response:
         is_first = "pageIndex" not in dict(request.query)
         return answer({"jobs": rows if is_first else [], "totalCount": 20, "nextLink": ""})
 
-    _, jobs = list_all(client(), question, serve)
+    _, jobs = list_all(client(), query, serve)
     assert [("DCIB1", "o1"), ("DCIB2", "o1"), ("DCIB1", "o2")] == [
         (job.job_id, job.organization_id) for job in jobs
     ]
 
 
 def test_pages_are_followed_to_the_end() -> None:
-    """The link drops the product's prefix and bends the question; what is asked stays the same."""
+    """The link drops the product's prefix and bends the query; what is asked stays the same."""
     asked = {"type": "1", "organizationId": "o1"}
 
     def serve(request: Request) -> Response:
@@ -244,8 +244,8 @@ def test_pages_are_followed_to_the_end() -> None:
         link = f"/jobs?pageIndex={number + 1}&pageSize=5&type=2&organizationId=other" if number < 3 else ""
         return answer({"jobs": rows, "totalCount": 15, "nextLink": link})
 
-    (question,) = build_questions("dynamics365", organization_id="o1")
-    driver, jobs = list_all(client(), question, serve)
+    (query,) = build_queries("dynamics365", organization_id="o1")
+    driver, jobs = list_all(client(), query, serve)
     assert 15 == len(jobs)
     assert ["1000", "5", "5"] == sizes(driver)[:3]
 
@@ -254,7 +254,7 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
     """Whoever leaves after the first job has paid for one; what comes next is known before."""
     rows = [m365_row(1), m365_row(2, id=None)]
     page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
-    listing = client().list_jobs(Question(product=M365), NOW)
+    listing = client().list_jobs(JobQuery(product=M365), NOW)
     jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
     assert [(("pageIndex", "1"),)] == listing.wanted(0)
     assert "FB1" == next(iter(jobs)).job_id
@@ -264,7 +264,7 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
 
 @pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
-    listing = client().list_jobs(Question(product=M365), NOW)
+    listing = client().list_jobs(JobQuery(product=M365), NOW)
     document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
     with pytest.raises(AvePointPayloadError, match="listed a job"):
         list(listing.receive(document))
@@ -282,11 +282,11 @@ def test_a_refusal_is_the_end_where_the_rows_make_the_total(status: int) -> None
 
     for total in (12, 13, None):
         if total == 12:
-            _, jobs = list_all(client(), Question(product=D365), serve)
+            _, jobs = list_all(client(), JobQuery(product=D365), serve)
             assert 12 == len(jobs)
             continue
         with pytest.raises(AvePointRequestError) as caught:
-            list_all(client(), Question(product=D365), serve)
+            list_all(client(), JobQuery(product=D365), serve)
         assert status == caught.value.status
 
 
@@ -298,7 +298,7 @@ def test_the_larger_of_two_totals_counts() -> None:
         rows = pages[int(dict(request.query).get("pageIndex", 0))]
         return answer({"data": rows, "metadata": {"totalNumber": len(rows), "totalCount": 2}})
 
-    driver, jobs = list_all(client(), Question(product=M365), serve)
+    driver, jobs = list_all(client(), JobQuery(product=M365), serve)
     assert (["FB1", "FB2"], 2) == ([job.job_id for job in jobs], len(driver.sent))
 
 
@@ -310,13 +310,13 @@ def test_an_opaque_token_goes_on_with_the_same_size() -> None:
         assert ("a/b", "1000") == (query["skiptoken"], query["pageSize"])
         return answer({"jobs": [d365_row(2)], "nextLink": None})
 
-    _, jobs = list_all(client(), Question(product=D365), serve)
+    _, jobs = list_all(client(), JobQuery(product=D365), serve)
     assert ["DCIB1", "DCIB2"] == [job.job_id for job in jobs]
 
 
 def test_a_link_elsewhere_gets_no_token() -> None:
     driver = Driver(lambda _: answer({"jobs": [d365_row(1)], "nextLink": "https://evil.example/jobs?a=1"}))
-    listing = client().list_jobs(Question(product=D365), NOW)
+    listing = client().list_jobs(JobQuery(product=D365), NOW)
     with pytest.raises(AvePointPayloadError, match="another address"):
         listing.receive(driver.run(listing.fetch(None)))
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
@@ -328,7 +328,7 @@ def test_a_link_elsewhere_gets_no_token() -> None:
 )
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
-    listing = client(page_size=10).list_jobs(Question(product=M365), NOW)
+    listing = client(page_size=10).list_jobs(JobQuery(product=M365), NOW)
     metadata = {name: total, "nextLink": "?pageIndex=1&pageSize=10"}
     page = answer({"data": [m365_row(i) for i in range(10)], "metadata": metadata})
     jobs = listing.receive(Driver([page]).run(listing.fetch(*listing.wanted(0))))
@@ -338,35 +338,35 @@ def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
 
 def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
     """Dynamics 365 lists all modules together: a row that names none may be any of them."""
-    (question,) = build_questions("dynamics365", object_type="unified_operations")
+    (query,) = build_queries("dynamics365", object_type="unified_operations")
     rows = [d365_row(1, module=None), d365_row(2, module="Unified Operations")]
     _, jobs = list_all(
         client(),
-        question,
+        query,
         lambda request: answer({"jobs": rows if "pageIndex" not in dict(request.query) else []}),
     )
     assert ["DCIB2"] == [job.job_id for job in jobs]
 
 
 def test_what_was_asked_for_is_known_of_each_row() -> None:
-    (question,) = build_questions("m365", object_type="teams", location="NAM")
-    _, (job,) = list_all(client(), question, refuse_above(1000))
+    (query,) = build_queries("m365", object_type="teams", location="NAM")
+    _, (job,) = list_all(client(), query, refuse_above(1000))
     assert ("backup", "teams", "NAM") == (job.job_type, job.workload, job.location)
 
 
 # One customer at a time, filters in a body
 
 
-def test_a_question_in_a_body() -> None:
+def test_a_query_in_a_body() -> None:
     """The customer is in the path, the filters are numbers in the body, the page is in the query."""
     asked: dict[str, Any] = {"job_type": "all", "object_type": "exchange_online", "organization_id": "c 1/ü"}
-    (question,) = build_questions("elements", started_after="2026-11-21T05:00:00Z", **asked)
+    (query,) = build_queries("elements", started_after="2026-11-21T05:00:00Z", **asked)
 
     def serve(request: Request) -> Response:
         rows = [elements_row(1)] if dict(request.query).get("pageIndex", "1") == "1" else []
         return answer({"data": rows, "metadata": {"pageIndex": 1, "pageSize": 100}})
 
-    driver, (job,) = list_all(client(), question, serve)
+    driver, (job,) = list_all(client(), query, serve)
     path = "/partner/external/v3/general/customers/c%201%2F%C3%BC/avpt-products/jobs/batch"
     expected = Request(
         method="POST",
@@ -383,9 +383,9 @@ def test_a_question_in_a_body() -> None:
     assert ("c 1/ü", "exchange_online") == (job.organization_id, job.workload)
 
 
-def test_a_question_without_filters_has_an_empty_body() -> None:
-    (question,) = build_questions("elements", organization_id="c1")
-    driver, _ = list_all(client(), question, lambda _: answer({"data": []}))
+def test_a_query_without_filters_has_an_empty_body() -> None:
+    (query,) = build_queries("elements", organization_id="c1")
+    driver, _ = list_all(client(), query, lambda _: answer({"data": []}))
     assert [{}] == [request.json for request in driver.sent]
 
 
@@ -406,14 +406,14 @@ def test_find_job_of_a_customer() -> None:
 
 
 def list_jobs_of(product: Any, rows: list[dict[str, Any]], **asked: Any) -> list[BackupJob]:
-    (question,) = build_questions(product.name, **asked)
+    (query,) = build_queries(product.name, **asked)
     key = product.envelope.rows[0][-1]
 
     def serve(request: Request) -> Response:
         names = {name for name, _ in request.query}
         return answer({key: rows if product.paging.index not in names else []})
 
-    _, jobs = list_all(client(), question, serve)
+    _, jobs = list_all(client(), query, serve)
     return list(jobs)
 
 
@@ -466,7 +466,7 @@ def list_scans(
 ) -> tuple[list[int], int]:
     """Return which scans are found, and how many requests that takes; scans are listed in the given order."""
     rows = [scan_row(n, start) for n, start in enumerate(starts)]
-    (question,) = build_questions("aos_scan", **asked)
+    (query,) = build_queries("aos_scan", **asked)
 
     def serve(request: Request) -> Response:
         query = {name: int(value) for name, value in request.query if name in ("skip", "top")}
@@ -474,7 +474,7 @@ def list_scans(
         link = f"?orderby=StartTime&sortorder=1&top={top}&skip={skip + top - 1}"
         return answer({"jobs": rows[skip : skip + top], "nextLink": link if skip + top < len(rows) else None})
 
-    driver, jobs = list_all(client(page_size=page_size, max_concurrency=ahead), question, serve)
+    driver, jobs = list_all(client(page_size=page_size, max_concurrency=ahead), query, serve)
     return [int(job.job_id.removeprefix("Scan")) for job in jobs], len(driver.sent)
 
 
@@ -664,8 +664,8 @@ def test_no_endpoint_for_one_job() -> None:
 
 def find(product: Any, serve: Callable[[Request], Answer], **arguments: Any) -> tuple[Driver, BackupJob]:
     driver = Driver(serve)
-    question = Question(product=product, **arguments)
-    return driver, driver.run(client().find_job(question, "FB1", NOW))
+    query = JobQuery(product=product, **arguments)
+    return driver, driver.run(client().find_job(query, "FB1", NOW))
 
 
 def test_find_job_by_its_endpoint() -> None:
@@ -759,7 +759,7 @@ def test_no_licence_endpoint() -> None:
 
 
 def test_a_licence_that_knows_no_locations() -> None:
-    """The figures of the whole tenant are no answer to a question about one location."""
+    """The figures of the whole tenant are no answer to a query about one location."""
     with pytest.raises(AvePointConfigError, match=r"location: .* has one licence for all locations"):
         Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
 
@@ -919,7 +919,7 @@ def test_a_partners_licence_is_not_one() -> None:
 )
 def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:
     """Unless told otherwise, half as many pages wait to be drawn as are on their way."""
-    listing = client(max_concurrency=at_a_time).list_jobs(Question(product=M365), NOW)
+    listing = client(max_concurrency=at_a_time).list_jobs(JobQuery(product=M365), NOW)
     rows = [m365_row(i) for i in range(10)]
     page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
     listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_avepoint.core import paging
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Mode, Page, Pager, merge_parameters
-from airflow_provider_avepoint.core.product import Paging
+from airflow_provider_avepoint.core.products.vocabulary import Paging
 
 BASE_URL = "https://graph.example"
 PATH = "/dynamicsbackup/jobs"
@@ -801,7 +801,7 @@ def test_wanted_is_empty_once_all_has_come() -> None:
         ([], (), ()),
     ],
 )
-def test_a_link_does_not_change_the_question(
+def test_a_link_does_not_change_the_query(
     own: list[tuple[str, str]], pages: paging.Pairs, expected: paging.Pairs
 ) -> None:
     assert expected == merge_parameters(own, pages)

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Policy, judge
-from airflow_provider_avepoint.products import PRODUCTS
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 DAY = 86400
@@ -479,7 +479,7 @@ QUESTION_CASES: list[tuple[str, dict[str, Any], str | None, list[tuple[Any, ...]
 
 
 @pytest.mark.parametrize(("product", "given", "location", "expected"), QUESTION_CASES)
-def test_the_questions(
+def test_the_queries(
     product: str, given: dict[str, Any], location: str | None, expected: list[tuple[Any, ...]]
 ) -> None:
     """Where rows do not say their service, each object type is asked for, and all together.
@@ -487,7 +487,7 @@ def test_the_questions(
     Where they may not say their organisation, or a list is of one, each that is named.
     """
     policy = make_policy(product, **given)
-    asked = policy.questions(NOW, location=location)
+    asked = policy.queries(NOW, location=location)
     found = [(each.job_type, each.object_type, each.organization_id, each.location) for each in asked]
     assert (len(expected), set(expected)) == (len(found), set(found))
     assert {(product, policy.memory_start(NOW), None, None)} == {
@@ -502,19 +502,19 @@ def test_no_customer_is_no_policy() -> None:
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_every_question_can_be_asked(product: str) -> None:
+def test_every_query_can_be_asked(product: str) -> None:
     """No listing lacks the organisation that its path needs, however many are named."""
     known = PRODUCTS[product]
     named = {"organization_ids": ["a", "b"]} if known.tells_organizations else {}
-    questions = make_policy(product, **named).questions(NOW)
+    queries = make_policy(product, **named).queries(NOW)
     is_apart = known.needs_organization or known.asks_each_organization
-    assert ({"a", "b"} if is_apart else {None}) == {question.organization_id for question in questions}
+    assert ({"a", "b"} if is_apart else {None}) == {query.organization_id for query in queries}
 
 
-def test_the_questions_bring_every_row_that_the_verdict_needs() -> None:
-    """What a question would leave out, the judge must not have wanted: a job that is just remembered."""
+def test_the_queries_bring_every_row_that_the_verdict_needs() -> None:
+    """What a query would leave out, the judge must not have wanted: a job that is just remembered."""
     policy = make_policy()
-    (question,) = policy.questions(NOW)
+    (query,) = policy.queries(NOW)
     start = NOW - timedelta(days=15)
     rows = [
         BackupJob(
@@ -527,7 +527,7 @@ def test_the_questions_bring_every_row_that_the_verdict_needs() -> None:
         )
         for late in (0, 1)
     ]
-    assert [question.admits(row) for row in rows] == [True, False]
+    assert [query.matches(row) for row in rows] == [True, False]
     assert [len(judge([row], policy, NOW).scopes) for row in rows] == [1, 0]
 
 
@@ -602,4 +602,4 @@ def test_the_ends_of_time_are_no_error(moment: str) -> None:
     policy = make_policy("dynamics365", started_after=moment, max_age=None)
     now = datetime(2026, 11, 22, tzinfo=UTC)
     assert policy.look_back_start(now) <= policy.window_start(now)
-    assert policy.questions(now)[0].parameters(now)
+    assert policy.queries(now)[0].parameters(now)

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.rows import (
     RowReader,
     read_customer_id,
@@ -21,7 +22,6 @@ from airflow_provider_avepoint.core.rows import (
     read_subscriptions,
 )
 from airflow_provider_avepoint.core.starts import find_start_range
-from airflow_provider_avepoint.products import PRODUCTS
 
 M365_ROW: dict[str, Any] = {
     "id": "FB20241015105312327583",

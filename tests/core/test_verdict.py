@@ -13,10 +13,10 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.products.m365 import M365
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, judge
-from airflow_provider_avepoint.products import PRODUCTS
-from airflow_provider_avepoint.products.m365 import M365
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -252,7 +252,7 @@ SCOPES = [
         scopes={"-/teams/-": "passed"},
     ),
     Case(
-        "a claimed row that went on between the two questions is not other too",
+        "a claimed row that went on between the two queries is not other too",
         [m365(2, "running", None, job_id="1"), m365(2, job_id="1")],
         "passed",
         scopes={"-/teams/-": "passed"},
@@ -1858,7 +1858,7 @@ def test_partially_finished_without_a_finish_is_running(finished: str, reason: s
 @pytest.mark.parametrize(
     ("services", "reason"),
     [
-        # The same answer for three, and the same but for a job that began between the questions.
+        # The same answer for three, and the same but for a job that began between the queries.
         ({"exchange_online": [9], "sharepoint_online": [9], "teams": [9]}, "unreadable"),
         ({"exchange_online": [9], "sharepoint_online": [9, 1], "teams": [9, 1]}, "unreadable"),
         ({"exchange_online": [9], "sharepoint_online": [9, 2], "teams": [9, 2, 1]}, "unreadable"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
-from airflow_provider_avepoint.products import PRODUCTS
 
 from .table import AT_A_TIME, DRIVERS, FAULTS, GROUPS, PAGES, Fault, all_cases, some_cases
 

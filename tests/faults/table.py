@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.core.products import PRODUCTS
 
 DRIVERS = ("requests", "aiohttp")
 PAGES = ("first", "middle", "last")

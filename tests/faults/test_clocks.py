@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Reason, Verdict
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker, required_by
 

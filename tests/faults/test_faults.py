@@ -15,8 +15,8 @@ import pytest
 from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.paging import MAX_EMPTY
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.faults import Fault as SimulatedFault
 from tests.hooks.drivers import DRIVERS, path_of

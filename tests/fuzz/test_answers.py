@@ -18,26 +18,26 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core import rows
-from airflow_provider_avepoint.core.announcing import Watermark, key_of
 from airflow_provider_avepoint.core.auth import TokenCache, TokenSource
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.license import audit
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import Product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.verdict import Verdict, judge
-from airflow_provider_avepoint.core.waiting import Status, Watch
-from airflow_provider_avepoint.core.wire import Request, Response
-from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.core.wait_events import Status, Watch
+from airflow_provider_avepoint.core.watermark import Watermark, key_of
 from airflow_provider_avepoint.transports.body import loads
 from tests.core.flows import Answer, Driver, token
 from tests.core.test_rows import KEYS, SAMPLES
 
 from . import HOUR, fuzz
-from .wire import (
+from .encoding import (
     BASE_URL,
     LICENSES,
     NOW,
@@ -134,9 +134,9 @@ def attempt(call: Callable[[], Any]) -> Any:
         return None
 
 
-def list_jobs(client: Client, driver: Driver, question: Question, limit: int) -> list[BackupJob]:
+def list_jobs(client: Client, driver: Driver, query: JobQuery, limit: int) -> list[BackupJob]:
     """Read a whole listing, *limit* pages at a time."""
-    listing, pending, jobs = client.list_jobs(question, NOW), deque[Any](), list[BackupJob]()
+    listing, pending, jobs = client.list_jobs(query, NOW), deque[Any](), list[BackupJob]()
     while True:
         pending.extend(listing.wanted(len(pending), limit))
         if not pending:
@@ -268,10 +268,10 @@ def test_any_pages_give_jobs_or_an_error(name: str, data: st.DataObject) -> None
     product = PRODUCTS[name]
     given_answers = data.draw(st.lists(answers(pages(product)), min_size=1, max_size=4), label="answers")
     policy, driver = policy_for(product), serve(given_answers)
-    (question,) = policy.questions(NOW)
+    (query,) = policy.queries(NOW)
     limit = data.draw(st.integers(1, 4), label="pages at a time")
 
-    jobs = attempt(lambda: list_jobs(build_client(), driver, question, limit))
+    jobs = attempt(lambda: list_jobs(build_client(), driver, query, limit))
 
     if jobs is None:
         return
@@ -289,14 +289,14 @@ def test_a_row_passes_only_if_it_is_a_good_backup(name: str, data: st.DataObject
     """A row that is nearly the vendor's sample; the sample itself, ended well and in the window, passes."""
     product = PRODUCTS[name]
     policy = policy_for(product)
-    (question,) = policy.questions(NOW)
+    (query,) = policy.queries(NOW)
     for hours in (0.5, 2, 20, 30):
         good = good_row(product, "J1", hours)
         row = data.draw(near_row(product, good), label="row")
         body = write(envelope(product, [row])).encode()
         driver = serve(list_of(body, product))
 
-        jobs = attempt(lambda driver=driver: list_jobs(build_client(), driver, question, 1))
+        jobs = attempt(lambda driver=driver: list_jobs(build_client(), driver, query, 1))
 
         passed = jobs is not None and use(jobs, policy).passed
         event(f"passed: {passed}")
@@ -316,11 +316,11 @@ def test_any_answer_gives_the_one_job_or_an_error(name: str, data: st.DataObject
     documents = st.one_of(one, one.flatmap(near), pages(product))
     given_answers = data.draw(st.lists(answers(documents), min_size=1, max_size=3), label="answers")
     driver = serve(given_answers)
-    question = Question(
+    query = JobQuery(
         product=product, job_id="J1", organization_id="c1" if product.needs_organization else None
     )
 
-    job = attempt(lambda: driver.run(build_client().find_job(question, "J1", NOW)))
+    job = attempt(lambda: driver.run(build_client().find_job(query, "J1", NOW)))
 
     if job is not None:
         assert "J1" == job.job_id
@@ -370,9 +370,9 @@ def test_any_token_answer_gives_a_token_or_an_error(data: st.DataObject) -> None
     page = write(envelope(product, [good_row(product, "J1")])).encode()
     driver = serve(list_of(page, product), tokens)
     client = build_client()
-    (question,) = policy_for(product).questions(NOW)
+    (query,) = policy_for(product).queries(NOW)
 
-    jobs = attempt(lambda: list_jobs(client, driver, question, 1))
+    jobs = attempt(lambda: list_jobs(client, driver, query, 1))
 
     asked = [request for request in driver.sent if request.url != TOKEN_URL]
     assert (jobs is not None) is bool(asked)

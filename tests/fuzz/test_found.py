@@ -13,15 +13,15 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.flow import Response
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.wire import Response
-from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.transports.body import loads
 from tests.core.flows import Answer
 
+from .encoding import NOW, Raw, envelope, good_row, write
 from .test_answers import build_client, list_jobs, policy_for, serve, use
-from .wire import NOW, Raw, envelope, good_row, write
 
 D365 = PRODUCTS["dynamics365"]
 
@@ -31,8 +31,8 @@ def answer(document: Any) -> Response:
 
 
 def read(answers: list[Answer]) -> list[BackupJob]:
-    (question,) = policy_for(D365).questions(NOW)
-    return list_jobs(build_client(), serve(answers), question, 1)
+    (query,) = policy_for(D365).queries(NOW)
+    return list_jobs(build_client(), serve(answers), query, 1)
 
 
 def read_row(**fields: Any) -> BackupJob:
@@ -137,8 +137,8 @@ def test_a_value_that_is_nested_too_deep_to_show_is_told_in_short(field: str) ->
     deep: Any = []
     for _ in range(800):
         deep = [deep]
-    (question,) = policy_for(D365).questions(NOW)
-    listing = build_client().list_jobs(question, NOW)
+    (query,) = policy_for(D365).queries(NOW)
+    listing = build_client().list_jobs(query, NOW)
     document = envelope(D365, [good_row(D365, "J1") | {field: deep}])
 
     (job,) = in_a_deep_stack(lambda: list(listing.receive(document)))

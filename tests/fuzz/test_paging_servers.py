@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Page, Pager
-from airflow_provider_avepoint.core.product import Paging
+from airflow_provider_avepoint.core.products.vocabulary import Paging
 
 from . import EXAMPLES, IS_LONG
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import judge
-from airflow_provider_avepoint.products import PRODUCTS
 
 from . import fuzz
+from .encoding import anything
 from .test_answers import policy_for
-from .wire import anything
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 

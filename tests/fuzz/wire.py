@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.fields import to_iso, to_ticks
-from airflow_provider_avepoint.core.product import Product
-from airflow_provider_avepoint.core.wire import NoAnswer, Response
+from airflow_provider_avepoint.core.flow import NoAnswer, Response
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.transports.body import loads
 from tests.core.test_rows import KEYS, SAMPLES
 

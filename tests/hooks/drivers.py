@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Policy, Verdict
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 
 

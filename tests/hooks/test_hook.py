@@ -17,9 +17,9 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.hooks import avepoint as hooks
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointPayloadError, AvePointUnavailable
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker, path_of, simulated_jobs, simulated_workload

@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Verdict
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker, path_of, required_by
 

@@ -339,7 +339,7 @@ def test_a_hostile_text_may_be_a_key(ledger: Ledger, database: Database) -> None
 
 
 @pytest.mark.parametrize(("text", "kept"), [("nul \0 byte", "nul ? byte"), ("cut \ud83d", "cut ?")])
-def test_what_no_database_holds_is_a_question_mark(
+def test_what_no_database_holds_is_a_query_mark(
     ledger: Ledger, database: Database, text: str, kept: str
 ) -> None:
     """A text that the vendor cut in the middle of an emoji is no reason to lose a thousand jobs."""

@@ -121,7 +121,7 @@ def test_an_hour_is_of_utc(database: Database) -> None:
     assert [row["hour"] for row in database.rows(LICENSES)] == [NOON]
 
 
-def test_what_no_database_holds_is_a_question_mark(database: Database) -> None:
+def test_what_no_database_holds_is_a_query_mark(database: Database) -> None:
     with Ledger(CONN_ID) as ledger:
         ledger.save_licenses("t", [reading(organization_name="a\0b", service="cut \ud83d")], NOON)
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_avepoint.core.model import Counts
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.report.backups import Outcome, Period
-from airflow_provider_avepoint.report.reading import read_report
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from tests.ledger.databases import CONN_ID, NOON, Database, make_job
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

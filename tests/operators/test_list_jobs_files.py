@@ -24,10 +24,10 @@ from pyarrow import parquet
 
 from airflow_provider_avepoint.core.errors import AvePointAuthError, AvePointPayloadError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.operators.avepoint import AvePointListJobsOperator
 from airflow_provider_avepoint.operators.files import JobFile
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
 from tests.hooks.drivers import required_by
 from tests.operators.stores import Copying, Disk, Renaming, Uploading, attach_store, disk_full

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.rows import RowReader
-from airflow_provider_avepoint.products import PRODUCTS
 
 OBJECT_TYPES = [
     "exchange_online",

@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_avepoint.core import product as vocabulary
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import normalize_label
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import CountKeys, ErrorKeys, Product, all_products, get_product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.products.vocabulary import CountKeys, ErrorKeys, Product
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.verdict import OTHER
-from airflow_provider_avepoint.products import PRODUCTS
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 
 pytestmark = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
@@ -33,7 +32,7 @@ def words(product: Product) -> list[str]:
 
 
 def test_the_table_and_the_lookup_agree(product: Product) -> None:
-    assert product is PRODUCTS[product.name] is get_product(product.name) is all_products()[product.name]
+    assert product is PRODUCTS[product.name] is get_product(product.name) is PRODUCTS[product.name]
 
 
 def test_words_are_snake_case(product: Product) -> None:
@@ -93,10 +92,10 @@ def test_a_job_type_of_several_numbers_is_not_asked_for(product: Product) -> Non
     """One parameter takes one number: the server would hide the jobs of the others."""
     for word in product.job_types:
         numbers = product.job_type_numbers(word)
-        question = Question(product=product, job_type=word)
-        asked = dict(question.parameters(NOW)).get(str(product.filters.job_type))
+        query = JobQuery(product=product, job_type=word)
+        asked = dict(query.parameters(NOW)).get(str(product.filters.job_type))
         is_asked = asked is not None and asked != product.filters.always.get(str(product.filters.job_type))
-        assert is_asked is question.is_asked_by_type
+        assert is_asked is query.is_asked_by_type
         assert not is_asked or (asked,) == tuple(map(str, numbers))
 
 
@@ -114,7 +113,7 @@ def test_backups_are_job_types(product: Product) -> None:
     assert product.backup_types
     assert set(product.backup_types) <= product.job_types.keys()
     for word in product.backup_types:
-        assert not Question(product=product, job_type=word).is_asked_by_type or product.job_types[word] != 0
+        assert not JobQuery(product=product, job_type=word).is_asked_by_type or product.job_types[word] != 0
 
 
 def test_states_have_a_number_each(product: Product) -> None:
@@ -151,8 +150,8 @@ def test_a_filter_by_state_never_hides_a_row(product: Product) -> None:
     columns = product.columns
     (state_key, *_) = (columns.state,) if isinstance(columns.state, str) else columns.state
     for wanted in JobState:
-        question = Question(product=product, states=frozenset({wanted}))
-        asked = dict(question.parameters(NOW)).get(str(product.filters.state))
+        query = JobQuery(product=product, states=frozenset({wanted}))
+        asked = dict(query.parameters(NOW)).get(str(product.filters.state))
         unfiltered = product.filters.always.get(str(product.filters.state))
         if asked is None or asked == unfiltered:
             continue
@@ -201,7 +200,7 @@ def test_a_window_is_two_parameters(product: Product) -> None:
 
 
 def test_parameters_always_sent_are_known(product: Product) -> None:
-    """Filters that a question may set, or the order, which each server takes under names of its own."""
+    """Filters that a query may set, or the order, which each server takes under names of its own."""
     filters = product.filters
     known = {
         filters.started_after,
@@ -279,18 +278,3 @@ def test_no_key_stands_for_two_columns(product: Product) -> None:
 def test_products_that_are_not_known(product: Product, name: object) -> None:
     with pytest.raises(AvePointConfigError, match=f"known are .*{product.name}"):
         get_product(name)
-
-
-def test_products_are_found_by_the_core_alone(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Core imports the table by name when it is first needed."""
-    known = dict(vocabulary._PRODUCTS)
-    monkeypatch.setattr(vocabulary, "_PRODUCTS", {})
-    imported: list[str] = []
-
-    def load(name: str) -> None:
-        imported.append(name)
-        vocabulary._PRODUCTS.update(known)
-
-    monkeypatch.setattr(vocabulary.importlib, "import_module", load)
-    assert product is get_product(product.name) is get_product(product.name)
-    assert ["airflow_provider_avepoint.products"] == imported

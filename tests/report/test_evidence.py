@@ -12,7 +12,7 @@ from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.report.backups import Period
 from airflow_provider_avepoint.report.evidence import Failures, keep_link
-from airflow_provider_avepoint.report.reading import read_report
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from tests.report.histories import DAY, HOUR, NOW, fill, job, nights
 
 WEEK = Period(now=NOW, days=7)

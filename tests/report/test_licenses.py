@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.report.backups import Period
 from airflow_provider_avepoint.report.figures import Report
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
-from airflow_provider_avepoint.report.reading import read_report
 from tests.report.histories import DAY, NOW, consumption, nights
 
 MONTH = Period(now=NOW, days=30)

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from airflow_provider_avepoint.core.flow import Flow, NoAnswer, Request, Response, Send
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Request, Response, Send
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport

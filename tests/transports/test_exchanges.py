@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
-from airflow_provider_avepoint.core.wire import NoAnswer, Request, Response
+from airflow_provider_avepoint.core.flow import NoAnswer, Request, Response
 from airflow_provider_avepoint.transports import limits
 
 from .conftest import Fetch, settings
@@ -70,7 +70,7 @@ def test_a_form(fetch: Fetch, server: Server) -> None:
 
 @pytest.mark.parametrize("body", [{"jobType": [7]}, {"jobModule": 0}, {}])
 def test_a_json_body(fetch: Fetch, server: Server, body: dict[str, Any]) -> None:
-    """A question without filters is an empty object, and the query stays beside it."""
+    """A query without filters is an empty object, and the query stays beside it."""
     url = f"{server.url}/jobs"
     fetch(settings(server.url), Request(method="POST", url=url, json=body, query=(("pageIndex", "2"),)))
     (asked,) = server.asked

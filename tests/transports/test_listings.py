@@ -21,8 +21,8 @@ import requests
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointUnavailable
-from airflow_provider_avepoint.core.question import build_questions
-from airflow_provider_avepoint.core.wire import Join, NoAnswer, Pause, Protect, Request, Send
+from airflow_provider_avepoint.core.flow import Join, NoAnswer, Pause, Protect, Request, Send
+from airflow_provider_avepoint.core.query import build_queries
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
 from airflow_provider_avepoint.simulator import Simulator
@@ -252,13 +252,13 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
         client_secret=alone.client_secret,
     )
     client = Client.build(own, build_credential(own))
-    (question,) = build_questions("m365", started_after=AFTER)
+    (query,) = build_queries("m365", started_after=AFTER)
 
     async def protect(_: str) -> None:
         pass
 
     async with AiohttpTransport(own, protect) as transport:
-        pages = transport.aiter_pages(client.list_jobs(question, datetime.now(UTC)))
+        pages = transport.aiter_pages(client.list_jobs(query, datetime.now(UTC)))
         async with aclosing(jobs_of(pages)) as jobs:
             assert set() == await leave_early(alone, jobs)
 

@@ -1,4 +1,4 @@
-"""A vendor's listing as a function: what any question would bring, asked by itself or for many together."""
+"""A vendor's listing as a function: what any query would bring, asked by itself or for many together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Policy
-from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import Question
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.verdict import Verdict
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -42,41 +43,41 @@ class Row:
     location: str | None
 
 
-def list_jobs(rows: Iterable[Row], question: Question) -> list[BackupJob]:
-    """Return what a listing that asks *question* brings: the server's filters, then ours."""
-    product, filters = question.product, question.product.filters
+def list_jobs(rows: Iterable[Row], query: JobQuery) -> list[BackupJob]:
+    """Return what a listing that asks *query* brings: the server's filters, then ours."""
+    product, filters = query.product, query.product.filters
     jobs: dict[tuple[str | None, str], BackupJob] = {}
     for row in rows:
-        wanted = normalize_id(question.organization_id)
+        wanted = normalize_id(query.organization_id)
         of_organization = wanted is None or normalize_id(row.organization_id) == wanted
         if (filters.organization_id or product.needs_organization) and not of_organization:
             continue
-        if filters.location and question.location not in (None, row.location):
+        if filters.location and query.location not in (None, row.location):
             continue
-        if filters.job_type and question.job_type not in (None, row.job_type):
+        if filters.job_type and query.job_type not in (None, row.job_type):
             continue
-        if filters.object_type and question.object_type not in (None, row.workload):
+        if filters.object_type and query.object_type not in (None, row.workload):
             continue
-        job = _read(row, question)
-        if question.admits(job):
+        job = _read(row, query)
+        if query.matches(job):
             jobs.setdefault((job.organization_id, job.job_id), job)
     return list(jobs.values())
 
 
-def _read(row: Row, question: Question) -> BackupJob:
-    columns = question.product.columns
+def _read(row: Row, query: JobQuery) -> BackupJob:
+    columns = query.product.columns
     shows_organization = columns.organization_id is not None and row.is_named
     return BackupJob(
-        product=question.product.name,
+        product=query.product.name,
         job_id=row.job_id,
-        job_type=row.job_type if columns.job_type else question.job_type,
-        workload=row.workload if columns.workload else question.object_type,
+        job_type=row.job_type if columns.job_type else query.job_type,
+        workload=row.workload if columns.workload else query.object_type,
         state=row.state,
         started_at=row.started_at,
         finished_at=row.finished_at,
         counts=row.counts,
-        organization_id=row.organization_id if shows_organization else question.organization_id,
-        location=question.location,
+        organization_id=row.organization_id if shows_organization else query.organization_id,
+        location=query.location,
     )
 
 
@@ -184,10 +185,10 @@ def policies_of(draw: st.DrawFn, product: Product) -> Policy:
 
 
 @st.composite
-def job_questions_of(draw: st.DrawFn, product: Product) -> Question:
+def job_queries_of(draw: st.DrawFn, product: Product) -> JobQuery:
     """Draw what a wait for one job asks at its first look."""
     is_named = product.needs_organization or (product.tells_organizations and draw(st.booleans()))
-    return Question(
+    return JobQuery(
         product=product,
         started_after=NOW - timedelta(days=draw(st.sampled_from([1, 30]))),
         organization_id=draw(st.sampled_from(ORGANIZATIONS)) if is_named else None,

@@ -17,9 +17,9 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
 from airflow_provider_avepoint.core import retry
-from airflow_provider_avepoint.core.announcing import Watermark
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.watermark import Watermark
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import events as module
 from airflow_provider_avepoint.triggers import poll

@@ -29,12 +29,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.batching import FEW_JOBS, FEW_ORGANIZATIONS, Answers
 from airflow_provider_avepoint.core.clock import ApiClock
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import Question
-from airflow_provider_avepoint.core.sharing import FEW_JOBS, FEW_ORGANIZATIONS, Answers
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.verdict import Verdict
 from airflow_provider_avepoint.hooks import avepoint as hooks
 from airflow_provider_avepoint.simulator import Simulator
@@ -428,27 +429,27 @@ class FakeHook(hooks.AvePointAsyncHook):
         )
 
     async def _alist_pages(
-        self, question: Question, now: datetime, *, with_changes: bool
+        self, query: JobQuery, now: datetime, *, with_changes: bool
     ) -> AsyncGenerator[Iterator[BackupJob]]:
-        """Yield one page, with all that answers *question*."""
+        """Yield one page, with all that answers *query*."""
         assert (server.NOW, True) == (now, with_changes)
-        yield iter(server.list_jobs(self.rows, question))
+        yield iter(server.list_jobs(self.rows, query))
 
 
 async def judge_together(policies: list[Policy]) -> list[Verdict]:
     """Return the verdicts that one round gives on all *policies*."""
 
     async def look(policy: Policy) -> Verdict:
-        def ask(now: datetime, location: str | None) -> list[Question]:
-            return policy.questions(now, location=location)
+        def ask(now: datetime, location: str | None) -> list[JobQuery]:
+            return policy.queries(now, location=location)
 
-        def ask_more(answers: Answers, questions: list[Question]) -> list[Question]:
-            return policy.control_questions(questions, answers.jobs(questions))
+        def ask_more(answers: Answers, queries: list[JobQuery]) -> list[JobQuery]:
+            return policy.control_queries(queries, answers.jobs(queries))
 
         async with poll.join("avepoint_default", policy.product, ask, 60, ask_more) as wait:
             answers = await wait.look()
             assert isinstance(answers, Answers)
-            return answers.judge(policy, wait.questions)
+            return answers.judge(policy, wait.queries)
 
     return await asyncio.gather(*map(look, policies))
 
@@ -645,16 +646,16 @@ async def test_an_answer_that_comes_too_late_is_for_the_next_look(
     connect()
     add_running(simulator, "dynamics365", 1)
     simulator.add_fault("slow", path=PATHS["dynamics365"], seconds=0.8, count=1)
-    question = Question(
+    query = JobQuery(
         product=get_product("dynamics365"), job_id="J0", started_after=datetime.now(UTC) - timedelta(days=1)
     )
 
-    async with poll.join("avepoint_default", "dynamics365", lambda *_: [question], 60) as wait:
+    async with poll.join("avepoint_default", "dynamics365", lambda *_: [query], 60) as wait:
         assert await wait.look(datetime.now(UTC)) is None
         answers = await asyncio.wait_for(wait.look(), LONGEST_WAIT)
 
     assert isinstance(answers, Answers)
-    assert answers.find(question) is not None
+    assert answers.find(query) is not None
     assert 1 == len(rounds)
 
 
@@ -1161,7 +1162,7 @@ async def test_a_secret_that_is_refused_later_ends_all(
     assert {"AvePointAuthError"} == {task.result()["error"] for task in tasks}
 
 
-async def test_one_bad_question_ends_nobody_elses_wait(
+async def test_one_bad_query_ends_nobody_elses_wait(
     simulator: Simulator, connect: Connect, rounds: Rounds
 ) -> None:
     """A customer that the vendor does not know is its asker's fault."""
@@ -1356,7 +1357,7 @@ async def test_a_deadline_while_the_api_is_away(
 # Defects, and what must not be reached
 
 
-@pytest.mark.parametrize("where", ["alist_answers", "aget_client", "close"])
+@pytest.mark.parametrize("where", ["alist_query", "aget_client", "close"])
 async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
     simulator: Simulator,
     connect: Connect,
@@ -1379,7 +1380,7 @@ async def test_a_defect_ends_every_wait_and_spoils_no_later_one(
     if where == "close":  # which is called where a round fails
         simulator.add_fault("html", path=PATHS["dynamics365"], count=None)
     with monkeypatch.context() as patch:
-        patch.setattr(hooks.AvePointAsyncHook, where, fail_at_once if where == "alist_answers" else fail)
+        patch.setattr(hooks.AvePointAsyncHook, where, fail_at_once if where == "alist_query" else fail)
         async with waiting(*job_waits("dynamics365", 5), *gates("dynamics365", 5)) as tasks:
             await until(lambda: all(task.done() for task in tasks))
             assert all(isinstance(task.exception(), RuntimeError) for task in tasks)
@@ -1405,16 +1406,16 @@ async def test_a_wait_that_outlives_a_defect_goes_on(
     """Who was not waiting for an answer just then asks the poll again, and it answers."""
     connect()
     add_running(simulator, "dynamics365", 1)
-    questions = [
-        Question(
+    queries = [
+        JobQuery(
             product=get_product("dynamics365"),
             job_id="J0",
             started_after=datetime.now(UTC) - timedelta(days=1),
         )
     ]
 
-    def ask(_now: datetime, _location: str | None) -> list[Question]:
-        return questions
+    def ask(_now: datetime, _location: str | None) -> list[JobQuery]:
+        return queries
 
     async def fail(*_args: object) -> None:
         raise defect
@@ -1427,7 +1428,7 @@ async def test_a_wait_that_outlives_a_defect_goes_on(
                     await wait.look()
         answers = await asyncio.wait_for(patient.look(), LONGEST_WAIT)
         assert isinstance(answers, Answers)
-        assert answers.find(questions[0]) is not None
+        assert answers.find(queries[0]) is not None
 
 
 async def test_not_even_the_worst_leaves_anybody_waiting(

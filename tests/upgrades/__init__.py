@@ -16,11 +16,11 @@ from typing import Any
 
 from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core import errors
-from airflow_provider_avepoint.core.announcing import Watermark
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
-from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch
+from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Watch
+from airflow_provider_avepoint.core.watermark import Watermark
 from airflow_provider_avepoint.triggers.avepoint import (
     AvePointBackupEventTrigger,
     AvePointBackupTrigger,

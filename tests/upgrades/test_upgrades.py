@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors, retry
-from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Status
+from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Status
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import poll

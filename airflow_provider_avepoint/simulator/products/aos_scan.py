@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_avepoint.simulator import times
+from airflow_provider_avepoint.simulator.encoding import present
 from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import RowOffsets
 from airflow_provider_avepoint.simulator.quirks import Quirks
-from airflow_provider_avepoint.simulator.wire import present
 
 from .base import Order, Page, Product, Search, Vocabulary, finish, shown_state
 

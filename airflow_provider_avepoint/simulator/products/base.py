@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from airflow_provider_avepoint.simulator.control_schema import BACKUP, JobFields, Refused, known
+from airflow_provider_avepoint.simulator.encoding import ABSENT, invalid_parameter
 from airflow_provider_avepoint.simulator.jobs import Facts, Job
-from airflow_provider_avepoint.simulator.messages import BACKUP, JobFields, Refused, known
 from airflow_provider_avepoint.simulator.paging import Paging, parameter
 from airflow_provider_avepoint.simulator.quirks import PRODUCT_QUIRKS, Quirks
-from airflow_provider_avepoint.simulator.wire import ABSENT, invalid_parameter
 
 ANY = ABSENT
 """A filter value that asks for everything."""

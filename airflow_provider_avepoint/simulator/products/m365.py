@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_avepoint.simulator import times
+from airflow_provider_avepoint.simulator.control_schema import Counts
+from airflow_provider_avepoint.simulator.encoding import envelope, present
 from airflow_provider_avepoint.simulator.jobs import Facts, Job
-from airflow_provider_avepoint.simulator.messages import Counts
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
-from airflow_provider_avepoint.simulator.wire import envelope, present
 
 from .base import (
     Details,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_avepoint.simulator.encoding import present
 from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
-from airflow_provider_avepoint.simulator.wire import present
 
 from .base import LicenseEndpoint, Page, Product, Vocabulary, duration, finish, shown_state
 from .m365 import JOB_FILTERS, JOB_TYPES, OBJECT_TYPES, SPELLINGS, STATES, backup_details, job_errors

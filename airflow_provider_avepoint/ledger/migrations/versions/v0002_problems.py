@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Column, String, Text, and_, column, select, tabl
 
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.text import storable
 

@@ -13,14 +13,14 @@ from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question, shift
+from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 #: What a wait asks, given the time and the connection's own location.
-Ask = Callable[[datetime, str | None], list[Question]]
+Ask = Callable[[datetime, str | None], list[JobQuery]]
 #: What a wait asks besides, given the answers to what it has asked.
-AskMore = Callable[["Answers", list[Question]], list[Question]]
-#: What questions must have in common for one listing to answer them.
+AskMore = Callable[["Answers", list[JobQuery]], list[JobQuery]]
+#: What queries must have in common for one listing to answer them.
 Topic = tuple[object, ...]
 
 #: Up to so many single jobs are asked for one by one, where the product can: beyond, a listing costs less.
@@ -34,9 +34,9 @@ _SECOND = timedelta(seconds=1)
 
 
 def ask_for_job(
-    question: Question, now: datetime, *, begun: datetime | None, known: BackupJob | None
-) -> Question:
-    """Return *question*, which names a job, with as short a window as will hold the job.
+    query: JobQuery, now: datetime, *, begun: datetime | None, known: BackupJob | None
+) -> JobQuery:
+    """Return *query*, which names a job, with as short a window as will hold the job.
 
     :param begun: since when the wait has looked for it; None at its first look.
     :param known: the job as it was seen last.
@@ -48,7 +48,7 @@ def ask_for_job(
         after = shift(begun, -_LISTED_LATE)
     else:
         after = shift(now, -SEARCH_SPAN)
-    return replace(question, started_after=after)
+    return replace(query, started_after=after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,66 +59,66 @@ class Plan:
     :param listings: by topic.
     """
 
-    jobs: dict[Topic, Question]
-    listings: dict[Topic, Question]
+    jobs: dict[Topic, JobQuery]
+    listings: dict[Topic, JobQuery]
 
     @property
     def listings_apart(self) -> int:
         """How many of the listings are of one organisation though one listing might hold them all."""
         return sum(
-            question.organization_id is not None and not question.product.needs_organization
-            for question in self.listings.values()
+            query.organization_id is not None and not query.product.needs_organization
+            for query in self.listings.values()
         )
 
 
-def plan(questions: Iterable[Question], *, by_organization: bool = True) -> Plan:
-    """Return the fewest requests that answer all *questions*: a listing a topic, as wide as any needs.
+def plan(queries: Iterable[JobQuery], *, by_organization: bool = True) -> Plan:
+    """Return the fewest requests that answer all *queries*: a listing a topic, as wide as any needs.
 
     :param by_organization: each organisation that is named is asked for by itself: needed where rows leave
         theirs out.
     """
-    asked = list(questions)
-    jobs: dict[Topic, Question] = {}
-    for question in asked:
-        if question.job_id and question.product.job is not None:
-            _add(jobs, _job_key(question), question)
-    if len(jobs) > FEW_JOBS or not all(question.job_id for question in asked):
+    asked = list(queries)
+    jobs: dict[Topic, JobQuery] = {}
+    for query in asked:
+        if query.job_id and query.product.job is not None:
+            _add(jobs, _job_key(query), query)
+    if len(jobs) > FEW_JOBS or not all(query.job_id for query in asked):
         jobs = {}
-    listings: dict[Topic, Question] = {}
-    for question in asked:
-        if question.job_id and _job_key(question) in jobs:
+    listings: dict[Topic, JobQuery] = {}
+    for query in asked:
+        if query.job_id and _job_key(query) in jobs:
             continue
-        _add(listings, topic_of(question, by_organization=by_organization), question)
+        _add(listings, topic_of(query, by_organization=by_organization), query)
     return Plan(jobs, listings)
 
 
-def _add(planned: dict[Topic, Question], key: Topic, question: Question) -> None:
+def _add(planned: dict[Topic, JobQuery], key: Topic, query: JobQuery) -> None:
     known = planned.get(key)
-    planned[key] = question if known is None else _widen(known, question)
+    planned[key] = query if known is None else _widen(known, query)
 
 
-def _job_key(question: Question) -> Topic:
-    return (question.job_id, normalize_id(question.organization_id), question.location)
+def _job_key(query: JobQuery) -> Topic:
+    return (query.job_id, normalize_id(query.organization_id), query.location)
 
 
-def topic_of(question: Question, *, by_organization: bool = True) -> Topic:
-    """Return what *question* has in common with those that one listing answers too.
+def topic_of(query: JobQuery, *, by_organization: bool = True) -> Topic:
+    """Return what *query* has in common with those that one listing answers too.
 
     :param by_organization: as in :func:`plan`.
     """
-    product = question.product
+    product = query.product
     is_apart = product.needs_organization or (product.filters.organization_id and by_organization)
     return (
         product.name,
-        question.job_type,
-        question.states,
-        question.object_type,
-        question.location,
-        normalize_id(question.organization_id) if is_apart else None,
+        query.job_type,
+        query.states,
+        query.object_type,
+        query.location,
+        normalize_id(query.organization_id) if is_apart else None,
     )
 
 
-def _widen(one: Question, other: Question) -> Question:
+def _widen(one: JobQuery, other: JobQuery) -> JobQuery:
     starts = (one.started_after, other.started_after)
     is_same = normalize_id(one.organization_id) == normalize_id(other.organization_id)
     return replace(
@@ -166,7 +166,7 @@ class Answers:
         return self._now
 
     def include(self, other: Answers) -> None:
-        """Take what *other*, the answers to further questions of the same round, has brought."""
+        """Take what *other*, the answers to further queries of the same round, has brought."""
         self._jobs = {**self._jobs, **other._jobs}
         self._errors = {**self._errors, **other._errors}
         self._now = max(self._now, other._now)
@@ -181,18 +181,18 @@ class Answers:
         """How many jobs have come."""
         return len(self._single) + sum(map(len, self._jobs.values()))
 
-    def find_error(self, questions: Iterable[Question]) -> AvePointError | None:
-        """Return why one of *questions* has no answer, if one has none."""
+    def find_error(self, queries: Iterable[JobQuery]) -> AvePointError | None:
+        """Return why one of *queries* has no answer, if one has none."""
         if not self._errors:
             return None
-        keys = (key for each in questions for key in (_job_key(each), self._find_topic(each)))
+        keys = (key for each in queries for key in (_job_key(each), self._find_topic(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
-    def judge(self, policy: Policy, questions: Iterable[Question]) -> Verdict:
-        """Return the verdict on the jobs that answer *questions*; the same policy is judged once."""
+    def judge(self, policy: Policy, queries: Iterable[JobQuery]) -> Verdict:
+        """Return the verdict on the jobs that answer *queries*; the same policy is judged once."""
         verdict = self._verdicts.get(policy)
         if verdict is None:
-            asked = list(questions)
+            asked = list(queries)
             self._refuse_names(policy, asked)
             jobs = self._collect(asked, policy.organization_ids)
             verdict = self._verdicts[policy] = judge(
@@ -200,57 +200,55 @@ class Answers:
             )
         return verdict
 
-    def _refuse_names(self, policy: Policy, questions: Iterable[Question]) -> None:
+    def _refuse_names(self, policy: Policy, queries: Iterable[JobQuery]) -> None:
         """Raise where the policy gives an organisation's name: a listing that many share shows it."""
         if policy.organization_ids is None:
             return
-        for topic in dict.fromkeys(map(self._find_topic, questions)):
+        for topic in dict.fromkeys(map(self._find_topic, queries)):
             known = self._organizations.get(topic)
             if known is None:
                 known = self._organizations[topic] = Organizations.of(self._jobs.get(topic, ()))
             known.refuse_names(policy)
 
-    def jobs(self, questions: Iterable[Question]) -> list[BackupJob]:
-        """Return the jobs that answer *questions*."""
-        return self._collect(questions, None)
+    def jobs(self, queries: Iterable[JobQuery]) -> list[BackupJob]:
+        """Return the jobs that answer *queries*."""
+        return self._collect(queries, None)
 
-    def find(self, question: Question) -> BackupJob | None:
-        """Return the job that *question* names, None where it is not listed."""
-        if (key := _job_key(question)) in self._single:
+    def find(self, query: JobQuery) -> BackupJob | None:
+        """Return the job that *query* names, None where it is not listed."""
+        if (key := _job_key(query)) in self._single:
             return self._single[key]
-        topic = self._find_topic(question)
+        topic = self._find_topic(query)
         index = self._by_id.get(topic)
         if index is None:
             index = self._by_id[topic] = defaultdict(list)
             for job in self._jobs.get(topic, ()):
                 index[job.job_id].append(job)
-        named = normalize_id(question.organization_id)
+        named = normalize_id(query.organization_id)
         jobs = [
             job
-            for job in index.get((question.job_id or "").strip(), ())
+            for job in index.get((query.job_id or "").strip(), ())
             if named is None or normalize_id(job.organization_id) == normalize_id(named)
         ]
         # Others may have had the listing go back to a job of this id that another organisation has.
-        admitted = [job for job in jobs if question.admits(job)]
+        admitted = [job for job in jobs if query.matches(job)]
         return pick_sighting(admitted or jobs)
 
-    def _find_topic(self, question: Question) -> Topic:
-        return topic_of(question, by_organization=self._is_by_organization)
+    def _find_topic(self, query: JobQuery) -> Topic:
+        return topic_of(query, by_organization=self._is_by_organization)
 
-    def _collect(
-        self, questions: Iterable[Question], organizations: tuple[str, ...] | None
-    ) -> list[BackupJob]:
-        """Return the jobs that answer *questions*, of these *organizations* only."""
-        by_topic: dict[Topic, list[Question]] = defaultdict(list)
-        for question in questions:
-            by_topic[self._find_topic(question)].append(question)
+    def _collect(self, queries: Iterable[JobQuery], organizations: tuple[str, ...] | None) -> list[BackupJob]:
+        """Return the jobs that answer *queries*, of these *organizations* only."""
+        by_topic: dict[Topic, list[JobQuery]] = defaultdict(list)
+        for query in queries:
+            by_topic[self._find_topic(query)].append(query)
         jobs: list[BackupJob] = []
         for topic, asked in by_topic.items():
             # They differ in the organisation, if in anything: each job is of one of those that are named.
             named = [each.organization_id for each in asked if each.organization_id is not None]
             wanted = organizations or (tuple(named) if len(named) == len(asked) else None)
-            question = replace(asked[0], organization_id=None)
-            jobs += filter(question.admits, self._select(topic, wanted))
+            query = replace(asked[0], organization_id=None)
+            jobs += filter(query.matches, self._select(topic, wanted))
         return jobs
 
     def _select(self, topic: Topic, organizations: tuple[str, ...] | None) -> Iterable[BackupJob]:

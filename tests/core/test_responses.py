@@ -12,8 +12,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.exchange import explain_refusal, parse_answer, send_patiently
-from airflow_provider_avepoint.core.wire import NoAnswer, Request, Response
+from airflow_provider_avepoint.core.flow import NoAnswer, Request, Response
+from airflow_provider_avepoint.core.responses import explain_refusal, parse_answer, send_with_retries
 
 from .flows import Answer, Driver, answer
 
@@ -35,7 +35,7 @@ SAMPLE_IDS = {
 def send(answers: list[Answer]) -> tuple[Driver, Any]:
     driver = Driver(answers)
     try:
-        return driver, driver.run(send_patiently(lambda: REQUEST))
+        return driver, driver.run(send_with_retries(lambda: REQUEST))
     except AvePointError as e:
         return driver, e
 
@@ -115,7 +115,7 @@ def test_requests_are_built_anew_for_each_try() -> None:
     """A client assertion must not be sent twice."""
     built = iter([REQUEST, Request(method="GET", url="https://graph.example/second")])
     driver = Driver([NoAnswer("x"), answer({})])
-    request, _ = driver.run(send_patiently(lambda: next(built)))
+    request, _ = driver.run(send_with_retries(lambda: next(built)))
     assert "https://graph.example/second" == request.url
     assert [REQUEST, request] == driver.sent
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from airflow_provider_avepoint.cli.forms import (
+from airflow_provider_avepoint.cli.wire_forms import (
     MISSING,
     describe_absence,
     describe_number,
@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.fields import (
     parse_time,
 )
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import Columns, CountKeys, Key, Product, State
+from airflow_provider_avepoint.core.products.vocabulary import Columns, CountKeys, Key, Product, State
 
 Row = Mapping[str, Any]
 Parser = Callable[[object], object]
@@ -49,7 +49,7 @@ class Finding:
 
 
 @dataclass(slots=True, kw_only=True)
-class Portrait:
+class ProbeFindings:
     """What one product's server showed.
 
     :param problem: why nothing could be read, where nothing could.
@@ -71,7 +71,7 @@ class Portrait:
         self.findings.append(Finding(about=about, seen=seen, ours=ours, differs=differs))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the portrait, ready for JSON."""
+        """Return the findings, ready for JSON."""
         return {
             "product": self.product.name,
             "problem": self.problem or None,

@@ -9,7 +9,14 @@ it started may stand after that.
 from __future__ import annotations
 
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import Columns, Envelope, Filters, Paging, Product, State
+from airflow_provider_avepoint.core.products.vocabulary import (
+    Columns,
+    Envelope,
+    Filters,
+    Paging,
+    Product,
+    State,
+)
 
 AOS_SCAN = Product(
     name="aos_scan",

@@ -1,12 +1,11 @@
 """The vocabulary in which a product is described: paths, names at the wire, tables of numbers, paging.
 
-A product is data (see ``products``); the code that reads it is :mod:`.rows`, :mod:`.question` and
-:mod:`.paging`. A product that needs code of its own means that a word is missing here.
+A product is data: one of the files beside this one. The code that reads it is :mod:`..rows`, :mod:`..query`
+and :mod:`..paging`. A product that needs code of its own means that a word is missing here.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +19,6 @@ from airflow_provider_avepoint.core.fields import (
     to_word,
 )
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import quoted
 
 #: A key of a row, or several of which the documents show now one, now another.
@@ -103,7 +101,7 @@ class Columns:
 class Filters:
     """The names of the parameters; None where the product has no such filter: we filter its rows ourselves.
 
-    :param always: parameters sent with this value where the question does not set them.
+    :param always: parameters sent with this value where the query does not set them.
     :param write_time: how the window's ends are written.
     """
 
@@ -372,33 +370,3 @@ def _read_word(value: object, words: Mapping[int, str], labels: Mapping[str, str
     if isinstance(value, str):
         return labels.get(normalize_label(value)) or to_word(value)
     raise ValueError(f"{quoted(value)} is not a {what}")
-
-
-_PRODUCTS: dict[str, Product] = {}
-
-
-def register(product: Product) -> Product:
-    """Add *product* to the table that :func:`get_product` reads."""
-    _PRODUCTS[product.name] = product
-    return product
-
-
-def all_products() -> Mapping[str, Product]:
-    """Return every product by name, in the order of the table in ``products``.
-
-    That package is found by name, the way a plugin is: core knows the vocabulary, not who uses it.
-    """
-    if not _PRODUCTS:
-        importlib.import_module("airflow_provider_avepoint.products")
-    return _PRODUCTS
-
-
-def get_product(name: object) -> Product:
-    """Return the product called *name*.
-
-    :raises AvePointConfigError: there is none; the message lists those there are.
-    """
-    products = all_products()
-    if isinstance(name, str) and name in products:
-        return products[name]
-    raise refuse("product", name, f"is not known; known are {', '.join(products)}.")

@@ -9,7 +9,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_avepoint.core.fields import normalize_label
-from airflow_provider_avepoint.core.product import Product
+from airflow_provider_avepoint.core.products.vocabulary import Product
 
 #: What stands for a key that a row does not have.
 MISSING = object()

@@ -16,7 +16,8 @@ from airflow_provider_avepoint.core.arguments import (
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
-from airflow_provider_avepoint.core.product import Product, get_product
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
 
@@ -41,7 +42,7 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class JobQuery:
     """One listing to ask for: a single value in each dimension; None where any will do.
 
     :param job_type: one job type word; None for all of them.
@@ -100,7 +101,7 @@ class Question:
             and len(known.job_type_numbers(self.job_type)) == 1
         )
 
-    def admits(self, job: BackupJob) -> bool:
+    def matches(self, job: BackupJob) -> bool:
         """Tell whether *job* is one that was asked for, or may be one, whatever the server thought.
 
         A job that does not say when it started is in every window. A job that could not be read may belong to
@@ -128,21 +129,21 @@ class Widening:
 
     A server may know an organisation by another spelling of its id, or the caller may have given its name.
 
-    :param question: the listing.
+    :param query: the listing.
     """
 
-    question: Question
+    query: JobQuery
     _wanted: dict[str | None, str] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
 
-    def want(self, question: Question) -> None:
-        """Look for the jobs of *question*, which differs in the organisation and in how far back it goes."""
-        self._wanted[normalize_id(question.organization_id)] = question.organization_id or ""
-        known, other = self.question.started_after, question.started_after
+    def want(self, query: JobQuery) -> None:
+        """Look for the jobs of *query*, which differs in the organisation and in how far back it goes."""
+        self._wanted[normalize_id(query.organization_id)] = query.organization_id or ""
+        known, other = self.query.started_after, query.started_after
         earliest = None if known is None or other is None else min(known, other)
-        self.question = replace(self.question, started_after=earliest)
+        self.query = replace(self.query, started_after=earliest)
 
-    def admits(self, job: BackupJob) -> bool:
+    def matches(self, job: BackupJob) -> bool:
         """Tell whether *job* is of an organisation that is looked for."""
         if normalize_id(job.organization_id) in self._wanted:
             return True
@@ -169,22 +170,22 @@ class Widening:
             raise error
 
 
-def widen(silent: Iterable[Question]) -> list[Widening]:
+def widen(silent: Iterable[JobQuery]) -> list[Widening]:
     """Return the listings of all organisations that stand in for *silent* ones, which brought nothing."""
     widenings: dict[tuple[object, ...], Widening] = {}
-    for question in silent:
-        if question.organization_id is None or question.product.filters.organization_id is None:
+    for query in silent:
+        if query.organization_id is None or query.product.filters.organization_id is None:
             continue
-        if question.job_id is not None:  # a job that is not listed yet is no sign of a wrong id
+        if query.job_id is not None:  # a job that is not listed yet is no sign of a wrong id
             continue
-        key = (question.product.name, question.job_type, question.object_type, question.location)
+        key = (query.product.name, query.job_type, query.object_type, query.location)
         if key not in widenings:
-            widenings[key] = Widening(replace(question, organization_id=None))
-        widenings[key].want(question)
+            widenings[key] = Widening(replace(query, organization_id=None))
+        widenings[key].want(query)
     return list(widenings.values())
 
 
-def build_questions(
+def build_queries(
     product: str,
     *,
     started_after: object = None,
@@ -194,13 +195,13 @@ def build_questions(
     object_type: object = None,
     organization_id: object = None,
     location: object = None,
-) -> list[Question]:
+) -> list[JobQuery]:
     """Check a caller's words and return the listings that answer them, one for each combination.
 
     :raises AvePointConfigError: an argument cannot be used; the message names it and what would do.
     """
     known = get_product(product)
-    base = Question(
+    base = JobQuery(
         product=known,
         started_after=parse_moment("started_after", started_after),
         started_before=parse_moment("started_before", started_before),

@@ -7,8 +7,8 @@ import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, JobState
-from airflow_provider_avepoint.core.question import Question, build_questions
-from airflow_provider_avepoint.products import PRODUCTS
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.query import JobQuery, build_queries
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
@@ -32,31 +32,31 @@ def job(**fields: Any) -> BackupJob:
 
 
 @pytest.mark.parametrize(
-    ("question", "expected"),
+    ("query", "expected"),
     [
-        pytest.param(Question(product=M365), {}, id="nothing is asked for"),
+        pytest.param(JobQuery(product=M365), {}, id="nothing is asked for"),
         pytest.param(
-            Question(product=M365, started_after=AFTER),
+            JobQuery(product=M365, started_after=AFTER),
             {"startTime": "2026-11-21T04:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="up to a little past now",
         ),
         pytest.param(
-            Question(product=M365, started_before=AFTER),
+            JobQuery(product=M365, started_before=AFTER),
             {},
             id="an end alone is kept here: the server's may mean the finish",
         ),
         pytest.param(
-            Question(product=M365, started_after=AFTER - timedelta(60), started_before=AFTER - timedelta(50)),
+            JobQuery(product=M365, started_after=AFTER - timedelta(60), started_before=AFTER - timedelta(50)),
             {"startTime": "2026-09-22T04:59:59Z", "finishTime": "2026-11-01T05:00:01Z"},
             id="a job may finish 30 days later",
         ),
         pytest.param(
-            Question(product=M365, started_after=NOW + timedelta(2)),
+            JobQuery(product=M365, started_after=NOW + timedelta(2)),
             {"startTime": "2026-11-24T04:59:59Z", "finishTime": "2026-11-24T05:00:01Z"},
             id="a window that has not begun stays a window",
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=M365,
                 job_type="restore",
                 states=frozenset({JobState.FAILED}),
@@ -67,23 +67,23 @@ def job(**fields: Any) -> BackupJob:
             id="every filter",
         ),
         pytest.param(
-            Question(product=M365, states=frozenset({JobState.PARTIAL})),
+            JobQuery(product=M365, states=frozenset({JobState.PARTIAL})),
             {},
             id="one state with two numbers is filtered here",
         ),
         pytest.param(
-            Question(product=M365, states=frozenset({JobState.RUNNING})),
+            JobQuery(product=M365, states=frozenset({JobState.RUNNING})),
             {},
             id="a job without a finish time is running under two numbers",
         ),
         pytest.param(
-            Question(product=M365, states=frozenset({JobState.SUCCESS, JobState.UNKNOWN})),
+            JobQuery(product=M365, states=frozenset({JobState.SUCCESS, JobState.UNKNOWN})),
             {},
             id="an undocumented state has no number",
         ),
-        pytest.param(Question(product=M365, organization_id="o"), {}, id="no such filter"),
+        pytest.param(JobQuery(product=M365, organization_id="o"), {}, id="no such filter"),
         pytest.param(
-            Question(product=LEGACY, started_after=datetime(2024, 5, 31, 16, 0, 1, tzinfo=UTC)),
+            JobQuery(product=LEGACY, started_after=datetime(2024, 5, 31, 16, 0, 1, tzinfo=UTC)),
             {
                 "StartTime": "638527680000000000",
                 "FinishTime": str(
@@ -97,17 +97,17 @@ def job(**fields: Any) -> BackupJob:
             id="ticks",
         ),
         pytest.param(
-            Question(product=LEGACY, job_type="backup", object_type="onedrive", location="NAM"),
+            JobQuery(product=LEGACY, job_type="backup", object_type="onedrive", location="NAM"),
             {"StartTime": "0", "FinishTime": "0", "JobType": "1", "ObjectType": "3", "JobState": "0"},
             id="every parameter is sent",
         ),
         pytest.param(
-            Question(product=D365),
+            JobQuery(product=D365),
             {"type": "0", "startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="a window is required",
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=D365,
                 started_after=AFTER,
                 job_type="backup",
@@ -124,9 +124,9 @@ def job(**fields: Any) -> BackupJob:
             },
             id="modules have no filter",
         ),
-        pytest.param(Question(product=GOOGLE), {}, id="Google: nothing is asked for"),
+        pytest.param(JobQuery(product=GOOGLE), {}, id="Google: nothing is asked for"),
         pytest.param(
-            Question(
+            JobQuery(
                 product=GOOGLE,
                 started_after=AFTER,
                 job_type="backup",
@@ -137,12 +137,12 @@ def job(**fields: Any) -> BackupJob:
             id="Google: 0 is the state of what runs",
         ),
         pytest.param(
-            Question(product=SALESFORCE),
+            JobQuery(product=SALESFORCE),
             {"startTime": "1999-12-31T23:59:59Z", "finishTime": "2026-11-23T05:00:01Z"},
             id="Salesforce: a window is required",
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=SALESFORCE,
                 started_after=AFTER,
                 job_type="audit_log_backup",
@@ -153,7 +153,7 @@ def job(**fields: Any) -> BackupJob:
             id="Salesforce: every filter",
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=IAAS,
                 started_after=AFTER,
                 job_type="backup",
@@ -164,10 +164,10 @@ def job(**fields: Any) -> BackupJob:
             id="IaaS: no number stands for all backups, and no filter for a state",
         ),
         pytest.param(
-            Question(product=IAAS, job_type="data_deletion"), {"jobType": "30003"}, id="IaaS: one number"
+            JobQuery(product=IAAS, job_type="data_deletion"), {"jobType": "30003"}, id="IaaS: one number"
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=SCANS,
                 started_after=AFTER,
                 started_before=NOW,
@@ -179,7 +179,7 @@ def job(**fields: Any) -> BackupJob:
             id="scans: the newest first, and no filter at all",
         ),
         pytest.param(
-            Question(
+            JobQuery(
                 product=ELEMENTS,
                 started_after=AFTER,
                 job_type="backup",
@@ -190,14 +190,14 @@ def job(**fields: Any) -> BackupJob:
             id="Elements: the customer is in the path, backups have many numbers",
         ),
         pytest.param(
-            Question(product=ELEMENTS, job_type="archiver", object_type="archiver", organization_id="c1"),
+            JobQuery(product=ELEMENTS, job_type="archiver", object_type="archiver", organization_id="c1"),
             {"jobModule": "8"},
             id="Elements: housekeeping is a module",
         ),
     ],
 )
-def test_parameters(question: Question, expected: dict[str, str]) -> None:
-    assert expected == dict(question.parameters(NOW))
+def test_parameters(query: JobQuery, expected: dict[str, str]) -> None:
+    assert expected == dict(query.parameters(NOW))
 
 
 @pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
@@ -210,8 +210,8 @@ def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
         {"started_after": AFTER, "started_before": "9999-12-31T23:59:59Z"},
     ):
         customer = {"organization_id": "c1"} if product.needs_organization else {}
-        (question,) = build_questions(product.name, **fields, **customer)
-        question.parameters(NOW)
+        (query,) = build_queries(product.name, **fields, **customer)
+        query.parameters(NOW)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_whether_the_server_is_asked_for_a_type(
     product: Any, job_type: str | None, *, expected: bool
 ) -> None:
     """Only then is a row without a type known to be of it."""
-    assert expected is Question(product=product, job_type=job_type).is_asked_by_type
+    assert expected is JobQuery(product=product, job_type=job_type).is_asked_by_type
 
 
 @pytest.mark.parametrize(
@@ -278,11 +278,11 @@ def test_whether_the_server_is_asked_for_a_type(
 )
 def test_admits(asked: dict[str, Any], fields: dict[str, Any], *, expected: bool) -> None:
     """The window is half open, on the start; a job that has none and runs is in every window."""
-    assert expected is Question(product=M365, **asked).admits(job(**fields))
+    assert expected is JobQuery(product=M365, **asked).matches(job(**fields))
 
 
-def test_one_question_for_each_combination() -> None:
-    questions = build_questions(
+def test_one_query_for_each_combination() -> None:
+    queries = build_queries(
         "m365",
         started_after="2026-11-21T06:00:00+01:00",
         job_type=["backup", "restore"],
@@ -291,7 +291,7 @@ def test_one_question_for_each_combination() -> None:
         location="NAM",
     )
     expected = [
-        Question(
+        JobQuery(
             product=M365,
             started_after=AFTER,
             job_type=kind,
@@ -302,7 +302,7 @@ def test_one_question_for_each_combination() -> None:
         for kind in ("backup", "restore")
         for workload in ("teams", "onedrive")
     ]
-    assert expected == questions
+    assert expected == queries
 
 
 @pytest.mark.parametrize(
@@ -317,19 +317,19 @@ def test_one_question_for_each_combination() -> None:
     ],
 )
 def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> None:
-    assert expected == [question.job_type for question in build_questions("m365", **arguments)]
+    assert expected == [query.job_type for query in build_queries("m365", **arguments)]
 
 
 @pytest.mark.parametrize("job_type", ["scan", "backup", ["scan", "backup"]])
 def test_a_scan_is_what_a_backup_is_there(job_type: Any) -> None:
-    (question,) = build_questions("aos_scan", job_type=job_type)
-    assert "backup" == question.job_type
+    (query,) = build_queries("aos_scan", job_type=job_type)
+    assert "backup" == query.job_type
 
 
 def test_housekeeping_is_asked_for_by_its_word() -> None:
-    questions = build_questions("elements", job_type=["archiver", "retention"], organization_id="c1")
+    queries = build_queries("elements", job_type=["archiver", "retention"], organization_id="c1")
     assert [("archiver", "c1"), ("retention", "c1")] == [
-        (question.job_type, question.organization_id) for question in questions
+        (query.job_type, query.organization_id) for query in queries
     ]
 
 
@@ -399,5 +399,5 @@ def test_housekeeping_is_asked_for_by_its_word() -> None:
 )
 def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(AvePointConfigError) as caught:
-        build_questions(product, **arguments)
+        build_queries(product, **arguments)
     assert text in str(caught.value)

@@ -17,12 +17,12 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, normalize_label, parse_digits
-from airflow_provider_avepoint.core.wire import Flow, NoAnswer, Pause, Request, Response, Send
+from airflow_provider_avepoint.core.flow import Flow, NoAnswer, Pause, Request, Response, Send
 
 log = logging.getLogger(__name__)
 
 
-def send_patiently(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
+def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
     """Send what *build* returns until the answer is not a passing fault; build anew for each try.
 
     Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's

@@ -10,7 +10,7 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.verdict import Policy, Reason, Verdict, grade_job, judge
-from airflow_provider_avepoint.core.waiting import MAX_FAILED_POLLS, Watch, describe_job, find_pause
+from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Watch, describe_job, find_pause
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_avepoint.core.announcing import Watermark, key_of
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.watermark import Watermark, key_of
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from airflow_provider_avepoint.core.grading import GRADES, Limits, pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.product import get_product
-from airflow_provider_avepoint.core.question import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
 from airflow_provider_avepoint.core.starts import find_start_range
 
 # What is under way for longer is looked for again after so long for each job that such a look lists: a backup

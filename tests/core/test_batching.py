@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_avepoint.core.batching import FEW_JOBS, Answers, ask_for_job, plan
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.product import Product, get_product
-from airflow_provider_avepoint.core.question import SEARCH_SPAN, Question
-from airflow_provider_avepoint.core.sharing import FEW_JOBS, Answers, ask_for_job, plan
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery
 from airflow_provider_avepoint.core.verdict import judge
 from tests.triggers.server import (
     NOW,
     describe,
-    job_questions_of,
+    job_queries_of,
     list_jobs,
     policies_of,
     products,
@@ -37,8 +38,8 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 each_product = pytest.mark.parametrize("product", products(), ids=lambda product: product.name)
 
 
-def about(product: str, **fields: Any) -> Question:
-    return Question(product=get_product(product), **({"started_after": NOW - DAY} | fields))
+def about(product: str, **fields: Any) -> JobQuery:
+    return JobQuery(product=get_product(product), **({"started_after": NOW - DAY} | fields))
 
 
 def job(product: str = "dynamics365", job_id: str = "J1", **fields: Any) -> BackupJob:
@@ -46,28 +47,28 @@ def job(product: str = "dynamics365", job_id: str = "J1", **fields: Any) -> Back
     return BackupJob(product=product, job_id=job_id, **(given_fields | fields))
 
 
-def gates(product: str, count: int = 1, **arguments: Any) -> list[Question]:
+def gates(product: str, count: int = 1, **arguments: Any) -> list[JobQuery]:
     """Return what *count* gates ask, each with a window of its own."""
     return [
-        question
+        query
         for number in range(count)
-        for question in Policy(product=product, max_age=3600 + number, **arguments).questions(NOW)
+        for query in Policy(product=product, max_age=3600 + number, **arguments).queries(NOW)
     ]
 
 
-def jobs(product: str, count: int, **fields: Any) -> list[Question]:
+def jobs(product: str, count: int, **fields: Any) -> list[JobQuery]:
     """Return what waits for *count* jobs ask."""
     return [about(product, job_id=f"J{number}", **fields) for number in range(count)]
 
 
-def share(product: Product, rows: list[Any], questions: list[Question], *, by_organization: bool) -> Answers:
-    """Answer all *questions* in one round."""
-    planned = plan(questions, by_organization=by_organization)
+def share(product: Product, rows: list[Any], queries: list[JobQuery], *, by_organization: bool) -> Answers:
+    """Answer all *queries* in one round."""
+    planned = plan(queries, by_organization=by_organization)
     found = {
-        key: next((each for each in list_jobs(rows, question) if each.job_id == question.job_id), None)
-        for key, question in planned.jobs.items()
+        key: next((each for each in list_jobs(rows, query) if each.job_id == query.job_id), None)
+        for key, query in planned.jobs.items()
     }
-    listings = {topic: list_jobs(rows, question) for topic, question in planned.listings.items()}
+    listings = {topic: list_jobs(rows, query) for topic, query in planned.listings.items()}
     return Answers(NOW, listings, found, by_organization=by_organization)
 
 
@@ -75,28 +76,28 @@ def share(product: Product, rows: list[Any], questions: list[Question], *, by_or
 @settings(max_examples=100, deadline=None, database=None)
 @given(data=st.data())
 def test_sharing_never_changes_a_verdict(product: Product, data: st.DataObject) -> None:
-    """Whatever the others ask: the verdict is that on the jobs which a policy's own questions bring.
+    """Whatever the others ask: the verdict is that on the jobs which a policy's own queries bring.
 
     Where one listing is to hold several organisations, rows name theirs: that they do is seen to first.
     """
     by_organization = data.draw(st.booleans(), label="by organisation")
     rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
     policies = data.draw(st.lists(policies_of(product), min_size=2, max_size=5), label="policies")
-    waits = data.draw(st.lists(job_questions_of(product), max_size=6), label="jobs")
-    asked = [policy.questions(NOW) for policy in policies]
+    waits = data.draw(st.lists(job_queries_of(product), max_size=6), label="jobs")
+    asked = [policy.queries(NOW) for policy in policies]
 
     answers = share(product, rows, [*chain(*asked), *waits], by_organization=by_organization)
 
-    for policy, questions in zip(policies, asked, strict=True):
-        own = [each for question in questions for each in list_jobs(rows, question)]
-        assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, questions))
+    for policy, queries in zip(policies, asked, strict=True):
+        own = [each for query in queries for each in list_jobs(rows, query)]
+        assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, queries))
 
 
 def test_a_job_is_looked_for_as_far_back_as_any_of_its_waits_goes() -> None:
     """Two wait for one job: whoever began earlier must find it too."""
     product = get_product("m365")
     early, late = (
-        Question(product=product, job_id="J2", started_after=NOW - timedelta(days=days)) for days in (30, 1)
+        JobQuery(product=product, job_id="J2", started_after=NOW - timedelta(days=days)) for days in (30, 1)
     )
 
     for asked in ([early, late], [late, early]):
@@ -112,36 +113,36 @@ def test_sharing_never_changes_what_is_found(product: Product, data: st.DataObje
     """A job is found by whoever would find it by himself, and as it is; a wider look may find more."""
     by_organization = data.draw(st.booleans(), label="by organisation")
     rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
-    waits = data.draw(st.lists(job_questions_of(product), min_size=1, max_size=8), label="jobs")
+    waits = data.draw(st.lists(job_queries_of(product), min_size=1, max_size=8), label="jobs")
     policies = data.draw(st.lists(policies_of(product), max_size=2), label="policies")
-    others = [question for policy in policies for question in policy.questions(NOW)]
+    others = [query for policy in policies for query in policy.queries(NOW)]
 
     answers = share(product, rows, [*waits, *others], by_organization=by_organization)
 
-    for question in waits:
-        own = [each for each in list_jobs(rows, question) if each.job_id == question.job_id]
-        ever = replace(question, started_after=None)
-        possible = [each for each in list_jobs(rows, ever) if each.job_id == question.job_id]
-        assert answers.find(question) in ([pick_sighting(own)] if own else [None, *possible])
+    for query in waits:
+        own = [each for each in list_jobs(rows, query) if each.job_id == query.job_id]
+        ever = replace(query, started_after=None)
+        possible = [each for each in list_jobs(rows, ever) if each.job_id == query.job_id]
+        assert answers.find(query) in ([pick_sighting(own)] if own else [None, *possible])
 
 
 @each_product
 @settings(max_examples=50, deadline=None, database=None)
 @given(data=st.data())
-def test_the_jobs_of_questions_are_those_that_they_ask_for(product: Product, data: st.DataObject) -> None:
+def test_the_jobs_of_queries_are_those_that_they_ask_for(product: Product, data: st.DataObject) -> None:
     """What others ask for beside them, earlier jobs and other organisations, stays out."""
     by_organization = data.draw(st.booleans(), label="by organisation")
     rows = data.draw(rows_of(product, is_named=True), label="rows")
-    one, other = (data.draw(policies_of(product)).questions(NOW) for _ in range(2))
+    one, other = (data.draw(policies_of(product)).queries(NOW) for _ in range(2))
 
     answers = share(product, rows, [*one, *other], by_organization=by_organization)
 
-    own = [each for question in one for each in list_jobs(rows, question)]
+    own = [each for query in one for each in list_jobs(rows, query)]
     assert sorted(map(repr, own)) == sorted(map(repr, answers.jobs(one)))
 
 
-def listed(*questions: Question, by_organization: bool = True) -> int:
-    planned = plan(questions, by_organization=by_organization)
+def listed(*queries: JobQuery, by_organization: bool = True) -> int:
+    planned = plan(queries, by_organization=by_organization)
     assert planned.jobs == {}
     return len(planned.listings)
 
@@ -151,7 +152,7 @@ CONTOSO = {"organization_ids": ["contoso"]}
 
 
 @pytest.mark.parametrize(
-    ("questions", "by_organization", "listings"),
+    ("queries", "by_organization", "listings"),
     [
         (gates("dynamics365", 300), False, 1),
         (gates("dynamics365", 300) + gates("dynamics365", 300, **CONTOSO), False, 1),
@@ -184,11 +185,11 @@ CONTOSO = {"organization_ids": ["contoso"]}
     ],
 )
 def test_how_many_listings_answer_all(
-    questions: list[Question],
+    queries: list[JobQuery],
     by_organization: bool,  # noqa: FBT001  # a column of the table
     listings: int,
 ) -> None:
-    assert listings == listed(*questions, by_organization=by_organization)
+    assert listings == listed(*queries, by_organization=by_organization)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_few_jobs_are_asked_for_one_by_one(count: int, single: int, listings: in
 def test_the_same_id_elsewhere_is_another_job() -> None:
     planned = plan([about("m365", job_id="J1"), about("m365", job_id="J1", location="EUR")])
 
-    assert {None, "EUR"} == {question.location for question in planned.jobs.values()}
+    assert {None, "EUR"} == {query.location for query in planned.jobs.values()}
 
 
 @pytest.mark.parametrize(
@@ -217,9 +218,9 @@ def test_the_same_id_elsewhere_is_another_job() -> None:
     ],
 )
 def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expected: datetime | None) -> None:
-    (question,) = plan([about("dynamics365", started_after=start) for start in starts]).listings.values()
+    (query,) = plan([about("dynamics365", started_after=start) for start in starts]).listings.values()
 
-    assert expected == question.started_after
+    assert expected == query.started_after
 
 
 @pytest.mark.parametrize(
@@ -236,14 +237,14 @@ def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expect
 def test_a_merged_listing_is_of_one_organisation_only_where_all_are(
     organizations: list[str | None], expected: str | None
 ) -> None:
-    questions = [about("dynamics365", organization_id=each) for each in organizations]
-    (question,) = plan(questions, by_organization=False).listings.values()
+    queries = [about("dynamics365", organization_id=each) for each in organizations]
+    (query,) = plan(queries, by_organization=False).listings.values()
 
-    assert expected == question.organization_id
+    assert expected == query.organization_id
 
 
 @pytest.mark.parametrize(
-    ("questions", "expected"),
+    ("queries", "expected"),
     [
         (gates("salesforce", 3, organization_ids=["a", "b", "c"]), 3),
         (gates("salesforce", 3, organization_ids=["a", "b"], job_type=["backup", "on_demand_backup"]), 4),
@@ -253,8 +254,8 @@ def test_a_merged_listing_is_of_one_organisation_only_where_all_are(
         (gates("m365"), 0),
     ],
 )
-def test_how_many_listings_one_might_replace(questions: list[Question], expected: int) -> None:
-    assert expected == plan(questions).listings_apart
+def test_how_many_listings_one_might_replace(queries: list[JobQuery], expected: int) -> None:
+    assert expected == plan(queries).listings_apart
 
 
 @pytest.mark.parametrize(
@@ -272,11 +273,11 @@ def test_how_many_listings_one_might_replace(questions: list[Question], expected
 def test_a_job_is_looked_for_in_as_short_a_window_as_will_hold_it(
     begun: datetime | None, known: BackupJob | None, expected: datetime
 ) -> None:
-    question = about("dynamics365", job_id="J1")
+    query = about("dynamics365", job_id="J1")
 
-    asked = ask_for_job(question, NOW, begun=begun, known=known)
+    asked = ask_for_job(query, NOW, begun=begun, known=known)
 
-    assert replace(question, started_after=expected) == asked
+    assert replace(query, started_after=expected) == asked
 
 
 @pytest.mark.parametrize(
@@ -286,8 +287,8 @@ def test_whether_rows_name_their_organisation(
     organizations: list[str | None],
     expected: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    question = about("salesforce", job_type="backup")
-    (topic,) = plan([question]).listings
+    query = about("salesforce", job_type="backup")
+    (topic,) = plan([query]).listings
     listing = [job("salesforce", organization_id=each) for each in organizations]
 
     assert expected == Answers(NOW, {topic: listing}).names_organizations
@@ -309,32 +310,32 @@ def test_how_many_jobs_have_come() -> None:
 @pytest.mark.parametrize("written", ["J1", " J1", "J1\n"])
 def test_a_job_is_found_however_its_id_is_padded(written: str) -> None:
     """A template may leave blanks; the hook does not mind them either."""
-    question = about("dynamics365", job_id=written)
-    (topic,) = plan([question]).listings
+    query = about("dynamics365", job_id=written)
+    (topic,) = plan([query]).listings
 
-    assert "J1" == Answers(NOW, {topic: [job()]}).find(question).job_id  # type: ignore[union-attr]
+    assert "J1" == Answers(NOW, {topic: [job()]}).find(query).job_id  # type: ignore[union-attr]
 
 
 def test_a_job_that_was_asked_for_alone_and_is_not_there() -> None:
-    question = about("m365", job_id="J1")
+    query = about("m365", job_id="J1")
 
-    answers = Answers(NOW, {}, dict.fromkeys(plan([question]).jobs))
+    answers = Answers(NOW, {}, dict.fromkeys(plan([query]).jobs))
 
-    assert answers.find(question) is None
+    assert answers.find(query) is None
 
 
-@pytest.mark.parametrize("question", [about("m365", job_id="J1"), about("dynamics365", job_id="J1")])
-def test_a_job_of_which_nothing_came(question: Question) -> None:
-    assert Answers(NOW, {}).find(question) is None
+@pytest.mark.parametrize("query", [about("m365", job_id="J1"), about("dynamics365", job_id="J1")])
+def test_a_job_of_which_nothing_came(query: JobQuery) -> None:
+    assert Answers(NOW, {}).find(query) is None
 
 
 def test_one_policy_is_judged_once() -> None:
     """A thousand gates with the same policy cost one judgement."""
     policies = [Policy(product="dynamics365", max_age=3600) for _ in range(2)]
-    questions = policies[0].questions(NOW)
-    answers = Answers(NOW, {topic: [job()] for topic in plan(questions).listings})
+    queries = policies[0].queries(NOW)
+    answers = Answers(NOW, {topic: [job()] for topic in plan(queries).listings})
 
-    assert answers.judge(policies[0], questions) is answers.judge(policies[1], policies[1].questions(NOW))
+    assert answers.judge(policies[0], queries) is answers.judge(policies[1], policies[1].queries(NOW))
 
 
 def test_an_error_is_of_those_who_asked_for_it() -> None:

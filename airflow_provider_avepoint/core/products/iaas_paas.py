@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow_provider_avepoint.core.fields import parse_time_span
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import (
+from airflow_provider_avepoint.core.products.vocabulary import (
     Columns,
     CountKeys,
     Envelope,

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from . import times
-from .jobs import Facts, Job, build_job
+from .control_schema import JobFields, License, LicenseChange, Refused, known
+from .encoding import ABSENT, VendorError, encode, invalid_parameter
+from .job_builder import build_job
+from .jobs import Facts, Job
 from .listing import JobList, Question, Selection, are_wanted, is_asked_for
-from .messages import JobFields, License, LicenseChange, Refused, known
 from .paging import PageRequest, link_field, page_to_serve, parameter, read_page_request
 from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product, SubscriptionEndpoint
 from .quirks import Quirks
 from .rows import RowRenderer
 from .subscriptions import Subscriptions
-from .wire import ABSENT, VendorError, encode, invalid_parameter
 
 # Stands for the rows until their bytes are put in; no text that is served can hold it unescaped.
 _ROWS = "\0rows\0"
@@ -47,7 +48,7 @@ class Served(NamedTuple):
     payload_key: str
 
 
-class Shelf:
+class ProductStore:
     """What is kept of one product. Not safe for threads: the state's lock is."""
 
     def __init__(self, product: Product, clock: times.Clock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_avepoint.core.fields import parse_hours
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import (
+from airflow_provider_avepoint.core.products.vocabulary import (
     Columns,
     CountKeys,
     Envelope,

@@ -34,7 +34,7 @@ class Entry:
     note: str = ""
 
 
-class Journal:
+class RequestLog:
     """The requests since the last reset, and how many tokens each scope got."""
 
     def __init__(self) -> None:

@@ -7,7 +7,14 @@ any that ended. Jobs of ReCenter are not listed: the API shows those of one data
 from __future__ import annotations
 
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import Columns, Envelope, Filters, Paging, Product, State
+from airflow_provider_avepoint.core.products.vocabulary import (
+    Columns,
+    Envelope,
+    Filters,
+    Paging,
+    Product,
+    State,
+)
 
 GOOGLE_WORKSPACE = Product(
     name="google_workspace",

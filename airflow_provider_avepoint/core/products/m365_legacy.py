@@ -9,15 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from airflow_provider_avepoint.core.fields import parse_ticks_or_hours, to_ticks
-from airflow_provider_avepoint.core.product import (
-    Columns,
-    Envelope,
-    Filters,
-    LicenseEndpoint,
-    Paging,
-    Product,
-)
-from airflow_provider_avepoint.products.m365 import (
+from airflow_provider_avepoint.core.products.m365 import (
     COUNTS,
     ERRORS,
     JOB_TYPES,
@@ -26,6 +18,14 @@ from airflow_provider_avepoint.products.m365 import (
     LICENSE_PERMISSION,
     OBJECT_TYPES,
     STATES,
+)
+from airflow_provider_avepoint.core.products.vocabulary import (
+    Columns,
+    Envelope,
+    Filters,
+    LicenseEndpoint,
+    Paging,
+    Product,
 )
 
 

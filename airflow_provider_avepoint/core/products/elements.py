@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from airflow_provider_avepoint.core.fields import parse_gigabytes, parse_size, parse_units_span
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.product import (
+from airflow_provider_avepoint.core.products.vocabulary import (
     Columns,
     CountKeys,
     Envelope,

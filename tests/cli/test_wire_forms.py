@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_avepoint.cli.forms import MISSING, describe_link, describe_state, describe_time
-from airflow_provider_avepoint.core.product import get_product
+from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_state, describe_time
+from airflow_provider_avepoint.core.products import get_product
 
 BASE, PATH = "https://graph-us.example", "/backup/m365/cloudbackupjobs"
 

@@ -1,0 +1,39 @@
+"""The products: a file each, and a row each in this table."""
+
+from __future__ import annotations
+
+from airflow_provider_avepoint.core.products.aos_scan import AOS_SCAN
+from airflow_provider_avepoint.core.products.dynamics365 import DYNAMICS365
+from airflow_provider_avepoint.core.products.elements import ELEMENTS
+from airflow_provider_avepoint.core.products.google_workspace import GOOGLE_WORKSPACE
+from airflow_provider_avepoint.core.products.iaas_paas import IAAS_PAAS
+from airflow_provider_avepoint.core.products.m365 import M365
+from airflow_provider_avepoint.core.products.m365_legacy import M365_LEGACY
+from airflow_provider_avepoint.core.products.salesforce import SALESFORCE
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.refusals import refuse
+
+#: Every product by name, in the order in which they are shown.
+PRODUCTS: dict[str, Product] = {
+    product.name: product
+    for product in (
+        M365,
+        M365_LEGACY,
+        DYNAMICS365,
+        GOOGLE_WORKSPACE,
+        SALESFORCE,
+        IAAS_PAAS,
+        AOS_SCAN,
+        ELEMENTS,
+    )
+}
+
+
+def get_product(name: object) -> Product:
+    """Return the product called *name*.
+
+    :raises AvePointConfigError: there is none; the message lists those there are.
+    """
+    if isinstance(name, str) and name in PRODUCTS:
+        return PRODUCTS[name]
+    raise refuse("product", name, f"is not known; known are {', '.join(PRODUCTS)}.")
