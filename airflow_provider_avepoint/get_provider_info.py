@@ -56,7 +56,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": f"{_ROOT}.hooks.avepoint.AvePointHook",
                 "hook-name": _NAME,
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    # The port is shown for Airflow's Test button alone: for a port that is not stored, the UI
+                    # of Airflow 3.3 sends 0, and Airflow refuses to test another port than the stored one.
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "API address",
                         "login": "Client ID",
@@ -66,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "https://graph-us.avepointonlineservices.com, or empty with a region below",
                         "login": "client id of the app registration",
                         "password": "client secret; with a .pfx file or an encrypted key, its passphrase",
+                        "port": "443; without it, Airflow's Test button answers Bad Request",
                     },
                 },
                 "conn-fields": {
