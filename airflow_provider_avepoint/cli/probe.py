@@ -21,6 +21,7 @@ from airflow_provider_avepoint.cli.probe_findings import (
     get_value,
     is_none,
     is_readable,
+    read_code,
 )
 from airflow_provider_avepoint.cli.terminal import Bar
 from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
@@ -152,8 +153,8 @@ class _Probe:
         """Return one page; *changed* are parameters that the query has otherwise, or not at all."""
         client, product = self._hook.client, self._product
         if product.method == "GET":
-            parameters = dict(self._query.parameters(self._now)) | changed
-            sent = merge_parameters(parameters.items(), paging)
+            filters = {name: str(value) for name, value in self._query.parameters(self._now).items()}
+            sent = merge_parameters((filters | changed).items(), paging)
             flow = client.call(product.path, sent, product.permission)
         else:
             flow = client.ask(self._query, self._now, paging)
@@ -374,8 +375,8 @@ class _Probe:
     def _ask_window(self, after: datetime, before: datetime) -> _Answer:
         names = self._product.filters
         window = {
-            str(names.started_after): names.write_time(after),
-            str(names.started_before): names.write_time(before),
+            str(names.started_after): str(names.write_time(after)),
+            str(names.started_before): str(names.write_time(before)),
         }
         return self._ask(self._of_size(self._size), **window)
 
@@ -403,13 +404,13 @@ class _Probe:
         strays: list[str] = []
         has_rows = False
         for line in self._product.states:
-            answer = self._ask(self._of_size(_SAMPLE), **{name: str(line.number)})
+            answer = self._ask(self._of_size(_SAMPLE), **{name: str(line.code)})
             has_rows |= bool(answer.rows)
             shown = [find_state(self._product, get_value(row, column)) for row in answer.rows]
             if answer.refusal:
-                refused.append(str(line.number))
-            elif any(each is not None and each.number != line.number for each in shown):
-                strays.append(str(line.number))
+                refused.append(str(line.code))
+            elif any(each is not None and each is not line for each in shown):
+                strays.append(str(line.code))
         about, ours = f"the state filter, {name}", "brings that state"
         if strays:
             self._note(about, f"brings other states too, for {', '.join(strays)}", ours, differs=True)
@@ -421,11 +422,11 @@ class _Probe:
     def _try_job_type_filter(self) -> None:
         product = self._product
         name, column = product.filters.job_type, product.columns.job_type
-        numbers = product.job_type_numbers("backup")
-        if name is None or column is None or product.method != "GET" or len(numbers) != 1:
+        codes = product.job_type_codes("backup")
+        if name is None or column is None or product.method != "GET" or len(codes) != 1:
             return
-        answer = self._ask(self._of_size(_SAMPLE), **{name: str(numbers[0])})
-        is_mixed = any(as_number(get_value(row, column)) != numbers[0] for row in answer.rows)
+        answer = self._ask(self._of_size(_SAMPLE), **{name: str(codes[0])})
+        is_mixed = any(read_code(get_value(row, column)) != read_code(codes[0]) for row in answer.rows)
         ours = "brings that type"
         seen = answer.refusal or ("brings other types too" if is_mixed else ours)
         if answer.refusal or answer.rows:

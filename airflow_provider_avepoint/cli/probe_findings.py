@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.fields import (
     parse_time,
 )
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.products.vocabulary import Columns, CountKeys, Key, Product, State
+from airflow_provider_avepoint.core.products.vocabulary import Code, Columns, CountKeys, Key, Product, State
 
 Row = Mapping[str, Any]
 Parser = Callable[[object], object]
@@ -147,18 +147,26 @@ class ProbeFindings:
             if unreadable:
                 self.note("value", f"not understood in {_jobs(unreadable)}", ours, differs=True)
 
-    def _add_words(self, what: str, key: Key | None, words: Mapping[int, str], rows: Collection[Row]) -> None:
-        """Add the numbers that the file has no word for."""
+    def _add_words(
+        self, what: str, key: Key | None, words: Mapping[Code, str], rows: Collection[Row]
+    ) -> None:
+        """Add the codes that the product's file has no word for; a text is not repeated."""
         if key is None or not words:
             return
         unknown: Counter[str] = Counter()
         for row in rows:
             value = get_value(row, key)
-            number = as_number(value)
-            if describe_absence(value) is None and number not in words:
-                unknown["a text" if number is None else describe_number(number)] += 1
+            code = read_code(value)
+            if describe_absence(value) is None and code not in words:
+                unknown[describe_number(code) if isinstance(code, int) else "a text"] += 1
         for seen, count in sorted(unknown.items()):
             self.note(what, f"{seen} in {_jobs(count)}", _NOT_LISTED, differs=True)
+
+
+def read_code(value: object) -> Code | None:
+    """Return a row's code as the product's tables have it: a number, or a text normalised."""
+    number = as_number(value)
+    return normalize_label(value) if number is None and isinstance(value, str) else number
 
 
 def get_value(row: Row, key: Key | None) -> object:

@@ -197,7 +197,7 @@ def job(**fields: Any) -> BackupJob:
     ],
 )
 def test_parameters(query: JobQuery, expected: dict[str, str]) -> None:
-    assert expected == dict(query.parameters(NOW))
+    assert expected == {name: str(value) for name, value in query.parameters(NOW).items()}
 
 
 @pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)

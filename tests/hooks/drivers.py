@@ -30,7 +30,7 @@ def simulated_jobs(product: str, job_type: str) -> list[dict[str, Any]]:
     if job_type in PRODUCTS[product].housekeeping:
         return [{"product": product, "workload": simulated_workload(product, job_type)}]
     words = {number: word for word, number in SIMULATED[product].job_types.shown.items()}
-    numbers = PRODUCTS[product].job_type_numbers(job_type)
+    numbers = PRODUCTS[product].job_type_codes(job_type)
     return [{"product": product, "job_type": words[number]} for number in numbers]
 
 

@@ -117,14 +117,14 @@ IAAS_BACKUPS = [
 def test_iaas_and_paas() -> None:
     product = PRODUCTS["iaas_paas"]
     assert IAAS_SERVICES == product.object_types
-    assert IAAS_BACKUPS == sorted(product.job_type_numbers("backup"))
+    assert IAAS_BACKUPS == sorted(product.job_type_codes("backup"))
     # File level restores are restores, file level exports are exports.
     restores = [
         *(2, 256, 2048, 20006, 20010, 20013, 20015, 20017, 20018, 20020),
         *(20023, 60001, 60011, 60101, 70011, 80010, 90001, 90120),
     ]
-    assert restores == sorted(product.job_type_numbers("restore"))
-    assert [4, 257, 4096, 20004, 20025, 70012, 90002] == sorted(product.job_type_numbers("export"))
+    assert restores == sorted(product.job_type_codes("restore"))
+    assert [4, 257, 4096, 20004, 20025, 70012, 90002] == sorted(product.job_type_codes("export"))
     others = {
         33: "index_generation",
         20024: "index_generation",
