@@ -19,7 +19,7 @@ from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.settings import _EXTRAS, Settings
 from airflow_provider_avepoint.core.verdict import Reason
-from airflow_provider_avepoint.sensors.gate import PolicyOperator
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.simulator import Simulator
 from tests.versions import needs_airflow
 

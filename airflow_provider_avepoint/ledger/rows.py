@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
@@ -94,7 +95,7 @@ def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, A
     """
     return {
         "tenant": tenant,
-        "verdict_id": uuid4().hex if task is None else _to_json(list(task.values())),
+        "verdict_id": _name_row(task),
         "product": evidence["policy"]["product"],
         "judged_at": datetime.fromisoformat(evidence["judged_at"]),
         "passed": evidence["passed"],
@@ -103,6 +104,40 @@ def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, A
         "evidence": _to_json(evidence),
         **(task or {}),
     }
+
+
+def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Row:
+    """Return the row of a licence audit.
+
+    :param task: as :func:`write_verdict` takes it.
+    """
+    return {
+        "tenant": tenant,
+        "audit_id": _name_row(task),
+        "product": audit.product,
+        "location": _text(audit.location) or "",
+        "organization_id": _text(normalize_id(audit.organization_id)) or "",
+        "audited_at": audit.audited_at,
+        "near_limit": audit.near_limit,
+        "forecast_days": audit.forecast_days,
+        "error": _text(audit.error),
+        "findings": _to_json([each.as_dict() for each in audit.findings]),
+        **(task or {}),
+    }
+
+
+def read_audit(row: Mapping[Any, Any]) -> Audit:
+    """Return the licence audit that a row of the ledger holds."""
+    return Audit(
+        product=row["product"],
+        audited_at=row["audited_at"],
+        location=row["location"] or None,
+        organization_id=row["organization_id"] or None,
+        near_limit=row["near_limit"],
+        forecast_days=row["forecast_days"],
+        error=row["error"],
+        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+    )
 
 
 def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetime) -> Row:
@@ -124,6 +159,11 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "is_out_of_policy": consumption.is_out_of_policy,
         "expires_at": consumption.expires_at,
     }
+
+
+def _name_row(task: Mapping[str, Any] | None) -> str:
+    """Return the id of what a try of a task writes once; a random one outside of a task."""
+    return uuid4().hex if task is None else _to_json(list(task.values()))
 
 
 def _write_raw(row: Mapping[str, Any]) -> str:

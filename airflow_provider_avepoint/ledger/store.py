@@ -17,17 +17,19 @@ from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_avepoint.core.grading import pick_sighting
+from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
 from airflow_provider_avepoint.ledger.rows import (
     Row,
     read_job,
+    write_audit,
     write_job,
     write_key,
     write_license,
     write_verdict,
 )
-from airflow_provider_avepoint.ledger.tables import JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.ledger.tables import AUDITS, JOBS, LICENSES, LOADS, VERDICTS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -111,6 +113,7 @@ class Ledger:
         self._save_jobs = _upsert(JOBS, self._engine, keep=("first_read_at",))
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
+        self._save_audit = _upsert(AUDITS, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
         # Which jobs have been read in the reading that is being written, and stand as they were seen in it.
         self._reading_of: tuple[str, datetime] | None = None
@@ -205,6 +208,13 @@ class Ledger:
             judged: a try of a task has one verdict.
         """
         self._write(self._save_verdict, [write_verdict(tenant, evidence, task)])
+
+    def save_audit(self, tenant: str, audit: Audit, task: Mapping[str, Any] | None = None) -> None:
+        """Write what a licence audit came to, an error too.
+
+        :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
+        """
+        self._write(self._save_audit, [write_audit(tenant, audit, task)])
 
     def save_licenses(
         self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime

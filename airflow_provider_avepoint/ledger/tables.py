@@ -142,6 +142,33 @@ VERDICTS = Table(
     Index("avepoint_verdicts_judged_at", "tenant", "judged_at"),
 )
 
+# What licence audits came to: a row a try of a task.
+AUDITS = Table(
+    "avepoint_audits",
+    metadata,
+    _key("tenant"),
+    # The try of the task that audited, or a random id where there was no task.
+    _key("audit_id"),
+    Column("product", String, nullable=False),
+    # What was asked for; empty: everything.
+    Column("location", String, nullable=False),
+    Column("organization_id", String, nullable=False),
+    Column("audited_at", Moment, nullable=False),
+    # By what was judged.
+    Column("near_limit", Float, nullable=False),
+    Column("forecast_days", Integer, nullable=False),
+    # Why no figures could be read; NULL where they were.
+    Column("error", Text),
+    # JSON: a list of Finding.as_dict().
+    Column("findings", Text, nullable=False),
+    Column("dag_id", String),
+    Column("run_id", String),
+    Column("task_id", String),
+    Column("map_index", Integer),
+    Column("try_number", Integer),
+    Index("avepoint_audits_audited_at", "tenant", "audited_at"),
+)
+
 LICENSES = Table(
     "avepoint_licenses",
     metadata,

@@ -19,13 +19,13 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.links import leave_link
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
 from airflow_provider_avepoint.operators.report import AvePointReportOperator
-from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from sqlalchemy import and_, case, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
-from airflow_provider_avepoint.ledger.rows import read_job
-from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.ledger.rows import read_audit, read_job
+from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, VERDICTS
 from airflow_provider_avepoint.report import backups, licenses
 from airflow_provider_avepoint.report.backups import (
     Past,
@@ -28,7 +29,7 @@ from airflow_provider_avepoint.report.backups import (
     scope_of,
 )
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
-from airflow_provider_avepoint.report.figures import Report, horizon_of
+from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ else:
 
 # Whose evidence is kept: the newest of each kind.
 _MOST_SHOWN = {False: 40, True: 20}
+# A scope whose newest backup lies so long before the period is no longer expected to have any.
+_LONG_GONE = timedelta(days=42)
 _LEVELS = ("objects", "records", "metadata")
 _SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload, JOBS.c.location)
 
@@ -86,9 +89,11 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
     """
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
-    license_histories = tuple(reader.read_licenses())
+    audits = tuple(reader.read_audits())
+    license_histories = tuple(reader.read_licenses(audits))
     verdicts = tuple(reader.read_verdicts())
     seen = {
+        *(tenant for tenant, _ in audits),
         *(scope.place.tenant for scope in scopes),
         *(place.tenant for place, _ in long_gone),
         *(history.subscription.tenant for history in license_histories),
@@ -100,6 +105,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         scopes=backups.rank(scopes, period.now),
         long_gone=tuple(sorted(long_gone, key=lambda each: each[1])),
         licenses=licenses.rank(license_histories),
+        audits=audits,
         failures=failures.rank(),
         failures_left_out=failures.left_out,
         verdicts=verdicts,
@@ -116,7 +122,7 @@ class _Reader:
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
         """Return the scopes, those that are long gone with their newest backup, and what failed."""
         pasts = self._read_pasts()
-        earliest = self._period.start - (self._period.now - self._period.start)
+        earliest = self._period.start - max(self._period.now - self._period.start, _LONG_GONE)
         timelines = {
             place: ScopeTimeline(place, past) for place, past in pasts.items() if past.newest_at >= earliest
         }
@@ -240,8 +246,25 @@ class _Reader:
             {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)},
         )
 
-    def read_licenses(self) -> Iterator[LicenseHistory]:
-        """Yield what was bought and used, by licence."""
+    def read_audits(self) -> Iterator[tuple[str, Audit]]:
+        """Yield the newest audit of each licence with its tenant, of whatever age; one that failed too."""
+        asked = ("tenant", "product", "location", "organization_id")
+        later_first = (AUDITS.c.audited_at.desc(), AUDITS.c.audit_id)
+        place = func.row_number().over(partition_by=[AUDITS.c[name] for name in asked], order_by=later_first)
+        known = (
+            select(AUDITS, place.label("place"))
+            .where(AUDITS.c.audited_at <= self._period.now, *self._of_tenants(AUDITS))
+            .subquery()
+        )
+        query = select(known).where(known.c.place == 1).order_by(*(known.c[name] for name in asked))
+        for row in self._ledger.iter_rows(query):
+            yield row["tenant"], read_audit(row)
+
+    def read_licenses(self, audits: Iterable[tuple[str, Audit]]) -> Iterator[LicenseHistory]:
+        """Yield what was bought and used, by licence.
+
+        :param audits: with the tenant of each.
+        """
         key = ("tenant", "product", "location", "organization_id", "service")
         query = (
             select(LICENSES)
@@ -252,7 +275,9 @@ class _Reader:
             )
             .order_by(*(LICENSES.c[name] for name in key), LICENSES.c.hour)
         )
-        horizon = horizon_of(self._period.days)
+        of_tenant = defaultdict(list)
+        for tenant, each in audits:
+            of_tenant[tenant].append(each)
         for values, rows in groupby(
             self._ledger.iter_rows(query), key=lambda row: tuple(row[name] for name in key)
         ):
@@ -264,9 +289,8 @@ class _Reader:
                 organization_id=organization or None,
                 service=service or None,
             )
-            yield licenses.follow(
-                subscription, ((row["read_at"], _read_license(row)) for row in rows), horizon
-            )
+            readings = ((row["read_at"], _read_license(row)) for row in rows)
+            yield licenses.follow(subscription, readings, self._period.now, of_tenant[tenant])
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
         """Yield the verdicts, newest first; the newest with their evidence.

@@ -24,8 +24,8 @@ from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotF
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.wait_events import Event, Status, Watch, doubt_job, doubt_verdict
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
-from airflow_provider_avepoint.sensors.gate import PolicyOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

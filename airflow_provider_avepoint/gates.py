@@ -121,7 +121,7 @@ class PolicyOperator(BaseOperator):
         try:
             ledger_conn_id, tenant = self._name_ledger()
             with Ledger(ledger_conn_id) as ledger:
-                ledger.save_verdict(tenant, evidence, _name_try(context))
+                ledger.save_verdict(tenant, evidence, name_try(context))
         except AvePointError as e:
             if evidence["passed"]:
                 raise to_airflow(e) from None
@@ -155,8 +155,11 @@ class PolicyOperator(BaseOperator):
         raise AvePointBackupNotVerified(message, verdict=evidence)
 
 
-def _name_try(context: Context) -> dict[str, Any] | None:
-    """Return which try of which task this is; None outside of one."""
+def name_try(context: Context) -> dict[str, Any] | None:
+    """Return which try of which task this is, as the ledger keeps it; None outside of a task.
+
+    :param context: what Airflow gave the task.
+    """
     if (ti := context.get("ti")) is None:
         return None
     return {
