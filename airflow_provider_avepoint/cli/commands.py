@@ -88,8 +88,9 @@ def jobs(args: Namespace) -> int:
     """List jobs.
 
     :param args: the parsed arguments of ``airflow avepoint jobs``.
-    :returns: the exit status.
-    :raises AvePointConfigError: an argument cannot be used.
+    :returns: the exit status, with which the process ends.
+    :raises AvePointConfigError: an argument cannot be used; the process prints the error and ends with status
+        2.
     """
     is_table = args.output == "table"
     if is_table and args.raw:
@@ -194,7 +195,7 @@ def check(args: Namespace) -> int:
     """Judge the backup now.
 
     :param args: the parsed arguments of ``airflow avepoint check``.
-    :returns: the exit status.
+    :returns: the exit status, with which the process ends.
     """
     policy = _build_policy(args)
     with (
@@ -253,7 +254,7 @@ def license_(args: Namespace) -> int:
     """Compare used licences with purchased ones.
 
     :param args: the parsed arguments of ``airflow avepoint license``.
-    :returns: the exit status.
+    :returns: the exit status, with which the process ends.
     """
     with AvePointHook(_conn_id(args)) as hook:
         consumptions = hook.get_license_consumptions(
@@ -300,7 +301,7 @@ def probe(args: Namespace) -> int:
     """Find out what the vendor's documents leave open.
 
     :param args: the parsed arguments of ``airflow avepoint probe``.
-    :returns: the exit status.
+    :returns: the exit status, with which the process ends.
     """
     with (
         progress_bar("Probing", f"requests (at most {MAX_REQUESTS} a product)", output="markdown") as bar,

@@ -170,7 +170,7 @@ _PROBE = ActionCommand(
 
 
 def get_avepoint_cli_commands() -> list[CLICommand]:
-    """Return the commands for Airflow's parser, which asks for them from Airflow 3.2 on."""
+    """Return the commands for Airflow's parser, which asks for them since Airflow 3.2."""
     return [
         GroupCommand(
             name="avepoint",

@@ -42,10 +42,10 @@ def write_report(findings: Sequence[ProbeFindings]) -> str:
         "provider's product file has differently. No id, name, host, time of a job or secret is in here; of "
         "what rows hold, only the states."
     )
-    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_portrait, findings)))
+    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_product, findings)))
 
 
-def _write_portrait(findings: ProbeFindings) -> str:
+def _write_product(findings: ProbeFindings) -> str:
     title = f"## {findings.product.name}"
     if not findings.is_readable:
         return f"{title}\n\n{findings.problem.capitalize()}."

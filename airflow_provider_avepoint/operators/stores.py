@@ -67,7 +67,7 @@ def find_file(path: object) -> ObjectStoragePath:
 
 def _anchor(path: str) -> str:
     """Return *path* as an absolute path: Airflow before 3.2 takes a relative path as one from the root."""
-    return os.path.abspath(path) if path and "://" not in path else path  # noqa: PTH100  # no link is followed
+    return os.path.abspath(path) if path and "://" not in path else path  # noqa: PTH100  # Path.resolve would follow links
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def replace(place: ObjectStoragePath) -> Iterator[IO[bytes]]:
     store = place.fs
     protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
     write = _replace_by_upload if protocols & _OBJECT_STORES else _replace_by_rename
-    with write(store, store._strip_protocol(place.path)) as file:  # noqa: SLF001  # how fsspec's own calls begin
+    with write(store, store._strip_protocol(place.path)) as file:  # noqa: SLF001  # fsspec's public methods do the same
         yield file
 
 
@@ -126,7 +126,7 @@ def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
     from fsspec.implementations.local import LocalFileSystem
 
     if isinstance(store, LocalFileSystem):
-        os.replace(source, target)  # noqa: PTH105  # fsspec moves by shutil, which copies where a rename fails
+        os.replace(source, target)  # noqa: PTH105  # fsspec uses shutil, which copies if a rename fails
     elif type(store).mv is not AbstractFileSystem.mv:
         store.mv(source, target)
     else:  # fsspec's own mv would copy into *target* if a directory has the same name

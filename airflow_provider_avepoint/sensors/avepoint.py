@@ -309,7 +309,7 @@ def _rebuild_error(event: Event) -> Exception:
         return AirflowException(message)
     error = known(message)
     for name in vars(error).keys() & (facts if isinstance(facts, dict) else {}).keys():
-        setattr(error, name, facts[name])  # type: ignore[index]  # a dict, as above
+        setattr(error, name, facts[name])  # type: ignore[index]  # the loop runs only if facts is a dict
     return error
 
 

@@ -197,7 +197,7 @@ class ProductStore:
         :param numbers: the numbers for new job ids.
         :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
         """
-        product, quirks, heeded = self.product, self.quirks, self._heeded(asked)
+        product, quirks, heeded = self.product, self.quirks, self._drop_ignored(asked)
         question = self._read_question(heeded)
         page = read_page_request(product.paging, quirks, heeded.query)
         newest_first = product.order is None or product.order.is_newest_first(heeded.query)
@@ -270,7 +270,7 @@ class ProductStore:
         :raises VendorError: a parameter is wrong.
         """
         product, quirks, query = self.product, self.quirks, asked.query
-        page = read_page_request(product.paging, quirks, self._heeded(asked).query)
+        page = read_page_request(product.paging, quirks, self._drop_ignored(asked).query)
         customers = self._subscriptions.customers(asked.body)
         page = page_to_serve(product.paging, quirks, page, len(customers))
         rows = customers[page.offset : page.offset + page.length]
@@ -319,7 +319,7 @@ class ProductStore:
             return ABSENT
         return (match_count if self.quirks.total == "match" else row_count) + self.quirks.total_off_by
 
-    def _heeded(self, asked: Asked) -> Asked:
+    def _drop_ignored(self, asked: Asked) -> Asked:
         """Return the request's parameters without those that the server ignores."""
         ignores = self.quirks.ignores
         return Asked(*({name: value for name, value in part.items() if not ignores(name)} for part in asked))

@@ -19,7 +19,7 @@ _START_SECONDS = 10
 _STOP_SECONDS = 5
 
 
-class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # a base picked at import
+class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uvicorn picks the base at import
     """HTTP whose application can close the connection without an answer; ASGI has no message for that."""
 
     app: ASGIApp

@@ -154,6 +154,7 @@ class State:
 
         :param product: the product's name.
         :param limit: the most jobs to return.
+        :raises Refused: the product is unknown (404).
         """
         with self._lock:
             store = self._store(product)
@@ -168,6 +169,7 @@ class State:
 
         :param product: the product's name.
         :param change: the figures to set.
+        :raises Refused: the product is unknown or has no licence endpoint (404), or has no such figure.
         """
         with self._lock:
             return self._store(product).set_license(change)
@@ -177,6 +179,7 @@ class State:
 
         :param product: the product's name, or "all" for the whole server.
         :param changes: the quirks to set, by name.
+        :raises Refused: the product is unknown (404), or has no such quirk.
         """
         with self._lock:
             if product == ALL_PRODUCTS:
@@ -224,6 +227,7 @@ class State:
 
         :param client_id: the client's id.
         :param spec: the fields; those that are not named stay.
+        :raises Refused: a scope is unknown, or the certificate cannot be used.
         """
         with self._lock:
             return self._identity.set_client(client_id, spec)

@@ -140,7 +140,7 @@ class _WaitTrigger(BaseTrigger):
         event: Event | None
         try:
             event = await self._wait(watch)
-        except AvePointConfigError as e:  # a worker of a newer release wrote an argument unknown here
+        except AvePointConfigError as e:  # a worker of a newer release may use a product or word unknown here
             event = self._note_error(e, watch)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 

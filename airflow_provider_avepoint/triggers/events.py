@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 try:
     from airflow.triggers.base import BaseEventTrigger
 except ImportError:  # Airflow 2 has no asset watchers
-    BaseEventTrigger = BaseTrigger  # type: ignore[assignment,misc]  # never used there
+    BaseEventTrigger = BaseTrigger  # type: ignore[assignment,misc]  # a stand-in that Airflow 2 never uses
 try:
     from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 except ImportError:  # before Airflow 3.3 watchers share no stream
-    AdvanceItem = Any  # type: ignore[assignment,misc]  # as above
-    SharedStreamProducer = None  # type: ignore[assignment,misc]  # as above
+    AdvanceItem = Any  # type: ignore[assignment,misc]  # a stand-in for an older Airflow
+    SharedStreamProducer = None  # type: ignore[assignment,misc]  # a stand-in for an older Airflow
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _KEEPING = 10.0
 _LONGEST_INTERVAL = 86400.0
 # The age, in seconds, for a policy without one: a backup of any age passes.
 _ANY_AGE = 36500 * 86400.0
-#: Which ends are announced.
+#: The values of *announce*: which backups are announced.
 ANNOUNCE = ("all", "passed", "not_passed")
 # The fields of a job in an event. Error messages and the raw row are left out, to keep events small.
 _CARRIED = (
@@ -327,7 +327,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         from airflow.providers.common.compat.sdk import Asset
 
         try:
-            self.asset_state_store[Asset(self.asset)]  # type: ignore[index]  # is not None
+            self.asset_state_store[Asset(self.asset)]  # type: ignore[index]  # the caller has excluded None
         except KeyError:
             return False
         return True
@@ -345,7 +345,7 @@ class Look:
         self.now = now
         self.since = since
         self.jobs = jobs
-        #: The watermark after this look, by asset, of each watcher whose events Airflow has taken.
+        #: The watermark after this look by asset, for each watcher whose events Airflow has taken.
         self.kept: dict[str, Watermark] = {}
         self.need: datetime | None = None
         self.is_answered = asyncio.Event()

@@ -78,7 +78,7 @@ _IAAS_MODULES = {
     "cosmos_db": 370,
     "azure_postgresql": 371,
 }
-# The page's words for the last two: Dynamics CRM Backup, Dynamics Unified Operations Backup.
+# The page calls the last two Dynamics CRM Backup and Dynamics Unified Operations Backup.
 _DYNAMICS_MODULES = {"dynamics_365": 401, "customer_engagement": 550, "unified_operations": 551}
 _GOOGLE_MODULES = {
     "gmail": 501,

@@ -68,7 +68,7 @@ _JOB_TYPES = Vocabulary(
     | {
         "virtual_machine_restore": 2,
         "virtual_machine_file_level_export": 4,
-        # 32 in an older page.
+        # An older page has 32.
         "virtual_machine_index_generation": 33,
         "data_retention": 64,
         "entra_id_restore": 256,
