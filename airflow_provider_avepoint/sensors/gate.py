@@ -38,7 +38,8 @@ class PolicyOperator(BaseOperator):
 
     :param product: the product's name, such as ``dynamics365``.
     :param started_after: the data cut-off: the backup must have started at or after it.
-    :param max_age: the largest age of the backup; a number is in seconds. One of the two is required.
+    :param max_age: the largest age of the backup; a number is in seconds. Either *started_after* or *max_age*
+        is required.
     :param organization_ids: the organisations that are expected.
     :param object_types: the workloads that are expected.
     :param locations: the Multi-Geo locations that are expected.

@@ -147,6 +147,7 @@ class Simulator:
         :param product: the product's name.
         :param job_id: the job's id.
         :param changes: the fields of ``control_schema.JobFields`` to change.
+        :raises ValueError: there is not exactly one such job, or the product cannot have the changed job.
         """
         from .control_schema import JobFields
 
@@ -157,6 +158,7 @@ class Simulator:
 
         :param product: the product's name.
         :param job_id: the job's id.
+        :raises ValueError: there is not exactly one such job.
         """
         return self._state.delete_job(product, job_id)
 
