@@ -93,9 +93,7 @@ def test_both_drivers_give_the_same_jobs(begin: Begin, simulator: Simulator, pro
     begin(product)
     simulator.generate(product, 2100, every_seconds=60, states=["success", "failed", "partial", "running"])
 
-    found = {
-        name: [job.as_dict() for job in driver.list_jobs(product)] for name, driver in DRIVERS.items()
-    }
+    found = {name: [job.as_dict() for job in driver.list_jobs(product)] for name, driver in DRIVERS.items()}
 
     assert found["requests"] == found["aiohttp"]
     assert 2100 == len({job["job_id"] for job in found["requests"]}) == len(found["requests"])
