@@ -138,7 +138,7 @@ def test_required_parameters(caller: Caller) -> None:
 
 
 def test_each_value_of_a_filter_selects_its_jobs(avepoint: Simulator, caller: Caller, any_wire: Wire) -> None:
-    """By the number of a job type, a workload or a state, which rows show where they can; 0 is all of them."""
+    """By the number of a job type, a workload or a state, which rows show where they can; 0 is all."""
     wire, product, columns = any_wire, PRODUCTS[any_wire.product], OURS[any_wire.product].columns
     words: dict[str, tuple[str, dict[str, Any], Any]] = {
         "job_type": ("job_type", dict(product.job_types.shown), columns.job_type),
@@ -168,11 +168,15 @@ def test_each_value_of_a_filter_selects_its_jobs(avepoint: Simulator, caller: Ca
             assert set(numbers) == {row[wire.row_id] for row in ask(0)}
 
 
-def test_d365_row_shows_its_type(avepoint: Simulator, caller: Caller) -> None:
-    """A Dynamics row says which type it is."""
-    avepoint.add_job("dynamics365", job_type="audit_backup")
+def test_each_state_is_shown(avepoint: Simulator, caller: Caller, any_wire: Wire) -> None:
+    """By its number or its label; a number that no word stands for can be sent all the same."""
+    for word in any_wire.states:
+        avepoint.add_job(any_wire.product, job_id=word, state=word, started_ago=60)
+    avepoint.add_job(any_wire.product, job_id="other", raw_state=97, started_ago=60)
 
-    assert 16 == caller.page(D365)["jobs"][0]["type"]
+    rows = any_wire.rows_of(caller.page(any_wire, **{any_wire.size: 50}))
+    shown = {row[any_wire.row_id]: row[any_wire.state] for row in rows}
+    assert any_wire.states | {"other": 97} == shown
 
 
 def test_m365_row_says_nothing_of_where_it_belongs(avepoint: Simulator, caller: Caller) -> None:

@@ -125,7 +125,7 @@ FINISHES = {"null": None, "empty": "", "n/a": "N/A"}
 
 
 def test_no_finish(avepoint: Simulator, caller: Caller, any_wire: Wire) -> None:
-    """How a row says that its job runs is undocumented, so each form can be had; ticks of 0 are the year 1."""
+    """How a row says that its job runs is undocumented, so each form can be had; 0 ticks are the year 1."""
     avepoint.add_job(any_wire.product, state="running")
 
     for form, shown in FINISHES.items():
