@@ -379,9 +379,9 @@ def test_date_header(avepoint: Simulator, caller: Caller, path: str) -> None:
 
     assert -7200 == avepoint.set_clock(date_header=-7200)["date_header"]
     avepoint.set_clock(ahead_seconds=3600)
-    assert 3590 < time.time() - parsedate_to_datetime(date() or "").timestamp() < 3610
+    assert 3000 < time.time() - parsedate_to_datetime(date() or "").timestamp() < 4200
     begun = datetime.fromisoformat(avepoint.add_job("m365", started_ago=0)["started_at"]).timestamp()
-    assert 3590 < begun - time.time() < 3610
+    assert 3000 < begun - time.time() < 4200
     for text in ("soon", None):
         assert 200 == caller.http.put("/control/clock", json={"date_header": text}).status_code
         assert text == date()
