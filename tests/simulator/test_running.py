@@ -186,7 +186,7 @@ def test_deep_page_of_bulk_history(avepoint: Simulator, caller: Caller, wire: Wi
 
 
 def test_demo_is_plausible() -> None:
-    """The demo has good nights and bad ones, for every product, and nothing from the future."""
+    """The demo has good nights and bad ones, of eight products, and nothing from the future."""
     simulator = Simulator()
     count = simulator.seed_demo()
     now = datetime.now(UTC).isoformat()
@@ -197,7 +197,7 @@ def test_demo_is_plausible() -> None:
     assert {"success", "partial", "failed"} == {job["state"] for job in jobs}
     assert 3 == len({job["organization_id"] for job in simulator.jobs("dynamics365")})
     assert 6 == len({job["workload"] for job in simulator.jobs("m365")} - {None})
-    assert all(simulator.jobs(product) for product in WIRES)
+    assert 8 <= sum(bool(simulator.jobs(product)) for product in WIRES)
 
 
 def test_demo_tells_the_same_each_time() -> None:
