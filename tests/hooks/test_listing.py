@@ -153,9 +153,11 @@ def test_a_link_to_itself_raises_unless_it_is_not_needed(begin: Begin, driver: D
 
 
 @both_drivers
-def test_a_link_to_another_host_raises(begin: Begin, driver: Driver) -> None:
-    for product in one_of_each_paging():
-        begin(product, 25, foreign_link=True, link="absolute", max_page_size=5, oversize="clamp")
+def test_a_link_to_another_host_raises(begin: Begin, simulator: Simulator, driver: Driver) -> None:
+    """Also where the port and the scheme are the same."""
+    elsewhere = simulator.url.replace("127.0.0.1", "localhost")
+    for product, link in combinations(one_of_each_paging(), (True, elsewhere)):
+        begin(product, 25, foreign_link=link, link="absolute", max_page_size=5, oversize="clamp")
         with pytest.raises(AvePointPayloadError, match=r"Listing jobs of .*to another address"):
             driver.list_jobs(product)
 
