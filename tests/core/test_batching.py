@@ -30,6 +30,8 @@ from tests.triggers.server import (
     rows_of,
 )
 
+from .tables import each_row
+
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -151,7 +153,7 @@ GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 CONTOSO = {"organization_ids": ["contoso"]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("queries", "by_organization", "listings"),
     [
         (gates("dynamics365", 300), False, 1),
@@ -223,7 +225,7 @@ def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expect
     assert expected == query.started_after
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("organizations", "expected"),
     [
         (["contoso", "contoso"], "contoso"),
@@ -243,7 +245,7 @@ def test_a_merged_listing_is_of_one_organisation_only_where_all_are(
     assert expected == query.organization_id
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("queries", "expected"),
     [
         (gates("salesforce", 3, organization_ids=["a", "b", "c"]), 3),
@@ -258,7 +260,7 @@ def test_how_many_listings_one_might_replace(queries: list[JobQuery], expected: 
     assert expected == plan(queries).listings_apart
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("begun", "known", "expected"),
     [
         (None, None, NOW - SEARCH_SPAN),

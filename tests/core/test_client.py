@@ -25,6 +25,7 @@ from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.core.settings import Settings
 
 from .flows import Answer, Driver, answer
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
@@ -262,7 +263,7 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
         next(iter(jobs))
 
 
-@pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
+@each_row("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
     listing = client().list_jobs(JobQuery(product=M365), NOW)
     document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
@@ -322,10 +323,8 @@ def test_a_link_elsewhere_gets_no_token() -> None:
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
 
 
-@pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
-@pytest.mark.parametrize(
-    ("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
-)
+@each_row("name", ["totalNumber", "totalCount", "TotalCount"])
+@each_row(("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)])
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
     listing = client(page_size=10).list_jobs(JobQuery(product=M365), NOW)
@@ -428,11 +427,10 @@ def test_backups_of_many_numbers_are_picked_out() -> None:
     assert ["IB0", "IB1", "IB2", "IB3", "IB4", "IB5"] == list_types(IAAS, rows, job_type="all")
 
 
-@pytest.mark.parametrize("kind", [None, "", "N/A", ...])
-@pytest.mark.parametrize(
+@each_row("kind", [None, "", "N/A", ...])
+@each_row(
     ("product", "make", "key"),
     [(IAAS, iaas_row, "jobType"), (SCANS, scan_row, "type"), (ELEMENTS, elements_row, "jobType")],
-    ids=["iaas_paas", "aos_scan", "elements"],
 )
 def test_a_row_that_hides_its_type_is_no_backup_and_no_other_job(
     product: Any, make: Any, key: str, kind: object
@@ -500,8 +498,8 @@ def test_a_scan_just_at_the_windows_start_may_have_others_beside_it() -> None:
     assert (list(range(35)), 5) == (found, requests)
 
 
-@pytest.mark.parametrize("page_size", [1, 2, 10])
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("page_size", [1, 2, 10])
+@each_row("ahead", [1, 8])
 def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int, ahead: int) -> None:
     """Which is its order unless told otherwise. A page of one row shows no order at all."""
     begin = NOW - timedelta(hours=25)
@@ -575,7 +573,7 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     assert 15 > requests
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "document", "expected"),
     [
         (M365, {"data": [1]}, [1]),
@@ -597,8 +595,8 @@ def test_rows(product: Any, document: object, expected: list[Any]) -> None:
     assert expected == read_rows(product, document)
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize(
+@each_row("product", PRODUCTS.values())
+@each_row(
     "document", [None, [], {}, "text", 5, {"rows": []}, {"data": {}, "jobs": {}}, {"data": 5, "jobs": ""}]
 )
 def test_an_answer_without_rows_is_not_an_empty_list(product: Any, document: object) -> None:
@@ -639,7 +637,7 @@ def test_get_job(job_id: str, location: str | None, url: str, query: tuple[tuple
     assert query == driver.sent[0].query
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("reply", "kind"),
     [
         (answer(status=404), AvePointJobNotFound),
@@ -869,7 +867,7 @@ def test_a_page_of_customers_beyond_the_last_one_may_be_refused() -> None:
         licenses(Driver(serve))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("organization_id", "customers"),
     [
         ("c9", [customer("c1", "Backup")]),
@@ -892,7 +890,7 @@ def test_a_page_without_customers_key() -> None:
         licenses(Driver(lambda _: answer({"metadata": {}})))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "organization_id", "location", "problem"),
     [
         (M365, "c1", None, "organization_id: .* has one licence for the tenant"),
@@ -914,7 +912,7 @@ def test_a_partners_licence_is_not_one() -> None:
         Driver([]).run(client().get_license(ELEMENTS, None, NOW))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("at_a_time", "limit", "expected"), [(3, None, 4), (3, 2, 2), (3, 1, 1), (1, None, 1), (2, None, 3)]
 )
 def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:

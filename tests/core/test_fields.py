@@ -8,19 +8,17 @@ import pytest
 
 from airflow_provider_avepoint.core import fields
 
+from .tables import each_row
+
 HUGE = 10**400
 ABSENT = [None, "", "N/A"]
-
-
-def shorten(value: object) -> str:
-    return repr(value)[:30]
 
 
 def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("2024-12-02T07:52:25Z", utc(2024, 12, 2, 7, 52, 25)),
@@ -62,7 +60,7 @@ def test_times_are_in_utc() -> None:
     assert UTC is parsed.tzinfo
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "2024-12-02T07:52:25",
@@ -84,7 +82,6 @@ def test_times_are_in_utc() -> None:
         HUGE,
         "9" * 5000,
     ],
-    ids=shorten,
 )
 def test_parse_time_refuses(value: object) -> None:
     """Neither a documented form nor one of the ways to write "no value"."""
@@ -92,7 +89,7 @@ def test_parse_time_refuses(value: object) -> None:
         fields.parse_time(value)
 
 
-@pytest.mark.parametrize("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
+@each_row("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
 def test_parse_time_names_the_value(value: object) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is what is tested
         fields.parse_time(value)
@@ -129,7 +126,7 @@ def test_to_iso(moment: datetime, expected: str) -> None:
     assert expected == fields.to_iso(moment)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (0, 0),
@@ -145,17 +142,16 @@ def test_parse_integer(value: object, expected: int | None) -> None:
     assert expected == fields.parse_integer(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [-1, "-1", -1.0, True, False, 1.5, "1.5", "many", "0 GB", [], {}, float("inf"), "1_000", "9" * 5000],
-    ids=shorten,
 )
 def test_parse_integer_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_integer(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("0.011", timedelta(seconds=39.6)),
@@ -171,17 +167,16 @@ def test_parse_hours(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [True, False, [], {}, "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
-    ids=shorten,
 )
 def test_parse_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (516606001, timedelta(seconds=51.6606)),
@@ -196,13 +191,13 @@ def test_parse_ticks_or_hours(value: object, expected: timedelta | None) -> None
     assert expected == fields.parse_ticks_or_hours(value)
 
 
-@pytest.mark.parametrize("value", [True, [], "soon", HUGE, "9" * 5000], ids=shorten)
+@each_row("value", [True, [], "soon", HUGE, "9" * 5000])
 def test_parse_ticks_or_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_ticks_or_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("00:04:01", timedelta(minutes=4, seconds=1)),
@@ -221,7 +216,7 @@ def test_parse_time_span(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_time_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "4:1",
@@ -241,14 +236,13 @@ def test_parse_time_span(value: object, expected: timedelta | None) -> None:
         [],
         {},
     ],
-    ids=shorten,
 )
 def test_parse_time_span_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         fields.parse_time_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("17m39s", timedelta(minutes=17, seconds=39)),
@@ -266,7 +260,7 @@ def test_parse_units_span(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_units_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "39",
@@ -283,14 +277,13 @@ def test_parse_units_span(value: object, expected: timedelta | None) -> None:
         True,
         [],
     ],
-    ids=shorten,
 )
 def test_parse_units_span_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         fields.parse_units_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [(0, 0), (1, 1024), ("12", 12_288), (10**12, 10**12 * 1024), *((value, None) for value in ABSENT)],
 )
@@ -299,13 +292,13 @@ def test_parse_kilobytes(value: object, expected: int | None) -> None:
     assert expected == fields.parse_kilobytes(value)
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "12 KB", "many", True, [], {}], ids=shorten)
+@each_row("value", [-1, 1.5, "12 KB", "many", True, [], {}])
 def test_parse_kilobytes_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_kilobytes(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("0 GB", 0),
@@ -325,7 +318,7 @@ def test_parse_size(value: object, expected: int | None) -> None:
     assert expected == fields.parse_size(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "5",
@@ -343,7 +336,6 @@ def test_parse_size(value: object, expected: int | None) -> None:
         [],
         {},
     ],
-    ids=shorten,
 )
 def test_parse_size_refuses(value: object) -> None:
     """A comma may part thousands or decimals: nobody documented which."""
@@ -360,7 +352,7 @@ def test_a_refusal_names_the_value(read: Callable[[object], object]) -> None:
     assert "'soon'" in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, True),
@@ -377,7 +369,7 @@ def test_is_absent(value: object, *, expected: bool) -> None:
     assert expected is fields.is_absent(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "key", "expected"),
     [
         ({"totalCount": 1}, "totalCount", 1),
@@ -392,7 +384,7 @@ def test_get_key(document: dict[str, Any], key: str, expected: object) -> None:
     assert expected == fields.get_key(document, key, "default")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "path", "expected"),
     [
         ({"metadata": {"nextLink": "x"}}, ("metadata", "nextLink"), "x"),
@@ -434,7 +426,7 @@ def test_to_word(label: str, expected: str) -> None:
     assert expected == fields.to_word(label)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("2025-04-05", utc(2025, 4, 5)),
@@ -452,7 +444,7 @@ def test_parse_date(value: object, expected: datetime | None) -> None:
     assert expected == fields.parse_date(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "30/09/2025",
@@ -473,7 +465,7 @@ def test_parse_date_refuses(value: object) -> None:
         fields.parse_date(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("5 GB", 5),
@@ -493,9 +485,7 @@ def test_parse_gigabytes(value: object, expected: float | None) -> None:
     assert expected == fields.parse_gigabytes(value)
 
 
-@pytest.mark.parametrize(
-    "value", ["5", "GB", "five GB", "-1 GB", "1/2/3 GB", "/1 GB", "1 GB/2 GB", 5, True, []]
-)
+@each_row("value", ["5", "GB", "five GB", "-1 GB", "1/2/3 GB", "/1 GB", "1 GB/2 GB", 5, True, []])
 def test_parse_gigabytes_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not an amount of storage"):
         fields.parse_gigabytes(value)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.forecast import Trend, fit
 
+from .tables import each_row
+
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
@@ -44,7 +46,7 @@ def test_a_line_and_its_band_by_hand() -> None:
 STUDENT_T = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 8: 2.306, 10: 2.228, 30: 2.042, 100: 1.984}
 
 
-@pytest.mark.parametrize(("freedom", "quantile"), STUDENT_T.items())
+@each_row(("freedom", "quantile"), STUDENT_T.items())
 def test_few_readings_make_a_wide_band(freedom: int, quantile: float) -> None:
     count = freedom + 2
     values = [(-1.0) ** index for index in range(count)]
@@ -79,10 +81,9 @@ def test_the_band_is_narrowest_amid_the_readings() -> None:
     assert widths == pytest.approx(widths[::-1])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "days",
     [[], [0], [0, 30], [0, 15, 30], [0, 1, 2, 3, 4, 5, 6.99], [0, 0, 0, 30], [0, 10, 10, 20]],
-    ids=str,
 )
 def test_too_little_history(days: list[float]) -> None:
     """Four moments over a week are the least; several readings at one moment are one."""

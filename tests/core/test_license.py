@@ -10,6 +10,8 @@ import pytest
 from airflow_provider_avepoint.core.license import audit, describe_models, forecast
 from airflow_provider_avepoint.core.model import LicenseConsumption
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -36,7 +38,7 @@ def weekly(
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "near_limit", "reasons"),
     [
         ({}, 0.9, []),
@@ -66,7 +68,7 @@ def test_reasons(fields: dict[str, Any], near_limit: float, reasons: list[str]) 
     assert all(sentence.startswith(reason) for reason, sentence in findings.items())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentence"),
     [
         ({"assigned_user_seats": 124}, "over_assigned: 124 seats assigned, 100 purchased"),
@@ -92,7 +94,7 @@ def test_sentences(fields: dict[str, Any], sentence: str) -> None:
     assert [sentence] == list(audit(consumption(**fields), 0.9).values())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentences"),
     [
         ({"expires_at": NOW - timedelta(days=1)}, ["expired: the subscription ended on 2026-11-22"]),

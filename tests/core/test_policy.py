@@ -15,6 +15,8 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Policy, judge
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 DAY = 86400
 # Section 4's table of arguments.
@@ -106,7 +108,7 @@ def test_the_defaults() -> None:
     assert dict.fromkeys(unset) == {name: getattr(policy, name) for name in unset}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "name", "given", "expected"),
     [
         ("dynamics365", "started_after", "2026-11-21T22:00:00Z", datetime(2026, 11, 21, 22, tzinfo=UTC)),
@@ -184,7 +186,7 @@ def test_an_argument_takes(product: str, name: str, given: object, expected: obj
     assert (expected, type(expected)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         [EXCLUSION],
@@ -199,7 +201,6 @@ def test_an_argument_takes(product: str, name: str, given: object, expected: obj
         [EXCLUSION | {"organization_id": " b\n"}],
         Lazy(EXCLUSION),
     ],
-    ids=str,
 )
 def test_exclude_takes(given: object) -> None:
     expected = {"organization_id": "b", "workload": None, "until": "2026-12-31", "reason": "moved"}
@@ -342,9 +343,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("product", "given", "said"), REFUSED, ids=[f"{product} {given}" for product, given, _ in REFUSED]
-)
+@each_row(("product", "given", "said"), REFUSED)
 def test_an_argument_refuses(product: str, given: dict[str, Any], said: list[str]) -> None:
     """The message names the argument first, and what would do."""
     with pytest.raises(AvePointConfigError) as caught:
@@ -359,7 +358,7 @@ def test_either_started_after_or_max_age_is_required() -> None:
         Policy(product="dynamics365")
 
 
-@pytest.mark.parametrize("product", ["dynamics", "", None, 5, ["m365"]])
+@each_row("product", ["dynamics", "", None, 5, ["m365"]])
 def test_an_unknown_product_is_refused_with_the_known_ones(product: Any) -> None:
     with pytest.raises(AvePointConfigError) as caught:
         make_policy(product)
@@ -391,7 +390,7 @@ POLICIES = [
 ]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@each_row("policy", POLICIES)
 def test_a_policy_survives_json(policy: Policy) -> None:
     """It travels to the triggerer as JSON values and comes back the same."""
     written = policy.as_dict()
@@ -478,7 +477,7 @@ QUESTION_CASES: list[tuple[str, dict[str, Any], str | None, list[tuple[Any, ...]
 ]
 
 
-@pytest.mark.parametrize(("product", "given", "location", "expected"), QUESTION_CASES)
+@each_row(("product", "given", "location", "expected"), QUESTION_CASES)
 def test_the_queries(
     product: str, given: dict[str, Any], location: str | None, expected: list[tuple[Any, ...]]
 ) -> None:
@@ -501,7 +500,7 @@ def test_no_customer_is_no_policy() -> None:
         make_policy("elements")
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
+@each_row("product", PRODUCTS)
 def test_every_query_can_be_asked(product: str) -> None:
     """No listing lacks the organisation that its path needs, however many are named."""
     known = PRODUCTS[product]

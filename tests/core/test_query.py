@@ -10,6 +10,8 @@ from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
@@ -31,7 +33,7 @@ def job(**fields: Any) -> BackupJob:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         pytest.param(JobQuery(product=M365), {}, id="nothing is asked for"),
@@ -200,8 +202,8 @@ def test_parameters(query: JobQuery, expected: dict[str, str]) -> None:
     assert expected == dict(query.parameters(NOW))
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@each_row("product", PRODUCTS.values())
+@each_row("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
     """A caller may write a window without an end as one that ends with the calendar."""
     for fields in (
@@ -214,7 +216,7 @@ def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
         query.parameters(NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "job_type", "expected"),
     [
         (M365, "backup", True),
@@ -237,7 +239,7 @@ def test_whether_the_server_is_asked_for_a_type(
     assert expected is JobQuery(product=product, job_type=job_type).is_asked_by_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("asked", "fields", "expected"),
     [
         ({}, {}, True),
@@ -305,7 +307,7 @@ def test_one_query_for_each_combination() -> None:
     assert expected == queries
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         ({}, ["backup"]),
@@ -333,7 +335,7 @@ def test_housekeeping_is_asked_for_by_its_word() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "arguments", "text"),
     [
         ("m366", {}, "product: 'm366' is not known; known are m365, m365_legacy, dynamics365"),

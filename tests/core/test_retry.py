@@ -7,8 +7,10 @@ import pytest
 
 from airflow_provider_avepoint.core import retry
 
+from .tables import each_row
 
-@pytest.mark.parametrize(
+
+@each_row(
     ("status", "expected"),
     [
         *((status, True) for status in (408, 425, 429, 500, 502, 503, 504)),
@@ -22,7 +24,7 @@ def test_is_transient(status: int, *, expected: bool) -> None:
 NOON = "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         ({}, None),
@@ -55,7 +57,7 @@ def test_retry_after_a_date_without_the_answers_own(date: dict[str, str]) -> Non
     assert 3500 < delay <= 3600
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("attempt", "retry_after", "chance", "expected"),
     [
         (1, None, 0.0, 0.5),

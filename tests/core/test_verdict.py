@@ -18,6 +18,8 @@ from airflow_provider_avepoint.core.products.m365 import M365
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, judge
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -1728,8 +1730,8 @@ def judge_product(product: str, *jobs: BackupJob) -> str:
     return verdict.reason
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
-@pytest.mark.parametrize(
+@each_row("product", PRODUCTS)
+@each_row(
     ("start", "state", "reason"),
     [
         (2, "success", "passed"),
@@ -1750,12 +1752,12 @@ def test_one_job_of_each_product(product: str, start: float | None, state: str, 
     assert reason == judge_product(product, make_typed_job(product, start, state))
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
+@each_row("product", PRODUCTS)
 def test_no_job_of_each_product(product: str) -> None:
     assert "missed" == judge_product(product)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "job_type"),
     [
         (name, word)
@@ -1778,7 +1780,7 @@ def test_nothing_but_a_backup_stands_for_one(product: str, job_type: str) -> Non
 BY_THE_NEWEST = {"dynamics365", "salesforce"}
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
+@each_row("product", PRODUCTS)
 def test_what_decides_unless_told_otherwise(product: str) -> None:
     jobs = [make_typed_job(product, 5, "failed"), make_typed_job(product, 2, "success")]
     assert ("passed" if product in BY_THE_NEWEST else "failed") == judge_product(product, *jobs)
@@ -1788,7 +1790,7 @@ def test_the_table_names_each_case_once() -> None:
     assert len(CASES) == len({case.name for case in CASES})
 
 
-@pytest.mark.parametrize("case", CASES, ids=by_name)
+@each_row("case", CASES)
 def test_the_table_in_any_order_and_with_repeats(case: Case) -> None:
     """Neither the order of the rows nor seeing some of them again changes verdict or evidence."""
     expected = case.judge().as_dict()
@@ -1823,7 +1825,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("worst", REASONS)
+@each_row("worst", REASONS)
 def test_the_worst_scope_gives_the_reason(worst: str) -> None:
     present = REASONS[REASONS.index(worst) :]
     jobs = [EXAMPLES[reason] for reason in present if reason in EXAMPLES]
@@ -1855,7 +1857,7 @@ def test_partially_finished_without_a_finish_is_running(finished: str, reason: s
     assert {"-/teams/-": reason} == reasons_of(verdict)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("services", "reason"),
     [
         # The same answer for three, and the same but for a job that began between the queries.
@@ -1868,7 +1870,6 @@ def test_partially_finished_without_a_finish_is_running(finished: str, reason: s
         # An old job in common is no sign where newer ones are each service's own.
         ({"exchange_online": [9, 3], "sharepoint_online": [9, 2], "teams": [9, 1]}, "passed"),
     ],
-    ids=range(6),
 )
 def test_the_same_jobs_for_three_services_show_a_server_that_does_not_filter(
     services: dict[str, list[int]], reason: str
@@ -1901,7 +1902,7 @@ def test_the_message_names_the_worst_twenty_scopes_and_their_reasons() -> None:
     assert "fine" not in text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("jobs", "policy", "said"),
     [
         ([d365(2)], {}, ["dynamics365", "verified in 1 of 1 scopes"]),
@@ -2000,7 +2001,7 @@ def test_repeated_rows_change_nothing() -> None:
         )
 
 
-@pytest.mark.parametrize("seed", range(100))
+@each_row("seed", range(100))
 def test_a_further_failure_never_opens_a_gate(seed: int) -> None:
     """Under ``all``, a further failure in the window never lets a gate open, whatever else is there."""
     rng = random.Random(seed)

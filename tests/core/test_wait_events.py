@@ -12,6 +12,8 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, Jo
 from airflow_provider_avepoint.core.verdict import Policy, Reason, Verdict, grade_job, judge
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Watch, describe_job, find_pause
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 
 
@@ -35,7 +37,7 @@ def verdict(*jobs: BackupJob, fail_fast: bool = True) -> Verdict:
     return judge(jobs, Policy(product="dynamics365", max_age=86400, fail_fast=fail_fast), NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seen", "status"),
     [
         (verdict(job()), "passed"),
@@ -61,7 +63,7 @@ def test_what_a_verdict_means(seen: Verdict, status: str | None) -> None:
         assert event == json.loads(json.dumps(event))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "accept_partial", "status"),
     [
         *((JobState.SUCCESS, accept, "passed") for accept in (False, True)),
@@ -99,8 +101,8 @@ LASTING = [
 ]
 
 
-@pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("of", [lambda error: error, exceptions.to_airflow], ids=["ours", "Airflow's"])
+@each_row("error", LASTING)
+@each_row("of", [lambda error: error, exceptions.to_airflow])
 def test_what_no_later_poll_can_mend_ends_the_wait(error: errors.AvePointError, of: Any) -> None:
     facts = {name: value for name, value in vars(error).items() if value is not None}
     expected = {"status": "error", "message": str(error), "error": type(error).__name__, "facts": facts}
@@ -276,7 +278,7 @@ def test_no_pause_is_longer_than_it_may_be(
     assert expected == find_pause(interval, elapsed, max_wait)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seen", "expected"),
     [
         (job(), "dynamics365 job DCIB1 is success (3)."),

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.watermark import Watermark, key_of
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
 #: Airflow warns of more: ``[state_store] max_value_storage_bytes``.
@@ -41,7 +43,7 @@ def begin(*jobs: BackupJob, now: datetime = NOW - 10 * MINUTE) -> Watermark:
     return Watermark.begin(jobs, now)
 
 
-@pytest.mark.parametrize("state", TERMINAL)
+@each_row("state", TERMINAL)
 def test_a_job_that_was_under_way_is_announced_once_when_it_has_ended(state: JobState) -> None:
     watermark = begin(job(state="running"))
 
@@ -314,7 +316,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize(("one", "other", "is_same"), KEYS.values(), ids=KEYS)
+@each_row(("one", "other", "is_same"), KEYS.values())
 def test_what_tells_two_ends_apart(one: dict[str, Any], other: dict[str, Any], *, is_same: bool) -> None:
     """By the key, and by the digest that is kept."""
     first, second = job(**one), job(**other)
@@ -430,7 +432,7 @@ CORRUPT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("written", CORRUPT.values(), ids=CORRUPT)
+@each_row("written", CORRUPT.values())
 def test_something_else_than_a_watermark_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match="not a watermark"):
         Watermark.from_dict(written)
@@ -453,7 +455,7 @@ def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str |
     return announced
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("states", "announced"),
     [
         (["failed", "success", "success"], [None, "success"]),
@@ -462,14 +464,6 @@ def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str |
         (["failed", "running", "success"], [None, "success"]),
         (["failed", "running", "failed"], [None, None]),
         (["stopped", "partial", "partial"], [None, "partial"]),
-    ],
-    ids=[
-        "mended",
-        "bad after all",
-        "a server that cannot decide",
-        "run again",
-        "failed again",
-        "stopped, then partial",
     ],
 )
 def test_an_end_that_is_corrected_is_announced_once_more(
