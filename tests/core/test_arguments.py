@@ -165,7 +165,7 @@ def test_a_list_in_pythons_words_is_no_text(parse: Any, value: str) -> None:
     assert "render_template_as_native_obj=True" in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["['a']", '["a"]', "[]"])
+@each_row("value", ["['a']", '["a"]', "[]"])
 def test_a_list_within_a_list_is_no_text(value: str) -> None:
     """Such as a template that renders a list, in a list."""
     with pytest.raises(AvePointConfigError, match=r"tojson"):

@@ -167,7 +167,7 @@ def test_the_first_request() -> None:
     assert ([expected], []) == (driver.sent, jobs)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "refusal",
     [
         {},
@@ -185,15 +185,13 @@ def test_the_largest_page_that_the_server_takes(refusal: dict[str, Any]) -> None
     assert "100" == sizes(again)[0]
 
 
-@pytest.mark.parametrize(
-    ("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])]
-)
+@each_row(("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])])
 def test_a_connections_own_page_size(page_size: int, expected: list[str]) -> None:
     driver, _ = list_all(client(page_size=page_size), JobQuery(product=M365), refuse_above(120))
     assert expected == sizes(driver)[: len(expected)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("refusal", "status"),
     [
         ({"errors": [{"code": "InvalidParameter", "field": "startTime", "message": "No."}]}, 400),
@@ -271,7 +269,7 @@ def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
         list(listing.receive(document))
 
 
-@pytest.mark.parametrize("status", [204, 400, 404, 416])
+@each_row("status", [204, 400, 404, 416])
 def test_a_refusal_is_the_end_where_the_rows_make_the_total(status: int) -> None:
     """A page beyond the last one may be refused; any other that is refused has rows that nobody has seen."""
 
@@ -507,7 +505,7 @@ def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int,
     assert list(range(70, 95)) == sorted(found)
 
 
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("ahead", [1, 8])
 def test_a_server_without_order_is_read_to_its_end(ahead: int) -> None:
     begin = NOW - timedelta(hours=25)
     newest, oldest = hourly(95)[:47], hourly(95)[:47:-1]
@@ -535,7 +533,7 @@ def test_a_scan_whose_start_cannot_be_read_may_be_in_the_window() -> None:
     assert {"Scan1": 0, "Scan2": 1} == {job.job_id: len(job.problems) for job in jobs}
 
 
-@pytest.mark.parametrize(("hours", "expected"), [(45, []), (30, ["Scan2"])])
+@each_row(("hours", "expected"), [(45, []), (30, ["Scan2"])])
 def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is(
     hours: int, expected: list[str]
 ) -> None:
@@ -544,7 +542,7 @@ def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is
     assert ["Scan1", *expected] == list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
 
 
-@pytest.mark.parametrize("job_id", ["N/A", "", None, ...])
+@each_row("job_id", ["N/A", "", None, ...])
 def test_a_row_of_a_service_without_a_job_is_no_job(job_id: object) -> None:
     """In the states that say so; in any other a row without an id raises."""
     rows = [elements_row(1, jobId=job_id, status=status) for status in (11, 12)]
@@ -621,7 +619,7 @@ def test_the_access_check_names_the_permission() -> None:
 # One job
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("job_id", "location", "url", "query"),
     [
         ("FB1", None, "FB1", ()),
@@ -716,7 +714,7 @@ def test_find_job_that_is_nowhere() -> None:
 # Licences
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "location", "url", "query"),
     [
         (M365, None, "/backup/m365/cloudbackuplicenseconsumption", ()),
@@ -740,7 +738,7 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
     assert (f"https://graph.example{url}", query) == (driver.sent[0].url, driver.sent[0].query)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("since", "expected"), [("2026-11-22T05:00:00Z", True), ("2026-11-22T05:00:01Z", False), (0, False)]
 )
 def test_out_of_policy_once_the_moment_has_come(since: object, *, expected: bool) -> None:
@@ -789,7 +787,7 @@ def licenses(driver: Driver, organization_id: str | None = None) -> list[tuple[s
     return [(each.organization_id, each.service) for each in found]
 
 
-@pytest.mark.parametrize("product", [M365, LEGACY])
+@each_row("product", [M365, LEGACY])
 def test_licences_of_a_tenant_are_one(product: Any) -> None:
     figures = {"purchasedUserSeats": 100, "assignedUserSeats": 47}
     figures |= {"purchasedStorageSize": 0, "protectedSize": 7}
@@ -822,7 +820,7 @@ def test_a_subscription() -> None:
     assert (("pageSize", "100"),) == sent.query
 
 
-@pytest.mark.parametrize("first_index", [0, 1])
+@each_row("first_index", [0, 1])
 def test_subscriptions_come_once_however_many_pages(first_index: int) -> None:
     """From whichever number the server counts: its first page comes unasked for, and may come again."""
     customers = [customer(f"c{index}", "Backup", "Fly") for index in range(250)]

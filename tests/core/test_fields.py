@@ -96,7 +96,7 @@ def test_parse_time_names_the_value(value: object) -> None:
     assert repr(value) in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "moment",
     [
         utc(2024, 10, 15, 2, 53, 12, 178_069),
@@ -114,7 +114,7 @@ def test_to_ticks_of_a_known_instant() -> None:
     assert 638527680000000000 == fields.to_ticks(datetime(2024, 6, 1, tzinfo=timezone(timedelta(hours=8))))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("moment", "expected"),
     [
         (utc(2026, 11, 22, 5), "2026-11-22T05:00:00Z"),
@@ -343,7 +343,7 @@ def test_parse_size_refuses(value: object) -> None:
         fields.parse_size(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "read", [fields.parse_time_span, fields.parse_units_span, fields.parse_kilobytes, fields.parse_size]
 )
 def test_a_refusal_names_the_value(read: Callable[[object], object]) -> None:
@@ -401,7 +401,7 @@ def test_get_path(document: object, path: tuple[str, ...], expected: object) -> 
     assert expected == fields.get_path(document, path)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("label", "expected"),
     [
         ("Finished with Exception", "finishedwithexception"),
@@ -413,7 +413,7 @@ def test_normalize_label(label: str, expected: str) -> None:
     assert expected == fields.normalize_label(label)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("label", "expected"),
     [
         ("Customer Engagement", "customer_engagement"),

@@ -60,7 +60,7 @@ def test_few_readings_make_a_wide_band(freedom: int, quantile: float) -> None:
     assert expected == pytest.approx(high - value, rel=0.01)
 
 
-@pytest.mark.parametrize("count", [4, 5, 8, 14])
+@each_row("count", [4, 5, 8, 14])
 def test_the_next_reading_lies_in_the_band_95_times_of_100(count: int) -> None:
     """So it does for readings that scatter about a line as they are assumed to."""
     chance = random.Random(count)
@@ -117,7 +117,7 @@ def test_readings_on_a_line_leave_no_doubt() -> None:
         assert abs(moment - day(40)) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("values", [(47, 47, 47, 47), (0, 0, 0, 0), (90, 80, 70, 60), (100, 99, 98, 97)])
+@each_row("values", [(47, 47, 47, 47), (0, 0, 0, 0), (90, 80, 70, 60), (100, 99, 98, 97)])
 def test_what_does_not_grow_reaches_nothing(values: tuple[float, ...]) -> None:
     assert None is weekly(*values).reaches(100, day(21), YEAR)
 
@@ -126,7 +126,7 @@ def test_a_constant_has_no_band() -> None:
     assert (47, 47, 47) == weekly(47, 47, 47, 47).at(day(400))
 
 
-@pytest.mark.parametrize(("within", "is_reached"), [(18, False), (20, True)])
+@each_row(("within", "is_reached"), [(18, False), (20, True)])
 def test_within_decides(within: float, *, is_reached: bool) -> None:
     crossing = weekly(60, 67, 74, 81).reaches(100, day(21), timedelta(days=within))
 

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from airflow_provider_avepoint.core.license import audit, describe_models, forecast
 from airflow_provider_avepoint.core.model import LicenseConsumption
 
@@ -114,7 +112,7 @@ def test_the_end_of_a_subscription(fields: dict[str, Any], sentences: list[str])
     assert {} == audit(consumption(**fields), 0.9)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentences"),
     [
         ({}, []),
@@ -186,7 +184,7 @@ def test_a_forecast_below_the_limit_says_what_is_expected() -> None:
     assert seats.as_dict()["crossing"] is None
 
 
-@pytest.mark.parametrize("values", [[81], [60, 70, 80]])
+@each_row("values", [[81], [60, 70, 80]])
 def test_too_little_history_is_said_and_no_breach(values: list[int]) -> None:
     history = weekly("assigned_user_seats", values)
     newest = history[-1][1]

@@ -182,7 +182,7 @@ def test_effective_start(
     assert expected == replace(job, duration=timedelta(1)).effective_start
 
 
-@pytest.mark.parametrize("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])
+@each_row("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])
 def test_values_are_frozen(value: Any) -> None:
     for each in fields(value):
         with pytest.raises(FrozenInstanceError):

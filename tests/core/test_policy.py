@@ -408,7 +408,7 @@ def test_a_policy_is_written_in_plain_words() -> None:
     assert (written["max_failed"], written["max_failed_ratio"], written["fail_fast"]) == (3, 0.1, False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "window", "look_back"),
     [
         ({"max_age": 3600}, "2026-11-22T05:00", "2026-11-15T05:00"),
@@ -588,14 +588,14 @@ def test_a_verdict_is_json_with_the_documented_keys() -> None:
     assert absent["scope"] == {"organization_id": "b", "workload": None, "location": None, "content": None}
 
 
-@pytest.mark.parametrize("offset", [-5, 0, 9])
+@each_row("offset", [-5, 0, 9])
 def test_a_verdict_is_dated_in_utc(offset: int) -> None:
     """Wherever the clock stands: an auditor compares the evidence of many."""
     now = NOW.astimezone(timezone(timedelta(hours=offset)))
     assert judge([], make_policy(), now).as_dict()["judged_at"] == "2026-11-22T06:00:00+00:00"
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@each_row("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_no_error(moment: str) -> None:
     """The look-back before the first of all days stops there."""
     policy = make_policy("dynamics365", started_after=moment, max_age=None)

@@ -322,7 +322,7 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
     assert expected == [query.job_type for query in build_queries("m365", **arguments)]
 
 
-@pytest.mark.parametrize("job_type", ["scan", "backup", ["scan", "backup"]])
+@each_row("job_type", ["scan", "backup", ["scan", "backup"]])
 def test_a_scan_is_what_a_backup_is_there(job_type: Any) -> None:
     (query,) = build_queries("aos_scan", job_type=job_type)
     assert "backup" == query.job_type

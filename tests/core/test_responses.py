@@ -70,7 +70,7 @@ def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
 PAGES = [b"<!DOCTYPE html>", b"\xef\xbb\xbf \r\n<html>", "<html>".encode("utf-16"), b"<?xml?>"]
 
 
-@pytest.mark.parametrize("body", PAGES)
+@each_row("body", PAGES)
 def test_a_web_page_is_tried_again_as_a_503_is(body: bytes) -> None:
     """A gateway sends it with 200 while the service is away, whatever it says the content type is."""
     page, good = answer(body=body, content_type="application/json"), answer({})
@@ -277,8 +277,8 @@ def test_a_200_with_an_error_in_it(
     assert status == caught.value.status
 
 
-@pytest.mark.parametrize("data", [None, []])
-@pytest.mark.parametrize("errors", [[REFUSAL], REFUSAL])
+@each_row("data", [None, []])
+@each_row("errors", [[REFUSAL], REFUSAL])
 def test_a_200_that_lists_errors_is_an_error(errors: object, data: object) -> None:
     """The envelope's ``errors`` stand in refusals only: beside empty rows they are no empty listing."""
     with pytest.raises(AvePointError):
@@ -360,7 +360,7 @@ def test_a_message_holds_no_token_that_the_server_echoes(place: str) -> None:
     assert SECRET not in repr(vars(error))
 
 
-@pytest.mark.parametrize("shown", [repr, str])
+@each_row("shown", [repr, str])
 def test_a_request_shows_neither_token_nor_secret(shown: Any) -> None:
     assert SECRET not in shown(REQUEST)
 

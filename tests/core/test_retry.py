@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_provider_avepoint.core import retry
 
 from .tables import each_row
+
+if TYPE_CHECKING:
+    import pytest
 
 
 @each_row(
@@ -49,7 +51,7 @@ def test_parse_retry_after(headers: dict[str, str], expected: float | None) -> N
     assert expected == retry.parse_retry_after(headers)
 
 
-@pytest.mark.parametrize("date", [{}, {"date": "no date"}])
+@each_row("date", [{}, {"date": "no date"}])
 def test_retry_after_a_date_without_the_answers_own(date: dict[str, str]) -> None:
     """Without a usable ``Date`` our own clock must do."""
     until = datetime.now(UTC) + timedelta(hours=1)

@@ -583,7 +583,7 @@ def test_job_types(value: object, expected: str) -> None:
     assert expected == read("dynamics365", change("dynamics365", type=value)).job_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [("Customer Engagement", "customer_engagement"), ("Unified Operations", "unified_operations"), (5, "5")],
 )
@@ -591,7 +591,7 @@ def test_modules(value: object, expected: str) -> None:
     assert expected == read("dynamics365", change("dynamics365", module=value)).workload
 
 
-@pytest.mark.parametrize("value", [None, "", "N/A", ...])
+@each_row("value", [None, "", "N/A", ...])
 def test_absent_size_and_names(value: object) -> None:
     absent = dict.fromkeys(("backupSize", "organizationId", "organizationName", "module", "type"), value)
     job = read("dynamics365", change("dynamics365", **absent))
@@ -604,7 +604,7 @@ def test_absent_size_and_names(value: object) -> None:
     ]
 
 
-@pytest.mark.parametrize("errors", [None, [], ..., ""])
+@each_row("errors", [None, [], ..., ""])
 def test_no_errors(errors: object) -> None:
     assert () == read("m365", change("m365", jobErrors=errors)).errors
 
@@ -699,7 +699,7 @@ def test_what_is_left_out_is_said_once(caplog: pytest.LogCaptureFixture) -> None
     assert odd in record.getMessage()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("listed", "expected"),
     [
         ("text", (JobError(message="text"),)),
@@ -767,13 +767,13 @@ def test_a_row_that_does_not_say_its_type(product: str) -> None:
         assert ("backup", (f"{key} is missing",)) == (job.job_type, job.problems)
 
 
-@pytest.mark.parametrize("asked", ["entra_id", "virtual_machine", None])
+@each_row("asked", ["entra_id", "virtual_machine", None])
 def test_a_machines_job_answers_for_no_other_service(asked: str | None) -> None:
     job = read("iaas_paas", IAAS_ROW, workload=asked)
     assert bool(job.problems) == (asked == "entra_id")
 
 
-@pytest.mark.parametrize("key", ["startTime", "id"])
+@each_row("key", ["startTime", "id"])
 def test_a_problem_is_one_bounded_line(key: str) -> None:
     text = "line one\n2026-11-22 INFO all is well " + "x" * 100_000
     row = change("m365", startTime=text, **({"id": text.replace("\n", " ")} if key == "id" else {}))
@@ -808,7 +808,7 @@ def test_words_made_up_as_a_server_goes_do_not_fill_the_memory() -> None:
         assert 1100 > len(inspect.getclosurevars(look_up).nonlocals["remembered"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("more", "expected"),
     [
         ({"State": "Failed"}, JobState.FAILED),
@@ -904,7 +904,7 @@ def test_where_a_row_has_both_the_worse_holds(
     assert expected == read(product, change(product, status=status, state=state)).state
 
 
-@pytest.mark.parametrize("value", NO_FIGURES)
+@each_row("value", NO_FIGURES)
 def test_salesforce_rows_that_leave_out_their_organisation(value: object) -> None:
     """Then it is the one that was asked for, or nobody knows."""
     row = change("salesforce", organizationId=value, dataSize=value)
@@ -913,7 +913,7 @@ def test_salesforce_rows_that_leave_out_their_organisation(value: object) -> Non
     assert read("salesforce", row).organization_id is None
 
 
-@pytest.mark.parametrize("name", ["successfulCount", "successCount", "SuccessCount"])
+@each_row("name", ["successfulCount", "successCount", "SuccessCount"])
 def test_iaas_as_older_pages_have_it(name: str) -> None:
     """``state``, and in the report of a job ``SuccessCount``."""
     row = change("iaas_paas", status=..., state=8, successfulCount=...) | {name: 11}
@@ -964,7 +964,7 @@ def test_elements_modules(kind: object, module: object, expected: tuple[str, str
     assert expected == (job.job_type, job.workload)
 
 
-@pytest.mark.parametrize("value", NO_FIGURES)
+@each_row("value", NO_FIGURES)
 def test_elements_figures_that_are_absent(value: object) -> None:
     names = ["totalCount", "failedCount", "successfulCount", "skippedCount", "warningCount"]
     names += ["backupSize", "startTime", "endTime", "jobDuration"]
@@ -979,7 +979,7 @@ def test_elements_figures_that_are_absent(value: object) -> None:
     assert "c1" == job.organization_id
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "expected"), [("0 GB", 0), ("5 GB", 5 * 1024**3), ("1.5 MB", 1572864), ("12 KB", 12288)]
 )
 def test_elements_sizes(written: str, expected: int) -> None:
@@ -1013,7 +1013,7 @@ def test_the_licence_sample(product: str, written: dict[str, int]) -> None:
     } == read_license(PRODUCTS[product], LICENSED[product](written))
 
 
-@pytest.mark.parametrize("value", [638645575921780695, 1728960792178, "2024-10-15T02:53:12.178Z"])
+@each_row("value", [638645575921780695, 1728960792178, "2024-10-15T02:53:12.178Z"])
 def test_out_of_policy_in_any_unit(value: object) -> None:
     figures = read_license(PRODUCTS["m365"], {"data": {**FIGURES, "outOfPolicyTime": value}})
     assert datetime(2024, 10, 15, 2, 53, 12, 178000, tzinfo=UTC) == figures["out_of_policy_at"].replace(
@@ -1037,7 +1037,7 @@ def test_a_licence_figure_is_never_guessed(name: str, value: object) -> None:
         read_license(PRODUCTS["m365"], {"data": figures})
 
 
-@pytest.mark.parametrize("value", ["soon", True, 1.5, []])
+@each_row("value", ["soon", True, 1.5, []])
 def test_a_malformed_out_of_policy_time(value: object) -> None:
     with pytest.raises(AvePointPayloadError, match="licence: outOfPolicyTime"):
         read_license(PRODUCTS["m365"], {"data": {**FIGURES, "outOfPolicyTime": value}})
@@ -1159,7 +1159,7 @@ def test_a_customer_without_subscriptions() -> None:
     assert [] == read_customer(SUBSCRIPTIONS | {"products": []})
 
 
-@pytest.mark.parametrize("value", ["N/A", None, "", ...])
+@each_row("value", ["N/A", None, "", ...])
 def test_a_subscription_without_end(value: object) -> None:
     (found,) = read_customer(change_subscription(expirationDate=value))
     assert found["expires_at"] is None

@@ -49,7 +49,7 @@ def test_regions(region: str) -> None:
     assert f"https://{identity}.avepointonlineservices.com/connect/token" == settings.identity_endpoint
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("environment", "host", "identity"),
     [
         ("us_government", "graph-gov.avepointonlineservices.com", "identity-gov.avepointonlineservices.com"),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from airflow_provider_avepoint.core.text import one_line, quoted
 
 from .tables import each_row
@@ -25,7 +23,7 @@ def test_one_line(text: object, longest: int, expected: str) -> None:
     assert expected == one_line(text, longest)
 
 
-@pytest.mark.parametrize(("value", "expected"), [("a\nb", r"'a\nb'"), (7, "7"), (None, "None")])
+@each_row(("value", "expected"), [("a\nb", r"'a\nb'"), (7, "7"), (None, "None")])
 def test_quoted(value: object, expected: str) -> None:
     assert expected == quoted(value)
 

@@ -163,7 +163,7 @@ def test_a_watch_is_handed_over_as_json() -> None:
     assert Watch() == Watch.resume(**Watch().hand_over())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         ({}, Watch()),
