@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from statistics import linear_regression
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.forecast import Trend, fit
+from tests.fuzz import fuzz
 
 from .tables import each_row
 
@@ -190,7 +191,7 @@ def test_an_end_beyond_all_calendars_is_none() -> None:
     assert (day(40), None) == (crossing.expected, crossing.latest)
 
 
-@settings(deadline=None)
+@fuzz(1)
 @given(
     values=st.lists(
         st.tuples(st.integers(0, 90 * 24), st.integers(0, 10**41) | st.floats(0, 1e12)),
