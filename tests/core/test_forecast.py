@@ -191,7 +191,7 @@ def test_an_end_beyond_all_calendars_is_none() -> None:
     assert (day(40), None) == (crossing.expected, crossing.latest)
 
 
-@fuzz(1)
+@fuzz(4)
 @given(
     values=st.lists(
         st.tuples(st.integers(0, 90 * 24), st.integers(0, 10**41) | st.floats(0, 1e12)),

@@ -12,7 +12,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 
 _LONG = os.environ.get("AVEPOINT_FUZZ_EXAMPLES")
-EXAMPLES = int(_LONG or 600)
+EXAMPLES = int(_LONG or 1000)
 IS_LONG = _LONG is not None
 # Pages, rows, single jobs, licences and tokens, policies, shared answers, watermarks.
 _PROPERTIES = 7

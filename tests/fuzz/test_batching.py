@@ -38,7 +38,7 @@ def share(product: Product, rows: list[Any], queries: list[JobQuery], *, by_orga
     return Answers(NOW, listings, found, by_organization=by_organization)
 
 
-@fuzz(1)
+@fuzz(2)
 @given(data=st.data())
 def test_sharing_never_changes_a_verdict(data: st.DataObject) -> None:
     """Whatever the others ask: the verdict is that on the jobs which a policy's own queries bring.
@@ -59,7 +59,7 @@ def test_sharing_never_changes_a_verdict(data: st.DataObject) -> None:
         assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, queries))
 
 
-@fuzz(1)
+@fuzz(3)
 @given(data=st.data())
 def test_sharing_never_changes_what_is_found(data: st.DataObject) -> None:
     """A job is found by whoever would find it by himself, and as it is; a wider look may find more."""
@@ -79,7 +79,7 @@ def test_sharing_never_changes_what_is_found(data: st.DataObject) -> None:
         assert answers.find(query) in ([pick_sighting(own)] if own else [None, *possible])
 
 
-@fuzz(2)
+@fuzz(4)
 @given(data=st.data())
 def test_the_jobs_of_queries_are_those_that_they_ask_for(data: st.DataObject) -> None:
     """What others ask for beside them, earlier jobs and other organisations, stays out."""

@@ -81,7 +81,7 @@ def lives(draw: st.DrawFn) -> list[Life]:
     return drawn
 
 
-@fuzz(1)
+@fuzz(2)
 @given(
     jobs=lives(),
     gaps=st.lists(st.sampled_from([1, 5, 5, 5, 60, 400, 1800, 6000]), min_size=1, max_size=60),
