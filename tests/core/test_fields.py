@@ -89,6 +89,21 @@ def test_parse_time_refuses(value: object) -> None:
         fields.parse_time(value)
 
 
+@each_row(
+    ("value", "span"),
+    [
+        ("2024-12-02T07:52:25", (utc(2024, 12, 1, 17, 52, 25), utc(2024, 12, 2, 21, 52, 25))),
+        ("2024-12-02", (utc(2024, 12, 1, 10), utc(2024, 12, 3, 14))),
+        ("9999-12-31T23:00:00", (utc(9999, 12, 31, 23), utc(9999, 12, 31, 23))),
+    ],
+)
+def test_a_time_without_an_offset_says_when_it_may_be(value: str, span: tuple[datetime, datetime]) -> None:
+    """Anywhere on earth; where that is beyond the calendar, it is read as UTC."""
+    with pytest.raises(fields.UnplacedTime) as caught:
+        fields.parse_time(value)
+    assert span == caught.value.span
+
+
 @each_row("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
 def test_parse_time_names_the_value(value: object) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is what is tested
@@ -169,7 +184,7 @@ def test_parse_hours(value: object, expected: timedelta | None) -> None:
 
 @each_row(
     "value",
-    [True, False, [], {}, "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
+    [True, False, [], {}, -1, "-0.5", "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
 )
 def test_parse_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -191,7 +206,7 @@ def test_parse_ticks_or_hours(value: object, expected: timedelta | None) -> None
     assert expected == fields.parse_ticks_or_hours(value)
 
 
-@each_row("value", [True, [], "soon", HUGE, "9" * 5000])
+@each_row("value", [True, [], -1, "-0.5", "soon", HUGE, "9" * 5000])
 def test_parse_ticks_or_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_ticks_or_hours(value)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_avepoint.core.license import audit, describe_models, forecast
+from airflow_provider_avepoint.core.license import audit, describe_models, describe_subject, forecast
 from airflow_provider_avepoint.core.model import LicenseConsumption
 
 from .tables import each_row
@@ -226,3 +226,24 @@ def test_a_figure_without_a_limit_has_no_forecast() -> None:
 
     assert 4 == storage.readings
     assert [] == forecast(unlimited, history, NOW, MONTH)
+
+
+@each_row(
+    ("fields", "said"),
+    [
+        ({}, "m365"),
+        ({"product": "elements", "organization_id": "c1"}, "elements, c1"),
+        (
+            {
+                "product": "elements",
+                "organization_id": "c1",
+                "organization_name": "Contoso",
+                "service": "Fly",
+            },
+            "elements, Contoso, Fly",
+        ),
+        ({"service": "two\nlines"}, "m365, two lines"),
+    ],
+)
+def test_whose_licence_it_is(fields: dict[str, Any], said: str) -> None:
+    assert said == describe_subject(consumption(**fields))

@@ -200,3 +200,10 @@ def test_jobs_compare_and_hash_by_what_they_say() -> None:
 
 def test_public_names() -> None:
     assert ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"] == model.__all__
+
+
+def test_a_duration_that_is_longer_than_the_calendar_gives_no_start() -> None:
+    job = BackupJob(
+        product="m365", job_id="FB1", state=JobState.SUCCESS, finished_at=START, duration=timedelta.max
+    )
+    assert job.effective_start is None

@@ -602,3 +602,38 @@ def test_the_ends_of_time_are_no_error(moment: str) -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     assert policy.look_back_start(now) <= policy.window_start(now)
     assert policy.queries(now)[0].parameters(now)
+
+
+@each_row(
+    ("teams", "groups", "others", "is_asked"),
+    [
+        ("12", "12", "", True),
+        ("12", "123", "", True),  # a job began between the two queries
+        ("12", "12", "9", True),
+        ("12", "13", "", False),
+        ("", "", "", False),
+        ("", "12", "", False),
+    ],
+)
+def test_two_services_with_the_same_jobs_need_a_third_to_tell(
+    teams: str, groups: str, others: str, *, is_asked: bool
+) -> None:
+    """A team and its group share their jobs; a server that does not filter repeats them for any service."""
+    policy = make_policy("m365", object_types=["teams", "microsoft_365_groups"], locations=["NAM", "EUR"])
+    seen = [
+        BackupJob(product="m365", job_id=job_id, workload=workload, state=JobState.SUCCESS)
+        for workload, ids in (("teams", teams), ("microsoft_365_groups", groups), ("other", others))
+        for job_id in ids
+    ]
+
+    asked = policy.control_queries(policy.queries(NOW), seen)
+
+    expected = [("exchange_online", "NAM"), ("exchange_online", "EUR")] if is_asked else []
+    assert expected == [(query.object_type, query.location) for query in asked]
+
+
+@each_row("services", ["teams", ["teams", "onedrive", "exchange_online"], None])
+def test_one_service_or_three_need_no_other_to_tell(services: Any) -> None:
+    policy = make_policy("m365", object_types=services)
+    jobs = [BackupJob(product="m365", job_id="1", workload="teams", state=JobState.SUCCESS)]
+    assert [] == policy.control_queries(policy.queries(NOW), jobs)

@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
-from airflow_provider_avepoint.core.query import JobQuery, build_queries
+from airflow_provider_avepoint.core.query import JobQuery, build_queries, widen
 
 from .tables import each_row
 
@@ -403,3 +403,30 @@ def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], tex
     with pytest.raises(AvePointConfigError) as caught:
         build_queries(product, **arguments)
     assert text in str(caught.value)
+
+
+def test_silent_listings_of_single_organisations_are_asked_for_together() -> None:
+    """As wide as any needs; not where no organisation is named, where one must be, nor for a single job."""
+    silent = [
+        JobQuery(product=D365, organization_id="a", started_after=AFTER, job_type="backup"),
+        JobQuery(product=D365, organization_id="B", started_after=NOW, job_type="backup"),
+        JobQuery(product=D365, organization_id="a", started_after=NOW, job_type="audit_backup"),
+        JobQuery(product=D365, started_after=NOW),
+        JobQuery(product=D365, organization_id="a", job_id="J1"),
+        JobQuery(product=ELEMENTS, organization_id="c1"),
+    ]
+
+    backups, audits = widen(silent)
+
+    assert JobQuery(product=D365, started_after=AFTER, job_type="backup") == backups.query
+    assert JobQuery(product=D365, started_after=NOW, job_type="audit_backup") == audits.query
+    found = [job(product="dynamics365", organization_id=each, organization_name="Sales") for each in "abB"]
+    assert [True, False, True] == [backups.matches(each) for each in found]
+    backups.refuse_names()
+
+
+def test_an_id_that_is_the_name_of_a_listed_organisation_is_refused() -> None:
+    (widening,) = widen([JobQuery(product=D365, organization_id="contoso-sales")])
+    assert not widening.matches(job(organization_id="69cb", organization_name=" Contoso-Sales"))
+    with pytest.raises(AvePointConfigError, match="'contoso-sales' is the name of 69cb; give the id"):
+        widening.refuse_names()

@@ -828,6 +828,7 @@ def test_two_other_values_in_one_row_are_not_understood() -> None:
     assert job.started_at is None
     assert job.problems
     assert () == read("m365", {**M365_ROW, "StartTime": M365_ROW["startTime"], "FinishTime": ""}).problems
+    assert None is read("m365", {**M365_ROW, "finishTime": None, "FinishTime": ""}).finished_at
 
 
 FORMS_OF_COUNTS = [
@@ -1196,3 +1197,21 @@ def test_a_customer_without_id(customer: object) -> None:
     assert elements.subscriptions is not None
     with pytest.raises(AvePointPayloadError, match="without customerId"):
         read_customer_id(elements, elements.subscriptions, customer)
+
+
+@each_row(
+    ("fields", "expected"),
+    [
+        ({"status": 12}, True),
+        ({"status": "Disabled"}, True),
+        ({"status": 3}, False),
+        ({"status": [12]}, False),
+        ({"status": 12, "jobId": "FB1"}, False),
+    ],
+)
+def test_a_row_without_an_id_is_no_job_where_its_state_says_so(
+    fields: dict[str, Any], *, expected: bool
+) -> None:
+    reader = RowReader(PRODUCTS["elements"])
+    row = change("elements", **({"jobId": "N/A"} | fields))
+    assert expected is reader.is_no_job(reader.identify(row))

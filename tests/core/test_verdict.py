@@ -16,7 +16,7 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.products.m365 import M365
 from airflow_provider_avepoint.core.rows import RowReader
-from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, judge
+from airflow_provider_avepoint.core.verdict import Policy, ScopeVerdict, Verdict, grade_job, judge
 
 from .tables import each_row
 
@@ -1166,6 +1166,23 @@ GOODNESS = [
         )
     ),
     Case("records alone are counted", [d365(2, "partial", **records(20, 2))], "passed", policy=SOME),
+    Case(
+        "success with nothing successful, failed or skipped of many is partial",
+        [d365(2, counts=Counts(total=1000, successful=0, failed=0, skipped=0))],
+        "partial",
+    ),
+    Case(
+        "what no count explains has failed: beyond the limit",
+        [d365(2, "partial", counts=Counts(total=1000, successful=200, failed=2))],
+        "partial",
+        policy={"max_failed": 5},
+    ),
+    Case(
+        "what no count explains has failed: within the limit",
+        [d365(2, "partial", counts=Counts(total=10, successful=6, failed=1, skipped=1, warning=1))],
+        "passed",
+        policy=SOME,
+    ),
     *(
         Case(f"{name} excuse nothing", [d365(2, "partial", **counts)], "partial", policy=limit)
         for limit in (SOME, {"max_failed_ratio": 1})
@@ -1929,3 +1946,27 @@ def test_the_message_says_what_is_wrong(
     text = judge(jobs, Policy(**({"product": "dynamics365", "max_age": 86400} | policy)), NOW).describe()
     assert not [words for words in said if words not in text], text
     assert "\n" not in text
+
+
+# One job by itself, as a sensor that waits for it grades it.
+
+
+@each_row(
+    ("job", "expected"),
+    [
+        (d365(2), "passed"),
+        (d365(2, problems=("failedEntity cannot be read",)), "unreadable"),
+        (d365(2, "unknown"), "unknown_state"),
+        (d365(2, "running"), "running"),
+        (d365(2, "waiting"), "running"),
+        (d365(-1), "clock_skew"),
+        (d365(2, finished_at=ago(3)), "clock_skew"),
+        (d365(2, "skipped"), "skipped"),
+        (d365(2, "stopped"), "skipped"),
+        (d365(2, "failed"), "failed"),
+        (d365(2, **entities(1000, 400)), "partial"),
+        (d365(2, counts=Counts(total=1000, successful=0, failed=0, skipped=0)), "partial"),
+    ],
+)
+def test_one_job_by_itself(job: BackupJob, expected: str) -> None:
+    assert expected == grade_job(job, NOW)

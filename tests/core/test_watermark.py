@@ -584,3 +584,15 @@ def test_a_watermark_of_release_0_1_0_knows_jobs_by_ids_in_lower_case() -> None:
     assert (["new"], ["long"]) == (first, second)
     assert {} == watermark.under_way
     assert look(watermark, now=NOW + 31 * DAY)[1].folded_until is None
+
+
+def test_an_end_whose_outcome_is_not_kept_is_remembered_without_one() -> None:
+    """Release 0.1.0 kept none, and a later look keeps those that it sees."""
+    _, watermark = look(begin(), job(), job("J2"))
+    written = watermark.as_dict()
+    del written["outcomes"]
+
+    again = Watermark.from_dict(Watermark.from_dict(written).as_dict())
+
+    assert (2, {}) == (len(again.ended), again.outcomes)
+    assert [] == look(again, job(), job("J2"))[0]
