@@ -527,15 +527,16 @@ def test_a_server_without_totals_that_may_have_cut_its_rows_is_not(rows: int, as
 
 @each_row("limit", [1, 8])
 @each_row("total", ["match", "absent"])
-def test_rows_that_vanish_let_others_rise(limit: int, total: str) -> None:
-    """The one after the first page rises to it when a row of that page vanishes: a total falls then.
+@each_row("request", [1, 2])
+def test_rows_that_vanish_let_others_rise(limit: int, total: str, request: int) -> None:
+    """Where a row of the first page vanishes, one of each later page rises to the page before it.
 
-    Without totals, the first page shows it, looked at once more.
+    A total falls then. Without totals, the first page shows it, looked at once more.
     """
 
     class Vanishing(Server):
         def read(self, fetch: Fetch, asked_size: int) -> Page:
-            if len(self.asked) == 1:
+            if len(self.asked) == request:
                 self.rows.remove(20)
             return super().read(fetch, asked_size)
 
