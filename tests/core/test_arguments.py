@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_avepoint.core.arguments import (
     parse_flag,
+    parse_ledger,
     parse_list,
     parse_moment,
     parse_span,
@@ -190,3 +191,10 @@ def test_a_long_value_is_shortened() -> None:
         parse_list("locations", "[" + "'a', " * 10_000)
 
     assert len(str(caught.value)) < 500
+
+
+def test_the_ledgers_tenant_is_the_connection_unless_it_is_named() -> None:
+    assert (None, "avepoint_default") == parse_ledger(None, None, "avepoint_default")
+    assert ("audit", "contoso") == parse_ledger("audit", " contoso ", "avepoint_default")
+    with pytest.raises(AvePointConfigError, match=r"^tenant: .* names nothing"):
+        parse_ledger("audit", "None", "avepoint_default")

@@ -14,6 +14,7 @@ from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery
+from airflow_provider_avepoint.core.verdict import judge
 from tests.triggers.server import (
     NOW,
 )
@@ -279,3 +280,43 @@ def test_an_error_is_of_those_who_asked_for_it() -> None:
     assert broken is answers.find_error([garbled])
     assert denied is answers.find_error([single])
     assert Answers(NOW, {}).find_error([bad]) is None
+
+
+def test_a_row_that_hides_its_organisation_is_of_each_that_is_judged() -> None:
+    """Where it cannot be read; one that can be read and names none is nobody's."""
+    policy = Policy(product="dynamics365", max_age=3600, organization_ids=["contoso"])
+    queries = policy.queries(NOW)
+    good = job(
+        state=JobState.SUCCESS, started_at=NOW, organization_id="contoso", workload="unified_operations"
+    )
+    hidden = job(job_id="J2", state=JobState.FAILED, started_at=NOW, workload="unified_operations")
+    for problems, reason in (((), "passed"), (("organizationId: [1] is not an id",), "unreadable")):
+        rows = [good, replace(hidden, problems=problems)]
+        (topic,) = plan(queries, by_organization=False).listings
+        answers = Answers(NOW, {topic: rows}, by_organization=False)
+
+        assert reason == answers.judge(policy, queries).reason == judge(rows, policy, NOW).reason
+
+
+def test_further_answers_of_a_round_join_it_and_its_time_is_the_later() -> None:
+    (one,), (other,) = (
+        plan([about("dynamics365", job_type=each)]).listings for each in ("backup", "restore")
+    )
+    lacking = AvePointRequestError("404")
+    for first, second in ((NOW, NOW + SECOND), (NOW + SECOND, NOW)):
+        answers = Answers(first, {one: [job()]})
+        answers.include(Answers(second, {other: [job(), job()]}, errors={other: lacking}))
+
+        assert (3, NOW + SECOND) == (answers.count, answers.now)
+        assert lacking is answers.find_error([about("dynamics365", job_type="restore")])
+
+
+def test_a_wider_listing_for_others_brings_no_older_job_of_the_same_id() -> None:
+    """Which another organisation may have; where none is in the window, the older one is better than none."""
+    query = about("dynamics365", job_id="J1")
+    (topic,) = plan([query, replace(query, started_after=NOW - 9 * DAY)]).listings
+    older = job(state=JobState.FAILED, organization_id="contoso", started_at=NOW - 5 * DAY)
+    newer = job(state=JobState.SUCCESS, organization_id="fabrikam")
+
+    assert newer == Answers(NOW, {topic: [older, newer]}).find(query)
+    assert older == Answers(NOW, {topic: [older]}).find(query)

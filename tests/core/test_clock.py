@@ -70,3 +70,10 @@ def test_a_wrong_clock_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = caplog.records
     assert logging.WARNING == record.levelno
     assert "3:00:00 behind" in record.getMessage()
+
+
+def test_the_time_is_the_apis() -> None:
+    clock = ApiClock()
+    clock.note(dated(NOW + 3 * HOUR), NOW, NOW)
+    before = datetime.now(UTC)
+    assert before + 3 * HOUR <= clock.now() <= datetime.now(UTC) + 3 * HOUR

@@ -1948,6 +1948,43 @@ def test_the_message_says_what_is_wrong(
     assert "\n" not in text
 
 
+@each_row(
+    ("jobs", "ways"),
+    [
+        ([m365(5, "failed"), m365(2)], 'decide_by="newest", or single_tenant in the connection'),
+        ([iaas(5, "failed"), iaas(2)], 'decide_by="newest" lets the newest backup decide.'),
+        ([m365(5, "failed"), m365(2, "partial")], None),
+    ],
+)
+def test_the_message_names_a_newer_good_backup_and_what_lets_it_decide(
+    jobs: list[BackupJob], ways: str | None
+) -> None:
+    text = judge(jobs, Policy(product=jobs[0].product, max_age=86400), NOW).describe()
+    newer = "; the newer job success@2, 'success', started 2026-11-22 04:00:00 UTC is good, but"
+    assert (ways is not None) is (newer in text) is ("lets the newest" in text), text
+    assert ways is None or ways in text, text
+
+
+def test_warnings_name_what_is_forgotten_and_ids_that_no_job_has() -> None:
+    policy = Policy(product="dynamics365", max_age=86400, organization_ids=["a", "b", "c"])
+    verdict = judge([d365(2), d365(24 + WEEK + 1, org="b")], policy, NOW)
+
+    forgotten, unknown = verdict.warnings
+
+    assert "no longer expected" in forgotten
+    assert "b / customer_engagement (job success@193" in forgotten
+    assert "no job of organisation c has started since 2026-11-07 06:00 UTC; check the id." in unknown
+    assert [] == judge([d365(2)], Policy(product="dynamics365", max_age=86400), NOW).warnings
+
+
+def test_an_organisations_name_is_refused_unless_it_is_an_id_too() -> None:
+    policy = Policy(product="salesforce", max_age=86400, organization_ids=["Contoso"])
+    named = salesforce(2, org="00D5g", organization_name="contoso ")
+    with pytest.raises(AvePointConfigError, match="'Contoso' is the name of 00D5g; give the id"):
+        judge([named], policy, NOW)
+    assert judge([named, salesforce(2, org="Contoso")], policy, NOW).passed
+
+
 # One job by itself, as a sensor that waits for it grades it.
 
 
