@@ -60,8 +60,13 @@ def test_a_job_that_began_and_ended_between_two_looks_is_announced() -> None:
     assert ["J1"] == look(begin(), job(started_at=NOW - MINUTE))[0]
 
 
-@pytest.mark.parametrize(
-    ("late_by", "announced"), [(6 * HOUR, ["J1"]), (6 * HOUR + 11 * MINUTE, [])], ids=["6 h", "more"]
+@each_row(
+    ("late_by", "announced"),
+    [
+        (6 * HOUR, ["J1"]),
+        (6 * HOUR + 10 * MINUTE, ["J1"]),  # the last look was ten minutes ago
+        (6 * HOUR + 11 * MINUTE, []),
+    ],
 )
 def test_a_job_may_be_listed_six_hours_after_it_started(late_by: timedelta, announced: list[str]) -> None:
     """Later than that it cannot be told from those that were known before."""
