@@ -1,4 +1,4 @@
-"""The API's clock, as the ``Date`` header of its answers shows it: a worker's own may be wrong."""
+"""Read the API's clock from the ``Date`` header of its answers: the clock of a worker may be wrong."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from airflow_provider_avepoint.core.retry import parse_http_date
 
 log = logging.getLogger(__name__)
 
-#: Where the clocks differ by more, that is said, and what was asked by the wrong one is asked again.
+#: If the clocks differ by more, a warning is logged, and queries built by the wrong clock are sent again.
 TOLERANCE = timedelta(minutes=1)
-# The header tells whole seconds.
+# The resolution of the header.
 _SECOND = timedelta(seconds=1)
-# A clock that shows another year shows no time.
+# A date in another year is no valid time.
 _YEARS = range(2000, 2200)
-# A cache keeps no answer for longer, in seconds.
+# The largest age of an answer from a cache, in seconds.
 _OLDEST = 10 * 365 * 86400
 
 
 @dataclass(slots=True)
 class ApiClock:
-    """What time the API has.
+    """The time by the API's clock.
 
-    :param ahead: how far the API's clock is known to be ahead of this machine's; negative where behind.
+    :param ahead: how far the API's clock is ahead of this machine's clock; negative if it is behind.
     """
 
     ahead: timedelta = timedelta()
     _is_new_look: bool = True
 
     def now(self) -> datetime:
-        """Return the time by the API's clock; by this machine's as long as no answer has shown it."""
+        """Return the time by the API's clock (UTC); before the first answer, by this machine's clock."""
         return datetime.now(UTC) + self.ahead
 
     def begin_look(self) -> None:
-        """Have the next answer set the clock, whatever those before have shown."""
+        """Let the next answer set the clock, whatever earlier answers have shown."""
         self._is_new_look = True
 
     def note(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
-        """Take the headers of an answer.
+        """Set the clock by the headers of an answer.
 
-        The answer was written at some moment between *sent_at* and *received_at*, which are by this machine's
-        clock: where that may have been when the header says, the clocks agree. Where the answers of one look
-        disagree, as those of several machines may, the latest time holds: by it no backup is too fresh.
+        The server wrote the answer between *sent_at* and *received_at*. If the ``Date`` header lies in this
+        span, the clocks agree. If the answers of one look disagree, as answers of several machines may, the
+        latest time counts: so no backup looks fresher than it is.
+
+        :param headers: the headers of the answer, the names in lower case.
+        :param sent_at: when the request was sent, by this machine's clock (UTC).
+        :param received_at: when the answer was received, by this machine's clock (UTC).
         """
         shown = parse_http_date(headers.get("date", ""))
         if shown is None or shown.year not in _YEARS:
             return
-        age = parse_digits(headers.get("age", "").strip()) or 0  # a cache has kept the answer for so long
+        age = parse_digits(headers.get("age", "").strip()) or 0  # seconds that the answer spent in a cache
         shown += timedelta(seconds=min(age, _OLDEST))
         least, most = shown - received_at, shown + _SECOND - sent_at
         ahead = timedelta() if least <= timedelta() <= most else min(least, most, key=abs)

@@ -1,4 +1,4 @@
-"""Signs that the server did not answer what it was asked, found in the jobs that came."""
+"""Find signs in the listed jobs that the server ignored a filter."""
 
 from __future__ import annotations
 
@@ -53,10 +53,14 @@ class Organizations(NamedTuple):
 
 
 def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:
-    """Return *jobs*, with a problem noted in those by which a server shows that a filter is ignored.
+    """Note a problem in each job that shows that the server ignores a filter.
 
-    Rows that do not say their workload, location or organisation get those that were asked for. Where the
-    very same jobs come for all that was asked, nobody knows whose they are.
+    A row without a workload, location or organisation gets the one that was asked for. If the server answers
+    several queries with the same jobs, nobody knows to which query a job belongs.
+
+    :param jobs: the jobs in any order.
+    :param product: the product of all *jobs*.
+    :returns: the jobs in the same order; doubtful jobs are replaced by copies with one more problem.
     """
     doubted: dict[int, str] = {}
     if product.asks_each_object_type:
@@ -81,9 +85,9 @@ def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]
 def _find_same_answers(
     jobs: Iterable[BackupJob], dimension: str, parameter: str | None, too_alike: int
 ) -> dict[int, str]:
-    """Return what is wrong with jobs that came for so many values of *dimension* that nothing filters by it.
+    """Find jobs that came for *too_alike* or more values of *dimension*: the server ignores *parameter*.
 
-    :returns: by the ``id()`` of the job.
+    :returns: the ``id()`` of the job → its problem.
     """
     answers: dict[tuple[object, ...], dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
     for job in jobs:
@@ -108,7 +112,7 @@ _Answer = Mapping[str, datetime | None]
 
 
 def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]:
-    """Return for each value those whose answer is its own, but for jobs that began between two queries."""
+    """Return for each value the values with the same answer; newer jobs in one of them do not count."""
     answers: dict[str, _Answer] = {
         value: {job.job_id: find_start_range(job)[1] for job in jobs} for value, jobs in by_value.items()
     }
@@ -127,7 +131,7 @@ def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]
 
 
 def _is_grown(one: _Answer, other: _Answer) -> bool:
-    """Tell whether *other* is the same answer as *one*, or the same with newer jobs in it."""
+    """Tell whether *other* is the same answer as *one*, or the same with newer jobs added."""
     if not one or not one.keys() <= other.keys():
         return False
     newest = max((start for start in one.values() if start is not None), default=None)
@@ -136,9 +140,9 @@ def _is_grown(one: _Answer, other: _Answer) -> bool:
 
 
 def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:
-    """Return what is wrong with jobs that came for two organisations, neither of which their rows name.
+    """Find jobs that came for several organisations although their rows name no organisation.
 
-    :returns: by the ``id()`` of the job.
+    :returns: the ``id()`` of the job → its problem.
     """
     owners: dict[tuple[str | None, ...], list[BackupJob]] = defaultdict(list)
     for job in jobs:

@@ -1,4 +1,4 @@
-"""What can go wrong, first split by whose fault it is.
+"""The errors of this provider, grouped by their cause.
 
 ::
 
@@ -12,7 +12,7 @@
     ├── AvePointPayloadError       an answer that nobody documented
     └── AvePointLedgerError        the ledger's database; trying again later may help
 
-A message says what happened, where, and what to do; the facts are attributes too.
+A message says what happened, where, and what to do. The facts in it are attributes of the error too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AvePointError(Exception):
-    """Anything this provider raises on purpose."""
+    """The base class of all errors that this provider raises."""
 
 
 class AvePointConfigError(AvePointError):
@@ -43,7 +43,11 @@ class AvePointAuthError(AvePointError):
 
 
 class AvePointPermissionError(AvePointError):
-    """The app registration lacks a permission; *permission* names it."""
+    """The app registration lacks a permission.
+
+    :param message: what happened, and what to do.
+    :param permission: the name of the missing permission; None if it is not known.
+    """
 
     def __init__(self, message: str, *, permission: str | None = None) -> None:
         super().__init__(message)
@@ -53,10 +57,11 @@ class AvePointPermissionError(AvePointError):
 class AvePointRequestError(AvePointError):
     """The API refused the request.
 
-    :param status: HTTP status, or the status a 200's body carries.
-    :param code: the vendor's error code, where it sends one.
-    :param field: the parameter the vendor names, where it names one.
-    :param request_id: the vendor's request id, to quote to its support.
+    :param message: what happened, and what to do.
+    :param status: the HTTP status, or the status in the body of an answer with HTTP status 200.
+    :param code: the vendor's error code; None if the answer has none.
+    :param field: the parameter that the answer names; None if it names none.
+    :param request_id: the vendor's request id, for questions to the vendor's support.
     """
 
     def __init__(
@@ -76,14 +81,15 @@ class AvePointRequestError(AvePointError):
 
 
 class AvePointJobNotFound(AvePointRequestError):
-    """No job has this id, or none that the connection may see."""
+    """No job that the connection may see has this id."""
 
 
 class AvePointUnavailable(AvePointError):
-    """No answer, a 5xx, or throttled for longer than we wait.
+    """The service gave no answer, answered with a 5xx status, or throttles for longer than we wait.
 
-    :param status: the last HTTP status, or None where there was no answer.
-    :param retry_after: seconds the service asked us to wait, where it did.
+    :param message: what happened, and what to do.
+    :param status: the last HTTP status; None if there was no answer.
+    :param retry_after: the seconds that the service asked us to wait; None if it did not ask.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
@@ -93,9 +99,11 @@ class AvePointUnavailable(AvePointError):
 
 
 class AvePointPayloadError(AvePointError):
-    """An answer that cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form.
+    """An answer cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form.
 
-    :param is_web_page: True where it is HTML or XML: somebody else than the API has answered; else None.
+    :param message: what happened, and what to do.
+    :param is_web_page: True if the answer is HTML or XML, so that something other than the API answered;
+        else None.
     """
 
     def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:
@@ -104,4 +112,4 @@ class AvePointPayloadError(AvePointError):
 
 
 class AvePointLedgerError(AvePointError):
-    """The ledger's database failed; nothing of the step was written."""
+    """The database of the ledger failed. Nothing of the step was written."""

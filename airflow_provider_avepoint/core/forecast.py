@@ -1,8 +1,8 @@
-"""Where is it heading? A straight line through readings, with the band that the next reading will lie in.
+"""Forecast a figure: fit a straight line to readings, with a prediction band for the next reading.
 
 Least squares, and the 95 % prediction band around the line: NIST/SEMATECH e-Handbook of Statistical Methods,
-4.1.4.1 and 4.5.1.2. It holds where growth goes on as it did and readings scatter about it by chance; a
-reorganisation is neither, so a forecast comes with its band, and not at all from too little history.
+4.1.4.1 and 4.5.1.2. The forecast holds if growth goes on as before and the readings scatter about the line by
+chance. A reorganisation breaks both, so a forecast comes with its band, and too little history gives none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 __all__ = ["LEAST_READINGS", "LEAST_SPAN", "Crossing", "Estimate", "Trend", "fit"]
 
-#: What a trend needs: so many readings at different moments, over so long.
+#: The least history for a trend: the number of readings at different moments, and the time that they span.
 LEAST_READINGS = 4
 LEAST_SPAN = timedelta(days=7)
 
@@ -24,7 +24,12 @@ _DAY = timedelta(days=1)
 
 
 class Estimate(NamedTuple):
-    """What a reading at some moment would be: most likely *value*, and 95 times of 100 *low* to *high*."""
+    """The forecast of one reading.
+
+    :param value: the most likely reading.
+    :param low: the lower edge of the 95 % prediction band.
+    :param high: the upper edge of the 95 % prediction band.
+    """
 
     value: float
     low: float
@@ -32,9 +37,11 @@ class Estimate(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """When a limit is reached: most likely *expected*; by the band *earliest* and *latest*.
+    """The forecast of the moment at which a limit is reached.
 
-    *latest* is None where the band leaves open whether the limit is reached at all.
+    :param earliest: when the upper edge of the 95 % band reaches the limit.
+    :param expected: when the line reaches the limit.
+    :param latest: when the lower edge of the band reaches the limit; None if that edge may never reach it.
     """
 
     earliest: datetime
@@ -44,16 +51,18 @@ class Crossing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A line through readings.
+    """A straight line through readings.
 
-    :param readings: how many there are, each at a moment of its own.
-    :param begin: the first reading's moment.
-    :param end: the last one's.
-    :param center: the mean of all moments, where the line runs through *level*, the mean of all values.
-    :param slope: how much the value grows a day.
-    :param scatter: half the band's width if the line itself were certain: Student's t times the readings'
-        standard deviation about it.
-    :param leverage: the sum of the squared distances from *center*, in days: the larger, the surer the slope.
+    :param readings: the number of readings at different moments.
+    :param begin: the moment of the first reading.
+    :param end: the moment of the last reading.
+    :param center: the mean of all moments.
+    :param level: the mean of all values, which is the value of the line at *center*.
+    :param slope: the growth of the value per day.
+    :param scatter: half the width of the band if the line itself were certain: Student's t times the standard
+        deviation of the readings about the line.
+    :param leverage: the sum of the squared distances from *center*, in days²; a larger sum gives a more
+        certain slope.
     """
 
     readings: int
@@ -66,16 +75,21 @@ class Trend:
     leverage: float
 
     def at(self, moment: datetime) -> Estimate:
-        """Return what a reading at *moment* would be."""
+        """Forecast the reading at a moment.
+
+        :param moment: an aware datetime.
+        """
         days = (moment - self.center) / _DAY
         value = self.level + self.slope * days
         half = self.scatter * math.sqrt(self._least + days**2 / self.leverage)
         return Estimate(value, value - half, value + half)
 
     def reaches(self, limit: float, after: datetime, within: timedelta) -> Crossing | None:
-        """Return when the growing value reaches *limit*; None where the line does not, *within* this time.
+        """Return when the growing value reaches a limit; None if the line does not reach the limit in time.
 
-        :param after: when to begin, no sooner than the last reading.
+        :param limit: the limit, in the unit of the readings.
+        :param after: when to begin, an aware datetime; if it is before the last reading, that reading counts.
+        :param within: how far to look ahead.
         """
         if self.slope <= 0:
             return None
@@ -95,7 +109,7 @@ class Trend:
             earliest = (gap**2 - self.scatter**2 * self._least) / (reach + root)
         if low >= limit:
             latest = begin
-        elif lead > 0:  # else the line may as well be level
+        elif lead > 0:  # else a level line lies within the band
             latest = (reach + root) / lead
         return Crossing(
             self.center + earliest * _DAY,
@@ -115,9 +129,10 @@ class Trend:
 
 
 def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
-    """Return the line through *readings*; None from too little history.
+    """Fit a straight line to readings; return None if there is too little history.
 
-    :param readings: aware moments, in any order; of several at one moment the last given holds.
+    :param readings: pairs of an aware moment and a value, in any order. Of several pairs with the same moment
+        the last one counts.
     """
     known = sorted(dict(readings).items())
     if len(known) < LEAST_READINGS or known[-1][0] - known[0][0] < LEAST_SPAN:

@@ -1,4 +1,4 @@
-"""What one backup is worth, and which of two is newer: by its state, its counts and its times."""
+"""Grade one backup by its state and counts, and order backups by their times."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import CLOCK_SKEW
 from airflow_provider_avepoint.core.starts import find_start_range
 
-#: What an ended backup may be worth, better first.
+#: The grades of an ended backup, the best first.
 GRADES = (JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much of a backup may have failed."""
+    """How much of a backup may fail.
+
+    :param accept_partial: whether every partial backup is a success.
+    :param max_failed: the largest number of failed objects on each level of counts; None for no limit.
+    :param max_failed_ratio: the largest share of failed objects on each level, 0 to 1; None for no limit.
+    """
 
     accept_partial: bool = False
     max_failed: int | None = None
@@ -26,7 +31,10 @@ class Limits:
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
-        """Return the limits of *policy*."""
+        """Return the limits of a policy.
+
+        :param policy: the policy.
+        """
         return cls(
             accept_partial=policy.accept_partial,
             max_failed=policy.max_failed,
@@ -34,9 +42,11 @@ class Limits:
         )
 
     def grade(self, job: BackupJob) -> JobState:
-        """Return what an ended backup is worth: success, partial or failed.
+        """Grade an ended backup: success, partial or failed.
 
-        State and counts are both read and the worse holds; a partial one within the limits is a success.
+        The worse of state and counts is the grade. A partial backup within the limits is a success.
+
+        :param job: an ended backup.
         """
         if job.state is JobState.FAILED:
             return JobState.FAILED
@@ -49,7 +59,7 @@ class Limits:
         return JobState.SUCCESS if self._holds(levels) else JobState.PARTIAL
 
     def _holds(self, levels: list[Counts]) -> bool:
-        """Tell whether every level that counts anything stays within the limits, and one does count."""
+        """Tell whether every level with counts stays within the limits, and at least one level has counts."""
         if self.max_failed is None and self.max_failed_ratio is None:
             return False
         counting = [level for level in levels if level.total != 0 or level.failed]
@@ -65,14 +75,14 @@ class Limits:
 
 
 def _count_done(level: Counts) -> int:
-    """Return how many objects a job has saved, passed over, or saved with a warning."""
+    """Return how many objects a job saved, skipped, or saved with a warning."""
     return sum(filter(None, (level.successful, level.skipped, level.warning)))
 
 
 def _count_unexplained(level: Counts) -> int:
     """Return how many objects of the total are in none of the other counts.
 
-    None are where the row does not count the successful ones: then the total says nothing.
+    The result is 0 if the row does not count successful objects: then the difference means nothing.
     """
     if level.successful is None:
         return 0
@@ -89,9 +99,13 @@ _UNREADABLE_BADNESS = 4
 
 
 def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
-    """Order jobs by start; of two with the same, the worse is newer, by the limits and then by itself.
+    """Return a sort key by which a newer job is greater.
 
-    A job that does not say when it started counts as the newest, or as new as it may be.
+    Of two jobs with the same start the worse is newer: first by the grade within *limits*, then by the state.
+    A job whose start is not known counts as started at the latest possible time.
+
+    :param job: the job.
+    :param limits: how much of the backup may fail.
     """
     begun = find_start_range(job)[1] or _FAR_FUTURE
     if job.problems:
@@ -101,19 +115,27 @@ def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
 
 
 def may_be_since(job: BackupJob, start: datetime) -> bool:
-    """Tell whether a job started at *start* or later, or may have."""
+    """Tell whether a job started, or may have started, at *start* or later.
+
+    :param job: the job.
+    :param start: the earliest start, an aware datetime.
+    """
     begun = find_start_range(job)[1]
     return begun is None or begun >= start
 
 
-# A time may be cut to whole seconds, and another of the same row may not.
+# One time of a row may be cut to whole seconds while another time of the same row is not.
 _ROUNDING = timedelta(seconds=1)
 
 
 def is_askew(job: BackupJob, now: datetime) -> bool:
-    """Tell whether a job's times cannot be: a start or an end that is still to come, an end before the start.
+    """Tell whether the times of a job are impossible.
 
-    A job that waits may well be planned for a time to come.
+    Impossible are a start or an end in the future, and an end before the start. The start of a waiting job may
+    lie in the future: the job is planned.
+
+    :param job: the job.
+    :param now: the time of judgement, an aware datetime.
     """
     begun, finished, latest = job.effective_start, job.finished_at, now + CLOCK_SKEW
     if begun is not None and begun > latest and job.state is not JobState.WAITING:
@@ -124,7 +146,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
     return is_early or (finished > latest and job.state.is_terminal)
 
 
-# What a job was seen as, from what says least to what stands whatever else was seen.
+# The ranks of a sighting. Of several sightings of one job, the one with the highest rank counts.
 _OPEN, _ENDED, _NOT_UNDERSTOOD, _UNREADABLE = range(4)
 _END_BADNESS = {
     JobState.SUCCESS: 0,
@@ -136,8 +158,15 @@ _END_BADNESS = {
 
 
 def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, int, int], int]:
-    """Order what one job was seen as: what is not understood stands, else its end, and of two the worse."""
-    if is_not_understood(job):  # as new as it may be, whatever it came to
+    """Return a sort key for the sightings of one job: the greatest sighting counts.
+
+    A sighting that is not understood comes before an ended one, an ended one before an open one. Of two ended
+    sightings the worse counts.
+
+    :param job: one sighting of the job.
+    :param limits: how much of the backup may fail.
+    """
+    if is_not_understood(job):  # its result is not known, so order by the start alone
         return (_UNREADABLE if job.problems else _NOT_UNDERSTOOD, 0, newness(job, limits), 0)
     rank = _ENDED if job.state.is_terminal else _OPEN
     graded = limits.grade(job) if job.state in GRADES else job.state
@@ -146,12 +175,19 @@ def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, i
 
 
 def is_not_understood(job: BackupJob) -> bool:
-    """Tell whether nobody knows what a job came to, or when a backup that ended began."""
+    """Tell whether the result of a job is not known, or the start of an ended backup is not known.
+
+    :param job: the job.
+    """
     return bool(
         job.problems or job.state is JobState.UNKNOWN or (job.state in GRADES and job.effective_start is None)
     )
 
 
 def pick_sighting(sightings: Iterable[BackupJob]) -> BackupJob | None:
-    """Return what stands of one job that was listed several times: what it came to, of two ends the worse."""
+    """Return the sighting that counts, of one job that was listed several times; see :func:`outcome`.
+
+    :param sightings: all sightings of one job.
+    :returns: the sighting; None if there are no sightings.
+    """
     return max(sightings, key=lambda job: outcome(job, Limits()), default=None)

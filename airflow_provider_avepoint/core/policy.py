@@ -1,4 +1,4 @@
-"""What a good backup is: the arguments of the check and the sensor, checked, in one value."""
+"""The policy: what a good backup is. It checks the arguments of the check operator and the sensor."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What is judged by itself; None where rows do not say.
+    """A part of the backups that gets a verdict of its own. A field is None if rows do not have it.
 
+    :param organization_id: the organisation, by the vendor's id.
+    :param workload: the object type, module or service.
+    :param location: the Multi-Geo location.
     :param content: what the backups hold, such as ``audit_log``; None for the data.
     """
 
@@ -63,7 +66,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
-    """A scope that is shown but not judged until a day (UTC)."""
+    """Scopes that are shown in the evidence, and not judged until a day.
+
+    :param organization_id: the organisation to exclude; None excludes the workload of every organisation.
+    :param workload: the workload to exclude; None excludes every workload of the organisation.
+    :param until: the first day (UTC) on which the scopes are judged again.
+    :param reason: why the scopes are excluded, for auditors.
+    """
 
     organization_id: str | None = None
     workload: str | None = None
@@ -71,7 +80,11 @@ class Exclusion:
     reason: str
 
     def covers(self, scope: Scope, now: datetime) -> bool:
-        """Tell whether *scope* is not to be judged at *now*."""
+        """Tell whether the exclusion holds for a scope.
+
+        :param scope: the scope.
+        :param now: the time of judgement (UTC).
+        """
         if now.date() >= self.until:
             return False
         organization_id = normalize_id(self.organization_id)
@@ -93,26 +106,27 @@ class Policy:
     """What a good backup is.
 
     :param product: which product, such as ``dynamics365``.
-    :param started_after: the data cut-off: the backup must have started at or after it. An aware datetime
-        or an ISO 8601 string with an offset.
+    :param started_after: the data cut-off: the backup must have started at or after this time. An aware
+        datetime or an ISO 8601 string with an offset.
     :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta,
         seconds as a number, or a text with its unit: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``;
         no months or years), or a rendered timedelta. One of the two is required; with both, both hold.
-    :param organization_ids: the organisations expected; an absent one is ``missed``. Each id is kept once, a
-        GUID in small letters with hyphens, however it was written. Here as in every list: one text is a list
-        of one, a number is its text, a text may be a JSON array, and a mapped task's output is a list.
+    :param organization_ids: the ids of the expected organisations; an absent one is ``missed``. Each id is
+        kept once; a GUID is normalised to small letters with hyphens. This list, like every list here, may
+        be given as one text, a number (which is read as text), a JSON array, or a mapped task's output.
     :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules, Google apps …
     :param locations: the Multi-Geo locations expected.
     :param expect_seen_within: a scope with any job within this time before the window is expected too; None
-        switches it off. Written as *max_age* is.
+        switches this off. The forms of *max_age* apply.
     :param exclude: scopes that are shown, not judged, until a day:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``. ``until`` is a date
         or a datetime, or either as a text.
-    :param job_type: the job types that count as a backup, a word or several. Types that hold the same stand
-        for one another; what holds something else (an audit log) is a scope of its own, and expected.
+    :param job_type: the job types that count as a backup, a word or several. Job types with the same content
+        stand for one another. A job type with other content (an audit log) is expected as its own scope.
     :param decide_by: which ended backups of a scope in the window must be good: the ``newest``, ``any`` one
-        or ``all``. None is ``newest`` where rows name their organisation, or where the connection says
-        ``single_tenant``; else ``all``: one tenant's or machine's success must not hide another's failure.
+        or ``all``. None means ``newest`` if rows name their organisation or the connection says
+        ``single_tenant``; else ``all``: the success of one tenant or machine must not hide the failure of
+        another.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
@@ -209,7 +223,10 @@ class Policy:
         return written
 
     def window_start(self, now: datetime) -> datetime:
-        """Return the earliest start that counts at *now*."""
+        """Return the earliest start of a backup that counts.
+
+        :param now: the time of judgement (UTC).
+        """
         starts = []
         if self.started_after is not None:
             starts.append(self.started_after)
@@ -219,30 +236,50 @@ class Policy:
         return start
 
     def look_back_start(self, now: datetime) -> datetime:
-        """Return from when on a job makes its scope expected at *now*: the window, and the time before it."""
+        """Return the earliest start of a job that makes its scope expected.
+
+        :param now: the time of judgement (UTC).
+        :returns: the start of the window less ``expect_seen_within``.
+        """
         return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
 
     def memory_start(self, now: datetime) -> datetime:
-        """Return from when on jobs matter at *now*: as long before look-back, a scope is ``forgotten``."""
+        """Return the earliest start of a job that matters. Between here and the look-back: ``forgotten``.
+
+        :param now: the time of judgement (UTC).
+        :returns: the start of the window less twice ``expect_seen_within``.
+        """
         return shift(self.look_back_start(now), -(self.expect_seen_within or timedelta()))
 
     def content_of(self, job_type: str) -> str | None:
-        """Return what backups of a type hold; None for the data."""
+        """Return what the backups of a job type hold; None for the data.
+
+        :param job_type: the job type, in our words.
+        """
         return get_product(self.product).contents.get(job_type)
 
     def queries(self, now: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
+        """Return the queries for all jobs that :func:`judge` needs; see :meth:`listings`.
+
+        :param now: the time of judgement (UTC).
+        :param location: the location of the connection, used if the policy names none.
+        """
         return self.listings(self.memory_start(now), location=location)
 
     @property
     def may_need_control(self) -> bool:
-        """Whether :meth:`control_queries` may have anything to ask."""
+        """Whether :meth:`control_queries` may return queries."""
         return get_product(self.product).asks_each_object_type and len(self.object_types or ()) == 2
 
     def control_queries(self, queries: Iterable[JobQuery], jobs: Iterable[BackupJob]) -> list[JobQuery]:
-        """Return what to ask besides *queries*, where two object types have got the very same *jobs*.
+        """Return queries for a third object type if two object types were answered with the same jobs.
 
-        Two may share jobs, as a team and its group do. A third one tells whether the server filters at all.
+        Two object types may share jobs, as a team and its group do. The answer for a third object type shows
+        whether the server filters by object type at all.
+
+        :param queries: the queries that were sent.
+        :param jobs: the jobs that answered them.
+        :returns: the further queries; empty if no doubt exists.
         """
         if not self.may_need_control:
             return []
@@ -252,24 +289,26 @@ class Policy:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
         fewer, more = sorted(answers.values(), key=len)
-        if not fewer or not fewer <= more:  # a job may have begun between the two queries
+        if not fewer or not fewer <= more:  # a job may start between the two queries
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]
         return [replace(each, object_type=control) for each in queries if each.object_type == first]
 
     def listings(self, started_after: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the listings that hold the jobs which this policy is about.
+        """Return the queries for all jobs that this policy is about.
 
-        Where rows do not say their service (Microsoft 365, IaaS), each object type is asked for, and all
-        together; where they may not say their organisation, or every list is of one, each that is named.
+        If rows do not have their workload (Microsoft 365, IaaS), one query asks for each object type; without
+        ``object_types``, one more query asks for all together. If rows may leave out their organisation, or
+        each listing holds one organisation only, one query asks for each named organisation.
 
-        :param location: the connection's own location, used where the policy names none.
+        :param started_after: the earliest start of a job to list (UTC).
+        :param location: the location of the connection, used if the policy names none.
         """
         product = get_product(self.product)
         workloads: tuple[str | None, ...] = (None,)
         if product.asks_each_object_type:
-            # All together first: a job that begins meanwhile is then claimed by its type.
+            # Ask for all together first: a job that starts meanwhile is then listed with its object type.
             workloads = self.object_types or (None, *product.object_types)
         organizations: tuple[str | None, ...] = self.organization_ids or (None,)
         if len(organizations) > 1 and not (product.asks_each_organization or product.needs_organization):
@@ -313,7 +352,7 @@ def _parse_exclusion(value: object, product: Product) -> Exclusion:
         raise refuse("exclude", value, "names neither an organization_id nor a workload.")
     if organization and not product.tells_organizations:
         raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
-    # A module that nobody documents may still be left out; an object type is one that we ask for.
+    # Rows may carry an undocumented module, so any module may be excluded. Object types are ours to ask for.
     if workload and product.asks_each_object_type:
         parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
     if reason is None:

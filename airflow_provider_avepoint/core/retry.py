@@ -1,4 +1,4 @@
-"""When to try again, and after how long: a pure decision for both drivers."""
+"""Decide whether to try a request again, and after which delay. Both drivers use it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: Tries in all for one request, the first included.
+#: The largest number of tries for one request, the first included.
 MAX_ATTEMPTS = 5
-#: The first back-off in seconds; it doubles with each try.
+#: The first back-off in seconds. The back-off doubles with each try.
 BASE_DELAY = 1.0
-#: No single wait is longer, in seconds; a service that asks for more is reported instead.
+#: The longest wait before a try, in seconds. If the service asks for a longer one, the request fails.
 MAX_DELAY = 60.0
 
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def is_transient(status: int) -> bool:
-    """Tell whether an answer with this status may be different next time."""
+    """Tell whether the next try may get another answer.
+
+    :param status: the HTTP status of an answer.
+    """
     return status in _TRANSIENT
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, given in seconds or as a date, or None.
+    """Return the seconds that ``Retry-After`` asks for; None if the header is absent or cannot be read.
 
-    A date is read against the answer's own ``Date``, so that a clock that differs from ours does no harm.
+    If the header is a date, the wait is counted from the answer's own ``Date``, so that a wrong clock does no
+    harm.
+
+    :param headers: the headers of the answer, the names in lower case.
     """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value[:12])  # longer than anybody waits, however many digits follow
+        return float(value[:12])  # twelve digits are longer than any wait
     until = parse_http_date(value)
     if until is None:
         return None
@@ -39,11 +45,12 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def next_delay(attempt: int, retry_after: float | None, chance: float) -> float | None:
-    """Return the seconds to wait before the next try, or None to give up.
+    """Return the seconds to wait before the next try; None to give up.
 
-    :param attempt: tries so far, at least 1.
-    :param retry_after: what the service asked for, honoured up to ``MAX_DELAY``.
-    :param chance: a random number in [0, 1), so that many callers do not come back at once.
+    :param attempt: the number of tries so far, at least 1.
+    :param retry_after: the seconds that the service asked for, honoured up to ``MAX_DELAY``; None for no
+        wish.
+    :param chance: a random number in [0, 1), so that many callers do not return at the same time.
     """
     if attempt >= MAX_ATTEMPTS or (retry_after is not None and retry_after > MAX_DELAY):
         return None
@@ -54,7 +61,10 @@ def next_delay(attempt: int, retry_after: float | None, chance: float) -> float 
 
 
 def parse_http_date(value: str) -> datetime | None:
-    """Return the moment that a header's date names; None where it names none."""
+    """Return the moment of a date in a header; None if the text is no date.
+
+    :param value: an HTTP date, such as ``Sun, 06 Nov 1994 08:49:37 GMT``.
+    """
     try:
         parsed = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What a connection says, checked before anything is sent: addresses, credentials, limits."""
+"""Read and check a connection before anything is sent: addresses, credentials, limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 
 log = logging.getLogger(__name__)
 
-#: The connection that is used where none is named.
+#: The id of the default connection.
 DEFAULT_CONN_ID = "avepoint_default"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_CONCURRENCY = 8
@@ -32,7 +32,12 @@ REGIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One of AvePoint's clouds: its identity service, its API host where there is only one, its web site."""
+    """One of AvePoint's clouds.
+
+    :param identity_endpoint: the URL of the identity service's token endpoint.
+    :param host: the base URL of the API; None if each region has a host of its own.
+    :param console_url: the URL of AvePoint Online Services; None if it is not known.
+    """
 
     identity_endpoint: str
     host: str | None = None
@@ -86,21 +91,26 @@ _EXTRAS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A connection's fields, read and checked; what is secret stays out of the repr.
+    """The fields of a connection, read and checked. Secrets stay out of the repr.
 
-    :param base_url: scheme, host and port of the API, without a trailing slash.
-    :param identity_endpoint: the token URL.
-    :param location: the Multi-Geo location that product calls ask for unless told otherwise.
-    :param single_tenant: the app registration reaches one tenant and one location of Microsoft 365 or Google
-        Workspace: rows without an owner are all of that one.
-    :param page_size: rows a page to start with; None takes the product's own.
-    :param max_concurrency: pages fetched at a time.
-    :param timeout: seconds to connect, and seconds between two bytes of an answer; all of it may take ten
-        times as long.
-    :param verify: check TLS certificates: True, False, or the path of a CA bundle.
-    :param proxies: proxy URL by scheme (``{"https": "http://proxy:3128"}``).
-    :param trust_env: take proxies and CA bundles from the environment.
-    :param console_url: AvePoint Online Services, where its address is documented.
+    :param base_url: scheme, host, port and base path of the API, without a trailing slash.
+    :param identity_endpoint: the URL of the identity service's token endpoint.
+    :param client_id: the client id of the app registration.
+    :param client_secret: the client secret; None if a certificate is used.
+    :param certificate: the certificate of the app registration, as the extra gives it.
+    :param private_key: the private key of *certificate*, as the extra gives it.
+    :param pfx_path: the path of a PFX file with certificate and private key.
+    :param location: the Multi-Geo location that product calls ask for by default.
+    :param single_tenant: whether the app registration reaches one tenant and one location of Microsoft 365 or
+        Google Workspace, so that all rows without an owner belong to that tenant.
+    :param page_size: the number of rows per page to start with; None takes the number of the product.
+    :param max_concurrency: the largest number of pages that are fetched at the same time.
+    :param timeout: seconds to connect, and seconds between two bytes of an answer. A whole answer may take
+        ten times as long.
+    :param verify: whether to check TLS certificates: True, False, or the path of a CA bundle.
+    :param proxies: scheme → proxy URL (``{"https": "http://proxy:3128"}``).
+    :param trust_env: whether to take proxies and CA bundles from the environment.
+    :param console_url: the URL of AvePoint Online Services; None if it is not documented.
     """
 
     base_url: str
@@ -133,7 +143,13 @@ class Settings:
     ) -> Settings:
         """Read the fields of an Airflow connection.
 
-        :raises AvePointConfigError: a field is missing or cannot be used; the message names it.
+        :param conn_id: the id of the connection, for messages.
+        :param host: the base URL of the API; by default the host of the region or environment.
+        :param port: the port of the API, unless the host has one.
+        :param login: the client id of the app registration.
+        :param password: the client secret.
+        :param extra: the connection's extras: name → value.
+        :raises AvePointConfigError: a field is missing or cannot be used; the message names the field.
         """
         reader = _Reader(conn_id, {k: v for k, v in (extra or {}).items() if v not in (None, "")})
         if unknown := sorted(reader.extra.keys() - _EXTRAS):
@@ -148,7 +164,7 @@ class Settings:
             own = _ENVIRONMENT_OF_REGION.get(region, "commercial")
             if name not in (own, "commercial"):
                 raise reader.error("region", f"{region} belongs to the environment {own}, not {name}")
-            name = own  # commercial is what the form sends where nobody chose
+            name = own  # the form sends "commercial" if nobody chose an environment
         environment = ENVIRONMENTS[name]
         insecure = reader.boolean("insecure_http", default=False)
         if not host:
@@ -186,7 +202,7 @@ class Settings:
 
 
 class _Reader:
-    """Reads one connection's extras; every complaint names the connection and the field."""
+    """Reads the extras of one connection. Every error message names the connection and the field."""
 
     def __init__(self, conn_id: str, extra: Mapping[str, Any]) -> None:
         self.conn_id = conn_id
@@ -258,7 +274,7 @@ class _Reader:
 
     def address(self, name: str, value: str, *, insecure: bool, port: int | None = None) -> str:
         """Check a base URL and return it without a trailing slash."""
-        if "@" in value:  # not to be repeated in a message
+        if "@" in value:  # a message must not repeat the credentials
             raise self.error(name, "carries a user name; credentials belong in login and password")
         try:
             parts = urlsplit(value.strip())

@@ -1,8 +1,7 @@
-"""Is the backup good? One pure function, one answer with its evidence.
+"""Judge whether a backup is good, and give the evidence for the answer.
 
-:func:`judge` never sees the API: it takes jobs, a :class:`Policy` and the time, filters and sorts the jobs
-itself, and trusts no caller to have done so. A scope that is missing, stale, unfinished or not understood
-never passes.
+:func:`judge` sends no request. It takes jobs, a :class:`Policy` and the time, and filters and sorts the jobs
+itself: callers need not do so. A scope that is missing, stale, unfinished or not understood never passes.
 """
 
 from __future__ import annotations
@@ -44,15 +43,15 @@ __all__ = [
     "leave_out_claimed",
 ]
 
-#: Which rules a verdict was reached by; it rises when the same jobs could be judged otherwise.
+#: The version of the rules of judgement. It rises when the same jobs may get another verdict.
 RULES_VERSION = 2
 
-# A message names so many scopes, the worst first; the evidence holds all.
+# The largest number of scopes that one message names, the worst first. The evidence holds all scopes.
 _MOST_NAMED = 20
 
 
 class Reason(StrEnum):
-    """Why a scope passes or does not; the worst of a verdict's scopes is the verdict's."""
+    """Why a scope passes or does not pass. The worst reason of all scopes is the reason of the verdict."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -80,11 +79,11 @@ _SEVERITY = (
     Reason.UNREADABLE,
     Reason.CLOCK_SKEW,
 )
-# Shown in the evidence, and without a say in the verdict.
+# Scopes with these reasons stand in the evidence and do not change the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
-# The problem with a row that may be of several scopes.
+# The problem of a row that may belong to several scopes.
 _UNPLACED = "the row does not say whose it is, so it may belong here"
-# What to do about each reason, for messages.
+# The advice that a message gives for each reason.
 _ADVICE = {
     Reason.FAILED: (
         "Look at the failed job in AvePoint Online Services, mend its cause and run the backup again."
@@ -114,15 +113,19 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeVerdict:
-    """One scope's verdict.
+    """The verdict on one scope.
 
-    :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``; and *decided_because*.
-    :param job: the job that decided; where none did, the newest there is.
-    :param newer_good: where *job* is bad and all had to be good: a newer backup that is good.
+    :param scope: the scope that was judged.
+    :param passed: whether the backup of the scope is good.
+    :param reason: why the scope passes or does not pass.
+    :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``.
+    :param decided_because: why *decided_by* applies, in words.
+    :param job: the job that decided; if no job decided, the newest job of the scope.
+    :param newer_good: a good backup newer than *job*, if *job* is bad and all backups had to be good.
     :param open_jobs: every running or waiting job of the scope, newest first.
-    :param age_seconds: how long ago *job* started.
-    :param window_start: what started before is too old.
-    :param is_settled: it does not pass, and nothing newer is under way that could mend it.
+    :param age_seconds: the seconds since *job* started.
+    :param window_start: the earliest start that counts; a backup that started before is too old.
+    :param is_settled: whether the scope does not pass and no running or waiting job can change that.
     """
 
     scope: Scope
@@ -138,7 +141,7 @@ class ScopeVerdict:
     is_settled: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the scope's evidence, ready for JSON; jobs without their raw rows."""
+        """Return the evidence of the scope, ready for JSON. Jobs come without their raw rows."""
         return {
             "scope": self.scope.as_dict(),
             "passed": self.passed,
@@ -167,7 +170,11 @@ class ScopeVerdict:
 class Verdict:
     """Whether the backup is good, and the evidence.
 
-    :param reason: ``passed``, or the worst scope's.
+    :param passed: whether every judged scope passes, and at least one scope was judged.
+    :param reason: ``passed``, or the reason of the worst scope.
+    :param scopes: the verdict on each scope, sorted by the name of the scope.
+    :param policy: the policy by which the jobs were judged.
+    :param judged_at: the time of judgement (UTC).
     """
 
     passed: bool
@@ -178,15 +185,12 @@ class Verdict:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether waiting longer cannot help, by what is known: some scope is bad and stays so."""
+        """Tell whether waiting cannot help: at least one scope is bad, and no open job can change that."""
         return any(scope.is_settled for scope in self.scopes)
 
     @property
     def warnings(self) -> list[str]:
-        """What the reader should know besides the verdict, a sentence each.
-
-        Scopes that are no longer expected, and organisations that no job is of.
-        """
+        """Sentences that warn about scopes no longer expected and about organisations without any job."""
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
         if forgotten:
@@ -208,7 +212,7 @@ class Verdict:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict with its evidence, ready for JSON: what an auditor keeps."""
+        """Return the verdict with its evidence, ready for JSON."""
         return {
             "passed": self.passed,
             "reason": self.reason.value,
@@ -218,7 +222,7 @@ class Verdict:
         }
 
     def describe(self) -> str:
-        """Say in one line what the verdict is and, where it does not pass, which scopes are why."""
+        """Describe the verdict in one line; if it does not pass, name the scopes that are bad."""
         judged = [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
         good = sum(scope.passed for scope in judged)
         tail = "".join(
@@ -246,7 +250,7 @@ class Verdict:
         return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
-        """Return what would let a newer good backup decide, where there is one."""
+        """Say which settings would let a newer good backup decide; return "" if there is no such backup."""
         if not any(scope.newer_good for scope in bad):
             return ""
         ways = 'decide_by="newest"'
@@ -260,10 +264,13 @@ def judge(
 ) -> Verdict:
     """Decide whether *jobs* hold the good backups that *policy* asks for at *now*.
 
-    :param jobs: in any order; those of other products, types and scopes are left out here.
-    :param now: aware; what "ago" is measured from.
-    :param single_tenant: rows that do not name their organisation are all of one.
-    :raises AvePointConfigError: the policy gives an organisation's name where its id belongs.
+    :param jobs: the jobs in any order. Jobs of other products, job types and scopes are ignored.
+    :param policy: what a good backup is.
+    :param now: the time of judgement, an aware datetime. Ages are measured from it.
+    :param single_tenant: whether all rows that do not name their organisation belong to one tenant.
+    :returns: the verdict, with the evidence of every scope.
+    :raises AvePointConfigError: *now* has no time zone, or the policy gives the name of an organisation
+        instead of its id.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
@@ -306,7 +313,13 @@ def judge(
 
 
 def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) -> Reason:
-    """Return what one job by itself has come to, by the rules by which a gate grades it."""
+    """Grade one job by the rules of a gate.
+
+    :param job: the job.
+    :param now: the time of judgement, an aware datetime.
+    :param accept_partial: whether a backup that finished with exceptions passes.
+    :returns: the reason that this job alone would give.
+    """
     if job.problems:
         return Reason.UNREADABLE
     if job.state is JobState.UNKNOWN:
@@ -324,7 +337,7 @@ def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) ->
 def _sort_into_scopes(
     jobs: Iterable[BackupJob], policy: Policy, product: Product
 ) -> dict[Scope, list[BackupJob]]:
-    """Return *jobs* by scope, as often as seen, without scopes that the policy's lists leave out."""
+    """Group *jobs* by scope, each sighting of a job by itself; drop scopes that the policy does not name."""
     counted = list(jobs)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
@@ -347,7 +360,8 @@ def _sort_into_scopes(
             unplaced.append((scope, job))
         elif _is_asked_for(scope, policy):
             sightings[scope].append(job)
-    # The rows that say most come first: what says less may be of the same scope.
+    # Place rows that leave out one part of their scope before rows that leave out two: the latter may
+    # belong to the scope of the former.
     for scope, job in sorted(
         unplaced, key=lambda each: (each[0].organization_id, each[0].workload).count(None)
     ):
@@ -361,7 +375,7 @@ def _sort_into_scopes(
 
 
 def _is_asked_for(scope: Scope, policy: Policy) -> bool:
-    """Tell whether the policy's lists leave *scope* in."""
+    """Tell whether the lists of the policy name *scope*. A list that is None names everything."""
     asked = (
         (policy.organization_ids, scope.organization_id),
         (policy.object_types, scope.workload),
@@ -371,9 +385,9 @@ def _is_asked_for(scope: Scope, policy: Policy) -> bool:
 
 
 def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product) -> bool:
-    """Tell whether a job's row should say more than it does, so that it may be of several scopes.
+    """Tell whether the row of *job* leaves out a part of its scope that it should have.
 
-    A job that came without its row is taken at its word.
+    Such a job may belong to several scopes. A readable job without a raw row is never unplaced.
     """
     parts = (
         (scope.organization_id, product.columns.organization_id, policy.organization_ids),
@@ -386,7 +400,7 @@ def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product)
 
 
 def _may_be(unplaced: Scope, scope: Scope) -> bool:
-    """Tell whether a row that says only what *unplaced* holds may be of *scope*."""
+    """Tell whether a row with the incomplete scope *unplaced* may belong to *scope*."""
     return (
         unplaced.organization_id in (None, scope.organization_id)
         and unplaced.workload in (None, scope.workload)
@@ -396,9 +410,12 @@ def _may_be(unplaced: Scope, scope: Scope) -> bool:
 
 
 def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
-    """Return *jobs* without those that came without a workload and with one too.
+    """Drop each sighting of a job without a workload if the same job is listed with a workload too.
 
-    Asked for all object types together, a server repeats the jobs that one of them claims.
+    A listing of all object types repeats the jobs of each object type.
+
+    :param jobs: the jobs in any order.
+    :returns: the jobs that remain, in the same order.
     """
     listed = list(jobs)
     claimed = {_identity(job) for job in listed if job.workload is not None}
@@ -406,9 +423,9 @@ def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
 
 
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
-    """Yield the scopes that the policy names, by its lists or its job types, and none of those *seen* covers.
+    """Yield the scopes that the policy names by its lists or job types and that no scope in *seen* covers.
 
-    Where job types hold different things, each is expected of every organisation.
+    If the job types hold different contents, each content is expected of every organisation.
     """
     known = list(seen)
     contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
@@ -480,7 +497,7 @@ def _judge_scope(
         return conclude(Reason.PASSED, decisive)
     reason = Reason.FAILED if grade is JobState.FAILED else Reason.PARTIAL
     if rule.word == "all":
-        # Whatever is under way, this backup stays as bad as it is.
+        # An open job cannot change the result of this backup, and all backups must be good.
         newer = [job for job in ended if newness(job, limits) > newness(decisive, limits)]
         newer_good = next((job for job in newer if limits.grade(job) is JobState.SUCCESS), None)
         return conclude(reason, decisive, newer_good=newer_good, is_settled=True)
@@ -493,7 +510,7 @@ def _judge_scope(
 def _forget(
     scope: Scope, seen: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
 ) -> ScopeVerdict:
-    """Return the evidence of a scope that look-back has let go."""
+    """Return the verdict on a scope whose last job is too old for the scope to be expected."""
     rule = _find_rule(policy, scope, single_tenant=single_tenant)
     newest = _order(seen, Limits.of(policy))[0]
     is_excluded = any(exclusion.covers(scope, now) for exclusion in policy.exclude or ())
@@ -510,7 +527,7 @@ def _forget(
 
 
 def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
-    """Return the jobs of a scope, each once, newest first."""
+    """Merge the sightings of each job into one; return the jobs, newest first."""
     sightings: dict[str, list[BackupJob]] = defaultdict(list)
     for job in seen:
         sightings[job.job_id].append(job)
@@ -519,7 +536,7 @@ def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
 
 
 def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]) -> tuple[Reason, BackupJob]:
-    """Return why a window that holds jobs holds none that decides, and the job that shows it."""
+    """Return why no job in the window decides, and the job that shows the reason."""
     if not_understood:
         job = not_understood[0]
         return Reason.UNREADABLE if job.problems else Reason.UNKNOWN_STATE, job
@@ -530,15 +547,15 @@ def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]
 def _decide(
     ended: list[BackupJob], not_understood: list[BackupJob], rule: str, limits: Limits
 ) -> BackupJob | None:
-    """Return the backup that decides, or None where there is none or something newer is not understood.
+    """Return the backup that decides; None if no backup ended, or a newer job is not understood.
 
-    :param ended: the window's ended backups, newest first.
-    :param not_understood: the window's jobs of which nobody knows what they came to, newest first.
+    :param ended: the ended backups in the window, newest first.
+    :param not_understood: the jobs in the window whose result is not known, newest first.
     """
     if not ended:
         return None
     if rule == "all":
-        # Whatever is not understood may be what another resource's backup came to.
+        # A job that is not understood may be the failed backup of another resource.
         worst = max(ended, key=lambda job: GRADES.index(limits.grade(job)))
         return worst if limits.grade(worst) is not JobState.SUCCESS or not not_understood else None
     deciding = ended[0]
@@ -580,7 +597,7 @@ def _age(job: BackupJob | None, now: datetime) -> float | None:
 
 
 def _describe(job: BackupJob) -> str:
-    """Say which job, how it stands by the vendor's word, when it started, and what is wrong with it."""
+    """Describe a job: its id, the state in the vendor's spelling, its start, its failures and problems."""
     text = f"job {one_line(job.job_id, 100)}, {quoted(job.raw_state)}"
     if job.effective_start is not None:
         text += f", started {_show_time(job.effective_start)}"
@@ -589,7 +606,7 @@ def _describe(job: BackupJob) -> str:
 
 
 def _list_some(texts: Iterable[str]) -> str:
-    """Return *texts* in one line, as many as a message holds, and how many more there are."""
+    """Join the first texts to one line, and say how many more there are."""
     listed = list(texts)
     more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
     return "; ".join(listed[:_MOST_NAMED] + more)

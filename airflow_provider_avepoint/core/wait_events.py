@@ -1,12 +1,12 @@
-"""What one look at the API means for a wait: nothing yet, or how it ends. Shared by every mode of waiting.
+"""Decide after each look at the API whether a wait goes on or how it ends. Every mode of waiting uses it.
 
 A wait ends with an event, a JSON object that a trigger can send and a sensor can act on::
 
-    {"status": "passed",      "message": …, "evidence": {…}}    the verdict passes, the job ended well
-    {"status": "failed",      "message": …, "evidence": {…}}    it does not, and waiting cannot help
-    {"status": "timeout",     "message": …, "evidence": … | None}    the last look reached the API
-    {"status": "outage",      "message": …, "evidence": None}    the same, but the last look had failed
-    {"status": "overdue",     "message": …, "evidence": … | None}    the task's execution_timeout
+    {"status": "passed",      "message": …, "evidence": {…}}    the verdict passes, or the job ended well
+    {"status": "failed",      "message": …, "evidence": {…}}    the backup is bad, and waiting cannot help
+    {"status": "timeout",     "message": …, "evidence": … | None}    timeout; the last look reached the API
+    {"status": "outage",      "message": …, "evidence": None}    timeout; the last look had failed
+    {"status": "overdue",     "message": …, "evidence": … | None}    the task's execution_timeout is over
     {"status": "error",       "message": …, "error": "AvePointAuthError", "facts": {…}}
 """
 
@@ -28,13 +28,12 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.text import one_line, quoted
 from airflow_provider_avepoint.core.verdict import Reason, Verdict, grade_job
 
-#: Failed polls in a row after which a wait gives up; each has had its own retries.
+#: The number of failed polls in a row after which a wait gives up. Each poll has retried its requests.
 MAX_FAILED_POLLS = 10
-# The first pause between two looks in units of the interval, where pauses grow: Airflow's lies between a half
-# and the whole, by chance.
+# Where pauses grow, the first pause in units of the interval: Airflow picks one at random from 0.5 to 1.
 _FIRST_PAUSE = 0.75
 _NOTHING_SEEN = "nothing has been seen yet"
-# Scopes that are in the evidence of a verdict and have no say in it.
+# Scopes with these reasons stand in the evidence and do not change the verdict.
 _NOT_JUDGED = ("excluded", "forgotten")
 _LONGEST_ERROR = 2000
 
@@ -52,17 +51,18 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-# What ends the wait for one job badly: nothing of it will change any more.
+# The grades of a job that will not change and is not good.
 _ENDED_BADLY = frozenset({Reason.FAILED, Reason.PARTIAL, Reason.SKIPPED})
 
 
 @dataclass(slots=True)
 class Watch:
-    """One wait: what it has seen last, and how many polls in a row have failed.
+    """One wait: what the last good poll has seen, and how many polls have failed since.
 
-    :param news: the last thing seen, in a sentence.
-    :param last_error: why the last poll failed; None where it did not.
-    :param unknown_since: when the first of the polls failed that have failed in a row.
+    :param failed_polls: the number of failed polls in a row.
+    :param news: what the last good poll has seen, in a sentence.
+    :param last_error: why the last poll failed; None if it did not fail.
+    :param unknown_since: when the first of the failed polls in a row failed (UTC).
     """
 
     failed_polls: int = 0
@@ -79,12 +79,18 @@ class Watch:
         last_error: str | None = None,
         unknown_since: str | None = None,
     ) -> Watch:
-        """Return the watch of a wait that began elsewhere; see :meth:`hand_over`."""
+        """Return the watch of a wait that began in another process; see :meth:`hand_over`.
+
+        :param failed_polls: the number of failed polls in a row.
+        :param news: what the last good poll has seen, in a sentence; None for nothing.
+        :param last_error: why the last poll failed; None if it did not fail.
+        :param unknown_since: when the first of the failed polls failed, in ISO 8601.
+        """
         since = None if unknown_since is None else datetime.fromisoformat(unknown_since)
         return cls(failed_polls, news or _NOTHING_SEEN, last_error, since)
 
     def hand_over(self) -> dict[str, Any]:
-        """Return the arguments of :meth:`resume`, JSON values, for a wait that goes on elsewhere."""
+        """Return the arguments of :meth:`resume`, ready for JSON, so that another process can go on."""
         return {
             "failed_polls": self.failed_polls,
             "news": self.news,
@@ -93,7 +99,10 @@ class Watch:
         }
 
     def note_verdict(self, verdict: Verdict) -> Event | None:
-        """Take a verdict; return the event that ends the wait, if it does."""
+        """Take a verdict; return the event that ends the wait, or None to go on.
+
+        :param verdict: the verdict of this poll.
+        """
         self._note(verdict.describe(), verdict)
         if verdict.passed:
             return self._event(Status.PASSED)
@@ -102,9 +111,11 @@ class Watch:
         return None
 
     def note_job(self, job: BackupJob, *, accept_partial: bool, now: datetime | None = None) -> Event | None:
-        """Take a job; return the event that ends the wait, if it does: graded as a gate grades it.
+        """Take a job and grade it as a gate does; return the event that ends the wait, or None to go on.
 
-        :param now: by the API's clock; by this machine's unless given.
+        :param job: the job as this poll has seen it.
+        :param accept_partial: whether a backup that finished with exceptions passes.
+        :param now: the time by the API's clock; by default the time by this machine's clock.
         """
         grade = grade_job(job, now or datetime.now(UTC), accept_partial=accept_partial)
         self._note(describe_job(job, grade), job)
@@ -113,11 +124,17 @@ class Watch:
         return self._event(Status.FAILED) if grade in _ENDED_BADLY else None
 
     def note_absence(self, message: str) -> None:
-        """Take that a job is not listed yet."""
+        """Note that the job is not listed yet.
+
+        :param message: says so in a sentence.
+        """
         self._note(message, None)
 
     def note_error(self, error: AvePointError) -> Event | None:
-        """Take a failed poll; return the event that ends the wait: at once unless the next may do better."""
+        """Take a failed poll; return the event that ends the wait, or None if the next poll may succeed.
+
+        :param error: why the poll failed.
+        """
         if isinstance(error, (AvePointUnavailable, AvePointPayloadError)):
             self._lose(str(error))
             if self.failed_polls < MAX_FAILED_POLLS:
@@ -133,19 +150,25 @@ class Watch:
         }
 
     def note_silence(self, error: AvePointError | None = None) -> None:
-        """Take that the last look has brought no answer by the end of the wait.
+        """Note that the last look has brought no answer before the end of the wait.
 
-        :param error: why others that asked the same had none either, where that is known.
+        :param error: why other waits with the same query had no answer either; None if that is not known.
         """
         known = self.last_error or (None if error is None else str(error))
         self._lose(known or "No answer has come to the last look by the end of the wait.")
 
     def note_defect(self, error: Exception) -> None:
-        """Take a look that ended with an error of somebody else's, where the wait goes on nevertheless."""
+        """Note that a look ended with an error that is not ours. The wait goes on.
+
+        :param error: the error.
+        """
         self._lose(f"{type(error).__name__}: {error}")
 
     def time_out(self, waited_seconds: float) -> Event:
-        """Return the event for the end of the sensor's timeout: an outage is told from a verdict."""
+        """Return the event for the end of the sensor's timeout: an outage if the last poll failed.
+
+        :param waited_seconds: how long the wait has lasted, in seconds.
+        """
         gave_up = f"Gave up after {waited_seconds:.0f} s"
         if self.failed_polls:
             return {
@@ -163,7 +186,7 @@ class Watch:
 
     @property
     def evidence(self) -> dict[str, Any] | None:
-        """What was seen last, ready for JSON; a job without its raw row."""
+        """The verdict or job that was seen last, ready for JSON; a job comes without its raw row."""
         if self._seen is None:
             return None
         evidence = self._seen.as_dict()
@@ -186,7 +209,7 @@ class Watch:
         return f"nothing is known{since}: {looks} failed.{last} {self._recall()}"
 
     def _recall(self) -> str:
-        """Say what the last look that did not fail has seen."""
+        """Say what the last good look has seen."""
         if self.news == _NOTHING_SEEN:
             return "No look before had reached the API."
         return f"Before that, {self.news}"
@@ -196,14 +219,15 @@ class Watch:
 
 
 def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> float:
-    """Return the pause to the next look where pauses grow, as a sensor's ``exponential_backoff`` has them.
+    """Return the pause before the next look for a sensor with ``exponential_backoff``.
 
-    Each is twice the one before. It follows from how long the wait has lasted, not from a count, so that a
-    triggerer that is started anew goes on with the pause that had been reached.
+    Each pause is twice as long as the one before. The pause follows from the duration of the wait, not from a
+    count of looks, so that a restarted triggerer goes on with the right pause.
 
-    :param poll_interval: seconds.
-    :param elapsed: seconds since the wait began.
-    :param max_wait: no pause is longer, in seconds; None for no limit.
+    :param poll_interval: the interval of the sensor, in seconds.
+    :param elapsed: the seconds since the wait began.
+    :param max_wait: the longest pause, in seconds; None for no limit.
+    :returns: the pause, in seconds.
     """
     pause, spent = _FIRST_PAUSE * poll_interval, 0.0
     while 0 < spent + pause <= elapsed and (max_wait is None or pause < max_wait):
@@ -213,7 +237,12 @@ def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> 
 
 
 def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
-    """Say why *evidence* cannot be the verdict on *product* that a wait has ended with; None where it can."""
+    """Say why *evidence* cannot be the verdict with which a wait has ended; None if it can.
+
+    :param status: how the wait has ended.
+    :param evidence: the evidence of the event: any JSON value.
+    :param product: the name of the product for which the sensor waits.
+    """
     if not isinstance(evidence, Mapping) or not isinstance(evidence.get("reason"), str):
         return "it holds no verdict"
     policy = evidence.get("policy")
@@ -233,7 +262,7 @@ def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
 
 
 def _find_strange(policy: Mapping[str, Any], scopes: object) -> object:
-    """Return an organisation among *scopes* that *policy*, which names some, does not; None where all are."""
+    """Return an organisation of *scopes* that is not among the organisations of *policy*; else None."""
     named = policy.get("organization_ids")
     if not isinstance(named, list) or not isinstance(scopes, list):
         return None
@@ -244,7 +273,7 @@ def _find_strange(policy: Mapping[str, Any], scopes: object) -> object:
 
 
 def _has_passed(scopes: object) -> bool:
-    """Tell whether of *scopes* at least one is judged, and all that are judged have passed."""
+    """Tell whether at least one scope is judged, and every judged scope has passed."""
     if not isinstance(scopes, list) or not all(isinstance(scope, Mapping) for scope in scopes):
         return False
     judged = [scope for scope in scopes if scope.get("reason") not in _NOT_JUDGED]
@@ -256,7 +285,14 @@ def _has_passed(scopes: object) -> bool:
 def doubt_job(
     status: Status, evidence: object, product: str, job_id: str, *, accept_partial: bool
 ) -> str | None:
-    """Say why *evidence* cannot be the job that a wait has ended with; None where it can."""
+    """Say why *evidence* cannot be the job with which a wait has ended; None if it can.
+
+    :param status: how the wait has ended.
+    :param evidence: the evidence of the event: any JSON value.
+    :param product: the name of the product for which the sensor waits.
+    :param job_id: the id of the job for which the sensor waits.
+    :param accept_partial: whether a backup that finished with exceptions passes.
+    """
     if not isinstance(evidence, Mapping):
         return "it holds no job"
     found = (evidence.get("product"), evidence.get("job_id"))
@@ -271,7 +307,7 @@ def doubt_job(
 
 
 def _has_ended_well(evidence: Mapping[str, Any], *, accept_partial: bool) -> bool:
-    """Tell whether a job of which only :meth:`BackupJob.as_dict` is left has ended well."""
+    """Tell whether the job that :meth:`BackupJob.as_dict` wrote has ended well."""
     try:
         counts, records, metadata = (
             Counts(**evidence.get(level, {})) for level in ("counts", "record_counts", "metadata_counts")
@@ -291,7 +327,11 @@ def _has_ended_well(evidence: Mapping[str, Any], *, accept_partial: bool) -> boo
 
 
 def describe_job(job: BackupJob, grade: Reason) -> str:
-    """Say in a line how a job stands, with the vendor's own words, and by which *grade* where they differ."""
+    """Describe the state of a job in one line, with the vendor's words.
+
+    :param job: the job.
+    :param grade: the grade of the job; named if it differs from the state.
+    """
     text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
     if job.finished_at is not None:
         text += f", finished {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
