@@ -1,6 +1,9 @@
-"""What users give as arguments: read, and refused by name with what would do.
+"""Read and check the arguments that users give. An error names the argument and a valid value.
 
-A template renders to text, and natively to whatever Python reads in that text: each argument takes both.
+A template renders to text, or natively to the Python value of that text. Each argument takes both.
+
+Every ``name`` below is the name of the argument, for the error; every ``value`` is what the user gave. Unless
+a function says otherwise, None means that the user gave nothing, and is returned as None.
 """
 
 from __future__ import annotations
@@ -24,16 +27,16 @@ if TYPE_CHECKING:
 
     from airflow_provider_avepoint.core.products.vocabulary import Product
 
-#: Every job type, whatever the rows say.
+#: The word for all job types.
 ALL = "all"
 
-# Larger floats have lost digits.
+# A larger float may have lost digits.
 _LARGEST_FLOAT = 2**53
 
 _LONGEST_SPAN = timedelta(days=36500)
 _SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D", a timedelta, or 86400 as a number of seconds'
-# Pendulum's two parsers read these alike. Beyond them the compiled one counts in 32 bits, and takes a number
-# of eleven digits for a small one; the other takes 1.25 hours for 1 hour and 25 tenths.
+# The numbers that both parsers of pendulum read in the same way. With more digits, the compiled parser
+# overflows 32 bits, and the other parser reads 1.25 hours as 1 hour and 25 tenths.
 _NUMBER, _SECONDS = r"\d{1,9}(?:[.,]\d)?", r"\d{1,9}(?:[.,]\d{1,6})?"
 _ISO_SPAN = re.compile(rf"P(?:T|{_NUMBER}[WDHM]|{_SECONDS}S)+", re.ASCII)
 _ISO_YEARS_OR_MONTHS = re.compile(r"P[^T]*\d[YM]", re.ASCII)
@@ -57,9 +60,11 @@ _UNITS = {
 
 
 def parse_text(name: str, value: object) -> str | None:
-    """Read an argument that is a name or an id: a text, trimmed, or a whole number, which gives its text.
+    """Read a name or an id: a text, which is trimmed, or a whole number, which is written as text.
 
-    :raises AvePointConfigError: it is something else, empty, or what a template made of None or of a list.
+    :param name: the name of the argument.
+    :param value: a text, a whole number, a UUID or None.
+    :raises AvePointConfigError: the value is of another type, empty, or a rendered None or list.
     """
     if value is None:
         return None
@@ -79,7 +84,12 @@ def parse_text(name: str, value: object) -> str | None:
 
 
 def require_text(name: str, value: object) -> str:
-    """Read such an argument, which may not be None."""
+    """Read a required name or id; see :func:`parse_text`.
+
+    :param name: the name of the argument.
+    :param value: a text, a whole number or a UUID.
+    :raises AvePointConfigError: the value is None, or refused by :func:`parse_text`.
+    """
     text = parse_text(name, value)
     if text is None:
         raise refuse(name, value, "names nothing; give a text.")
@@ -87,7 +97,14 @@ def require_text(name: str, value: object) -> str:
 
 
 def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: object) -> tuple[str | None, str]:
-    """Read the arguments of these names: the ledger's connection, and the tenant's name in the ledger."""
+    """Read the arguments that name the ledger's connection and the tenant in the ledger.
+
+    :param ledger_conn_id: the id of the ledger's connection, or None.
+    :param tenant: the name of the tenant in the ledger; None takes *avepoint_conn_id*.
+    :param avepoint_conn_id: the id of the AvePoint connection.
+    :returns: the id of the ledger's connection, and the name of the tenant.
+    :raises AvePointConfigError: an argument is refused by :func:`parse_text`.
+    """
     named = parse_text("tenant", tenant)
     return (
         parse_text("ledger_conn_id", ledger_conn_id),
@@ -96,11 +113,12 @@ def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: objec
 
 
 def parse_list(name: str, value: object) -> tuple[str, ...] | None:
-    """Read an argument that is one text or several: a list of any kind, or a JSON array in a string.
+    """Read one text or several texts; each is kept once.
 
-    A number stands for its text. A mapped task's output is a list, too.
-
-    :raises AvePointConfigError: it is something else, or empty.
+    :param name: the name of the argument.
+    :param value: a text, an iterable of texts (such as the output of a mapped task), a JSON array in a
+        string, or None. A whole number is read as its text.
+    :raises AvePointConfigError: the value is of another type, or an empty list.
     """
     if value is None:
         return None
@@ -126,13 +144,25 @@ def parse_list(name: str, value: object) -> tuple[str, ...] | None:
 
 
 def parse_ids(name: str, value: object) -> tuple[str, ...] | None:
-    """Read an argument that is one id or several; each is there once, in the vendor's form."""
+    """Read one id or several ids; each is normalised and kept once.
+
+    :param name: the name of the argument.
+    :param value: as for :func:`parse_list`.
+    :raises AvePointConfigError: the value is refused by :func:`parse_list`.
+    """
     texts = parse_list(name, value)
     return None if texts is None else tuple(dict.fromkeys(normalize_id(text) or "" for text in texts))
 
 
 def parse_dimension(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
-    """Read an argument that is a text by which the product may tell jobs apart, if *is_told*."""
+    """Read a text that selects jobs.
+
+    :param name: the name of the argument.
+    :param value: as for :func:`parse_text`.
+    :param product: the product whose jobs are selected.
+    :param is_told: whether the product can tell jobs apart by this argument.
+    :raises AvePointConfigError: a value is given although *is_told* is false.
+    """
     text = parse_text(name, value)
     if text is not None and not is_told:
         raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
@@ -140,9 +170,13 @@ def parse_dimension(name: str, value: object, product: Product, *, is_told: bool
 
 
 def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
-    """Read an argument that is one of the product's words, or several.
+    """Read one of the words of a product, or several of them.
 
-    :raises AvePointConfigError: a word is not known; the message lists those that are.
+    :param name: the name of the argument.
+    :param value: as for :func:`parse_list`.
+    :param known: the words that the product knows.
+    :param product: the product.
+    :raises AvePointConfigError: a word is not known; the message lists the known words.
     """
     words = parse_list(name, value)
     if words and not known:
@@ -154,25 +188,40 @@ def parse_words(name: str, value: object, known: Collection[str], product: Produ
 
 
 def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
-    """Read the argument ``job_type``: a word, a list of words, or ``"all"``, which gives None."""
+    """Read the argument ``job_type``.
+
+    :param value: a job type, a list of job types, or ``"all"``.
+    :param product: the product whose jobs are selected.
+    :returns: the job types, each by the word that rows get; None for all job types.
+    :raises AvePointConfigError: the value is None, or a job type is not known.
+    """
     words = parse_list("job_type", value)
     if words is None:
         raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
     if words == (ALL,):
         return None
     known = parse_words("job_type", words, product.job_types, product)
-    # Two words may stand for one number: ask once, by the word that rows get.
+    # Two words may stand for one number: ask once, with the word that rows get.
     return tuple(dict.fromkeys(map(product.canonical_job_type, known or ())))
 
 
 def parse_states(value: object) -> frozenset[JobState] | None:
-    """Read the argument ``state``: a ``JobState`` word or several."""
+    """Read the argument ``state``.
+
+    :param value: a ``JobState`` word, a list of them, or None for every state.
+    :raises AvePointConfigError: a word is no job state.
+    """
     words = parse_list("state", value)
     return None if words is None else frozenset(map(JobState.parse, words))
 
 
 def parse_flag(name: str, value: object) -> bool:
-    """Read an argument that is true or false, or says so in a string (from a template)."""
+    """Read a truth value.
+
+    :param name: the name of the argument.
+    :param value: True or False, or either word in a string (from a template), in any case. None is refused.
+    :raises AvePointConfigError: the value is something else.
+    """
     if isinstance(value, str) and trim(value).casefold() in ("true", "false"):
         return trim(value).casefold() == "true"
     if isinstance(value, bool):
@@ -181,9 +230,12 @@ def parse_flag(name: str, value: object) -> bool:
 
 
 def parse_moment(name: str, value: object) -> datetime | None:
-    """Read an argument that is an instant: an aware datetime or an ISO 8601 string with an offset.
+    """Read an instant.
 
-    :raises AvePointConfigError: it is neither, or has no offset.
+    :param name: the name of the argument.
+    :param value: an aware datetime, an ISO 8601 string with an offset, or None.
+    :returns: the instant in UTC.
+    :raises AvePointConfigError: the value is something else, or has no offset.
     """
     if value is None:
         return None
@@ -208,7 +260,12 @@ def parse_moment(name: str, value: object) -> datetime | None:
 
 
 def parse_day(name: str, value: object) -> date:
-    """Read an argument that is a day, or a moment of that day: a date, a datetime, or either in ISO 8601."""
+    """Read a day.
+
+    :param name: the name of the argument.
+    :param value: a date, a datetime on that day, or either of them in ISO 8601. None is refused.
+    :raises AvePointConfigError: the value is something else.
+    """
     day = value
     if isinstance(value, str):
         try:
@@ -223,12 +280,13 @@ def parse_day(name: str, value: object) -> date:
 
 
 def parse_span(name: str, value: object) -> timedelta | None:
-    """Read an argument that is a time span: a timedelta, seconds as a number, or a text with its unit.
+    """Read a time span.
 
-    The text: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python writes it.
-
-    :raises AvePointConfigError: it is something else, a number without a unit in a text, or months or years;
-        or it is not more than zero and at most 100 years.
+    :param name: the name of the argument.
+    :param value: a timedelta, a number of seconds, a text with its unit, or None. The text may be ``24h``,
+        ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python writes it.
+    :raises AvePointConfigError: the value is something else, a text without a unit, in months or years, not
+        more than zero, or more than 100 years.
     """
     if value is None:
         return None
@@ -250,8 +308,8 @@ def parse_span(name: str, value: object) -> timedelta | None:
 
 
 def _read_span(name: str, value: str) -> timedelta | None:
-    """Read a time span in a text; None where it is none."""
-    import pendulum  # not before a task runs: a DAG file need not pay for it
+    """Read a time span in a text; return None if the text is no time span."""
+    import pendulum  # imported late, so that parsing a DAG file stays fast
 
     text = trim(value)
     if _is_number(text):
@@ -259,7 +317,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
     seconds = 0.0
     for part in _write_iso(name, value, text):
         try:
-            # Anything that begins with a P is a duration.
+            # pendulum reads each text that begins with P as a duration.
             seconds += cast("pendulum.Duration", pendulum.parse(part)).total_seconds()
         except (ValueError, OverflowError):
             return None
@@ -267,7 +325,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
 
 
 def _write_iso(name: str, value: str, text: str) -> list[str]:
-    """Return a time span as ISO 8601 has it: several where ISO would not have them together."""
+    """Return a time span as ISO 8601 durations: one for each number, if the text is written in words."""
     if _ISO_YEARS_OR_MONTHS.match(text.upper()):
         raise _refuse_months(name, value)
     if match := _CLOCK_SPAN.fullmatch(text):
@@ -300,7 +358,12 @@ def _is_number(text: str) -> bool:
 
 
 def parse_limit(name: str, value: object) -> int | None:
-    """Read an argument that is a whole number from 0 up."""
+    """Read a whole number of 0 or more.
+
+    :param name: the name of the argument.
+    :param value: a whole number, its digits in a string, or None.
+    :raises AvePointConfigError: the value is something else.
+    """
     if value is None:
         return None
     try:
@@ -313,7 +376,12 @@ def parse_limit(name: str, value: object) -> int | None:
 
 
 def parse_ratio(name: str, value: object) -> float | None:
-    """Read an argument that is a share from 0 to 1."""
+    """Read a share from 0 to 1.
+
+    :param name: the name of the argument.
+    :param value: a number, a number in a string, or None.
+    :raises AvePointConfigError: the value is something else.
+    """
     if value is None:
         return None
     try:
@@ -326,7 +394,12 @@ def parse_ratio(name: str, value: object) -> float | None:
 
 
 def parse_objects(name: str, value: object) -> list[object] | None:
-    """Read an argument that is an object or several: a list of any kind, or JSON in a string."""
+    """Read one object or several objects. The objects themselves are not checked.
+
+    :param name: the name of the argument.
+    :param value: a mapping, an iterable of objects, either of them as JSON in a string, or None.
+    :raises AvePointConfigError: the value is something else.
+    """
     if value is None:
         return None
     items = value

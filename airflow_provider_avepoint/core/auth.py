@@ -1,12 +1,12 @@
-"""Tokens: one a permission, shared by every client of the process, renewed before they expire.
+"""Get access tokens: one token per permission, shared by every client of the process, renewed in time.
 
-An OAuth scope of AvePoint's is a permission of the app registration; it is called a permission here, because
-a scope is what a verdict is about.
+AvePoint's OAuth scopes are permissions of the app registration. They are called permissions here, because a
+scope is the subject of a verdict.
 
 The client credentials flow of OAuth 2.0, with a secret or a certificate:
 https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/Use-AvePoint-Graph-API.md
 
-One token a permission, although the request could name several: the vendor withdrew a note that
+Each request names one permission, although it could name several: the vendor withdrew a note that
 ``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse long scope strings.
 """
 
@@ -31,35 +31,42 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.flow import Flow, Join, Protect, Request, Response
 from airflow_provider_avepoint.core.responses import explain_refusal, send_with_retries
 
-#: Seconds before its expiry at which a token is renewed; a tenth of its life if that is less.
+#: A token is renewed this many seconds before its expiry, or a tenth of its lifetime if that is less.
 RENEWAL_LEAD = 300.0
 _DEFAULT_LIFETIME = 3600.0
 _ERROR_CODE = re.compile(r"[\x21-\x7e]{1,40}")
-# What a header can hold: RFC 6750, 2.1, and whatever else is visible ASCII.
+# A token that a header can hold: RFC 6750, 2.1, and other visible ASCII characters.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Credential(Protocol):
-    """Proves who we are: a client secret, or a certificate's private key."""
+    """Authenticates the client: by a client secret, or by the private key of a certificate."""
 
     @property
     def fingerprint(self) -> str:
         """A digest that tells credentials apart without revealing them."""
 
     def form_fields(self, token_url: str) -> Mapping[str, str]:
-        """Return the form fields that prove who we are to *token_url*."""
+        """Return the form fields that authenticate the client.
+
+        :param token_url: the URL to which the form is sent.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and the moment (monotonic clock, seconds) from which it is renewed."""
+    """An access token.
+
+    :param value: the token, a secret.
+    :param renew_at: when to renew the token, in seconds of the monotonic clock.
+    """
 
     value: str = field(repr=False)
     renew_at: float
 
     @property
     def is_fresh(self) -> bool:
-        """Tell whether the token need not be renewed yet."""
+        """Tell whether the time to renew the token has not come."""
         return time.monotonic() < self.renew_at
 
 
@@ -68,23 +75,27 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A token on its way: its future, and whether the claimant is the one to fetch it."""
+    """A claim on a token that is being fetched.
+
+    :param future: gets the token.
+    :param is_ours: whether the claimant must fetch the token.
+    """
 
     future: Future[Token]
     is_ours: bool
 
 
 class TokenCache:
-    """The tokens of a process, safe for threads and event loops together.
+    """The tokens of a process, safe for several threads and event loops.
 
-    The first flow that needs a token fetches it; the others join its future, in whichever thread or loop.
+    The first flow that needs a token fetches it. All other flows wait for the same future.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tokens: dict[_Key, Token] = {}
         self._pending: dict[_Key, Future[Token]] = {}
-        # A forked child must not wait for a flow that only its parent runs, nor for a lock it holds.
+        # A forked child must not wait for a flow that only the parent runs, or for a lock of the parent.
         os.register_at_fork(after_in_child=self._forget_pending)
 
     def _forget_pending(self) -> None:
@@ -92,7 +103,10 @@ class TokenCache:
         self._pending = {}
 
     def claim(self, key: _Key) -> Token | Claim:
-        """Return a fresh token, or a claim on the one that is (or is now to be) fetched."""
+        """Return a fresh token, or a claim on the token to be fetched.
+
+        :param key: the client, the credential and the permission of the token.
+        """
         with self._lock:
             token = self._tokens.get(key)
             if token is not None and token.is_fresh:
@@ -105,7 +119,12 @@ class TokenCache:
             return Claim(future, is_ours=True)
 
     def settle(self, key: _Key, future: Future[Token], outcome: Token | AvePointError | None) -> None:
-        """Fulfil *future*: with a token, an error, or None where its flow was abandoned."""
+        """Fulfil the future of a claim.
+
+        :param key: the key of the claim.
+        :param future: the future of the claim.
+        :param outcome: the token, or the error; None if the flow was abandoned.
+        """
         with self._lock:
             if self._pending.get(key) is future:
                 del self._pending[key]
@@ -117,10 +136,14 @@ class TokenCache:
             future.set_exception(outcome)
         else:
             future.cancel()
-            future.set_running_or_notify_cancel()  # without it, who waits in a thread is never told
+            future.set_running_or_notify_cancel()  # without this call, a waiting thread is never told
 
     def discard(self, key: _Key, token: Token) -> None:
-        """Forget *token*, unless it has been replaced already."""
+        """Forget a token, unless another token has replaced it.
+
+        :param key: the key of the token.
+        :param token: the token to forget.
+        """
         with self._lock:
             if self._tokens.get(key) is token:
                 del self._tokens[key]
@@ -131,13 +154,19 @@ class TokenCache:
             self._tokens.clear()
 
 
-#: The process's tokens.
+#: The tokens of the process.
 TOKENS = TokenCache()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSource:
-    """Where the tokens of one connection come from."""
+    """The source of the tokens of one connection.
+
+    :param token_url: the URL of the identity service's token endpoint.
+    :param client_id: the client id of the app registration.
+    :param credential: authenticates the client.
+    :param cache: keeps the tokens; by default the cache of the process.
+    """
 
     token_url: str
     client_id: str
@@ -148,12 +177,17 @@ class TokenSource:
         return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, permission)
 
     def discard(self, permission: str, token: Token) -> None:
-        """Forget a token that the API has refused."""
+        """Forget a token that the API has refused.
+
+        :param permission: the permission of the token.
+        :param token: the token.
+        """
         self.cache.discard(self._key(permission), token)
 
     def get(self, permission: str) -> Flow[Token]:
-        """Return a fresh token for *permission*.
+        """Return a fresh token.
 
+        :param permission: the permission, such as ``dynamics.readwrite.all``.
         :raises AvePointAuthError: the credentials are refused.
         :raises AvePointPermissionError: the app registration may not ask for *permission*.
         """
@@ -181,7 +215,7 @@ class TokenSource:
             self.cache.settle(key, future, outcome)
 
     def _request(self, permission: str) -> Flow[Token]:
-        def build() -> Request:  # anew for each try: a client assertion must not be replayed
+        def build() -> Request:  # a new one for each try: a client assertion must not be replayed
             return Request(
                 method="POST",
                 url=self.token_url,
@@ -210,7 +244,7 @@ class TokenSource:
         return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
 
     def _explain(self, request: Request, response: Response, permission: str) -> AvePointError:
-        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into ours, by its code; its text may be anything."""
+        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into our error by its code; ignore its text."""
         code = request.redact(_parse_oauth_error(response.body) or f"HTTP {response.status}")
         if code in ("invalid_scope", "unauthorized_client"):
             return AvePointPermissionError(

@@ -131,8 +131,8 @@ _ROUNDING = timedelta(seconds=1)
 def is_askew(job: BackupJob, now: datetime) -> bool:
     """Tell whether the times of a job are impossible.
 
-    Impossible are a start or an end in the future, and an end before the start. The start of a waiting job may
-    lie in the future: the job is planned.
+    Impossible are a start or an end in the future, and an end before the start. A waiting job is planned, so
+    that its start may lie in the future.
 
     :param job: the job.
     :param now: the time of judgement, an aware datetime.

@@ -1,4 +1,4 @@
-"""The vendor's ids, and how they compare."""
+"""Normalise the vendor's ids for comparison."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ _GUID = re.compile(
 )
 
 
-# Rows by the hundred thousand name the same few organisations.
+# Cached, because a hundred thousand rows may name the same few organisations.
 @lru_cache(maxsize=4096)
 def normalize_id(value: str | None) -> str | None:
-    """Return an id as the vendor writes it, which is also how two ids compare.
+    """Normalise an id for comparison: write a GUID in small letters with hyphens, and trim any other id.
 
-    A GUID in any of its forms (capitals, braces, parentheses, no hyphens, ``urn:uuid:``) has small letters
-    and hyphens. Any other id stays as it is, trimmed: Salesforce's may differ in case only.
+    A GUID is recognised with capitals, in braces or parentheses, without hyphens, and after ``urn:uuid:``.
+    Other ids keep their case, because two ids of Salesforce may differ in case only.
+
+    :param value: the id; None gives None.
     """
     if value is None:
         return None

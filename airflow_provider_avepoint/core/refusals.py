@@ -1,4 +1,4 @@
-"""How an argument is refused: by its name, its value, and what would do."""
+"""Build the error that refuses an argument: it names the argument, its value, and a valid value."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _RENDERED_LIST = (
     f" A template has rendered a list or an object as Python writes it: write {{{{ … | tojson }}}}, or set "
     f"{_NATIVE}."
 )
-# A list, a tuple, a set or an object in Python's words or in JSON, and Airflow's lazy sequences.
+# A list, a tuple, a set or a dict as Python or JSON writes it, or one of Airflow's lazy sequences.
 _PYTHON_TEXT = re.compile(r"\[|[({]\s*['\"\])}]|Lazy\w+\(")
 
 
 def refuse(name: str, value: object, why: str) -> AvePointConfigError:
-    """Return the error that names an argument and its value, shortened.
+    """Return the error that refuses an argument, with a hint if a template seems to have rendered the value.
 
-    :param why: the rest of the sentence, with what would do. What a template that went wrong has rendered is
-        told by its look.
+    :param name: the name of the argument.
+    :param value: the refused value; the message shortens it.
+    :param why: the rest of the sentence after the value: why the value is refused, and what is valid.
     """
     text = trim(value) if isinstance(value, str) else None
     hint = ""
@@ -36,10 +37,16 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
 
 
 def is_rendered_none(text: str) -> bool:
-    """Tell whether *text* is what Jinja makes of None, or nothing at all."""
+    """Tell whether a text is empty, or is what Jinja renders for None.
+
+    :param text: a rendered text.
+    """
     return trim(text) in ("None", "")
 
 
 def is_rendered_list(text: str) -> bool:
-    """Tell whether *text* is a list or an object as Python writes it."""
+    """Tell whether a text is a list or an object as Python writes it.
+
+    :param text: a rendered text.
+    """
     return _PYTHON_TEXT.match(text) is not None

@@ -1,4 +1,4 @@
-"""When a job may have started, also where its row does not say so that everybody reads the same."""
+"""Find the time range in which a job started, also if its row gives the start without an offset."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from airflow_provider_avepoint.core.fields import UnplacedTime, get_key, parse_t
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.products import get_product
 
-#: The earliest and the latest instant at which a job may have started; None where nothing is known.
+#: The earliest and the latest instant at which a job may have started; None if the instant is not known.
 StartRange = tuple[datetime | None, datetime | None]
 
 
 def find_start_range(job: BackupJob) -> StartRange:
-    """Return between which instants a job started.
+    """Return the earliest and the latest instant at which a job may have started.
 
-    Both are ``effective_start``, but for a row whose start has no offset: its wall clock may hang anywhere
-    where it is not later than the job's end.
+    Both are ``effective_start``, unless the start in the row has no offset. Such a start may be local time
+    anywhere on earth, but not later than the end of the job.
+
+    :param job: the job.
     """
     if job.problems and job.started_at is None:
         key = get_product(job.product).columns.started_at

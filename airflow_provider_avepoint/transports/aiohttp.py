@@ -40,6 +40,7 @@ T = TypeVar("T")
 class AiohttpTransport:
     """Runs flows on the current event loop, and the pages of a listing as tasks beside each other.
 
+    :param settings: the connection.
     :param protect: told of every token, to keep it out of logs.
     :param count: told of every request, retry and throttled answer, and what it was about.
     """
@@ -64,7 +65,10 @@ class AiohttpTransport:
         await self.close()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Do what *flow* asks until it returns."""
+        """Perform the effects of *flow* until it returns.
+
+        :param flow: the call to run.
+        """
         outcome: Any = None
         problem: NoAnswer | None = None
         tally = Tally(self._count)
@@ -83,7 +87,10 @@ class AiohttpTransport:
                 tally.note(effect, outcome)
 
     async def aiter_pages(self, listing: Listing) -> AsyncGenerator[Iterator[BackupJob]]:
-        """Yield the jobs of *listing* page by page, fetching pages ahead as it allows."""
+        """Yield the jobs of *listing* page by page, fetching pages ahead as it allows.
+
+        :param listing: says which pages to fetch.
+        """
         pending: deque[asyncio.Task[Any]] = deque()
         try:
             while True:

@@ -42,6 +42,7 @@ _PIECE = 1 << 20
 class RequestsTransport:
     """Runs flows in the calling thread, and the pages of a listing in a few threads beside it.
 
+    :param settings: the connection.
     :param open_session: returns a new session; each thread gets its own.
     :param protect: told of every token, to keep it out of logs.
     :param count: told of every request, retry and throttled answer, and what it was about.
@@ -62,7 +63,10 @@ class RequestsTransport:
         self._sessions: list[requests.Session] = []
 
     def run(self, flow: Flow[T]) -> T:
-        """Do what *flow* asks until it returns."""
+        """Perform the effects of *flow* until it returns.
+
+        :param flow: the call to run.
+        """
         outcome: Any = None
         problem: NoAnswer | None = None
         tally = Tally(self._count)
@@ -81,7 +85,10 @@ class RequestsTransport:
                 tally.note(effect, outcome)
 
     def iter_jobs(self, listing: Listing) -> Iterator[BackupJob]:
-        """Yield the jobs of *listing*, fetching pages ahead as it allows."""
+        """Yield the jobs of *listing*, fetching pages ahead as it allows.
+
+        :param listing: says which pages to fetch.
+        """
         pending: deque[Future[Any]] = deque()
         pool: ThreadPoolExecutor | None = None
         try:

@@ -1,4 +1,4 @@
-"""The products: a file each, and a row each in this table."""
+"""The table of products. Each product has a file of its own and a row in this table."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ PRODUCTS: dict[str, Product] = {
 
 
 def get_product(name: object) -> Product:
-    """Return the product called *name*.
+    """Return a product.
 
-    :raises AvePointConfigError: there is none; the message lists those there are.
+    :param name: the name of the product, such as ``m365``.
+    :raises AvePointConfigError: no product has this name; the message lists the products.
     """
     if isinstance(name, str) and name in PRODUCTS:
         return PRODUCTS[name]
