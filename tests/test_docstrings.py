@@ -11,12 +11,9 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_avepoint"
 EXEMPT: frozenset[str] = frozenset(
     (
         "cli/probe_findings.py",
-        "core/batching.py",
         "core/client.py",
         "core/doubts.py",
         "core/flow.py",
-        "core/paging.py",
-        "core/products/vocabulary.py",
         "core/query.py",
         "core/rows.py",
         "hooks/avepoint.py",
@@ -24,7 +21,6 @@ EXEMPT: frozenset[str] = frozenset(
         "ledger/store.py",
         "simulator/faults.py",
         "simulator/paging.py",
-        "triggers/poll.py",
     )
 )
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

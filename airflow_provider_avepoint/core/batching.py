@@ -36,10 +36,12 @@ _SECOND = timedelta(seconds=1)
 def ask_for_job(
     query: JobQuery, now: datetime, *, begun: datetime | None, known: BackupJob | None
 ) -> JobQuery:
-    """Return *query*, which names a job, with as short a window as will hold the job.
+    """Return *query* with the shortest window that surely holds the job.
 
-    :param begun: since when the wait has looked for it; None at its first look.
-    :param known: the job as it was seen last.
+    :param query: names one job.
+    :param now: the time of the look (UTC).
+    :param begun: when the wait began to look for the job; None at the first look.
+    :param known: the job as the last look has seen it; None if it was not listed.
     """
     # A job that waits says when it is planned for, and may be run earlier.
     if known is not None and known.started_at is not None and known.state is not JobState.WAITING:
@@ -72,10 +74,11 @@ class Plan:
 
 
 def plan(queries: Iterable[JobQuery], *, by_organization: bool = True) -> Plan:
-    """Return the fewest requests that answer all *queries*: a listing a topic, as wide as any needs.
+    """Merge queries into the fewest requests that answer all of them: one listing for each topic.
 
-    :param by_organization: each organisation that is named is asked for by itself: needed where rows leave
-        theirs out.
+    :param queries: the queries of all waits.
+    :param by_organization: whether each named organisation gets a listing of its own, as is necessary if rows
+        leave out their organisation.
     """
     asked = list(queries)
     jobs: dict[Topic, JobQuery] = {}
@@ -102,8 +105,9 @@ def _job_key(query: JobQuery) -> Topic:
 
 
 def topic_of(query: JobQuery, *, by_organization: bool = True) -> Topic:
-    """Return what *query* has in common with those that one listing answers too.
+    """Return the topic of a query: one listing answers all queries with the same topic.
 
+    :param query: the query.
     :param by_organization: as in :func:`plan`.
     """
     product = query.product
@@ -129,14 +133,14 @@ def _widen(one: JobQuery, other: JobQuery) -> JobQuery:
 
 
 class Answers:
-    """What one round of a shared poll has brought.
+    """The answers of one round of a shared poll.
 
-    :param now: when it had come.
-    :param listings: the jobs of each topic of the plan.
-    :param jobs: the single jobs of the plan; None where there is none of this id.
-    :param errors: why a listing or a job of the plan has no answer, where others have.
-    :param by_organization: as in the plan.
-    :param single_tenant: as the connection says.
+    :param now: when the answers had come, by the API's clock (UTC).
+    :param listings: topic → the listed jobs.
+    :param jobs: topic → the single job; None if no job has this id.
+    :param errors: topic → why the listing or the job has no answer.
+    :param by_organization: as in :func:`plan`.
+    :param single_tenant: as in the connection.
     """
 
     def __init__(
@@ -166,7 +170,10 @@ class Answers:
         return self._now
 
     def include(self, other: Answers) -> None:
-        """Take what *other*, the answers to further queries of the same round, has brought."""
+        """Add the answers to further queries of the same round.
+
+        :param other: these answers.
+        """
         self._jobs = {**self._jobs, **other._jobs}
         self._errors = {**self._errors, **other._errors}
         self._now = max(self._now, other._now)
@@ -182,14 +189,21 @@ class Answers:
         return len(self._single) + sum(map(len, self._jobs.values()))
 
     def find_error(self, queries: Iterable[JobQuery]) -> AvePointError | None:
-        """Return why one of *queries* has no answer, if one has none."""
+        """Return why a query has no answer; None if all have answers.
+
+        :param queries: the queries of one wait.
+        """
         if not self._errors:
             return None
         keys = (key for each in queries for key in (_job_key(each), self._find_topic(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
     def judge(self, policy: Policy, queries: Iterable[JobQuery]) -> Verdict:
-        """Return the verdict on the jobs that answer *queries*; the same policy is judged once."""
+        """Return the verdict on the jobs that answer *queries*. Each policy is judged only once.
+
+        :param policy: what a good backup is.
+        :param queries: the queries of the wait.
+        """
         verdict = self._verdicts.get(policy)
         if verdict is None:
             asked = list(queries)
@@ -211,11 +225,17 @@ class Answers:
             known.refuse_names(policy)
 
     def jobs(self, queries: Iterable[JobQuery]) -> list[BackupJob]:
-        """Return the jobs that answer *queries*."""
+        """Return the jobs that answer several queries.
+
+        :param queries: queries of this round.
+        """
         return self._collect(queries, None)
 
     def find(self, query: JobQuery) -> BackupJob | None:
-        """Return the job that *query* names, None where it is not listed."""
+        """Return the job that a query names; None if the job is not listed.
+
+        :param query: names one job.
+        """
         if (key := _job_key(query)) in self._single:
             return self._single[key]
         topic = self._find_topic(query)

@@ -274,7 +274,7 @@ def parse_kilobytes(value: object) -> int | None:
 def parse_size(value: object) -> int | None:
     """Read a size with its unit; return bytes.
 
-    :param value: such as ``"5 GB"``. A KB are 1,024 bytes.
+    :param value: such as ``"5 GB"``. A KB is 1,024 bytes.
     :raises ValueError: the value has another form.
     """
     if is_absent(value):

@@ -1,7 +1,9 @@
-"""The vocabulary in which a product is described: paths, names at the wire, tables of numbers, paging.
+"""The vocabulary for describing a product: its paths, the vendor's keys, tables of numbers, and paging.
 
-A product is data: one of the files beside this one. The code that reads it is :mod:`..rows`, :mod:`..query`
-and :mod:`..paging`. A product that needs code of its own means that a word is missing here.
+A product is data, in one of the files of this package. :mod:`..rows`, :mod:`..query` and :mod:`..paging` read
+the data. If a product seems to need code of its own, add the missing word here.
+
+A key, parameter or endpoint is None if the product does not have it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from airflow_provider_avepoint.core.fields import (
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.text import quoted
 
-#: A key of a row, or several of which the documents show now one, now another.
+#: A key of a row, or several keys if the documents show different ones for the same value.
 Key = str | tuple[str, ...]
-#: Where something stands in nested objects.
+#: The keys that lead to a value in nested objects.
 Path = tuple[str, ...]
-#: How a filter names a state, a job type or a workload: by the vendor's number, or by a word.
+#: The vendor's number or word by which a filter names a state, a job type or a workload.
 Code = int | str
 #: One code, or several that mean the same to us.
 Codes = Code | tuple[Code, ...]
@@ -35,12 +37,13 @@ Codes = Code | tuple[Code, ...]
 class State:
     """One line of a product's state table.
 
-    :param number: the vendor's number, in filters and (for most products) in rows; None where the vendor has
-        words alone.
+    :param number: the vendor's number, in filters and (for most products) in rows; None if the vendor uses
+        words only.
     :param labels: the vendor's spellings; case, spaces, hyphens and underscores do not count.
-    :param needs_finish: the documents leave open whether the state is final: without a finish time the
-        job counts as running.
-    :param is_no_job: a row in this state may have no id, and then stands for no job at all.
+    :param state: the state in our words.
+    :param needs_finish: whether the documents leave open that the state is final; a job without a finish time
+        then counts as running.
+    :param is_no_job: whether a row in this state without an id stands for no job.
     """
 
     number: int | None
@@ -51,13 +54,20 @@ class State:
 
     @property
     def code(self) -> Code:
-        """What a filter calls the state: its number, or its first label where it has none."""
+        """The word for the state in a filter: its number, or its first label if it has no number."""
         return self.labels[0] if self.number is None else self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountKeys:
-    """Where a row holds one level of counts."""
+    """The keys of one level of counts in a row.
+
+    :param total: the key of the number of all objects.
+    :param successful: the key of the number of saved objects.
+    :param failed: the key of the number of failed objects.
+    :param skipped: the key of the number of skipped objects.
+    :param warning: the key of the number of objects saved with a warning.
+    """
 
     total: Key
     successful: Key
@@ -68,7 +78,14 @@ class CountKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKeys:
-    """Where a row holds its list of errors, and the keys of each."""
+    """The keys of the errors in a row.
+
+    :param at: the key of the list of errors.
+    :param is_error_code: the key in each error for whether the vendor has an error code.
+    :param message: the key in each error of the vendor's text.
+    :param url: the key in each error of the page's URL.
+    :param count: the key in each error of the number of occurrences.
+    """
 
     at: str
     is_error_code: str
@@ -79,11 +96,25 @@ class ErrorKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where a row holds what: our field → the vendor's key. Keys are matched whatever their case.
+    """The keys of a row: our field → the vendor's key. The case of a key does not count.
 
-    :param counts_at: the key of the object that holds the counts, where they are not in the row itself.
-    :param parse_duration: how the vendor's own duration is written.
-    :param parse_size: how the vendor writes a size; gives bytes.
+    :param job_id: the key of the job's id.
+    :param state: the key of the state.
+    :param started_at: the key of the start.
+    :param finished_at: the key of the finish.
+    :param job_type: the key of the job type.
+    :param workload: the key of the workload.
+    :param duration: the key of the vendor's own duration.
+    :param parse_duration: reads the vendor's own duration.
+    :param counts_at: the key of the object that holds the counts; None if the row itself holds them.
+    :param counts: the keys of the counts of objects.
+    :param record_counts: the keys of the counts of records.
+    :param metadata_counts: the keys of the counts of metadata.
+    :param size: the key of the size.
+    :param parse_size: reads the size; returns bytes.
+    :param organization_id: the key of the organisation's id.
+    :param organization_name: the key of the organisation's name.
+    :param errors: the keys of the errors.
     """
 
     job_id: Key
@@ -107,10 +138,18 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The names of the parameters; None where the product has no such filter: we filter its rows ourselves.
+    """The parameters by which the API filters. If a parameter is None, we filter the rows ourselves.
 
-    :param always: parameters sent with this value where the query does not set them.
-    :param write_time: how the window's ends are written: a text, or a number.
+    :param started_after: the parameter for the earliest start.
+    :param started_before: the parameter for the latest start.
+    :param write_time: writes a time for these two parameters, as a text or a number.
+    :param window_required: whether the API requires these two parameters.
+    :param job_type: the parameter for the job type.
+    :param state: the parameter for the state.
+    :param object_type: the parameter for the object type.
+    :param organization_id: the parameter for the organisation.
+    :param location: the parameter for the Multi-Geo location.
+    :param always: parameter → value, sent unless the query sets the parameter.
     """
 
     started_after: str | None = None
@@ -127,14 +166,15 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """How the product cuts a listing into pages.
+    """The parameters by which the API cuts a listing into pages.
 
-    :param index: the parameter that says which page.
-    :param is_offset: *index* counts the rows before the page, from 0, not pages.
-    :param sizes: page sizes to try, largest first; the next is tried where the server refuses one.
+    :param index: the parameter that selects the page.
+    :param is_offset: whether *index* counts the rows before the page, from 0, and not the pages.
+    :param size: the parameter for the number of rows per page.
+    :param newest_first: whether the parameters ask for the newest start first, so that a listing may stop at
+        the beginning of its window. Each page must show this order.
     :param token: the parameter that takes a next link which is an opaque token.
-    :param newest_first: the parameters ask for the newest start first, so that a listing may stop where its
-        window begins. Believed only as far as each page shows it.
+    :param sizes: page sizes to try, the largest first; if the server refuses one, the next is tried.
     """
 
     index: str
@@ -147,7 +187,12 @@ class Paging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Where an answer holds its rows, its next link and its total: the places that the documents show."""
+    """The places of rows, next link and total in an answer, as the documents show them.
+
+    :param rows: the paths at which the list of rows may stand.
+    :param link: the path of the next link.
+    :param total: the paths at which the total number of rows may stand.
+    """
 
     rows: tuple[Path, ...]
     link: Path
@@ -156,7 +201,11 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEndpoint:
-    """The endpoint for one job: its path with ``{job_id}``, and where the row stands."""
+    """The endpoint for one job.
+
+    :param path: the path of the URL, with ``{job_id}`` in it.
+    :param row: the path of the row in the answer.
+    """
 
     path: str
     row: Path
@@ -164,10 +213,16 @@ class JobEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseColumns:
-    """Where licence figures stand: our field → the vendor's key.
+    """The keys of licence figures: our field → the vendor's key.
 
-    :param parse_storage: how the vendor writes an amount of storage; gives GB.
-    :param not_applicable: what stands for a figure that a subscription has not; anything else is an error.
+    :param purchased_user_seats: the key of the number of purchased seats.
+    :param assigned_user_seats: the key of the number of assigned seats.
+    :param purchased_storage_gb: the key of the purchased storage.
+    :param protected_gb: the key of the protected data.
+    :param parse_storage: reads an amount of storage; returns GB.
+    :param out_of_policy_at: the key of the time at which the subscription went out of policy.
+    :param expires_at: the key of the end of the subscription.
+    :param not_applicable: the text that the vendor writes for a figure that a subscription does not have.
     """
 
     purchased_user_seats: str
@@ -182,9 +237,12 @@ class LicenseColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseEndpoint:
-    """The endpoint for a tenant's licence figures.
+    """The endpoint for the licence figures of a tenant.
 
-    :param figures: where they stand in its answer.
+    :param path: the path of the URL.
+    :param permission: the permission that the app registration needs.
+    :param columns: the keys of the figures.
+    :param figures: the path of the object with the figures in the answer.
     :param location: the parameter for the Multi-Geo location.
     """
 
@@ -197,14 +255,20 @@ class LicenseEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEndpoint:
-    """The endpoint by which a partner lists customers, each with their subscriptions.
+    """The endpoint by which a partner lists customers and their subscriptions.
 
-    It is asked by POST: paging in the query, the customers that are wanted in the body.
+    The request is a POST. The query holds the paging, the body the ids of the wanted customers.
 
-    :param wanted: the body's key for a list of ids; without it the list is of all.
+    :param path: the path of the URL.
+    :param permission: the permission that the app registration needs.
+    :param envelope: the places of customers, next link and total in the answer.
+    :param paging: the parameters for paging.
+    :param wanted: the key in the body for the list of customer ids; without it the API lists all customers.
+    :param organization_id: the key of a customer's id.
+    :param organization_name: the key of a customer's name.
     :param subscriptions: the key of a customer's list of subscriptions.
-    :param service: the keys that, together, name a subscription.
-    :param columns: of a subscription.
+    :param service: the keys in a subscription that, together, name it.
+    :param columns: the keys of the figures in a subscription.
     """
 
     path: str
@@ -221,27 +285,37 @@ class SubscriptionEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """One product, described.
+    """The description of one product.
 
-    :param label: the vendor's name of it.
+    :param name: our name of the product, such as ``m365``.
+    :param label: the vendor's name of the product.
+    :param documentation_url: the URL of the vendor's page on the API of the product.
     :param permission: the OAuth scope, which is the permission of the app registration.
-    :param path: of the list of jobs; ``{organization_id}`` in it where a list is of one organisation.
-    :param method: ``POST`` where the filters travel in a JSON body; paging stays in the query.
-    :param job_types: our word → the vendor's code. A word that has several is what rows of any of them read
-        as, and is not asked for but filtered here; one that has none is found by its workload.
-    :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
-        those that a caller opts into by name.
-    :param contents: what a backup type holds, where that is not the data: ``audit_log``. Types that hold the
-        same stand for one another, and for no other.
-    :param object_types: our word → the vendor's code of a workload, where rows or filters have one.
-    :param workload_of_type: the vendor's number of a job type → the workload that alone has jobs of it, where
-        rows carry a type and no workload.
-    :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
-    :param housekeeping: workloads that are in truth job types: a row of one reads as a job of this type.
-    :param asks_each_organization: rows may leave out their organisation, so each that a policy names is asked
-        for by itself.
-    :param differs_by_tenant_only: rows that do not name their organisation differ in nothing but the tenant:
-        where there is one tenant, its newest backup decides.
+    :param path: the path of the list of jobs; with ``{organization_id}`` if each list holds one organisation.
+    :param method: ``GET``, or ``POST`` if the filters are sent in a JSON body. Paging is always in the query.
+    :param columns: the keys of a row.
+    :param filters: the parameters by which the API filters.
+    :param paging: the parameters for paging.
+    :param envelope: the places of rows, next link and total in an answer.
+    :param states: the state table.
+    :param job_types: our word → the vendor's code. If a word has several codes, rows with any of them read as
+        this word, and we filter the rows ourselves. A word without a code is found by its workload.
+    :param backup_types: the job types that count as a backup in a verdict: ``backup``, and types that a
+        policy must name.
+    :param contents: backup type → what it holds, if it does not hold the data: ``audit_log``. Backup types
+        with the same content stand for one another.
+    :param object_types: our word for a workload → the vendor's code, if rows or filters have codes.
+    :param workload_of_type: the vendor's number of a job type → the only workload with jobs of this type, if
+        rows have a job type and no workload.
+    :param workloads: the known words for ``BackupJob.workload``, if rows have words.
+    :param housekeeping: the workloads that are really job types: their rows get this job type.
+    :param asks_each_organization: whether rows may leave out their organisation, so that each organisation
+        that a policy names gets a query of its own.
+    :param differs_by_tenant_only: whether rows without an organisation differ by the tenant only, so that the
+        newest backup decides if there is one tenant.
+    :param job: the endpoint for one job.
+    :param license: the endpoint for licence figures of a tenant.
+    :param subscriptions: the endpoint for the subscriptions of a partner's customers.
     """
 
     name: str
@@ -270,12 +344,12 @@ class Product:
 
     @property
     def undocumented(self) -> str:
-        """What to say of an answer that this description does not fit, and what to do about it."""
+        """The end of an error message about an answer that does not fit this description."""
         return f"{self.documentation_url} has it otherwise: update this provider, or report it"
 
     @cached_property
     def state_table(self) -> Mapping[int | str, State]:
-        """Every spelling of every state: the number, and each label normalised."""
+        """The number and each normalised label of a state → the line of the state table."""
         table: dict[int | str, State] = {each.number: each for each in self.states if each.number is not None}
         for state in self.states:
             table |= {normalize_label(label): state for label in state.labels}
@@ -283,7 +357,7 @@ class Product:
 
     @cached_property
     def job_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code, a text normalised → our word (the first, where a code has two)."""
+        """The vendor's code of a job type, normalised → our word (the first word if a code has two)."""
         return {
             _normalize_code(code): word
             for word in reversed(tuple(self.job_types))
@@ -292,7 +366,7 @@ class Product:
 
     @cached_property
     def object_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code of a workload, a text normalised → our word."""
+        """The vendor's code of a workload, normalised → our word."""
         return {_normalize_code(code): word for word, code in self.object_types.items()}
 
     @cached_property
@@ -310,7 +384,7 @@ class Product:
 
     @property
     def needs_organization(self) -> bool:
-        """Whether every list is of one organisation, which must be named."""
+        """Whether each list holds one organisation, which a query must name."""
         return "{organization_id}" in self.path
 
     @property
@@ -320,26 +394,35 @@ class Product:
 
     @property
     def asks_each_object_type(self) -> bool:
-        """Whether rows do not say their workload, so that each must be asked for by itself."""
+        """Whether rows have no workload, so that a query must ask for each object type."""
         return self.filters.object_type is not None and self.columns.workload is None
 
     @property
     def known_workloads(self) -> tuple[str, ...]:
-        """The words a caller may use for workloads, whether asked for or read from rows."""
+        """The words that a caller may use for workloads."""
         return tuple(self.object_types) or self.workloads
 
     def job_type_codes(self, word: str) -> tuple[Code, ...]:
-        """Return the vendor's codes for our *word*."""
+        """Return the vendor's codes of a job type.
+
+        :param word: our word for the job type.
+        """
         codes = self.job_types[word]
         return codes if isinstance(codes, tuple) else (codes,)
 
     def canonical_job_type(self, word: str) -> str:
-        """Return the word that rows get for the type that a caller calls *word*."""
+        """Return the word that rows get for a job type.
+
+        :param word: our word for the job type, as the caller gave it.
+        """
         codes = self.job_type_codes(word)
         return self.job_type_words[_normalize_code(codes[0])] if codes else word
 
     def state_codes(self, states: frozenset[JobState]) -> list[Code]:
-        """Return the vendor's codes that mean one of *states*."""
+        """Return the vendor's codes for several states.
+
+        :param states: the states in our words.
+        """
         return [
             line.code
             for line in self.states
@@ -347,9 +430,10 @@ class Product:
         ]
 
     def find_state(self, value: object) -> State | None:
-        """Return the line of the state table that a row's state names; None where it lists no such state.
+        """Return the line of the state table for a row's state; None if the state is not documented.
 
-        :raises ValueError: *value* can be no state.
+        :param value: the number or label in the row.
+        :raises ValueError: the value is neither a number nor a text.
         """
         number = parse_number(value)
         if number is not None:
@@ -359,16 +443,18 @@ class Product:
         return self.state_table.get(normalize_label(value))
 
     def read_job_type(self, value: object) -> str:
-        """Return our word for a row's job type; an undocumented number or label is kept as text.
+        """Return our word for a row's job type. An undocumented number or label is kept as text.
 
-        :raises ValueError: *value* can be no job type.
+        :param value: the number or label in the row.
+        :raises ValueError: the value is neither a number nor a text.
         """
         return _read_word(value, self.job_type_words, self._job_type_labels, "job type")
 
     def read_workload(self, value: object) -> str:
-        """Return our word for a row's workload; an undocumented number or label is kept as text.
+        """Return our word for a row's workload. An undocumented number or label is kept as text.
 
-        :raises ValueError: *value* can be no workload.
+        :param value: the number or label in the row.
+        :raises ValueError: the value is neither a number nor a text.
         """
         return _read_word(value, self.object_type_words, self._workload_labels, "workload")
 
