@@ -109,8 +109,8 @@ class Reading:
 
     :param first: the first page.
     :param page_rows: the number of rows per page that is asked for by number.
-    :param keys: the identities of the rows of this reading; None in the first reading, whose rows are those of
-        the listing.
+    :param keys: the identities of the rows of this reading; None in the first reading, whose rows are those
+        of the listing.
     :param next_number: the number of the next page to ask for.
     :param received: the number of received pages.
     :param rows: the number of different rows.
@@ -227,7 +227,7 @@ class Reading:
 
     @property
     def makes_total(self) -> bool:
-        """Whether each page with rows had a total, and as many rows have come as the highest total promises."""
+        """Whether each page with rows had a total, and as many rows have come as the highest total says."""
         return self.has_every_total and self.rows == self.highest
 
     @property
@@ -244,7 +244,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Pager:
-    """The state of one listing: :meth:`wanted` says which pages to fetch, :meth:`receive` takes them in order.
+    """The state of one listing: :meth:`wanted` says what to fetch, :meth:`receive` takes pages in order.
 
     :param paging: the parameters for paging of the product.
     :param base_url: the connection's address; a link to another address raises.
@@ -606,7 +606,7 @@ class Pager:
 
 
 def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
-    """Add the parameters of a page to those of the query. The query's own win: a link cannot change the query.
+    """Add the parameters of a page to those of the query. The query's own win over those of a link.
 
     :param own: the names and values of the query's parameters.
     :param paging: the names and values of the page's parameters.

@@ -103,8 +103,11 @@ class AvePointHook(HttpHook):
     ) -> Session:
         """Return a session with the connection's proxies, TLS and keep-alive, and without its credentials.
 
-        ``HttpHook`` would sign with Basic login and password (or what .netrc holds), which would hand the
-        client secret to the API host, and would send each extra that it does not know as a header.
+        ``HttpHook`` would send login and password (or the credentials in .netrc) by Basic authentication,
+        and so the client secret to the API host. It would also send each unknown extra as a header.
+
+        :param headers: headers for every request of the session.
+        :param extra_options: overrides of ``timeout`` and ``allow_redirects`` for ``HttpHook.run()``.
         """
         from requests import Session
 
@@ -198,6 +201,7 @@ class AvePointHook(HttpHook):
     def judge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
 
+        :param policy: what a good backup is.
         :raises AvePointConfigError: an argument cannot be used.
         """
         clock = self.client.clock
@@ -224,11 +228,17 @@ class AvePointHook(HttpHook):
         organization_id: str | None = None,
         started_after: datetime | str | None = None,
     ) -> BackupJob:
-        """Return one job, of whatever type.
+        """Return one job of any job type.
 
-        A product without an endpoint for one job is searched, from *started_after* on or the last 30 days.
-        So is Microsoft 365 where its endpoint, which looks in the central location only, knows no such job.
+        If a product has no endpoint for one job, its listing is searched. The listing of Microsoft 365 is
+        searched too, if the endpoint, which covers the central location only, does not know the job.
 
+        :param product: such as ``m365`` or ``dynamics365``.
+        :param job_id: the vendor's id of the job.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param started_after: the earliest start to search, an aware datetime or an ISO 8601 string with an
+            offset; by default 30 days ago.
         :raises AvePointJobNotFound: no job has this id.
         """
         with _for_airflow():
@@ -363,7 +373,17 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         location: str | None = None,
     ) -> AsyncGenerator[BackupJob]:
-        """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`."""
+        """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`.
+
+        :param product: such as ``m365``, ``m365_legacy`` or ``dynamics365``.
+        :param started_after: an aware datetime, or an ISO 8601 string with an offset.
+        :param started_before: likewise; exclusive.
+        :param job_type: a word such as ``backup`` or ``restore``, a list of them, or ``"all"``.
+        :param state: a ``JobState`` word, or several.
+        :param object_type: the workload: a Microsoft 365 object type or Dynamics module, or several.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             queries = build_queries(
@@ -434,7 +454,10 @@ class AvePointAsyncHook(BaseHook):
                     yield page
 
     async def ajudge(self, policy: Policy) -> Verdict:
-        """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`."""
+        """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`.
+
+        :param policy: what a good backup is.
+        """
         client = await self.aget_client()
         clock = client.clock
         for _ in range(_MOST_ROUNDS):
@@ -461,7 +484,15 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         started_after: datetime | str | None = None,
     ) -> BackupJob:
-        """Return one job, of whatever type; see :meth:`AvePointHook.get_job`."""
+        """Return one job of any job type; see :meth:`AvePointHook.get_job`.
+
+        :param product: such as ``m365`` or ``dynamics365``.
+        :param job_id: the vendor's id of the job.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param started_after: the earliest start to search, an aware datetime or an ISO 8601 string with an
+            offset; by default 30 days ago.
+        """
         client = await self.aget_client()
         with _for_airflow():
             return await self._run.run(
@@ -480,7 +511,11 @@ class AvePointAsyncHook(BaseHook):
     async def aget_license_consumption(
         self, product: str = "m365", *, location: str | None = None
     ) -> LicenseConsumption:
-        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumption`."""
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumption`.
+
+        :param product: ``m365`` or ``m365_legacy``.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             place = _default_location(product, location, client.settings)
@@ -493,7 +528,12 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         location: str | None = None,
     ) -> list[LicenseConsumption]:
-        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`."""
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`.
+
+        :param product: ``m365``, ``m365_legacy`` or ``elements``.
+        :param organization_id: one customer of Elements; by default all customers.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             customer = normalize_id(parse_text("organization_id", organization_id))
