@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "airflow_provider_avepoint"
-# Modules that do not yet follow the rule.
+# Modules that do not yet follow the rule; when none is left, this list goes.
 EXEMPT: frozenset[str] = frozenset(
     (
         "core/client.py",
@@ -16,7 +16,6 @@ EXEMPT: frozenset[str] = frozenset(
         "core/query.py",
         "core/rows.py",
         "hooks/avepoint.py",
-        "simulator/paging.py",
     )
 )
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -27,8 +26,9 @@ def _list_arguments(node: ast.stmt) -> Iterator[str]:
         yield from (each.arg for each in node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
     elif isinstance(node, ast.ClassDef):
         marks = " ".join(map(ast.unparse, node.decorator_list + node.bases))
+        is_record = "dataclass" in marks or "NamedTuple" in marks
         for each in node.body:
-            if isinstance(each, ast.AnnAssign) and ("dataclass" in marks or "NamedTuple" in marks):
+            if isinstance(each, ast.AnnAssign) and is_record and "ClassVar" not in ast.unparse(each):
                 yield ast.unparse(each.target)
             elif isinstance(each, ast.FunctionDef) and each.name == "__init__":
                 yield from _list_arguments(each)
