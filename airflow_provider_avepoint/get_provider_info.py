@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider package. Imports nothing: Airflow loads it at every start."""
+"""The provider's metadata for Airflow. This module imports nothing else: Airflow loads it at every start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME = "AvePoint"
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
-    """Describe one field of the connection form; every one of ours may be left empty."""
+    """Describe one field of the connection form; the form may leave each of these fields empty."""
     return {
         "label": label,
         "description": description,
@@ -49,14 +49,16 @@ def get_provider_info() -> dict[str, Any]:
         "cli": [f"{_ROOT}.cli.definition.get_avepoint_cli_commands"],
         "extra-links": [f"{_ROOT}.links.AvePointOnlineServicesLink"],
         "asset-uris": uris,
-        "dataset-uris": uris,  # Airflow 2's word for the same
+        "dataset-uris": uris,  # the key of Airflow 2
         "connection-types": [
             {
                 "connection-type": "avepoint",
                 "hook-class-name": f"{_ROOT}.hooks.avepoint.AvePointHook",
                 "hook-name": _NAME,
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    # The port is shown for Airflow's Test button alone: for a port that is not stored, the UI
+                    # of Airflow 3.3 sends 0, and Airflow refuses to test another port than the stored one.
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "API address",
                         "login": "Client ID",
@@ -66,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "https://graph-us.avepointonlineservices.com, or empty with a region below",
                         "login": "client id of the app registration",
                         "password": "client secret; with a .pfx file or an encrypted key, its passphrase",
+                        "port": "443; without it, Airflow's Test button answers Bad Request",
                     },
                 },
                 "conn-fields": {

@@ -20,7 +20,10 @@ from compat.releases import RELEASES, Release
 _PYTEST = (
     *("--numprocesses", "4", "--dist", "loadgroup"),
     # What is about the checkout and not about an Airflow.
-    *(f"--ignore=tests/test_{name}.py" for name in ("layers", "compose", "benchmarks", "compat")),
+    *(
+        f"--ignore=tests/test_{name}.py"
+        for name in ("layers", "architecture", "github", "compose", "benchmarks", "compat")
+    ),
 )
 _ROW = "{:8} {:8} {:>7} {:>8} {:>7} {:>8}"
 _HEADING = _ROW.format("Airflow", "Python", "passed", "skipped", "failed", "seconds")

@@ -96,8 +96,15 @@ with DAG(
         if problems:
             raise AirflowFailException(" ".join(problems))
 
-    @task
-    def notify(variable: list[str], written: dict[str, Any], params: dict[str, Any], **context: Any) -> None:
+    @task(trigger_rule="all_done")
+    def notify(  # what the mail is made of, and how it is sent
+        variable: list[str],
+        tenants: list[str] | None,
+        audits: Any,
+        written: dict[str, Any] | None,
+        params: dict[str, Any],
+        **context: Any,
+    ) -> None:
         """Mail what needs attention; skip where nobody is to be told, or nothing is there to tell them."""
         recipients = params["mail_to"] or variable
         if not recipients:
@@ -108,13 +115,25 @@ with DAG(
             BaseHook.get_connection(params["smtp_conn_id"])
         except (ImportError, AirflowNotFoundException) as e:
             raise AirflowSkipException(f"No mail: {e}") from None
-        page, attention = written["path"], written["attention"]
+        known = written or {
+            "attention": ["The report could not be written: see the task report."],
+            "attention_count": 1,
+            "licenses_not_read": [],
+            "path": "not written",
+        }
+        told = {audit["tenant"] for audit in audits or ()} | set(known["licenses_not_read"])
+        unread = [f"{tenant}: no figures; see its audit." for tenant in tenants or () if tenant not in told]
+        if not tenants:
+            unread = ["No tenant is known: see the task list_tenants."]
+        attention, page = [*unread, *known["attention"]], known["path"]
+        count = len(unread) + known["attention_count"]
         text = (*attention, f"Report: {page}")
         # Told as it is: what the vendor wrote in these sentences is no template.
         SmtpNotifier(
             smtp_conn_id=params["smtp_conn_id"],
             to=recipients,
-            subject=f"AvePoint backups and licences: {len(attention) or 'nothing'} to look at",
+            subject="AvePoint backups and licences: "
+            + (f"{count} to look at, first: {attention[0][:100]}" if count else "all clear"),
             html_content="".join(f"<p>{html.escape(sentence)}</p>" for sentence in text),
             files=[page] if Path(page).is_file() else None,
         ).notify(context)
@@ -130,10 +149,11 @@ with DAG(
         task_id="report",
         path="{{ params.report_path }}",
         ledger_conn_id="{{ params.ledger_conn_id }}",
+        tenants=tenants,
         trigger_rule="all_done",
     )
     audits >> report
-    notify("{{ var.json.get('avepoint_mail_to', []) }}", report.output)
+    notify("{{ var.json.get('avepoint_mail_to', []) }}", tenants, audits.output, report.output)
     verdict(tenants, audits.output)
 
 

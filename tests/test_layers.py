@@ -16,6 +16,7 @@ LAYERS = [
     ("cli",),
     ("operators",),
     ("sensors",),
+    ("gates",),
     ("triggers",),
     ("hooks",),
     ("report",),
@@ -106,7 +107,9 @@ def test_core_knows_no_airflow_and_opens_no_socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in modules() if layer(path) in ("operators", "sensors", "triggers")], ids=str
+    "path",
+    [path for path in modules() if layer(path) in ("operators", "sensors", "gates", "triggers")],
+    ids=str,
 )
 def test_a_dag_file_loads_no_client(path: Path) -> None:
     """What a DAG author imports loads hooks and transports only when a task runs."""

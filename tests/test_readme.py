@@ -19,7 +19,7 @@ from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.settings import _EXTRAS, Settings
 from airflow_provider_avepoint.core.verdict import Reason
-from airflow_provider_avepoint.sensors.gate import PolicyOperator
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.simulator import Simulator
 from tests.versions import needs_airflow
 
@@ -123,7 +123,7 @@ def test_every_connection_field_is_described() -> None:
     text = README.split("export AIRFLOW_CONN_AVEPOINT_DEFAULT", 1)[1]
     described = {name for row in table(text[:60]) for name in names(row[0])}
 
-    assert described == {"host", "login", "password"} | _EXTRAS
+    assert described == {"host", "login", "password", "port"} | _EXTRAS
 
 
 def test_every_argument_of_the_policy_is_described_with_its_default() -> None:

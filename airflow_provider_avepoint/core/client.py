@@ -94,14 +94,15 @@ class Client:
         """Return the JSON of one page of the answer to *query*."""
         product = query.product
         path = product.path.format(organization_id=quote(query.organization_id or "", safe=""))
-        parameters = query.parameters(now)
+        filters = query.parameters(now)
         if product.method == "GET":
+            parameters = [(name, str(value)) for name, value in filters.items()]
             return self.call(path, merge_parameters(parameters, paging), product.permission, product.name)
         request = Request(
             method=product.method,
             url=self.settings.base_url + path,
             query=paging,
-            json={name: int(value) for name, value in parameters},
+            json=filters,
             subject=product.name,
         )
         return self._send(request, product.permission)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from airflow_provider_avepoint.core.text import one_line
 
 #: How many days ahead an audit looks, unless told otherwise.
 FORECAST_DAYS = 30
+#: The share of what is purchased from which it is nearly used up, unless told otherwise.
+NEAR_LIMIT = 0.9
 #: What was read at which moment.
 History = Iterable[tuple[datetime, LicenseConsumption]]
 
@@ -105,6 +107,55 @@ class Forecast:
             "crossing": {name: moment and moment.isoformat() for name, moment in crossing.items()} or None,
             "text": self.describe(),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong with a licence.
+
+    :param organization_id: whose licence it is; None for the tenant's own.
+    :param service: the subscription, for Elements.
+    :param location: the Multi-Geo location that was asked for.
+    :param reason: such as ``expired``; see :func:`audit`.
+    :param text: the reason in a sentence, without its full stop.
+    """
+
+    organization_id: str | None
+    service: str | None
+    location: str | None
+    reason: str
+    text: str
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the finding ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What one audit of a product's licences came to.
+
+    :param location: the Multi-Geo location that was asked for; None: all.
+    :param organization_id: the customer that was asked for; None: all.
+    :param near_limit: the share of a limit, 0 to 1, from which it was near.
+    :param forecast_days: how many days were looked ahead.
+    :param error: why no figures could be read; None where they were.
+    :param findings: what is wrong; empty too where there is an error.
+    """
+
+    product: str
+    audited_at: datetime
+    location: str | None = None
+    organization_id: str | None = None
+    near_limit: float = NEAR_LIMIT
+    forecast_days: int = FORECAST_DAYS
+    error: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def within(self) -> timedelta:
+        """How far was looked ahead."""
+        return timedelta(days=self.forecast_days)
 
 
 def forecast(

@@ -17,7 +17,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.products import get_product
-from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.products.vocabulary import Code, Product
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line
 
@@ -62,8 +62,11 @@ class JobQuery:
     location: str | None = None
     job_id: str | None = None
 
-    def parameters(self, now: datetime) -> list[tuple[str, str]]:
-        """Return the parameters, without those of paging. *now* fixes the window's end."""
+    def parameters(self, now: datetime) -> dict[str, Code]:
+        """Return the filters as a JSON body holds them: a number is a number. Paging is not among them.
+
+        :param now: fixes the window's end.
+        """
         filters = self.product.filters
         sent = dict(filters.always)
         latest = now + _ASKED_AHEAD
@@ -78,18 +81,18 @@ class JobQuery:
             sent[filters.started_after] = filters.write_time(shift(after, -_SECOND))
             sent[filters.started_before] = filters.write_time(shift(max(before, after), _SECOND))
         if filters.job_type and self.is_asked_by_type:
-            (number,) = self.product.job_type_numbers(self.job_type or "")
-            sent[filters.job_type] = str(number)
-        numbers = self.product.state_numbers(self.states) if self.states else []
-        if filters.state and len(numbers) == 1 and len(self.states or ()) == 1:
-            sent[filters.state] = str(numbers[0])
+            (code,) = self.product.job_type_codes(self.job_type or "")
+            sent[filters.job_type] = code
+        codes = self.product.state_codes(self.states) if self.states else []
+        if filters.state and len(codes) == 1 and len(self.states or ()) == 1:
+            sent[filters.state] = codes[0]
         if self.object_type is not None and filters.object_type:
-            sent[filters.object_type] = str(self.product.object_types[self.object_type])
+            sent[filters.object_type] = self.product.object_types[self.object_type]
         if self.organization_id is not None and filters.organization_id:
             sent[filters.organization_id] = self.organization_id
         if self.location is not None and filters.location:
             sent[filters.location] = self.location
-        return list(sent.items())
+        return sent
 
     @property
     def is_asked_by_type(self) -> bool:
@@ -98,7 +101,7 @@ class JobQuery:
         return (
             self.job_type is not None
             and known.filters.job_type is not None
-            and len(known.job_type_numbers(self.job_type)) == 1
+            and len(known.job_type_codes(self.job_type)) == 1
         )
 
     def matches(self, job: BackupJob) -> bool:

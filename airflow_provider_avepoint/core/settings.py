@@ -61,6 +61,8 @@ ENVIRONMENTS = {
 }
 _ENVIRONMENT_OF_REGION = {"gov": "us_government", "aos2": "aos2"}
 
+_USUAL_PORTS = {"https": 443, "http": 80}
+
 _EXTRAS = frozenset(
     {
         "region",
@@ -275,7 +277,8 @@ class _Reader:
                 f"is {value!r}: plain http would send the credentials readable for anyone on the way; "
                 "use https, or set the extra 'insecure_http' to true for a test server",
             )
-        netloc = parts.netloc if own_port or not port else f"{parts.netloc}:{port}"
+        is_usual = port in (None, 0, _USUAL_PORTS[parts.scheme])
+        netloc = parts.netloc if own_port or is_usual else f"{parts.netloc}:{port}"
         return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 
     def check_credentials(self, settings: Settings) -> None:

@@ -1,18 +1,23 @@
-"""Audit licences: how they stand, and where they are heading."""
+"""Audit licences: compare used with purchased, and forecast when a limit is reached."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_ledger
+from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
+    NEAR_LIMIT,
+    Audit,
+    Finding,
     Forecast,
     audit,
     describe_models,
@@ -20,9 +25,11 @@ from airflow_provider_avepoint.core.license import (
     forecast,
 )
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
+from airflow_provider_avepoint.gates import name_try
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 
 if TYPE_CHECKING:
@@ -32,21 +39,21 @@ __all__ = ["AvePointLicenseAuditOperator"]
 
 _HISTORY = timedelta(days=90)
 _MOST_DAYS = 3650
-# Of a partner with many customers: in a message; the result and the log have all.
+# The most findings in an error message: a partner may have many customers. The result and the log hold all.
 _MOST_SENTENCES = 20
 
 _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 
 
 class AvePointLicenseAuditOperator(BaseOperator):
-    """Compare what is used with what is bought, record it, and say where it is heading.
+    """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
-    The readings of the last 90 days are in the ledger. A trend takes four of them over a week at least: until
-    then the result says that there is too little history.
+    The forecast uses the readings of the last 90 days in the ledger. A trend needs at least four readings
+    over at least a week; with fewer the result says that there is too little history.
 
     Returns ``tenant``, ``passed``, ``reasons``, ``findings`` (a sentence for each), ``notes`` (where nothing
-    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is but one), ``forecast`` (a
-    list: each limit, and where the trend leads), ``near_limit`` and ``forecast_days``. The reasons are among
+    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is only one), ``forecast``
+    (a list with one item for each limit), ``near_limit`` and ``forecast_days``. The reasons are among
 
     - ``over_assigned``: more seats assigned than purchased;
     - ``storage_over``: more storage protected than purchased;
@@ -55,17 +62,21 @@ class AvePointLicenseAuditOperator(BaseOperator):
     - ``forecast``: a trend reaches what is purchased within *forecast_days*;
     - ``expired``, ``expires_soon``: the subscription has ended, or ends within *forecast_days*.
 
-    :param product: ``m365``, ``m365_legacy``, or ``elements``: of a partner's customers, each subscription.
-    :param near_limit: the share of seats or storage, 0 to 1, from which ``near_limit`` is reported.
-    :param forecast_days: how many days are looked ahead; 0: none.
-    :param on_breach: what a reason does to the task: ``fail``, ``skip``, or ``warn``, which logs it.
-    :param organization_id: the customer, for ``elements``; all of them unless given.
+    :param product: ``m365``, ``m365_legacy``, or ``elements``, which audits each subscription of a partner's
+        customers.
+    :param near_limit: the share of seats or storage, above 0 and at most 1, from which ``near_limit`` is
+        reported.
+    :param forecast_days: how many days the forecast covers; 0 for no forecast.
+    :param on_breach: what the task does if there is a reason: ``fail``, ``skip``, or ``warn``, which logs the
+        findings.
+    :param organization_id: the customer, for ``elements``; None audits all customers.
     :param location: the Multi-Geo location.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
         ``AIRFLOW_HOME``.
+    :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLicenseBreach: there is a reason, with ``on_breach="fail"``.
-    :raises AvePointLedgerError: the database fails; what was read has been logged.
+    :raises AvePointLedgerError: the database fails; the figures have been logged before.
     """
 
     template_fields: Sequence[str] = (
@@ -86,7 +97,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
         self,
         *,
         product: str = "m365",
-        near_limit: float | str = 0.9,
+        near_limit: float | str = NEAR_LIMIT,
         forecast_days: int | str = FORECAST_DAYS,
         on_breach: str = "fail",
         organization_id: str | None = None,
@@ -108,31 +119,50 @@ class AvePointLicenseAuditOperator(BaseOperator):
         self.ledger_conn_id = ledger_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask, record, compare, and return the figures."""
+        """Read, record and compare the figures, and return them.
+
+        :param context: Airflow's context of the task.
+        :returns: the figures that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used.
+        :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
+        """
         try:
             if self.on_breach not in ("fail", "skip", "warn"):
                 raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
-            near_limit, days = _parse_share(self.near_limit), _parse_days(self.forecast_days)
             self._name_ledger()
-            read_at = datetime.now(UTC)
-            audited = list(self._audit(self._read(context), read_at, near_limit, timedelta(days=days)))
+            asked = Audit(
+                product=get_product(self.product).name,
+                audited_at=datetime.now(UTC),
+                location=parse_text("location", self.location),
+                organization_id=parse_text("organization_id", self.organization_id),
+                near_limit=_parse_share(self.near_limit),
+                forecast_days=_parse_days(self.forecast_days),
+            )
+            audited = self._audit(asked, self._read(context, asked), name_try(context))
         except AvePointError as e:
             raise to_airflow(e) from None
-        return self._end(context, self._summarize(audited, near_limit, days))
+        return self._end(context, self._summarize(audited, asked))
 
     def _name_ledger(self) -> tuple[str | None, str]:
         """Return the ledger's connection, and the tenant's name in the ledger."""
         return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
 
-    def _read(self, context: Context) -> list[LicenseConsumption]:
-        """Return what is bought and used, now; log it, whatever comes next."""
+    def _read(self, context: Context, asked: Audit) -> list[LicenseConsumption]:
+        """Return what is bought and used, now; log it, whatever comes next. Record why it cannot be read.
+
+        :raises AvePointError: it cannot be read.
+        """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-        with AvePointHook(self.avepoint_conn_id) as hook:
-            leave_link(context, hook.settings)
-            consumptions = hook.get_license_consumptions(
-                self.product, organization_id=self.organization_id, location=self.location
-            )
+        try:
+            with AvePointHook(self.avepoint_conn_id) as hook:
+                leave_link(context, hook.settings)
+                consumptions = hook.get_license_consumptions(
+                    asked.product, organization_id=asked.organization_id, location=asked.location
+                )
+        except AvePointError as e:
+            self._record_error(replace(asked, error=str(e)), name_try(context))
+            raise
         for each in consumptions:
             self.log.info(
                 "%s: %s of %s seats, %s of %s GB.",
@@ -144,10 +174,21 @@ class AvePointLicenseAuditOperator(BaseOperator):
             )
         return consumptions
 
+    def _record_error(self, failed: Audit, task: dict[str, Any] | None) -> None:
+        """Keep in the ledger why an audit has no figures; the task's own error is the greater news."""
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        ledger_conn_id, tenant = self._name_ledger()
+        try:
+            with Ledger(ledger_conn_id) as ledger:
+                ledger.save_audit(tenant, failed, task)
+        except AvePointError as e:
+            self.log.error("The failed audit could not be recorded: %s", e)  # noqa: TRY400  # no bug, no stack
+
     def _audit(
-        self, consumptions: list[LicenseConsumption], now: datetime, near_limit: float, within: timedelta
-    ) -> Iterator[_Audited]:
-        """Record what was read at *now*; yield it with its forecasts and findings."""
+        self, asked: Audit, consumptions: list[LicenseConsumption], task: dict[str, Any] | None
+    ) -> list[_Audited]:
+        """Record what was read, and what is wrong with it; return both, with the forecasts."""
         from sqlalchemy import select
 
         from airflow_provider_avepoint.ledger.rows import write_license
@@ -155,29 +196,45 @@ class AvePointLicenseAuditOperator(BaseOperator):
         from airflow_provider_avepoint.ledger.tables import LICENSES
 
         ledger_conn_id, tenant = self._name_ledger()
+        now = asked.audited_at
         history = defaultdict(list)
         query = select(LICENSES).where(
             LICENSES.c.tenant == tenant,
-            LICENSES.c.product == self.product,
+            LICENSES.c.product == asked.product,
             LICENSES.c.read_at >= now - _HISTORY,
         )
         with Ledger(ledger_conn_id) as ledger:
             ledger.save_licenses(tenant, consumptions, now)
             for row in ledger.iter_rows(query):
                 past = LicenseConsumption(
-                    product=self.product,
+                    product=asked.product,
                     purchased_user_seats=row["purchased_user_seats"],
                     assigned_user_seats=row["assigned_user_seats"],
                     purchased_storage_gb=row["purchased_storage_gb"],
                     protected_gb=row["protected_gb"],
                 )
                 history[_key_of(row)].append((row["read_at"], past))
-        for each in consumptions:
-            key = _key_of(write_license(tenant, each, now))
-            forecasts = forecast(each, history[key], now, within)
-            yield each, forecasts, audit(each, near_limit, forecasts=forecasts, now=now, within=within)
+            audited = []
+            for each in consumptions:
+                key = _key_of(write_license(tenant, each, now))
+                forecasts = forecast(each, history[key], now, asked.within)
+                found = audit(each, asked.near_limit, forecasts=forecasts, now=now, within=asked.within)
+                audited.append((each, forecasts, found))
+            findings = tuple(
+                Finding(
+                    organization_id=normalize_id(each.organization_id),
+                    service=each.service,
+                    location=each.location,
+                    reason=reason,
+                    text=text,
+                )
+                for each, _, wrong in audited
+                for reason, text in wrong.items()
+            )
+            ledger.save_audit(tenant, replace(asked, findings=findings), task)
+        return audited
 
-    def _summarize(self, audited: list[_Audited], near_limit: float, days: int) -> dict[str, Any]:
+    def _summarize(self, audited: list[_Audited], asked: Audit) -> dict[str, Any]:
         consumptions = [consumption.as_dict() for consumption, _, _ in audited]
         reasons = list(dict.fromkeys(reason for _, _, findings in audited for reason in findings))
         return {
@@ -197,12 +254,12 @@ class AvePointLicenseAuditOperator(BaseOperator):
                 for one, forecasts, _ in audited
                 for each in forecasts
             ],
-            "near_limit": near_limit,
-            "forecast_days": days,
+            "near_limit": asked.near_limit,
+            "forecast_days": asked.forecast_days,
         }
 
     def _end(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        """Log the result, and return it or raise, as the task's author wants it."""
+        """Log the result; then return it, skip the task or fail the task, as *on_breach* says."""
         for line in (*result["notes"], *(each["text"] for each in result["forecast"])):
             self.log.info("%s.", line)
         sentences = result["findings"]

@@ -1,14 +1,15 @@
-"""Everything the report says, and what of it needs attention."""
+"""All figures of the report, and the findings that need attention."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
+from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
@@ -23,10 +24,11 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """One thing to look into.
+    """One finding that needs attention.
 
-    :param is_urgent: it is bad now; otherwise it was, or may become so.
-    :param section: where the page says more.
+    :param text: the finding, in a sentence.
+    :param is_urgent: whether the state is bad now; otherwise it was bad, or may become bad.
+    :param section: the section of the page with the details.
     """
 
     text: str
@@ -38,11 +40,16 @@ class Attention:
 class Report:
     """The figures of a period.
 
-    :param scopes: worst first.
-    :param long_gone: places that the ledger knows from long before the period only, with their newest backup.
-    :param failures_left_out: how many failures were of kinds beyond those listed.
-    :param verdicts: newest first.
-    :param silent_tenants: tenants that were asked for, and of which the ledger holds nothing.
+    :param period: the period.
+    :param tenants: the tenants that were asked for, or all tenants with figures.
+    :param scopes: the histories of the scopes, worst first.
+    :param long_gone: places that the ledger knows only from long before the period, with their newest backup.
+    :param licenses: the histories of the licences, those that need attention first.
+    :param audits: the newest audit of each licence, with its tenant.
+    :param failures: the kinds of failure, newest day first.
+    :param failures_left_out: the number of failures of kinds that are not listed.
+    :param verdicts: the verdicts, newest first.
+    :param silent_tenants: tenants that were asked for but are not in the ledger.
     """
 
     period: Period
@@ -50,6 +57,7 @@ class Report:
     scopes: tuple[ScopeHistory, ...]
     long_gone: tuple[tuple[Place, datetime], ...]
     licenses: tuple[LicenseHistory, ...]
+    audits: tuple[tuple[str, Audit], ...]
     failures: tuple[Failure, ...]
     failures_left_out: int
     verdicts: tuple[JudgedVerdict, ...]
@@ -57,12 +65,15 @@ class Report:
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """How many days of all scopes came to what."""
+        """The number of days by outcome, over all scopes."""
         return sum((scope.counts for scope in self.scopes), Counter())
 
     @property
     def bad_by_day(self) -> dict[date, int]:
-        """How many scopes had no good backup on a day; one under way, or not known, is not counted."""
+        """The number of scopes without a good backup, by day.
+
+        A scope whose backup is running, or whose day is not loaded, does not count.
+        """
         unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.NOT_LOADED)
         days = [day for scope in self.scopes for day in scope.days if day.outcome is not None]
         bad = dict.fromkeys((day.date for day in days), 0)
@@ -76,10 +87,11 @@ class Report:
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
     def list_attention(self) -> tuple[Attention, ...]:
-        """Return what needs attention, what is urgent first."""
+        """Return the findings that need attention, urgent ones first."""
         found = [
             *self._about_silence(),
             *self._about_scopes(),
+            *self._about_audits(),
             *self._about_licenses(),
             *self._about_verdicts(),
         ]
@@ -107,12 +119,16 @@ class Report:
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
             "needs_attention": any(each.is_urgent for each in attention),
+            "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
+            "attention_count": len(attention),
             "attention": [each.text for each in attention[:_MOST_SENTENCES]],
         }
 
     def _about_silence(self) -> Iterator[Attention]:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
+        if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
+            yield _urgent("The ledger holds no job, no licence and no verdict of the period.", "method")
         today = begin(self.period.dates[-1])
         behind = sorted(
             (scope for scope in self.scopes if scope.loaded_until < today),
@@ -160,17 +176,23 @@ class Report:
             f"{scope.current or Outcome.RUNNING}; {good}."
         )
 
+    def _about_audits(self) -> Iterator[Attention]:
+        for tenant, audit in self.audits:
+            start = f"{tenant}, {get_product(audit.product).label}"
+            when = say_moment(audit.audited_at)
+            if audit.error is not None:
+                yield _urgent(f"{start}: the licences could not be read on {when}: {audit.error}", "licenses")
+            elif audit.audited_at < self.period.start:
+                yield _urgent(f"{start}: the licences were last read on {when}.", "licenses")
+
     def _about_licenses(self) -> Iterator[Attention]:
         concerned = [each for each in self.licenses if each.needs_attention]
         for each in concerned[:_MOST_NAMED]:
             start = f"{each.subscription.tenant}, {each.name}"
             for sentence in each.findings.values():
                 yield _urgent(f"{start}: {sentence}.", "licenses")
-            for measure in each.measures:
-                if measure.crossing is not None:
-                    yield _watch(f"{start}: {describe_crossing(measure)}.", "licenses")
         if rest := len(concerned[_MOST_NAMED:]):
-            yield _watch(f"{say_count(rest, 'more licence')} near or over a limit.", "licenses")
+            yield _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses")
 
     def _about_verdicts(self) -> Iterator[Attention]:
         if bad := self.bad_verdicts:
@@ -184,9 +206,9 @@ class Report:
 
 
 def describe_crossing(measure: Measure) -> str:
-    """Say when a limit will be reached, and how sure that is.
+    """Say when a limit will be reached, and how certain that is.
 
-    :param measure: one that has a crossing.
+    :param measure: a measure with a crossing; one without gives an empty text.
     """
     crossing = measure.crossing
     if crossing is None:
@@ -196,11 +218,6 @@ def describe_crossing(measure: Measure) -> str:
         f"{measure.name} will reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
         f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
     )
-
-
-def horizon_of(days: int) -> timedelta:
-    """Return how far to look ahead of a period of so many days: half as far, and a fortnight at least."""
-    return timedelta(days=max(14, days // 2))
 
 
 def _urgent(text: str, section: str) -> Attention:

@@ -1,24 +1,35 @@
-"""What was bought and what is used, over time, and where it is heading."""
+"""Purchased and used licences over time, and their forecast."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
 
 from airflow_provider_avepoint.core.forecast import Crossing, Trend, fit
-from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.license import Audit, Finding, Forecast, audit, forecast
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 
-#: The share of what was bought from which it is nearly used up.
-NEAR_LIMIT = 0.9
+# How far a chart looks ahead where the audit does not.
+_LEAST_HORIZON = timedelta(days=14)
+# A reading is old after this long, or after twice the usual time between two.
+_LEAST_PATIENCE = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What a licence is for: a product of a tenant or, for Elements, a customer's subscription."""
+    """A licence's subject: a product of a tenant or, for Elements, a customer's subscription.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param location: the Multi-Geo location; None for none.
+    :param organization_id: the customer's id; None for none.
+    :param service: the subscription's name; None for none.
+    """
 
     tenant: str
     product: str
@@ -29,7 +40,12 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What was used and bought at a moment; 0 bought is another licence model, without a limit."""
+    """The used and purchased amounts at one time.
+
+    :param at: when the amounts were read.
+    :param used: the used amount.
+    :param bought: the purchased amount; 0 or None is another licence model, without a limit.
+    """
 
     at: datetime
     used: float
@@ -38,10 +54,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One thing that is bought: seats or storage.
+    """The readings of one purchased thing: seats or storage.
 
-    :param trend: None where there is too little history.
-    :param crossing: when the trend reaches what is bought today, within *horizon* of the last reading.
+    :param name: ``seats`` or ``storage``.
+    :param unit: the unit of the amounts.
+    :param readings: the readings, oldest first; at least one.
+    :param horizon: how far the chart looks ahead of the last reading.
+    :param trend: the trend; None where there is too little history.
+    :param crossing: when the trend reaches today's purchased amount; None if the audit does not look so far.
     """
 
     name: str
@@ -58,7 +78,7 @@ class Measure:
 
     @property
     def share(self) -> float | None:
-        """Used over bought; None where nothing is bought: another licence model."""
+        """The used share of the purchased amount; None for a licence model without a purchased amount."""
         return self.newest.used / self.newest.bought if self.newest.bought else None
 
 
@@ -66,8 +86,12 @@ class Measure:
 class LicenseHistory:
     """The period of one licence.
 
-    :param newest: what it was at *read_at*, the last reading.
-    :param findings: what is wrong by then: reason → sentence.
+    :param subscription: the licence's subject.
+    :param newest: the last reading's figures.
+    :param read_at: when they were read.
+    :param measures: seats and storage, as far as they were read.
+    :param findings: what the audit found, and what is wrong at the moment of the report: reason →
+        sentence.
     """
 
     subscription: Subscription
@@ -78,7 +102,7 @@ class LicenseHistory:
 
     @property
     def name(self) -> str:
-        """What the licence is called: its organisation, service and location, on one line."""
+        """The name of the licence: its organisation, service and location, on one line."""
         organization = one_line(self.newest.organization_name or "", 80)
         parts = (
             organization or one_line(self.subscription.organization_id or "", 80),
@@ -89,25 +113,48 @@ class LicenseHistory:
 
     @property
     def needs_attention(self) -> bool:
-        """Tell whether something is wrong with it, or will be."""
-        return bool(self.findings) or any(measure.crossing for measure in self.measures)
+        """Whether something is wrong now, or a limit will be reached."""
+        return bool(self.findings)
 
     @property
     def share(self) -> float:
-        """The larger share of what is bought that is used."""
+        """The larger used share of the two measures; 0 without a limit."""
         return max((measure.share or 0.0 for measure in self.measures), default=0.0)
 
 
 def follow(
-    subscription: Subscription, readings: Iterable[tuple[datetime, LicenseConsumption]], horizon: timedelta
+    subscription: Subscription,
+    readings: Iterable[tuple[datetime, LicenseConsumption]],
+    now: datetime,
+    audits: Iterable[Audit] = (),
 ) -> LicenseHistory:
-    """Return the history of one licence.
+    """Return the history of one licence, judged as its audit judges it.
 
-    :param readings: at least one, oldest first.
-    :param horizon: how far to look ahead from the last reading.
+    Time passes between an audit and a report: what the newest audit found stands, and the last reading is
+    judged once more by the audit's own limits, at *now*.
+
+    :param subscription: the licence's subject.
+    :param readings: the figures with the time of each reading, oldest first; at least one.
+    :param now: the moment of the report.
+    :param audits: the tenant's audits; those of other licences are passed over.
     """
     known = list(readings)
     read_at, newest = known[-1]
+    audit_of = max(
+        (each for each in audits if each.error is None and _covers(each, subscription)),
+        key=lambda each: each.audited_at,
+        default=Audit(product=subscription.product, audited_at=read_at),
+    )
+    forecasts = forecast(newest, known, now, audit_of.within)
+    kept = {each.reason: each.text for each in audit_of.findings if _is_about(each, subscription)}
+    is_out_of_policy = newest.out_of_policy_at is not None and newest.out_of_policy_at <= now
+    today = audit(
+        replace(newest, is_out_of_policy=is_out_of_policy or newest.is_out_of_policy),
+        audit_of.near_limit,
+        forecasts=forecasts,
+        now=now,
+        within=audit_of.within,
+    )
     seats = [
         Reading(at=at, used=each.assigned_user_seats, bought=each.purchased_user_seats)
         for at, each in known
@@ -123,28 +170,62 @@ def follow(
         newest=newest,
         read_at=read_at,
         measures=tuple(
-            _measure(name, unit, history, horizon)
+            _measure(name, unit, history, forecasts, max(audit_of.within, _LEAST_HORIZON))
             for name, unit, history in (("seats", "seats", seats), ("storage", "GB", storage))
             if history
         ),
-        findings=audit(newest, NEAR_LIMIT),
+        findings=kept | today | _find_age([at for at, _ in known], now),
     )
 
 
-def _measure(name: str, unit: str, readings: list[Reading], horizon: timedelta) -> Measure:
+def _measure(
+    name: str, unit: str, readings: list[Reading], forecasts: list[Forecast], horizon: timedelta
+) -> Measure:
     newest = readings[-1]
-    trend = fit((reading.at, reading.used) for reading in readings)
-    is_within = bool(newest.bought) and newest.used <= (newest.bought or 0)
-    crossing = None
-    if trend is not None and newest.bought and is_within:
-        crossing = trend.reaches(newest.bought, newest.at, horizon)
+    known = next((each for each in forecasts if each.usage.name == name), None)
+    is_over = bool(newest.bought) and newest.used > (newest.bought or 0)
     return Measure(
-        name=name, unit=unit, readings=tuple(readings), horizon=horizon, trend=trend, crossing=crossing
+        name=name,
+        unit=unit,
+        readings=tuple(readings),
+        horizon=horizon,
+        trend=fit((reading.at, reading.used) for reading in readings) if known is None else known.trend,
+        crossing=None if known is None or is_over else known.crossing,
     )
+
+
+def _covers(audit_of: Audit, subscription: Subscription) -> bool:
+    """Tell whether an audit of the tenant was about this licence too."""
+    return (
+        audit_of.product == subscription.product
+        and audit_of.location in (None, subscription.location)
+        and audit_of.organization_id in (None, subscription.organization_id)
+    )
+
+
+def _is_about(finding: Finding, subscription: Subscription) -> bool:
+    return (finding.organization_id, finding.service, finding.location) == (
+        subscription.organization_id,
+        subscription.service,
+        subscription.location,
+    )
+
+
+def _find_age(moments: list[datetime], now: datetime) -> dict[str, str]:
+    """Return that the last reading is old, by the time that usually lies between two readings."""
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
+    usual = timedelta(seconds=median(gaps) if gaps else 0)
+    age = now - moments[-1]
+    if age <= max(_LEAST_PATIENCE, 2 * usual):
+        return {}
+    return {"not_read": f"not_read: the figures are of {moments[-1]:%Y-%m-%d}, {age.days} days ago"}
 
 
 def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
-    """Return the histories, those that need attention first, then by how much of them is used."""
+    """Return the histories: those that need attention first, then by their used share.
+
+    :param histories: the histories of all licences.
+    """
     return tuple(
         sorted(
             histories,

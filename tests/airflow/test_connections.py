@@ -63,7 +63,7 @@ def test_the_form_shows_every_field_with_its_label_and_description(gate):
     assert {"host": "API address", "login": "Client ID", "password": "Client secret"} == {
         name: field["title"] for name, field in standard.items() if field and field["title"]
     }
-    assert {"url_schema", "port"} == {name for name, field in standard.items() if field and field["hidden"]}
+    assert {"url_schema"} == {name for name, field in standard.items() if field and field["hidden"]}
 
 
 def test_a_stored_secret_is_never_shown_again(gate):

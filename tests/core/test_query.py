@@ -199,7 +199,7 @@ def job(**fields: Any) -> BackupJob:
     ],
 )
 def test_parameters(query: JobQuery, expected: dict[str, str]) -> None:
-    assert expected == dict(query.parameters(NOW))
+    assert expected == {name: str(value) for name, value in query.parameters(NOW).items()}
 
 
 @each_row("product", PRODUCTS.values())

@@ -82,6 +82,8 @@ def test_an_environment_of_its_own_beside_a_host() -> None:
         ({"host": "https://graph.example/prefix/"}, "https://graph.example/prefix"),
         ({"host": "https://graph.example", "port": 8443}, "https://graph.example:8443"),
         ({"host": "https://graph.example:444", "port": 8443}, "https://graph.example:444"),
+        ({"host": "https://graph.example", "port": 443}, "https://graph.example"),
+        ({"host": "https://graph.example", "port": 0}, "https://graph.example"),
         ({"host": "https://[2001:db8::1]", "port": 8443}, "https://[2001:db8::1]:8443"),
         ({"host": "http://localhost:5000"}, "http://localhost:5000"),
         ({"host": "http://avepoint.localhost:5000"}, "http://avepoint.localhost:5000"),

@@ -95,6 +95,7 @@ def test_audits_and_report_share_a_ledger(ledger_conn_id: str | None) -> None:
         audit.render_template(value, {"params": params}, env)
         for value in (audit.partial_kwargs["product"], audit.partial_kwargs["ledger_conn_id"])
     ]
+    report.tenants = None  # the other task's result, which no run has made
     report.render_template_fields({"params": params}, env)
 
     assert ["m365", ledger_conn_id] == rendered
@@ -109,11 +110,11 @@ def test_what_waits_for_what() -> None:
     assert {
         "list_tenants": set(),
         "audit": {"list_tenants"},
-        "report": {"audit"},
-        "notify": {"report"},
+        "report": {"list_tenants", "audit"},
+        "notify": {"list_tenants", "audit", "report"},
         "verdict": {"list_tenants", "audit"},
     } == upstream
-    assert {"report": "all_done", "verdict": "all_done", "notify": "all_success"} == {
+    assert {"report": "all_done", "verdict": "all_done", "notify": "all_done"} == {
         name: AUDIT.get_task(name).trigger_rule.value for name in ("report", "verdict", "notify")
     }
 
@@ -197,16 +198,21 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 def written(tmp_path: Path) -> dict[str, Any]:
     page = tmp_path / "report.html"
     page.write_text("<h1>Report</h1>")
-    return {"path": str(page), "attention": ["acme: {{ ti }} <b>over_assigned</b>"]}
+    attention = ["acme: {{ ti }} <b>over_assigned</b>"]
+    return {"path": str(page), "attention": attention, "attention_count": 1, "licenses_not_read": []}
+
+
+TENANTS, AUDITS = ["acme"], [{"tenant": "acme"}]
 
 
 def test_a_mail_says_what_needs_attention(mail_server: MailServer, written: dict[str, Any]) -> None:
     """As text: a customer's name is neither a template nor HTML. The page comes with it."""
-    call(AUDIT, "notify", ["owner@contoso.example"], written)
+    call(AUDIT, "notify", ["owner@contoso.example"], TENANTS, AUDITS, written)
 
     (mail,) = mail_server.mails
     body, attached = mail.iter_parts()
-    assert "AvePoint backups and licences: 1 to look at" == mail["Subject"]
+    first = "acme: {{ ti }} <b>over_assigned</b>"
+    assert f"AvePoint backups and licences: 1 to look at, first: {first}" == mail["Subject"]
     assert "owner@contoso.example" == mail["To"]
     assert "<p>acme: {{ ti }} &lt;b&gt;over_assigned&lt;/b&gt;</p>" in body.get_content()
     assert ("report.html", b"<h1>Report</h1>") == (attached.get_filename(), attached.get_payload(decode=True))
@@ -214,26 +220,60 @@ def test_a_mail_says_what_needs_attention(mail_server: MailServer, written: dict
 
 def test_a_mail_says_that_all_is_well(mail_server: MailServer, written: dict[str, Any]) -> None:
     """And where the page is, if it is no file here."""
-    call(
-        AUDIT, "notify", [], {"path": "s3://bucket/report.html", "attention": []}, mail_to=["owner@x.example"]
-    )
+    good = written | {"path": "s3://bucket/report.html", "attention": [], "attention_count": 0}
+    call(AUDIT, "notify", [], TENANTS, AUDITS, good, mail_to=["owner@x.example"])
 
     (mail,) = mail_server.mails
-    assert "AvePoint backups and licences: nothing to look at" == mail["Subject"]
+    assert "AvePoint backups and licences: all clear" == mail["Subject"]
     assert ["text/html"] == [part.get_content_type() for part in mail.iter_parts()]
     assert "s3://bucket/report.html" in mail.get_body().get_content()
 
 
+@pytest.mark.parametrize(
+    ("tenants", "audits", "not_read", "report", "subject"),
+    [
+        (["acme", "bad"], AUDITS, [], "written", "1 to look at, first: bad: no figures; see its audit."),
+        (["acme", "bad"], AUDITS, ["bad"], "written", "all clear"),  # the report's own sentence says so
+        (["acme"], None, [], "written", "1 to look at, first: acme: no figures; see its audit."),
+        (None, None, [], "written", "1 to look at, first: No tenant is known: see the task list_tenants."),
+        (
+            ["acme"],
+            AUDITS,
+            [],
+            "failed",
+            "1 to look at, first: The report could not be written: see the task",
+        ),
+    ],
+)
+def test_all_clear_takes_every_tenant_and_the_report(
+    mail_server: MailServer,
+    written: dict[str, Any],
+    tenants: list[str] | None,
+    audits: list[dict[str, Any]] | None,
+    not_read: list[str],
+    report: str,
+    subject: str,
+) -> None:
+    """A task that failed leaves None, or no result among those of its mapped siblings."""
+    good = written | {"attention": [], "attention_count": 0, "licenses_not_read": not_read}
+    call(AUDIT, "notify", ["owner@x.example"], tenants, audits, good if report == "written" else None)
+
+    (mail,) = mail_server.mails
+    assert mail["Subject"].startswith(f"AvePoint backups and licences: {subject}")
+
+
 def test_nobody_is_told_who_did_not_ask(mail_server: MailServer, written: dict[str, Any]) -> None:
     with pytest.raises(AirflowSkipException, match="avepoint_mail_to"):
-        call(AUDIT, "notify", [], written)
+        call(AUDIT, "notify", [], TENANTS, AUDITS, written)
 
     assert [] == mail_server.mails
 
 
 def test_no_mail_without_a_connection(written: dict[str, Any]) -> None:
     with pytest.raises(AirflowSkipException, match="smtp_nowhere"):
-        call(AUDIT, "notify", ["owner@contoso.example"], written, smtp_conn_id="smtp_nowhere")
+        call(
+            AUDIT, "notify", ["owner@contoso.example"], TENANTS, AUDITS, written, smtp_conn_id="smtp_nowhere"
+        )
 
 
 def test_no_mail_without_the_provider(
@@ -242,7 +282,7 @@ def test_no_mail_without_the_provider(
     monkeypatch.setitem(sys.modules, "airflow.providers.smtp.notifications.smtp", None)
 
     with pytest.raises(AirflowSkipException, match="smtp"):
-        call(AUDIT, "notify", ["owner@contoso.example"], written)
+        call(AUDIT, "notify", ["owner@contoso.example"], TENANTS, AUDITS, written)
 
     assert [] == mail_server.mails
 

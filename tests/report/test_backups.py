@@ -275,16 +275,27 @@ def test_only_the_tenants_asked_for(ledger: Ledger) -> None:
 
 
 def test_what_is_long_gone_is_named_and_not_drawn(ledger: Ledger) -> None:
-    """A scope without a backup for twice the period stands in a list."""
-    fill(ledger, "contoso", [job(at(-30), workload="project_operations"), *nightly(range(7))])
+    """A scope without a backup for six weeks before the period stands in a list."""
+    fill(ledger, "contoso", [job(at(-44), workload="project_operations"), *nightly(range(7))])
 
     report = read_report(ledger, WEEK, None)
 
     assert [history.place.scope.workload for history in report.scopes] == ["dynamics_sales"]
     assert [(place.scope.workload, when) for place, when in report.long_gone] == [
-        ("project_operations", at(-30))
+        ("project_operations", at(-44))
     ]
     assert "1 scope is known from long before" in report.list_attention()[0].text
+
+
+def test_what_stopped_before_a_short_period_is_missed(ledger: Ledger) -> None:
+    """The week holds no backup of the scope, and the weeks before it do."""
+    fill(ledger, "contoso", [job(at(day)) for day in range(-20, -10)])
+    fill(ledger, "contoso", nightly(range(7)) and [job(at(6), workload="project_operations")])
+
+    report = read_report(ledger, WEEK, None)
+
+    assert report.as_dict()["needs_attention"]
+    assert "dynamics_sales: missed" in report.list_attention()[0].text
 
 
 def test_worst_first(ledger: Ledger) -> None:

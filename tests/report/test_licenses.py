@@ -53,7 +53,7 @@ def test_when_the_limit_will_be_reached(ledger: Ledger) -> None:
     assert crossing is not None
     assert timedelta() <= abs(crossing.expected - (nights(1)[0] + 10 * DAY)) < timedelta(seconds=1)
     assert any(
-        "seats will reach the 100 seats bought about 2026-12-02" in each.text
+        each.is_urgent and "seats will reach the 100 seats purchased about 2026-12-02" in each.text
         for each in report.list_attention()
     )
 

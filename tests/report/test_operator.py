@@ -76,7 +76,9 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "verdicts_not_passed": 0,
         "licenses": 1,
         "licenses_needing_attention": 1,
+        "licenses_not_read": [],
         "needs_attention": True,
+        "attention_count": 2,
         "attention": [
             "us, Cloud Backup for Dynamics 365, Contoso / ops: failed; the newest good backup is 8.5 h old.",
             "us, Cloud Backup for Microsoft 365: over_assigned: 11 seats assigned, 10 purchased.",
@@ -88,8 +90,9 @@ def test_an_empty_ledger(ledger: Ledger, tmp_path: Path) -> None:
     """Nothing recorded is said, and is not taken for nothing wrong."""
     found = report(tmp_path / "report.html")
 
-    assert (0, [], False) == (found["scopes"], found["attention"], found["needs_attention"])
-    assert "The ledger holds nothing of this period." in (tmp_path / "report.html").read_text()
+    said = ["The ledger holds no job, no licence and no verdict of the period."]
+    assert (0, said, True) == (found["scopes"], found["attention"], found["needs_attention"])
+    assert said[0] in (tmp_path / "report.html").read_text()
     assert read_csv(found["csv_path"]) == []
 
 

@@ -35,11 +35,11 @@ ATTENTION = [
         "backup is 2.3 days old."
     ),
     "Now contoso, Cloud Backup for Microsoft 365: near_limit: seats at 98% of what is purchased.",
-    "Watch 1 scope had days without a good backup, and is good again.",
     (
-        "Watch contoso, Cloud Backup for Microsoft 365: seats will reach the 1,000 seats bought about "
-        "2026-11-29 (95 % band: 2026-11-26 at the earliest, 2026-12-01 at the latest)."
+        "Now contoso, Cloud Backup for Microsoft 365: forecast: seats will reach the 1000 seats purchased "
+        "about 2026-11-29 (95 %: 2026-11-26 to 2026-12-01)."
     ),
+    "Watch 1 scope had days without a good backup, and is good again.",
     (
         "Watch 3 of 8 verdicts did not pass; the newest: contoso, Cloud Backup for Dynamics 365, failed, "
         "2026-11-22 07:00 UTC."

@@ -36,7 +36,7 @@ Make = Callable[..., Any]
 class TaskInstance:
     """What a sensor asks of a task instance."""
 
-    dag_id, task_id, run_id, map_index, max_tries = "gate", "wait", "manual", -1, 0
+    dag_id, task_id, run_id, map_index, try_number, max_tries = "gate", "wait", "manual", -1, 1, 0
 
     def __init__(self, world: World) -> None:
         self.xcoms: dict[str, Any] = {}

@@ -55,7 +55,7 @@ DYNAMICS365 = Product(
         job_type="type",
         state="status",
         organization_id="organizationId",
-        always={"type": "0"},
+        always={"type": 0},
     ),
     paging=Paging(index="pageIndex", size="pageSize"),
     envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),

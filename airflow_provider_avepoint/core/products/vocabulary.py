@@ -25,26 +25,34 @@ from airflow_provider_avepoint.core.text import quoted
 Key = str | tuple[str, ...]
 #: Where something stands in nested objects.
 Path = tuple[str, ...]
-#: The vendor's number, or several that mean the same to us.
-Numbers = int | tuple[int, ...]
+#: How a filter names a state, a job type or a workload: by the vendor's number, or by a word.
+Code = int | str
+#: One code, or several that mean the same to us.
+Codes = Code | tuple[Code, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """One line of a product's state table.
 
-    :param number: the vendor's number, in filters and (for most products) in rows.
+    :param number: the vendor's number, in filters and (for most products) in rows; None where the vendor has
+        words alone.
     :param labels: the vendor's spellings; case, spaces, hyphens and underscores do not count.
     :param needs_finish: the documents leave open whether the state is final: without a finish time the
         job counts as running.
     :param is_no_job: a row in this state may have no id, and then stands for no job at all.
     """
 
-    number: int
+    number: int | None
     labels: tuple[str, ...]
     state: JobState
     needs_finish: bool = False
     is_no_job: bool = False
+
+    @property
+    def code(self) -> Code:
+        """What a filter calls the state: its number, or its first label where it has none."""
+        return self.labels[0] if self.number is None else self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +110,19 @@ class Filters:
     """The names of the parameters; None where the product has no such filter: we filter its rows ourselves.
 
     :param always: parameters sent with this value where the query does not set them.
-    :param write_time: how the window's ends are written.
+    :param write_time: how the window's ends are written: a text, or a number.
     """
 
     started_after: str | None = None
     started_before: str | None = None
-    write_time: Callable[[datetime], str] = to_iso
+    write_time: Callable[[datetime], Code] = to_iso
     window_required: bool = False
     job_type: str | None = None
     state: str | None = None
     object_type: str | None = None
     organization_id: str | None = None
     location: str | None = None
-    always: Mapping[str, str] = field(default_factory=dict)
+    always: Mapping[str, Code] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,13 +227,13 @@ class Product:
     :param permission: the OAuth scope, which is the permission of the app registration.
     :param path: of the list of jobs; ``{organization_id}`` in it where a list is of one organisation.
     :param method: ``POST`` where the filters travel in a JSON body; paging stays in the query.
-    :param job_types: our word → the vendor's number. A word that has several is what rows of any of them read
+    :param job_types: our word → the vendor's code. A word that has several is what rows of any of them read
         as, and is not asked for but filtered here; one that has none is found by its workload.
     :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
         those that a caller opts into by name.
     :param contents: what a backup type holds, where that is not the data: ``audit_log``. Types that hold the
         same stand for one another, and for no other.
-    :param object_types: our word → the vendor's number of a workload, where rows or filters count them.
+    :param object_types: our word → the vendor's code of a workload, where rows or filters have one.
     :param workload_of_type: the vendor's number of a job type → the workload that alone has jobs of it, where
         rows carry a type and no workload.
     :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
@@ -247,10 +255,10 @@ class Product:
     paging: Paging
     envelope: Envelope
     states: tuple[State, ...]
-    job_types: Mapping[str, Numbers]
+    job_types: Mapping[str, Codes]
     backup_types: tuple[str, ...] = ("backup",)
     contents: Mapping[str, str] = field(default_factory=dict)
-    object_types: Mapping[str, int] = field(default_factory=dict)
+    object_types: Mapping[str, Code] = field(default_factory=dict)
     workload_of_type: Mapping[int, str] = field(default_factory=dict)
     workloads: tuple[str, ...] = ()
     housekeeping: tuple[str, ...] = ()
@@ -268,22 +276,24 @@ class Product:
     @cached_property
     def state_table(self) -> Mapping[int | str, State]:
         """Every spelling of every state: the number, and each label normalised."""
-        table: dict[int | str, State] = {state.number: state for state in self.states}
+        table: dict[int | str, State] = {each.number: each for each in self.states if each.number is not None}
         for state in self.states:
             table |= {normalize_label(label): state for label in state.labels}
         return table
 
     @cached_property
-    def job_type_words(self) -> Mapping[int, str]:
-        """The vendor's number → our word (the first, where a number has two)."""
+    def job_type_words(self) -> Mapping[Code, str]:
+        """The vendor's code, a text normalised → our word (the first, where a code has two)."""
         return {
-            number: word for word in reversed(tuple(self.job_types)) for number in self.job_type_numbers(word)
+            _normalize_code(code): word
+            for word in reversed(tuple(self.job_types))
+            for code in self.job_type_codes(word)
         }
 
     @cached_property
-    def object_type_words(self) -> Mapping[int, str]:
-        """The vendor's number of a workload → our word."""
-        return {number: word for word, number in self.object_types.items()}
+    def object_type_words(self) -> Mapping[Code, str]:
+        """The vendor's code of a workload, a text normalised → our word."""
+        return {_normalize_code(code): word for word, code in self.object_types.items()}
 
     @cached_property
     def _job_type_labels(self) -> Mapping[str, str]:
@@ -318,20 +328,20 @@ class Product:
         """The words a caller may use for workloads, whether asked for or read from rows."""
         return tuple(self.object_types) or self.workloads
 
-    def job_type_numbers(self, word: str) -> tuple[int, ...]:
-        """Return the vendor's numbers for our *word*."""
-        numbers = self.job_types[word]
-        return numbers if isinstance(numbers, tuple) else (numbers,)
+    def job_type_codes(self, word: str) -> tuple[Code, ...]:
+        """Return the vendor's codes for our *word*."""
+        codes = self.job_types[word]
+        return codes if isinstance(codes, tuple) else (codes,)
 
     def canonical_job_type(self, word: str) -> str:
         """Return the word that rows get for the type that a caller calls *word*."""
-        numbers = self.job_type_numbers(word)
-        return self.job_type_words[numbers[0]] if numbers else word
+        codes = self.job_type_codes(word)
+        return self.job_type_words[_normalize_code(codes[0])] if codes else word
 
-    def state_numbers(self, states: frozenset[JobState]) -> list[int]:
-        """Return the vendor's numbers that mean one of *states*."""
+    def state_codes(self, states: frozenset[JobState]) -> list[Code]:
+        """Return the vendor's codes that mean one of *states*."""
         return [
-            line.number
+            line.code
             for line in self.states
             if line.state in states or (line.needs_finish and JobState.RUNNING in states)
         ]
@@ -363,10 +373,15 @@ class Product:
         return _read_word(value, self.object_type_words, self._workload_labels, "workload")
 
 
-def _read_word(value: object, words: Mapping[int, str], labels: Mapping[str, str], what: str) -> str:
+def _normalize_code(code: Code) -> Code:
+    return normalize_label(code) if isinstance(code, str) else code
+
+
+def _read_word(value: object, words: Mapping[Code, str], labels: Mapping[str, str], what: str) -> str:
     number = parse_number(value)
     if number is not None:
         return words.get(number, str(number))
     if isinstance(value, str):
-        return labels.get(normalize_label(value)) or to_word(value)
+        label = normalize_label(value)
+        return words.get(label) or labels.get(label) or to_word(value)
     raise ValueError(f"{quoted(value)} is not a {what}")

@@ -1,0 +1,163 @@
+"""The connection form and its Test button in a browser, from an empty form to what the button says."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.airflow.gate import Gate, connection_to
+from tests.versions import needs_airflow
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webelement import WebElement
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PATIENCE_SECONDS = 60
+GOOD = "good"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,1600",
+)
+
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
+    needs_airflow("3.3", "has this form, and compares ports"),
+]
+
+
+class Page:
+    """Airflow's list of connections in the browser."""
+
+    def __init__(self, browser: Chrome, url: str) -> None:
+        self._browser = browser
+        self._url = url
+        self._wait = WebDriverWait(browser, PATIENCE_SECONDS)
+
+    def log_in(self, username: str, password: str) -> None:
+        self._browser.get(f"{self._url}/auth/login")
+        self.find(By.NAME, "username").send_keys(username)
+        self.find(By.NAME, "password").send_keys(password + Keys.ENTER)
+        self._wait.until(lambda browser: "/login" not in browser.current_url)
+
+    def find(self, by: str, value: str) -> WebElement:
+        """Return the first element that can be seen, as soon as there is one."""
+
+        def shown(browser: Chrome) -> WebElement | None:
+            return next((each for each in browser.find_elements(by, value) if each.is_displayed()), None)
+
+        return self._wait.until(shown)
+
+    def add(self, conn_id: str, fields: dict[str, Any]) -> None:
+        """Fill an empty form and save it: standard fields by name, the others as ``element_<name>``."""
+        self._browser.get(f"{self._url}/connections")
+        self.find(By.XPATH, "//button[contains(., 'Add Connection')]").click()
+        self.find(By.NAME, "connection_id").send_keys(conn_id)
+        self.find(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]").send_keys("AvePoint", Keys.ENTER)
+        self.find(By.NAME, "host")
+        standard = {name: value for name, value in fields.items() if not name.startswith("element_")}
+        for name, value in standard.items():
+            self.find(By.NAME, name).send_keys(value)
+        self.find(By.XPATH, "//button[normalize-space()='Extra Fields']").click()
+        for name in fields.keys() - standard.keys():
+            self.find(By.NAME, name).send_keys(fields[name])
+        self.find(By.XPATH, "//button[contains(., 'Save')]").click()
+        self._wait.until(lambda browser: not browser.find_elements(By.NAME, "connection_id"))
+
+    def test(self, conn_id: str) -> str:
+        """Press the connection's Test button; return GOOD for its green sign, else what the page says."""
+        button = f"//tr[.//*[normalize-space()='{conn_id}']]//button[@aria-label='Test Connection']"
+        self.find(By.XPATH, button).click()
+
+        def outcome(browser: Chrome) -> str | None:
+            if browser.find_elements(By.XPATH, f"{button}//*[name()='svg' and @color='green']"):
+                return GOOD
+            toasts = browser.find_elements(By.CSS_SELECTOR, "[data-scope=toast][data-part=root]")
+            return next((toast.text for toast in toasts if toast.text.startswith("Test Connection")), None)
+
+        return self._wait.until(outcome)
+
+
+@pytest.fixture(scope="module")
+def page(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    options = Options()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    browser = Chrome(options=options, service=Service(str(DRIVER)))
+    try:
+        page = Page(browser, gate.stack.url)
+        page.log_in(gate.stack.username, gate.stack.password)
+        yield page
+    finally:
+        browser.quit()
+
+
+@pytest.fixture
+def try_form(gate: Gate, page: Page) -> Callable[..., str]:
+    """Return a function that fills the form, saves it, presses the Test button, and returns what it says."""
+
+    def fill(**fields: str) -> str:
+        known = connection_to(gate.simulator)
+        standard = {name: known[name] for name in ("host", "login", "password")}
+        endpoint = {"element_identity_endpoint": known["extra"]["identity_endpoint"]}
+        conn_id = f"avepoint_{uuid.uuid4().hex}"
+        page.add(conn_id, {**standard, "port": "443", **endpoint, **fields})
+        return page.test(conn_id)
+
+    return fill
+
+
+def test_a_right_secret_is_good(try_form: Callable[..., str]) -> None:
+    assert GOOD == try_form()
+
+
+def test_one_product_that_can_be_read_is_good(gate: Gate, try_form: Callable[..., str]) -> None:
+    """The UI shows no text beside its green sign: what is missing for other products stays unsaid."""
+    gate.simulator.set_client("reader", secret="reader-secret", scopes=["dynamics.readwrite.all"])
+
+    assert GOOD == try_form(login="reader", password="reader-secret")
+
+
+def test_a_wrong_secret_is_named_and_not_shown(try_form: Callable[..., str]) -> None:
+    said = try_form(password="not-the-clients-secret")
+
+    assert "refused the credentials of client demo-client" in said
+    assert "not-the-clients-secret" not in said
+
+
+def test_a_wrong_region_is_named_with_those_there_are(try_form: Callable[..., str]) -> None:
+    said = try_form(host="", element_region="atlantis")
+
+    assert "atlantis" in said
+    assert "us" in said
+
+
+def test_a_missing_permission_is_named(gate: Gate, try_form: Callable[..., str]) -> None:
+    gate.simulator.set_client("nobody", secret="nobody-secret", scopes=["elements.license.read.all"])
+
+    said = try_form(login="nobody", password="nobody-secret")
+
+    assert "dynamics365 lacks dynamics.readwrite.all" in said
+
+
+def test_without_a_port_the_button_cannot_work(try_form: Callable[..., str]) -> None:
+    """Airflow's own: once this fails, its UI has been mended, and the form needs no port any more."""
+    assert "Bad Request" in try_form(port="")
