@@ -152,15 +152,12 @@ class WatchedHook(AvePointHook):
         self._bar = bar
 
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *queries*, and say how many queries there are."""
+        """Yield the jobs that answer *queries*, count them, and say how many queries there are."""
         self._bar.expect(len(queries))
-        yield from super().query(queries, with_changes=with_changes)
-
-    def list_query(
-        self, query: JobQuery, now: datetime, *, with_changes: bool = False
-    ) -> Iterator[BackupJob]:
-        """Yield the jobs that answer one query, and count them."""
-        for job in super().list_query(query, now, with_changes=with_changes):
+        for job in super().query(queries, with_changes=with_changes):
             self._bar.count()
             yield job
+
+    def note_answered(self, query: JobQuery) -> None:  # noqa: ARG002  # the hook's signature
+        """Show one query more that is answered."""
         self._bar.finish_step()

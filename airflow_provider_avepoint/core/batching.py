@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.core.doubts import Organizations
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
 from airflow_provider_avepoint.core.verdict import Verdict, judge
@@ -208,7 +208,7 @@ class Answers:
             known = self._organizations.get(topic)
             if known is None:
                 known = self._organizations[topic] = Organizations.of(self._jobs.get(topic, ()))
-            known.refuse_names(policy)
+            known.refuse_names("organization_ids", policy.organization_ids)
 
     def jobs(self, queries: Iterable[JobQuery]) -> list[BackupJob]:
         """Return the jobs that answer *queries*."""

@@ -69,8 +69,6 @@ _BACKOFF, _LONGEST_BACKOFF = 30.0, 300.0
 _TRUSTED_FOR = 180.0
 # How long after its deadline a wait hopes for a last look, in seconds.
 _GRACE = 15.0
-# Where nothing else was answered, so many answers that cannot be understood are enough for one round.
-_MOST_GARBLED = 3
 # What was asked by a wrong clock is asked again, once the API has shown its own.
 _MOST_LOOKS = 3
 # What a connection that has changed since may mend.
@@ -379,27 +377,37 @@ class Poll:
         listings: dict[Topic, list[BackupJob]] = {}
         errors: dict[Topic, AvePointError] = {}
         garbled: list[AvePointPayloadError] = []
+
+        async def find(key: Topic, query: JobQuery) -> None:
+            jobs[key] = await self._find(hook, query)
+
+        async def list_jobs(key: Topic, query: JobQuery) -> None:
+            listings[key] = [job async for job in hook.alist_query(query, now, with_changes=True)]
+
         asked = planned.jobs | planned.listings
-        for key in sorted(asked, key=self._behind_a_page.__contains__):
-            query = asked[key]
-            try:
-                if key in planned.jobs:
-                    jobs[key] = await self._find(hook, query)
-                else:
-                    listings[key] = [job async for job in hook.alist_query(query, now, with_changes=True)]
-            except (AvePointConfigError, AvePointRequestError) as e:
-                errors[key] = e  # about this query alone
-            except AvePointPayloadError as e:
-                if e.is_web_page:
-                    self._behind_a_page.add(key)
-                    if not (jobs or listings):
-                        raise  # it has had its tries, and nothing shows that the API itself is there
-                errors[key] = e
-                garbled.append(e)
-                if len(garbled) == _MOST_GARBLED and not (jobs or listings):
-                    break
-            else:
-                self._behind_a_page.discard(key)
+        keys = sorted(asked, key=self._behind_a_page.__contains__)
+        at_a_time = client.settings.max_concurrency
+        for start in range(0, len(keys), at_a_time):
+            group = keys[start : start + at_a_time]
+            outcomes = await asyncio.gather(
+                *((find if key in planned.jobs else list_jobs)(key, asked[key]) for key in group),
+                return_exceptions=True,
+            )
+            for key, outcome in zip(group, outcomes, strict=True):
+                match outcome:
+                    case None:
+                        self._behind_a_page.discard(key)
+                    case AvePointConfigError() | AvePointRequestError():
+                        errors[key] = outcome  # about this query alone
+                    case AvePointPayloadError():
+                        errors[key] = outcome
+                        garbled.append(outcome)
+                        if outcome.is_web_page:
+                            self._behind_a_page.add(key)
+                    case _:
+                        raise outcome
+            if garbled and not (jobs or listings):
+                break  # they have had their tries, and nothing shows that the API itself is there
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one query: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]

@@ -136,7 +136,7 @@ def attempt(call: Callable[[], Any]) -> Any:
 
 def list_jobs(client: Client, driver: Driver, query: JobQuery, limit: int) -> list[BackupJob]:
     """Read a whole listing, *limit* pages at a time."""
-    listing, pending, jobs = client.list_jobs(query, NOW), deque[Any](), list[BackupJob]()
+    listing, pending, jobs = JobListing(client, query, NOW), deque[Any](), list[BackupJob]()
     while True:
         pending.extend(listing.wanted(len(pending), limit))
         if not pending:

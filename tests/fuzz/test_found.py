@@ -138,7 +138,7 @@ def test_a_value_that_is_nested_too_deep_to_show_is_told_in_short(field: str) ->
     for _ in range(800):
         deep = [deep]
     (query,) = policy_for(D365).queries(NOW)
-    listing = build_client().list_jobs(query, NOW)
+    listing = JobListing(build_client(), query, NOW)
     document = envelope(D365, [good_row(D365, "J1") | {field: deep}])
 
     (job,) = in_a_deep_stack(lambda: list(listing.receive(document)))

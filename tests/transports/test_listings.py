@@ -258,7 +258,7 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
         pass
 
     async with AiohttpTransport(own, protect) as transport:
-        pages = transport.aiter_pages(client.list_jobs(query, datetime.now(UTC)))
+        pages = transport.draw(JobListing(client, query, datetime.now(UTC)))
         async with aclosing(jobs_of(pages)) as jobs:
             assert set() == await leave_early(alone, jobs)
 

@@ -1,0 +1,350 @@
+"""A listing: which pages to fetch, and what comes of them. The one loop of every listing is here.
+
+A listing is a :class:`~airflow_provider_avepoint.core.flow.Pipeline`: a driver fetches what the listing
+begins and hands each answer back, in order. :class:`JobListing` answers one query, :class:`JobListings`
+several side by side.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from airflow_provider_avepoint.core.client import Client, job_not_found
+from airflow_provider_avepoint.core.errors import AvePointJobNotFound, AvePointRequestError
+from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.grading import pick_sighting
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.pages import read_page, read_rows
+from airflow_provider_avepoint.core.paging import REFUSALS, Fetch, Pager, merge_parameters
+from airflow_provider_avepoint.core.products.vocabulary import Paging
+from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, Widening, widen
+from airflow_provider_avepoint.core.rows import Asked, Identified, RowReader
+
+T = TypeVar("T")
+
+
+class Listing(ABC, Generic[T]):
+    """One listing under way: a pipeline of pages.
+
+    :param client: the connection.
+    :param paging: how the server cuts the listing into pages.
+    :param label: what is listed, for messages.
+    """
+
+    def __init__(self, client: Client, paging: Paging, label: str) -> None:
+        self._client = client
+        self._paging = paging
+        self._pager = Pager(paging=paging, base_url=client.settings.base_url, label=label)
+        self._page_size = 0
+
+    def begin(self, in_flight: int) -> list[Flow[Any]]:
+        """Return the flows of the pages to fetch now; see :class:`Pipeline`.
+
+        Half as many again as may be on their way: the network need not wait for whoever draws the items.
+        """
+        at_a_time = self._client.settings.max_concurrency
+        return self.begin_up_to(at_a_time + at_a_time // 2, in_flight)
+
+    def begin_up_to(self, limit: int, in_flight: int) -> list[Flow[Any]]:
+        """Return the flows of the pages to fetch now, so that at most *limit* are on their way."""
+        return [self._fetch(page) for page in self._pager.wanted(in_flight, limit)]
+
+    def take(self, answer: Any) -> Iterator[T]:
+        """Take the answer of the oldest flow; return the new items of its page.
+
+        :param answer: a page's JSON, or the refusal of a page that may be beyond the last one.
+        :raises AvePointPayloadError: the pages do not add up.
+        """
+        if isinstance(answer, AvePointRequestError):
+            self._pager.receive_refusal(answer)
+            return iter(())
+        return self._receive(answer)
+
+    @abstractmethod
+    def _receive(self, document: Any) -> Iterator[T]:
+        """Tell the pager what *document* holds; return the items of the page."""
+
+    @abstractmethod
+    def _ask(self, paging: Pairs) -> Flow[Any]:
+        """Fetch the page that the parameters *paging* name."""
+
+    def _fetch(self, page: Fetch) -> Flow[Any]:
+        if page is None:
+            return self._fetch_first()
+        return _bear_refusal(self._ask(merge_parameters(page, self._sized(self._page_size))))
+
+    def _sized(self, size: int) -> Pairs:
+        return ((self._paging.size, str(size)),)
+
+    @property
+    def _sizes(self) -> list[int]:
+        """The page sizes to try for the first page, largest first."""
+        return list(self._paging.sizes)
+
+    def _fetch_first(self) -> Flow[Any]:
+        """Fetch the first page in the largest size that the server takes."""
+        sizes = self._sizes
+        for size in sizes:
+            self._page_size = size
+            try:
+                return (yield from self._ask(self._sized(size)))
+            except AvePointRequestError as e:
+                if size == sizes[-1] or not self._is_about_size(e):
+                    raise
+        raise AssertionError("unreachable: the last size returns or raises")
+
+    def _is_about_size(self, error: AvePointRequestError) -> bool:
+        """Tell whether a refusal may be about the page size: it names it, or names no parameter at all."""
+        if error.status not in (400, 413, 414, 416, 422):
+            return False
+        name = self._paging.size.casefold()
+        return name in str(error).casefold() or (error.field is None and error.code is None)
+
+
+def _bear_refusal(answer: Flow[Any]) -> Flow[Any]:
+    """Return the answer, or the refusal of a page that may be beyond the last one: the pager knows."""
+    try:
+        return (yield from answer)
+    except AvePointRequestError as e:
+        if e.status not in REFUSALS:
+            raise
+        return e
+
+
+def read_all(listing: Listing[T], is_wanted: Callable[[T], bool] = lambda _: True) -> Flow[list[T]]:
+    """Return the items of *listing* that are wanted, read one page after the other."""
+    items: list[T] = []
+    while pages := listing.begin_up_to(1, 0):
+        for page in pages:
+            items += filter(is_wanted, listing.take((yield from page)))
+    return items
+
+
+class JobListing(Listing[BackupJob]):
+    """The jobs that answer one query, each once.
+
+    :param now: fixes the window's end.
+    :param with_changes: a job that is listed again, in another state, comes again.
+    """
+
+    def __init__(self, client: Client, query: JobQuery, now: datetime, *, with_changes: bool = False) -> None:
+        product = query.product
+        super().__init__(client, product.paging, f"jobs of {product.label}")
+        self._query = query
+        self._with_changes = with_changes
+        self._product = product
+        self._now = now
+        self._reader = RowReader(product)
+        self._seen: set[int] = set()
+
+    def _receive(self, document: Any) -> Iterator[BackupJob]:
+        """Take a page; return its jobs that were asked for and have not come before, made as they are drawn.
+
+        So a page's rows become jobs one by one, in whichever thread wants them, and none outlives its use.
+        """
+        rows = list(map(self._reader.identify, read_rows(self._product, document)))
+        # 64 bits tell rows apart: among a million, two are alike with a chance of 1 in 37 million.
+        keys = tuple([row.key for row in rows])
+        seen = self._seen
+        fresh = []
+        new_rows = 0
+        for key, row in zip(keys, rows, strict=True):
+            if key not in seen:
+                seen.add(key)
+                new_rows += 1
+            elif not self._with_changes:
+                continue
+            if self._with_changes:
+                content = hash((key, repr(row.raw)))
+                if content in seen:
+                    continue
+                seen.add(content)
+            fresh.append(row)
+        page = read_page(
+            self._product.envelope,
+            document,
+            keys,
+            asked_size=self._page_size,
+            is_last=self._reaches_window_start(rows),
+        )
+        self._pager.receive(page, new_rows)
+        return self._make_jobs(fresh)
+
+    def _make_jobs(self, rows: list[Identified]) -> Iterator[BackupJob]:
+        query, reader, matches = self._query, self._reader, self._query.matches
+        build = reader.build
+        workload = query.object_type if self._product.filters.object_type else None
+        asked = Asked(query.job_type, workload, query.organization_id, query.location)
+        for row in rows:
+            if row.job_id is None and reader.is_no_job(row):
+                continue
+            job = build(row, asked)
+            if matches(job):
+                if row.job_id is None:
+                    raise reader.lacks_id()
+                yield job
+
+    @property
+    def _sizes(self) -> list[int]:
+        habits = self._client.habits(self._product)
+        most = habits.page_size or self._client.settings.page_size or self._paging.sizes[0]
+        return [most, *(size for size in self._paging.sizes if size < most)]
+
+    def _fetch_first(self) -> Flow[Any]:
+        document = yield from super()._fetch_first()
+        self._client.habits(self._product).page_size = self._page_size
+        return document
+
+    def _ask(self, paging: Pairs) -> Flow[Any]:
+        return self._client.ask(self._query, self._now, paging)
+
+    def _reaches_window_start(self, rows: list[Identified]) -> bool:
+        """Tell whether nothing after these *rows* can be in the window: newest first, and past its start."""
+        begin = self._query.started_after
+        if begin is None or not self._product.paging.newest_first:
+            return False
+        starts = [start for start in map(self._reader.start_of, rows) if start is not None]
+        # A page of one moment shows no order at all.
+        is_newest_first = bool(starts) and starts[0] > starts[-1]
+        is_sorted = is_newest_first and all(one >= other for one, other in itertools.pairwise(starts))
+        return is_sorted and starts[-1] < begin
+
+
+class JobListings:
+    """The jobs that answer several queries, whose listings are read side by side: a pipeline.
+
+    Jobs come as the pages come: those of two queries may alternate. Where the listing of one organisation
+    brings nothing, all organisations are listed once: the id may be spelled otherwise, or be a name.
+
+    :param now: fixes the end of each window.
+    :param with_changes: as for :class:`JobListing`.
+    :param note_answered: told of each query when all its jobs have come.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        queries: Iterable[JobQuery],
+        now: datetime,
+        *,
+        with_changes: bool = False,
+        note_answered: Callable[[JobQuery], None] = lambda _: None,
+    ) -> None:
+        self._client = client
+        self._now = now
+        self._with_changes = with_changes
+        self._note_answered = note_answered
+        self._waiting = deque(_Member(query, self._list(query)) for query in queries)
+        self._reading: list[_Member] = []
+        #: Whose pages are on their way, the oldest first.
+        self._order: deque[_Member] = deque()
+        self._silent: list[JobQuery] = []
+        self._widenings: list[Widening] | None = None
+
+    def begin(self, in_flight: int) -> list[Flow[Any]]:
+        """Return the flows of the pages to fetch now; see :class:`Pipeline`.
+
+        :raises AvePointConfigError: an organisation's id is a name.
+        """
+        flows = self._continue(in_flight)
+        while not flows and not in_flight and self._widen():
+            flows = self._continue(in_flight)
+        return flows
+
+    def take(self, answer: Any) -> Iterator[BackupJob]:
+        """Take the answer of the oldest flow; return the new jobs of its page, made as they are drawn."""
+        member = self._order.popleft()
+        member.in_flight -= 1
+        return member.draw(member.listing.take(answer))
+
+    def _list(self, query: JobQuery) -> JobListing:
+        return JobListing(self._client, query, self._now, with_changes=self._with_changes)
+
+    def _continue(self, in_flight: int) -> list[Flow[Any]]:
+        """Go on with the listings under way, then begin others, as far as there is room."""
+        at_a_time = self._client.settings.max_concurrency
+        room = at_a_time + at_a_time // 2 - in_flight
+        flows: list[Flow[Any]] = []
+        still_reading = []
+        for member in self._reading:
+            has_room = len(flows) < room
+            if has_room:
+                flows += self._begin(member, room - len(flows))
+            if member.in_flight or not has_room:
+                still_reading.append(member)
+            elif member.widening is None:
+                self._note_answered(member.query)
+                if member.is_silent:
+                    self._silent.append(member.query)
+        self._reading = still_reading
+        while self._waiting and len(flows) < room:
+            member = self._waiting.popleft()
+            flows += self._begin(member, room - len(flows))
+            self._reading.append(member)
+        return flows
+
+    def _begin(self, member: _Member, room: int) -> list[Flow[Any]]:
+        flows = member.listing.begin_up_to(room + member.in_flight, member.in_flight)
+        member.in_flight += len(flows)
+        self._order.extend([member] * len(flows))
+        return flows
+
+    def _widen(self) -> bool:
+        """List all organisations for what brought nothing, once; then tell ids from names."""
+        if self._widenings is None:
+            self._widenings = widen(self._silent)
+            self._waiting.extend(
+                _Member(each.query, self._list(each.query), widening=each) for each in self._widenings
+            )
+            return bool(self._widenings)
+        for widening in self._widenings:
+            widening.refuse_names()
+        return False
+
+
+class _Member:
+    """One of several listings."""
+
+    def __init__(self, query: JobQuery, listing: JobListing, *, widening: Widening | None = None) -> None:
+        self.query = query
+        self.listing = listing
+        self.widening = widening
+        self.in_flight = 0
+        self.is_silent = True
+
+    def draw(self, jobs: Iterator[BackupJob]) -> Iterator[BackupJob]:
+        """Yield those of *jobs* that are wanted."""
+        for job in jobs:
+            self.is_silent = False
+            if self.widening is None or self.widening.matches(job):
+                yield job
+
+
+def find_job(client: Client, query: JobQuery, job_id: str, now: datetime) -> Flow[BackupJob]:
+    """Return the job of *query* with this id: from the endpoint for one job, else by a search.
+
+    Microsoft 365's endpoint knows the central location only, where its listing knows all: a job that it does
+    not know is searched for, unless the location is given. A search goes back to the query's
+    ``started_after``, else ``SEARCH_SPAN``, and reads the listing to its end: a job may be listed twice.
+
+    :raises AvePointJobNotFound: no job has this id.
+    """
+    product, location = query.product, query.location
+    if product.job is not None:
+        try:
+            return (yield from client.get_job(product, job_id, location))
+        except AvePointJobNotFound:
+            if location is not None or not product.tells_locations:
+                raise
+    query = replace(query, started_after=query.started_after or now - SEARCH_SPAN)
+    listing = JobListing(client, query, now, with_changes=True)
+    found = pick_sighting((yield from read_all(listing, lambda job: job.job_id == job_id)))
+    if found is None:
+        raise job_not_found(product, job_id)
+    return found
