@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_provider_avepoint.core.clock import ApiClock
+
+from .tables import each_row
+
+if TYPE_CHECKING:
+    import pytest
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -18,7 +22,7 @@ def dated(moment: datetime, **more: str) -> dict[str, str]:
     return {"date": format_datetime(moment, usegmt=True), **more}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         (dated(NOW), timedelta()),
