@@ -13,17 +13,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_avepoint.core.client import Client, job_not_found
-from airflow_provider_avepoint.core.errors import AvePointJobNotFound, AvePointRequestError
+from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound, AvePointRequestError
 from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.pages import read_page, read_rows
 from airflow_provider_avepoint.core.paging import REFUSALS, Fetch, Pager, merge_parameters
 from airflow_provider_avepoint.core.products.vocabulary import Paging
-from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, Widening, widen
+from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, Widening, split_into_stages, widen
 from airflow_provider_avepoint.core.rows import Asked, Identified, RowReader
 
 T = TypeVar("T")
@@ -217,10 +217,14 @@ class JobListing(Listing[BackupJob]):
 
 
 class JobListings:
-    """The jobs that answer several queries, whose listings are read side by side: a pipeline.
+    """The jobs that answer several queries, whose listings are fetched side by side: a pipeline.
 
-    Jobs come as the pages come: those of two queries may alternate. Where the listing of one organisation
-    brings nothing, all organisations are listed once: the id may be spelled otherwise, or be a name.
+    Jobs come in the order of the queries. The first listing that is not complete reads ahead as far as it may;
+    of each listing after it only the first page is fetched and kept, so that memory stays bounded. An error
+    waits for its turn too: the first one by the order of the queries is raised.
+
+    Where the listing of one organisation brings nothing, all organisations are listed once: the id may be
+    spelled otherwise, or be a name.
 
     :param now: fixes the end of each window.
     :param with_changes: as for :class:`JobListing`.
@@ -240,9 +244,10 @@ class JobListings:
         self._now = now
         self._with_changes = with_changes
         self._note_answered = note_answered
-        self._waiting = deque(_Member(query, self._list(query)) for query in queries)
-        self._reading: list[_Member] = []
-        #: Whose pages are on their way, the oldest first.
+        self._stages = deque(split_into_stages(queries))
+        #: The listings of this stage that are not complete, in the order of their queries.
+        self._members: deque[_Member] = deque()
+        #: The listings whose pages are on their way, the oldest page first.
         self._order: deque[_Member] = deque()
         self._silent: list[JobQuery] = []
         self._widenings: list[Widening] | None = None
@@ -252,78 +257,125 @@ class JobListings:
 
         :raises AvePointConfigError: an organisation's id is a name.
         """
-        flows = self._continue(in_flight)
-        while not flows and not in_flight and self._widen():
-            flows = self._continue(in_flight)
+        if not self._members and not self._begin_stage():
+            return []
+        room = self._at_once - in_flight
+        first, *others = self._members
+        flows = self._begin_pages(first, room)
+        kept = sum(other.has_begun and not other.in_flight for other in others)
+        room = max(0, min(room - len(flows), self._client.settings.max_concurrency - kept))
+        for other in [other for other in others if not other.has_begun][:room]:
+            flows += self._begin_pages(other, 1)
         return flows
 
-    def take(self, answer: Any) -> Iterator[BackupJob]:
-        """Take the answer of the oldest flow; return the new jobs of its page, made as they are drawn."""
+    def take(self, outcome: Any) -> Iterator[BackupJob]:
+        """Take the outcome of the oldest flow; return the new jobs whose turn has come, made as they are drawn.
+
+        :raises AvePointError: a page could not be fetched.
+        """
         member = self._order.popleft()
         member.in_flight -= 1
-        return member.draw(member.listing.take(answer))
+        member.outcomes.append(outcome)
+        return self._draw()
+
+    def _draw(self) -> Iterator[BackupJob]:
+        """Yield the jobs of the pages that have come, up to the first page that has not."""
+        while self._members:
+            first = self._members[0]
+            while first.outcomes:
+                yield from first.draw(first.outcomes.popleft())
+            if first.in_flight or not first.has_begun:
+                return
+            first.next_pages = first.listing.begin_up_to(max(1, self._at_once - len(self._order)), 0)
+            if first.next_pages:
+                return
+            self._members.popleft()
+            self._conclude(first)
+
+    @property
+    def _at_once(self) -> int:
+        """How many pages may be fetched ahead: half as many again as may be on their way."""
+        at_a_time = self._client.settings.max_concurrency
+        return at_a_time + at_a_time // 2
+
+    def _conclude(self, member: _Member) -> None:
+        if member.widening is None:
+            self._note_answered(member.query)
+            if member.is_silent:
+                self._silent.append(member.query)
+
+    def _begin_pages(self, member: _Member, room: int) -> list[Flow[Any]]:
+        pages, member.next_pages = member.next_pages, []
+        if len(pages) < room:
+            in_flight = member.in_flight + len(pages)
+            pages += member.listing.begin_up_to(room - len(pages) + in_flight, in_flight)
+        member.has_begun = True
+        member.in_flight += len(pages)
+        self._order.extend([member] * len(pages))
+        return [_keep_error(page) for page in pages]
+
+    def _begin_stage(self) -> bool:
+        """Go on to the queries that may be asked now; in the end tell ids from names."""
+        if self._stages:
+            self._members.extend(_Member(query, self._list(query)) for query in self._stages.popleft())
+        elif self._widenings is None:
+            self._widenings = widen(self._silent)
+            self._members.extend(
+                _Member(each.query, self._list(each.query), widening=each) for each in self._widenings
+            )
+        else:
+            for widening in self._widenings:
+                widening.refuse_names()
+        return bool(self._members)
 
     def _list(self, query: JobQuery) -> JobListing:
         return JobListing(self._client, query, self._now, with_changes=self._with_changes)
 
-    def _continue(self, in_flight: int) -> list[Flow[Any]]:
-        """Go on with the listings under way, then begin others, as far as there is room."""
-        at_a_time = self._client.settings.max_concurrency
-        room = at_a_time + at_a_time // 2 - in_flight
-        flows: list[Flow[Any]] = []
-        still_reading = []
-        for member in self._reading:
-            has_room = len(flows) < room
-            if has_room:
-                flows += self._begin(member, room - len(flows))
-            if member.in_flight or not has_room:
-                still_reading.append(member)
-            elif member.widening is None:
-                self._note_answered(member.query)
-                if member.is_silent:
-                    self._silent.append(member.query)
-        self._reading = still_reading
-        while self._waiting and len(flows) < room:
-            member = self._waiting.popleft()
-            flows += self._begin(member, room - len(flows))
-            self._reading.append(member)
-        return flows
-
-    def _begin(self, member: _Member, room: int) -> list[Flow[Any]]:
-        flows = member.listing.begin_up_to(room + member.in_flight, member.in_flight)
-        member.in_flight += len(flows)
-        self._order.extend([member] * len(flows))
-        return flows
-
-    def _widen(self) -> bool:
-        """List all organisations for what brought nothing, once; then tell ids from names."""
-        if self._widenings is None:
-            self._widenings = widen(self._silent)
-            self._waiting.extend(
-                _Member(each.query, self._list(each.query), widening=each) for each in self._widenings
-            )
-            return bool(self._widenings)
-        for widening in self._widenings:
-            widening.refuse_names()
-        return False
-
 
 class _Member:
-    """One of several listings."""
+    """One of several listings.
+
+    :param query: what the listing answers.
+    :param widening: the queries that the listing stands in for, where it is of all organisations.
+    """
 
     def __init__(self, query: JobQuery, listing: JobListing, *, widening: Widening | None = None) -> None:
         self.query = query
         self.listing = listing
         self.widening = widening
-        self.in_flight = 0
+        self.has_begun = False
         self.is_silent = True
+        self.in_flight = 0
+        #: The pages to fetch next, known before there was room for them.
+        self.next_pages: list[Flow[Any]] = []
+        #: What has come while it was another listing's turn: a page's answer, or the error in its place.
+        self.outcomes: deque[Any] = deque()
 
-    def draw(self, jobs: Iterator[BackupJob]) -> Iterator[BackupJob]:
-        """Yield those of *jobs* that are wanted."""
-        for job in jobs:
+    def draw(self, outcome: Any) -> Iterator[BackupJob]:
+        """Yield the wanted jobs of a page.
+
+        :raises AvePointError: the page could not be fetched.
+        """
+        if isinstance(outcome, _Failure):
+            raise outcome.error
+        for job in self.listing.take(outcome):
             self.is_silent = False
             if self.widening is None or self.widening.matches(job):
                 yield job
+
+
+class _Failure(NamedTuple):
+    """Why a page could not be fetched."""
+
+    error: AvePointError
+
+
+def _keep_error(page: Flow[Any]) -> Flow[Any]:
+    """Return the answer of a page, or the error in its place, to be raised when its turn has come."""
+    try:
+        return (yield from page)
+    except AvePointError as e:
+        return _Failure(e)
 
 
 def find_job(client: Client, query: JobQuery, job_id: str, now: datetime) -> Flow[BackupJob]:

@@ -106,6 +106,11 @@ class JobQuery:
             and len(known.job_type_codes(self.job_type)) == 1
         )
 
+    @property
+    def is_of_all_types(self) -> bool:
+        """Tell whether all object types are asked for together, where other queries ask for each by itself."""
+        return self.object_type is None and self.product.asks_each_object_type
+
     def matches(self, job: BackupJob) -> bool:
         """Tell whether *job* is one that was asked for, or may be one, whatever the server thought.
 
@@ -126,6 +131,18 @@ class JobQuery:
         if self.started_after is not None and latest is not None and latest < self.started_after:
             return False
         return self.started_before is None or earliest is None or earliest < self.started_before
+
+
+def split_into_stages(queries: Iterable[JobQuery]) -> list[list[JobQuery]]:
+    """Return *queries* in the groups that may be asked side by side; one group is asked after the other.
+
+    The queries for all object types together come first. So the query for its own object type finds each job
+    that a query for all types has found, also one that begins meanwhile.
+    """
+    asked = list(queries)
+    of_all_types = [each for each in asked if each.is_of_all_types]
+    of_one_type = [each for each in asked if not each.is_of_all_types]
+    return [stage for stage in (of_all_types, of_one_type) if stage]
 
 
 @dataclass(slots=True)
