@@ -219,9 +219,9 @@ class JobListing(Listing[BackupJob]):
 class JobListings:
     """The jobs that answer several queries, whose listings are fetched side by side: a pipeline.
 
-    Jobs come in the order of the queries. The first listing that is not complete reads ahead as far as it may;
-    of each listing after it only the first page is fetched and kept, so that memory stays bounded. An error
-    waits for its turn too: the first one by the order of the queries is raised.
+    Jobs come in the order of the queries. The first listing that is not complete reads ahead as far as it
+    may; of each listing after it only the first page is fetched and kept, so that memory stays bounded. An
+    error waits for its turn too: the first one by the order of the queries is raised.
 
     Where the listing of one organisation brings nothing, all organisations are listed once: the id may be
     spelled otherwise, or be a name.
@@ -269,7 +269,7 @@ class JobListings:
         return flows
 
     def take(self, outcome: Any) -> Iterator[BackupJob]:
-        """Take the outcome of the oldest flow; return the new jobs whose turn has come, made as they are drawn.
+        """Take the outcome of the oldest flow; return the jobs whose turn has come, made as they are drawn.
 
         :raises AvePointError: a page could not be fetched.
         """

@@ -108,7 +108,7 @@ class JobQuery:
 
     @property
     def is_of_all_types(self) -> bool:
-        """Tell whether all object types are asked for together, where other queries ask for each by itself."""
+        """Tell whether the query is for all object types together, where other queries are for one each."""
         return self.object_type is None and self.product.asks_each_object_type
 
     def matches(self, job: BackupJob) -> bool:

@@ -385,10 +385,7 @@ class Poll:
             listings[key] = [job async for job in hook.alist_query(query, now, with_changes=True)]
 
         asked = planned.jobs | planned.listings
-        keys = sorted(asked, key=self._behind_a_page.__contains__)
-        at_a_time = client.settings.max_concurrency
-        for start in range(0, len(keys), at_a_time):
-            group = keys[start : start + at_a_time]
+        for group in planned.groups(client.settings.max_concurrency, last=self._behind_a_page):
             outcomes = await asyncio.gather(
                 *((find if key in planned.jobs else list_jobs)(key, asked[key]) for key in group),
                 return_exceptions=True,

@@ -86,7 +86,7 @@ class Server:
 
 
 class SideBySide:
-    """A driver whose flows end in any order; outcomes are handed on in the order of the flows, as drivers do."""
+    """A driver whose flows end in any order; it hands their outcomes on in the order of the flows."""
 
     def __init__(self, serve: Callable[[Request], Answer], chance: random.Random) -> None:
         self._driver = Driver(serve)
@@ -192,7 +192,7 @@ def test_a_listing_whose_turn_has_not_come_keeps_one_page() -> None:
 
 
 def test_all_types_are_asked_for_before_each_of_them() -> None:
-    """A job that begins while a look asks is claimed by its type, whichever request the server takes first."""
+    """A job that begins during a look is claimed by its type, whichever request the server takes first."""
 
     class Growing(Server):
         def find(self, kind: str) -> list[Row]:
@@ -222,7 +222,7 @@ def test_queries_are_noted_as_they_are_answered() -> None:
 
 
 def test_silent_organisations_are_looked_for_among_all() -> None:
-    """An id in another spelling finds its jobs, once for all queries; a name raises and says which id it is."""
+    """An id in another spelling finds its jobs; a name raises, and the message has the id."""
     rows = [
         {**row(f"D{n}"), "jobId": f"D{n}", "status": 3, "type": 1, "organizationId": f"Org{n}"}
         | {"organizationName": f"Name {n}"}
