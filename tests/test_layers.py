@@ -118,6 +118,15 @@ def test_a_dag_file_loads_no_client(path: Path) -> None:
     assert not at_load & {"hooks", "transports", "credentials"}
 
 
+@pytest.mark.parametrize("path", [path for path in modules() if layer(path) == "transports"], ids=str)
+def test_transports_move_bytes(path: Path) -> None:
+    """A transport knows flows, the connection's settings and errors; it knows neither listings nor jobs."""
+    core = f"{PACKAGE}.core."
+    known = {name.removeprefix(core).split(".")[0] for name, _ in imported(path) if name.startswith(core)}
+
+    assert known <= {"errors", "flow", "settings"}
+
+
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_no_module_of_ours_is_imported_by_name(path: Path) -> None:
     """An import in a string would be an arrow that the tests above cannot see."""

@@ -25,7 +25,6 @@ from airflow_provider_avepoint.cli.probe_findings import (
 )
 from airflow_provider_avepoint.cli.terminal import Bar
 from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
-from airflow_provider_avepoint.core.client import read_rows
 from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
@@ -33,8 +32,9 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, get_path, parse_time
-from airflow_provider_avepoint.core.flow import Flow
-from airflow_provider_avepoint.core.paging import Pairs, merge_parameters
+from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.pages import read_rows
+from airflow_provider_avepoint.core.paging import merge_parameters
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.products.vocabulary import LicenseEndpoint, Path
 from airflow_provider_avepoint.core.query import JobQuery, build_queries

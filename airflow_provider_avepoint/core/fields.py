@@ -298,3 +298,20 @@ def _integer(value: object) -> int:
     if isinstance(value, str) and (digits := _DIGITS.fullmatch(value.strip())):
         return int(digits[1])
     raise ValueError(f"{quoted(value)} is not a whole number")
+
+
+def read_id(value: object) -> str | None:
+    """Return an id as a text; None where there is none, or what stands there can be none."""
+    if value.__class__ is str:
+        # What cannot be shown or stored as it is would be another id there.
+        return None if is_absent(value) or not value.isprintable() else value
+    if value.__class__ is int:
+        return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else None
+
+
+def read_text(value: object) -> str | None:
+    """Return what stands in a row as a text that a database takes; None where nothing stands there."""
+    if is_absent(value):
+        return None
+    return storable(value) if isinstance(value, str) else quoted(value)

@@ -424,16 +424,17 @@ class FakeHook(hooks.AvePointAsyncHook):
         """Return what a hook and a poll read of a client."""
         return SimpleNamespace(
             clock=StoppedClock(),
-            settings=SimpleNamespace(location=None, single_tenant=False),
+            settings=SimpleNamespace(location=None, single_tenant=False, max_concurrency=8),
             tokens=SimpleNamespace(credential=SimpleNamespace(fingerprint="the same")),
         )
 
-    async def _alist_pages(
-        self, query: JobQuery, now: datetime, *, with_changes: bool
-    ) -> AsyncGenerator[Iterator[BackupJob]]:
-        """Yield one page, with all that answers *query*."""
+    async def alist_query(
+        self, query: JobQuery, now: datetime, *, with_changes: bool = False
+    ) -> AsyncGenerator[BackupJob]:
+        """Yield all that answers *query*."""
         assert (server.NOW, True) == (now, with_changes)
-        yield iter(server.list_jobs(self.rows, query))
+        for job in server.list_jobs(self.rows, query):
+            yield job
 
 
 async def judge_together(policies: list[Policy]) -> list[Verdict]:
