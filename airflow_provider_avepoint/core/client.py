@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.fields import get_path
 from airflow_provider_avepoint.core.flow import Flow, Pairs, Request
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.pages import read_rows
+from airflow_provider_avepoint.core.pages import Answer, read_rows
 from airflow_provider_avepoint.core.paging import Habits, merge_parameters
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import JobQuery
@@ -53,45 +53,45 @@ class Client:
             ),
         )
 
-    def call(
+    def get(
         self, path: str, query: Iterable[tuple[str, str]], permission: str, subject: str = ""
-    ) -> Flow[Any]:
-        """Return the JSON that *path* answers, renewing the token once where it is refused.
+    ) -> Flow[Answer]:
+        """Return what *path* answers, renewing the token once where it is refused.
 
+        :param path: below the connection's address.
+        :param query: the parameters.
+        :param permission: what the token must allow.
         :param subject: the product, for metrics.
         :raises AvePointAuthError: a fresh token is refused too.
         :raises AvePointPermissionError: the app registration lacks *permission*.
         """
-        return self._send(
-            Request(
-                method="GET",
-                url=self.settings.base_url + path,
-                query=tuple(query),
-                subject=subject,
-            ),
-            permission,
-        )
+        url = self.settings.base_url + path
+        return self._send(Request(method="GET", url=url, query=tuple(query), subject=subject), permission)
 
-    def ask(self, query: JobQuery, now: datetime, paging: Pairs) -> Flow[Any]:
-        """Return the JSON of one page of the answer to *query*."""
+    def ask(self, query: JobQuery, now: datetime, paging: Pairs) -> Flow[Answer]:
+        """Return one page of the answer to *query*.
+
+        :param now: fixes the window's end.
+        :param paging: the parameters of the page.
+        """
         product = query.product
         path = product.path.format(organization_id=quote(query.organization_id or "", safe=""))
         filters = query.parameters(now)
         if product.method == "GET":
             parameters = [(name, str(value)) for name, value in filters.items()]
-            return self.call(path, merge_parameters(parameters, paging), product.permission, product.name)
+            return self.get(path, merge_parameters(parameters, paging), product.permission, product.name)
         return self.post(path, paging, filters, product.permission, product.name)
 
     def post(
         self, path: str, query: Pairs, body: Mapping[str, Any], permission: str, subject: str
-    ) -> Flow[Any]:
-        """Return the JSON that *path* answers to a JSON *body*, which is a question; see :meth:`call`."""
+    ) -> Flow[Answer]:
+        """Return what *path* answers to a JSON *body*, which is a question; see :meth:`get`."""
         request = Request(
             method="POST", url=self.settings.base_url + path, query=query, json=body, subject=subject
         )
         return self._send(request, permission)
 
-    def _send(self, request: Request, permission: str) -> Flow[Any]:
+    def _send(self, request: Request, permission: str) -> Flow[Answer]:
         token = yield from self.tokens.get(permission)
         try:
             return (yield from self._send_with(token, request))
@@ -105,13 +105,13 @@ class Client:
         except AvePointRequestError as e:
             raise self._explain(e, permission) from None
 
-    def _send_with(self, token: Token, request: Request) -> Flow[Any]:
+    def _send_with(self, token: Token, request: Request) -> Flow[Answer]:
         headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
         signed = replace(request, headers=headers)
         sent_at = datetime.now(UTC)
         request, response = yield from send_with_retries(lambda: signed)
         self.clock.note(response.headers, sent_at, datetime.now(UTC))
-        return parse_answer(request, response)
+        return Answer(parse_answer(request, response), response.headers)
 
     def _explain(self, error: AvePointRequestError, permission: str) -> Exception:
         if error.status == 401:
@@ -137,8 +137,8 @@ class Client:
             yield from self.tokens.get(product.permission)
             return
         query = JobQuery(product=product, started_after=now - timedelta(days=1))
-        document = yield from self.ask(query, now, ((product.paging.size, "1"),))
-        read_rows(product, document)
+        answer = yield from self.ask(query, now, ((product.paging.size, "1"),))
+        read_rows(product, answer)
 
     def get_job(self, product: Product, job_id: str, location: str | None) -> Flow[BackupJob]:
         """Return one job from the product's endpoint for one job.
@@ -152,12 +152,12 @@ class Client:
         name = product.filters.location
         query = [(name, location)] if name and location else []
         try:
-            document = yield from self.call(path, query, product.permission, product.name)
+            answer = yield from self.get(path, query, product.permission, product.name)
         except AvePointRequestError as e:
             if e.status != 404:
                 raise
             raise job_not_found(product, job_id) from None
-        row = get_path(document, endpoint.row)
+        row = get_path(answer.document, endpoint.row)
         if row is None:
             raise job_not_found(product, job_id)
         job = RowReader(product).read(row, location=location)

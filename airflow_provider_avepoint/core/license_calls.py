@@ -26,7 +26,7 @@ from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.listing import Listing, read_all
 from airflow_provider_avepoint.core.model import LicenseConsumption
-from airflow_provider_avepoint.core.pages import find_rows, read_page
+from airflow_provider_avepoint.core.pages import Answer, find_rows, read_page
 from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseColumns,
     Product,
@@ -57,8 +57,8 @@ def get_license(
     if location and not endpoint.location:
         raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
     query = [(endpoint.location, location)] if endpoint.location and location else []
-    document = yield from client.call(endpoint.path, query, endpoint.permission, product.name)
-    figures = read_license(product, document)
+    answer = yield from client.get(endpoint.path, query, endpoint.permission, product.name)
+    figures = read_license(product, answer.document)
     since = figures["out_of_policy_at"]
     return LicenseConsumption(
         **figures, location=location, is_out_of_policy=since is not None and since <= now
@@ -118,21 +118,21 @@ class CustomerListing(Listing[Row]):
         has_come = self._wanted is not None and self._wanted in self._seen
         return [] if has_come else super().begin_up_to(limit, in_flight)
 
-    def _ask(self, paging: Pairs) -> Flow[Any]:
+    def _ask(self, paging: Pairs) -> Flow[Answer]:
         wanted = {} if self._organization_id is None else {self._endpoint.wanted: [self._organization_id]}
         return self._client.post(
             self._endpoint.path, paging, wanted, self._endpoint.permission, self._product.name
         )
 
-    def _receive(self, document: Any) -> Iterator[Row]:
-        rows = find_rows(self._product, self._endpoint.envelope, document)
+    def _receive(self, answer: Answer) -> Iterator[Row]:
+        rows = find_rows(self._product, self._endpoint.envelope, answer)
         ids = [normalize_id(read_customer_id(self._product, self._endpoint, row)) for row in rows]
         new = {each: row for each, row in zip(ids, rows, strict=True) if each not in self._seen}
         self._seen |= new.keys()
         if self._wanted in new:
             return iter([new[self._wanted]])
         keys = tuple(map(hash, ids))
-        page = read_page(self._endpoint.envelope, document, keys, asked_size=self._page_size)
+        page = read_page(self._endpoint.envelope, answer, keys, asked_size=self._page_size)
         self._pager.receive(page, len(new))
         return iter(new.values() if self._wanted is None else ())
 

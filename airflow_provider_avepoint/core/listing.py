@@ -20,7 +20,7 @@ from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotF
 from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.pages import read_page, read_rows
+from airflow_provider_avepoint.core.pages import Answer, read_page, read_rows
 from airflow_provider_avepoint.core.paging import REFUSALS, Fetch, Pager, merge_parameters
 from airflow_provider_avepoint.core.products.vocabulary import Paging
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, Widening, split_into_stages, widen
@@ -58,10 +58,10 @@ class Listing(ABC, Generic[T]):
         """Return the flows of the pages to fetch now, so that at most *limit* are on their way."""
         return [self._fetch(page) for page in self._pager.wanted(in_flight, limit)]
 
-    def take(self, answer: Any) -> Iterator[T]:
+    def take(self, answer: Answer | AvePointRequestError) -> Iterator[T]:
         """Take the answer of the oldest flow; return the new items of its page.
 
-        :param answer: a page's JSON, or the refusal of a page that may be beyond the last one.
+        :param answer: a page, or the refusal of a page that may be beyond the last one.
         :raises AvePointPayloadError: the pages do not add up.
         """
         if isinstance(answer, AvePointRequestError):
@@ -70,11 +70,11 @@ class Listing(ABC, Generic[T]):
         return self._receive(answer)
 
     @abstractmethod
-    def _receive(self, document: Any) -> Iterator[T]:
-        """Tell the pager what *document* holds; return the items of the page."""
+    def _receive(self, answer: Answer) -> Iterator[T]:
+        """Tell the pager what *answer* holds; return the items of the page."""
 
     @abstractmethod
-    def _ask(self, paging: Pairs) -> Flow[Any]:
+    def _ask(self, paging: Pairs) -> Flow[Answer]:
         """Fetch the page that the parameters *paging* name."""
 
     def _fetch(self, page: Fetch) -> Flow[Any]:
@@ -90,7 +90,7 @@ class Listing(ABC, Generic[T]):
         """The page sizes to try for the first page, largest first."""
         return list(self._paging.sizes)
 
-    def _fetch_first(self) -> Flow[Any]:
+    def _fetch_first(self) -> Flow[Answer]:
         """Fetch the first page in the largest size that the server takes."""
         sizes = self._sizes
         for size in sizes:
@@ -146,12 +146,12 @@ class JobListing(Listing[BackupJob]):
         self._reader = RowReader(product)
         self._seen: set[int] = set()
 
-    def _receive(self, document: Any) -> Iterator[BackupJob]:
+    def _receive(self, answer: Answer) -> Iterator[BackupJob]:
         """Take a page; return its jobs that were asked for and have not come before, made as they are drawn.
 
         So a page's rows become jobs one by one, in whichever thread wants them, and none outlives its use.
         """
-        rows = list(map(self._reader.identify, read_rows(self._product, document)))
+        rows = list(map(self._reader.identify, read_rows(self._product, answer)))
         # 64 bits tell rows apart: among a million, two are alike with a chance of 1 in 37 million.
         keys = tuple([row.key for row in rows])
         seen = self._seen
@@ -171,7 +171,7 @@ class JobListing(Listing[BackupJob]):
             fresh.append(row)
         page = read_page(
             self._product.envelope,
-            document,
+            answer,
             keys,
             asked_size=self._page_size,
             is_last=self._reaches_window_start(rows),
@@ -199,12 +199,12 @@ class JobListing(Listing[BackupJob]):
         most = habits.page_size or self._client.settings.page_size or self._paging.sizes[0]
         return [most, *(size for size in self._paging.sizes if size < most)]
 
-    def _fetch_first(self) -> Flow[Any]:
-        document = yield from super()._fetch_first()
+    def _fetch_first(self) -> Flow[Answer]:
+        answer = yield from super()._fetch_first()
         self._client.habits(self._product).page_size = self._page_size
-        return document
+        return answer
 
-    def _ask(self, paging: Pairs) -> Flow[Any]:
+    def _ask(self, paging: Pairs) -> Flow[Answer]:
         return self._client.ask(self._query, self._now, paging)
 
     def _reaches_window_start(self, rows: list[Identified]) -> bool:

@@ -56,7 +56,8 @@ def _is_bare_query(link: str, paging: Paging) -> bool:
     """Tell whether *link* is a query without its question mark: a token too may hold an equals sign."""
     if "?" in link or "/" in link.partition("=")[0]:
         return False
-    own = {name.casefold() for name in (paging.index, paging.size, paging.token)}
+    names = (paging.index, paging.size, paging.token)
+    own = {name.casefold() for name in names if name is not None}
     return any(name.lstrip("$").casefold() in own for name, _ in parse_qsl(link, keep_blank_values=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer
@@ -12,22 +12,32 @@ from airflow_provider_avepoint.core.paging import Page
 from airflow_provider_avepoint.core.products.vocabulary import Envelope, Product
 
 
-def read_rows(product: Product, document: Any) -> list[Any]:
-    """Return the jobs of an answer.
+class Answer(NamedTuple):
+    """What a server has answered.
+
+    :param document: the JSON of the body.
+    :param headers: the headers, their names in lower case.
+    """
+
+    document: Any
+    headers: Mapping[str, str]
+
+
+def read_rows(product: Product, answer: Answer) -> list[Any]:
+    """Return the jobs of *answer*.
 
     :raises AvePointPayloadError: it has none where they should be: that is not an empty list.
     """
-    return find_rows(product, product.envelope, document)
+    return find_rows(product, product.envelope, answer)
 
 
-def find_rows(product: Product, envelope: Envelope, document: Any) -> list[Any]:
-    """Return the rows of an answer that stand where *envelope* says.
+def find_rows(product: Product, envelope: Envelope, answer: Answer) -> list[Any]:
+    """Return the rows of *answer* that stand where *envelope* says.
 
-    :param document: the answer's JSON.
     :raises AvePointPayloadError: as for :func:`read_rows`.
     """
     for *where, key in envelope.rows:
-        holder = get_path(document, tuple(where))
+        holder = get_path(answer.document, tuple(where))
         rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
         if rows is None:  # the vendor's own description marks its lists as nullable
             return []
@@ -39,9 +49,9 @@ def find_rows(product: Product, envelope: Envelope, document: Any) -> list[Any]:
 
 
 def read_page(
-    envelope: Envelope, document: Any, keys: tuple[int, ...], *, asked_size: int, is_last: bool = False
+    envelope: Envelope, answer: Answer, keys: tuple[int, ...], *, asked_size: int, is_last: bool = False
 ) -> Page:
-    """Return what the pager needs of an answer.
+    """Return what the pager needs of *answer*.
 
     :param keys: the identity of each row, in order.
     :param asked_size: how many rows were asked for.
@@ -50,13 +60,21 @@ def read_page(
     totals: list[int] = []
     for path in envelope.total:
         with contextlib.suppress(ValueError):  # a total that cannot be read is none
-            total = parse_integer(get_path(document, path))
+            total = parse_integer(get_path(answer.document, path))
             totals += [] if total is None else [total]
-    link = get_path(document, envelope.link)
     return Page(
         keys=keys,
-        link=None if is_absent(link) else link,
+        link=find_link(envelope, answer),
         total=max(totals, default=None),
         asked_size=asked_size,
         is_last=is_last,
     )
+
+
+def find_link(envelope: Envelope, answer: Answer) -> object:
+    """Return the next link of *answer* as the server sent it; None where there is none."""
+    if envelope.link_header is not None:
+        link: object = answer.headers.get(envelope.link_header.lower())
+    else:
+        link = get_path(answer.document, envelope.link)
+    return None if is_absent(link) else link

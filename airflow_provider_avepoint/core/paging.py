@@ -340,8 +340,8 @@ class Pager:
         least = min(*self.paging.sizes, first.asked_size or min(self.paging.sizes))
         if not reading.page_rows or not self.paging.is_offset:
             reading.page_rows = max(reading.page_rows, least)
-        if self._is_over(reading, first, new_rows=reading.rows):
-            self._conclude(reading)
+        if self.paging.index is None or self._is_over(reading, first, new_rows=reading.rows):
+            self._conclude(reading)  # without numbers, no link means no further page
         else:
             self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
@@ -508,8 +508,10 @@ class Pager:
         if self.paging.is_offset:
             # Pages may be of any length. Read one by one, the next page begins where the last one ended.
             number = reading.offset if self._readings else number * reading.page_rows
+        index = self.paging.index
+        assert index is not None  # noqa: S101  # for mypy: without one, no page is asked for by number
         # As many rows as the server gave the first time: so a limit of its own shifts no page.
-        return ((self.paging.index, str(number)), (self.paging.size, str(reading.page_rows)))
+        return ((index, str(number)), (self.paging.size, str(reading.page_rows)))
 
     def _read_ahead(self, reading: Reading) -> int:
         """Return how many pages may be on their way: as the total promises, else fewer than have come."""
@@ -559,7 +561,9 @@ def _has_only_arrivals(before: tuple[int, ...], now: tuple[int, ...]) -> bool:
     return arrived < len(now) and now[arrived:] == before[: len(now) - arrived]
 
 
-def _find_number(pairs: Pairs, name: str) -> int | None:
+def _find_number(pairs: Pairs, name: str | None) -> int | None:
+    if name is None:
+        return None
     folded = name.casefold()
     for key, value in pairs:
         if key.casefold() == folded and (number := parse_digits(value)) is not None:

@@ -16,7 +16,6 @@ from airflow_provider_avepoint.core.fields import (
     is_absent,
     parse_integer,
     parse_number,
-    parse_time,
     read_id,
     read_text,
 )
@@ -178,8 +177,8 @@ class RowReader:
         job_type, workload, organization_id, location = asked
         product = self.product
         value = row.get
-        started_at = parse_time(value(names.started_at))
-        finished_at = parse_time(value(names.finished_at))
+        started_at = names.parse_time(value(names.started_at))
+        finished_at = names.parse_time(value(names.finished_at))
         if started_at is not None and finished_at is not None:
             duration: timedelta | None = finished_at - started_at
         else:
@@ -239,8 +238,8 @@ class RowReader:
             row[name] = None
 
         decisive: tuple[tuple[Any, Callable[[object], object]], ...] = (
-            (names.started_at, parse_time),
-            (names.finished_at, parse_time),
+            (names.started_at, names.parse_time),
+            (names.finished_at, names.parse_time),
             (names.job_type, self._read_if_there(self._job_type)),
             (names.workload, self._read_if_there(self._workload)),
             (names.state, self._read_if_there(self._state)),
@@ -297,7 +296,7 @@ class RowReader:
     def start_of(self, given: Identified) -> datetime | None:
         """Return when a row's job started; None where it does not say, or not so that it can be read."""
         try:
-            return parse_time(given.row.get(given.names.started_at))
+            return given.names.parse_time(given.row.get(given.names.started_at))
         except ValueError:
             return None
 

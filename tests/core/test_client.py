@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core import pages
 from airflow_provider_avepoint.core.auth import Token, TokenCache, TokenSource
 from airflow_provider_avepoint.core.client import Client, read_rows
 from airflow_provider_avepoint.core.errors import (
@@ -594,7 +595,7 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     ],
 )
 def test_rows(product: Any, document: object, expected: list[Any]) -> None:
-    assert expected == read_rows(product, document)
+    assert expected == read_rows(product, pages.Answer(document, {}))
 
 
 @each_row("product", PRODUCTS.values())
@@ -603,7 +604,7 @@ def test_rows(product: Any, document: object, expected: list[Any]) -> None:
 )
 def test_an_answer_without_rows_is_not_an_empty_list(product: Any, document: object) -> None:
     with pytest.raises(AvePointPayloadError, match="answered without the list") as caught:
-        read_rows(product, document)
+        read_rows(product, pages.Answer(document, {}))
     assert product.documentation_url in str(caught.value)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core import pages
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointPayloadError,
@@ -143,7 +144,7 @@ def test_a_value_that_is_nested_too_deep_to_show_is_told_in_short(field: str) ->
     listing.begin(0)
     document = envelope(D365, [good_row(D365, "J1") | {field: deep}])
 
-    (job,) = in_a_deep_stack(lambda: list(listing.take(document)))
+    (job,) = in_a_deep_stack(lambda: list(listing.take(pages.Answer(document, {}))))
 
     assert field == "backupSize" or any(field in problem for problem in job.problems)
     assert 200 > max(map(len, job.problems), default=0)
