@@ -64,7 +64,9 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
             }
             readings = take_turns(runs, plan.rounds)
             server.set_latency(0)
-            looks = {name: Series(warm=warm[name], readings=each).as_dict() for name, each in readings.items()}
+            looks = {
+                name: Series(warm=warm[name], readings=each).as_dict() for name, each in readings.items()
+            }
             products[product] = {"requests": requests, "looks": looks}
         return {"latency": plan.latency, "products": products}
 

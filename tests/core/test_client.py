@@ -19,6 +19,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
 )
 from airflow_provider_avepoint.core.flow import Request, Response
+from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
@@ -128,9 +130,9 @@ def list_all(
     driver = Driver(serve)
     listing = JobListing(made, query, NOW)
     jobs: list[BackupJob] = []
-    while wanted := listing.wanted(0):
-        for fetch in wanted:
-            jobs += listing.receive(driver.run(listing.fetch(fetch)))
+    while flows := listing.begin(0):
+        for flow in flows:
+            jobs += listing.take(driver.run(flow))
     return driver, jobs
 
 
@@ -210,7 +212,7 @@ def test_no_size_is_taken() -> None:
     driver = Driver(refuse_above(0))
     listing = JobListing(client(), JobQuery(product=M365), NOW)
     with pytest.raises(AvePointRequestError):
-        driver.run(listing.fetch(None))
+        driver.run(*listing.begin(0))
     assert list(map(str, M365.paging.sizes)) == sizes(driver)
 
 
@@ -254,8 +256,10 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
     rows = [m365_row(1), m365_row(2, id=None)]
     page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
     listing = JobListing(client(), JobQuery(product=M365), NOW)
-    jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert [(("pageIndex", "1"),)] == listing.wanted(0)
+    driver = Driver([answer(page), answer({"data": []})])
+    jobs = listing.take(driver.run(*listing.begin(0)))
+    driver.run(*listing.begin(0))
+    assert "1" == dict(driver.sent[-1].query)["pageIndex"]
     assert "FB1" == next(iter(jobs)).job_id
     with pytest.raises(AvePointPayloadError, match="a job without id"):
         next(iter(jobs))
@@ -264,9 +268,9 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
 @each_row("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
     listing = JobListing(client(), JobQuery(product=M365), NOW)
-    document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
+    document = Driver([answer({"data": [m365_row(1), row]})]).run(*listing.begin(0))
     with pytest.raises(AvePointPayloadError, match="listed a job"):
-        list(listing.receive(document))
+        list(listing.take(document))
 
 
 @each_row("status", [204, 400, 404, 416])
@@ -317,7 +321,7 @@ def test_a_link_elsewhere_gets_no_token() -> None:
     driver = Driver(lambda _: answer({"jobs": [d365_row(1)], "nextLink": "https://evil.example/jobs?a=1"}))
     listing = JobListing(client(), JobQuery(product=D365), NOW)
     with pytest.raises(AvePointPayloadError, match="another address"):
-        listing.receive(driver.run(listing.fetch(None)))
+        listing.take(driver.run(*listing.begin(0)))
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
 
 
@@ -328,9 +332,9 @@ def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     listing = JobListing(client(page_size=10), JobQuery(product=M365), NOW)
     metadata = {name: total, "nextLink": "?pageIndex=1&pageSize=10"}
     page = answer({"data": [m365_row(i) for i in range(10)], "metadata": metadata})
-    jobs = listing.receive(Driver([page]).run(listing.fetch(*listing.wanted(0))))
+    jobs = listing.take(Driver([page]).run(*listing.begin(0)))
     assert 10 == len(list(jobs))
-    assert ahead == len(listing.wanted(0))
+    assert ahead == len(listing.begin(0))
 
 
 def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
@@ -918,6 +922,7 @@ def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:
     listing = JobListing(client(max_concurrency=at_a_time), JobQuery(product=M365), NOW)
     rows = [m365_row(i) for i in range(10)]
     page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
-    listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert expected == len(listing.wanted(0, limit))
-    assert [] == listing.wanted(expected, limit)
+    listing.take(Driver([answer(page)]).run(*listing.begin(0)))
+    flows = listing.begin(0) if limit is None else listing.begin_up_to(limit, 0)
+    assert expected == len(flows)
+    assert [] == (listing.begin(expected) if limit is None else listing.begin_up_to(limit, expected))

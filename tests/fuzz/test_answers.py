@@ -23,6 +23,7 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -138,10 +139,10 @@ def list_jobs(client: Client, driver: Driver, query: JobQuery, limit: int) -> li
     """Read a whole listing, *limit* pages at a time."""
     listing, pending, jobs = JobListing(client, query, NOW), deque[Any](), list[BackupJob]()
     while True:
-        pending.extend(listing.wanted(len(pending), limit))
+        pending.extend(listing.begin_up_to(limit, len(pending)))
         if not pending:
             return jobs
-        jobs += listing.receive(driver.run(listing.fetch(pending.popleft())))
+        jobs += listing.take(driver.run(pending.popleft()))
 
 
 def policy_for(product: Product) -> Policy:

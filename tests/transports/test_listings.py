@@ -22,6 +22,7 @@ from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointUnavailable
 from airflow_provider_avepoint.core.flow import Join, NoAnswer, Pause, Protect, Request, Send
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.query import build_queries
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
