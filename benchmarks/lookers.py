@@ -1,6 +1,6 @@
 """One look of a gate, by each driver.
 
-Each function takes an order and returns the look to be timed, which returns how many scopes have passed.
+Each function takes an order and returns the look to be timed, which returns 1 where the gate passes, else 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def look_with_hook(order: Order) -> Callable[[], int]:
     def run() -> int:
         with AvePointHook(conn_id) as hook:
             verdict = hook.judge(Policy(product=order.product, max_age="24h"))
-        return sum(scope.reason == "passed" for scope in verdict.scopes)
+        return int(verdict.passed)
 
     return run
 
@@ -53,6 +53,6 @@ def look_with_async_hook(order: Order) -> Callable[[], int]:
     async def look() -> int:
         async with AvePointAsyncHook(conn_id) as hook:
             verdict = await hook.ajudge(Policy(product=order.product, max_age="24h"))
-        return sum(scope.reason == "passed" for scope in verdict.scopes)
+        return int(verdict.passed)
 
     return lambda: asyncio.run(look())

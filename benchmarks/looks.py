@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow_provider_avepoint.core.products import get_product
@@ -20,9 +21,10 @@ _ENTRANTS: dict[str, Prepare] = {
     "AvePointAsyncHook.ajudge": look_with_async_hook,
 }
 _SECONDS_AT_MOST = {"m365": 0.5, "iaas_paas": 0.8}
-# Every object type has four backups a day, and a tenant eight days of them.
-_HISTORY_A_TYPE = 32
-_DAY = timedelta(days=1)
+# A tenant has eight days of backups. Every object type of Microsoft 365 has one a day; of IaaS + PaaS, four:
+# more rows than the smallest page has, so that each listing takes a second request to prove its end.
+_BACKUPS_A_DAY = {"m365": 1, "iaas_paas": 4}
+_HISTORY = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +60,7 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
             _look(contenders[next(iter(_ENTRANTS))], order)
             requests = server.count_requests() - before
             server.set_latency(plan.latency)
-            runs = {
-                name: (lambda contender=contender: _look(contender, order))
-                for name, contender in contenders.items()
-            }
+            runs = {name: partial(_look, contender, order) for name, contender in contenders.items()}
             readings = take_turns(runs, plan.rounds)
             server.set_latency(0)
             looks = {
@@ -73,22 +72,20 @@ def measure(say: Callable[[str], None], plan: Plan = PLAN) -> dict[str, Any]:
 
 def _add_history(server: Server, product: str) -> None:
     types = list(get_product(product).object_types)
-    count = _HISTORY_A_TYPE * len(types)
+    count = _BACKUPS_A_DAY[product] * _HISTORY.days * len(types)
     server.generate(
         product=product,
         count=count,
         newest_at=(datetime.now(UTC) - timedelta(hours=1)).isoformat(),
-        every_seconds=(8 * _DAY / count).total_seconds(),
+        every_seconds=(_HISTORY / count).total_seconds(),
         workloads=types,
     )
 
 
 def _look(contender: Contender, order: Order) -> Reading:
     reading = contender.run(order)
-    product = get_product(order.product)
-    expected = len(set(product.object_types) - set(product.housekeeping))
-    if reading.done != expected:
-        raise BenchmarkError(f"{reading.done} of {expected} object types have passed.")
+    if not reading.done:
+        raise BenchmarkError(f"The gate of {order.product} did not pass.")
     return reading
 
 
@@ -120,6 +117,6 @@ def tabulate(result: Mapping[str, Any]) -> Table:
 def footnote(_: Mapping[str, Any]) -> str:
     """Return the sentences that make the table honest."""
     return (
-        "Medians, measured in turns in one run, from an idle hook to the verdict, with the token. Every object "
+        "Medians, measured in turns in one run, from a new hook to the verdict, with the token. Every object "
         "type is asked for, and all of them together; up to 8 requests are on their way at a time."
     )

@@ -28,6 +28,9 @@ from airflow_provider_avepoint.core.rows import Asked, Identified, RowReader
 
 T = TypeVar("T")
 
+# Of listings side by side, as many jobs may have come before it is their turn. A page may exceed it.
+_MOST_KEPT = 5_000
+
 
 class Listing(ABC, Generic[T]):
     """One listing under way: a pipeline of pages.
@@ -220,8 +223,8 @@ class JobListings:
     """The jobs that answer several queries, whose listings are fetched side by side: a pipeline.
 
     Jobs come in the order of the queries. The first listing that is not complete reads ahead as far as it
-    may; of each listing after it only the first page is fetched and kept, so that memory stays bounded. An
-    error waits for its turn too: the first one by the order of the queries is raised.
+    may. Those after it fetch a page at a time, as long as few jobs are kept until it is their turn: so memory
+    stays bounded. An error waits for its turn too: the first one by the order of the queries is raised.
 
     Where the listing of one organisation brings nothing, all organisations are listed once: the id may be
     spelled otherwise, or be a name.
@@ -259,13 +262,14 @@ class JobListings:
         """
         if not self._members and not self._begin_stage():
             return []
-        room = self._at_once - in_flight
+        at_a_time = self._client.settings.max_concurrency
+        room = at_a_time + at_a_time // 2 - in_flight
         first, *others = self._members
         flows = self._begin_pages(first, room)
-        kept = sum(other.has_begun and not other.in_flight for other in others)
-        room = max(0, min(room - len(flows), self._client.settings.max_concurrency - kept))
-        for other in [other for other in others if not other.has_begun][:room]:
-            flows += self._begin_pages(other, 1)
+        if sum(len(other.kept) for other in others) < _MOST_KEPT:
+            for other in others:
+                if len(flows) < room and not other.in_flight:
+                    flows += self._begin_pages(other, 1)
         return flows
 
     def take(self, outcome: Any) -> Iterator[BackupJob]:
@@ -275,44 +279,27 @@ class JobListings:
         """
         member = self._order.popleft()
         member.in_flight -= 1
-        member.outcomes.append(outcome)
-        return self._draw()
+        if member is self._members[0]:
+            return self._draw(outcome)
+        member.keep(outcome)
+        return iter(())
 
-    def _draw(self) -> Iterator[BackupJob]:
-        """Yield the jobs of the pages that have come, up to the first page that has not."""
-        while self._members:
-            first = self._members[0]
-            while first.outcomes:
-                yield from first.draw(first.outcomes.popleft())
-            if first.in_flight or not first.has_begun:
-                return
-            first.next_pages = first.listing.begin_up_to(max(1, self._at_once - len(self._order)), 0)
-            if first.next_pages:
-                return
-            self._members.popleft()
-            self._conclude(first)
-
-    @property
-    def _at_once(self) -> int:
-        """How many pages may be fetched ahead: half as many again as may be on their way."""
-        at_a_time = self._client.settings.max_concurrency
-        return at_a_time + at_a_time // 2
-
-    def _conclude(self, member: _Member) -> None:
-        if member.widening is None:
-            self._note_answered(member.query)
-            if member.is_silent:
-                self._silent.append(member.query)
+    def _draw(self, outcome: Any) -> Iterator[BackupJob]:
+        """Yield the jobs of a page of the first listing; where the listing ends, what is kept of the next."""
+        yield from self._members[0].draw(outcome)
+        while self._members and self._members[0].is_complete:
+            ended = self._members.popleft()
+            if ended.widening is None:
+                self._note_answered(ended.query)
+                if ended.is_silent:
+                    self._silent.append(ended.query)
+            if self._members:
+                yield from self._members[0].draw_kept()
 
     def _begin_pages(self, member: _Member, room: int) -> list[Flow[Any]]:
-        pages, member.next_pages = member.next_pages, []
-        if len(pages) < room:
-            in_flight = member.in_flight + len(pages)
-            pages += member.listing.begin_up_to(room - len(pages) + in_flight, in_flight)
-        member.has_begun = True
-        member.in_flight += len(pages)
+        pages = member.begin(room)
         self._order.extend([member] * len(pages))
-        return [_keep_error(page) for page in pages]
+        return pages
 
     def _begin_stage(self) -> bool:
         """Go on to the queries that may be asked now; in the end tell ids from names."""
@@ -341,27 +328,68 @@ class _Member:
 
     def __init__(self, query: JobQuery, listing: JobListing, *, widening: Widening | None = None) -> None:
         self.query = query
-        self.listing = listing
         self.widening = widening
-        self.has_begun = False
         self.is_silent = True
         self.in_flight = 0
-        #: The pages to fetch next, known before there was room for them.
-        self.next_pages: list[Flow[Any]] = []
-        #: What has come while it was another listing's turn: a page's answer, or the error in its place.
-        self.outcomes: deque[Any] = deque()
+        #: The jobs that have come while it was another listing's turn, and the error that ended this one.
+        self.kept: list[BackupJob] = []
+        self._error: AvePointError | None = None
+        self._listing = listing
+        #: The next pages; None where the listing has not been asked for them.
+        self._next_pages: list[Flow[Any]] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all jobs have come."""
+        if self.in_flight or self._error is not None:
+            return False
+        if self._next_pages is None:
+            self._next_pages = self._listing.begin_up_to(1, 0)
+        return not self._next_pages
+
+    def begin(self, room: int) -> list[Flow[Any]]:
+        """Return the flows of the pages to fetch now, at most *room* of them."""
+        if room < 1 or self._error is not None:
+            return []
+        pages = self._next_pages
+        if pages is None or pages:
+            pages = pages or []
+            in_flight = self.in_flight + len(pages)
+            if len(pages) < room:
+                pages += self._listing.begin_up_to(room - len(pages) + in_flight, in_flight)
+            self._next_pages = None if pages or self.in_flight else []
+        self.in_flight += len(pages)
+        return [_keep_error(page) for page in pages]
 
     def draw(self, outcome: Any) -> Iterator[BackupJob]:
         """Yield the wanted jobs of a page.
 
-        :raises AvePointError: the page could not be fetched.
+        :raises AvePointError: the page could not be fetched, or the pages do not add up.
         """
         if isinstance(outcome, _Failure):
             raise outcome.error
-        for job in self.listing.take(outcome):
+        for job in self._listing.take(outcome):
             self.is_silent = False
             if self.widening is None or self.widening.matches(job):
                 yield job
+
+    def keep(self, outcome: Any) -> None:
+        """Keep the wanted jobs of a page, or the error in their place, until it is this listing's turn."""
+        if self._error is None:
+            try:
+                self.kept.extend(self.draw(outcome))
+            except AvePointError as e:
+                self._error = e
+
+    def draw_kept(self) -> Iterator[BackupJob]:
+        """Yield the jobs that were kept.
+
+        :raises AvePointError: what ended the listing.
+        """
+        kept, self.kept = self.kept, []
+        yield from kept
+        if self._error is not None:
+            raise self._error
 
 
 class _Failure(NamedTuple):

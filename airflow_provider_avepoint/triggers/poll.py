@@ -73,6 +73,8 @@ _BACKOFF, _LONGEST_BACKOFF = 30.0, 300.0
 _TRUSTED_FOR = 180.0
 # How long after its deadline a wait hopes for a last look, in seconds.
 _GRACE = 15.0
+# Where nothing else was answered, so many answers that cannot be understood are enough for one round.
+_MOST_GARBLED = 3
 # What was asked by a wrong clock is asked again, once the API has shown its own.
 _MOST_LOOKS = 3
 # What a connection that has changed since may mend.
@@ -396,8 +398,8 @@ class Poll:
                             raise outcome
                         case _:
                             jobs[key] = outcome
-                if garbled and not (jobs or listings):
-                    break  # they have had their tries, and nothing shows that the API itself is there
+                if not (jobs or listings):
+                    _refuse_garbled(garbled)
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one query: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]
@@ -479,6 +481,18 @@ class Poll:
 
     def __str__(self) -> str:
         return f"Poll of {self._product.name} over {self._conn_id}"
+
+
+def _refuse_garbled(errors: list[AvePointPayloadError]) -> None:
+    """Raise where the API seems to be away: it has answered nothing else, but a web page or much that is odd.
+
+    :param errors: what was wrong with each answer; each request has had its tries.
+    """
+    page = next((error for error in errors if error.is_web_page), None)
+    if page is not None:
+        raise page
+    if len(errors) >= _MOST_GARBLED:
+        raise errors[0]
 
 
 def _hold_the_same(one: Client, other: Client) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,8 +61,14 @@ class Server:
     :param refused: object types and page numbers.
     """
 
-    def __init__(self, jobs: dict[str, list[Row]], refused: set[tuple[str, int]] = frozenset()) -> None:  # type: ignore[assignment]
+    def __init__(
+        self,
+        jobs: dict[str, list[Row]],
+        page_size: int = PAGE_SIZE,
+        refused: Collection[tuple[str, int]] = (),
+    ) -> None:
         self.jobs = jobs
+        self.page_size = page_size
         self.refused = refused
         self.asked: list[tuple[str, int]] = []
 
@@ -75,11 +81,11 @@ class Server:
         if (kind, number) in self.refused:
             return answer({"message": f"{kind} {number}"}, status=409)
         rows = self.find(kind)
-        end = (number + 1) * PAGE_SIZE
-        metadata = {"totalNumber": len(rows)}
+        end = (number + 1) * self.page_size
+        metadata: dict[str, object] = {"totalNumber": len(rows)}
         if end < len(rows):
-            metadata["nextLink"] = f"?pageIndex={number + 1}&pageSize={PAGE_SIZE}"  # type: ignore[assignment]
-        return answer({"data": rows[number * PAGE_SIZE : end], "metadata": metadata})
+            metadata["nextLink"] = f"?pageIndex={number + 1}&pageSize={self.page_size}"
+        return answer({"data": rows[number * self.page_size : end], "metadata": metadata})
 
     def find(self, kind: str) -> list[Row]:
         return self.jobs.get(kind, [])
@@ -160,7 +166,7 @@ def test_what_comes_side_by_side_is_what_comes_in_turn(at_a_time: int) -> None:
             for kind, number in numbers.items()
         }
         refused = {(chance.choice(list(jobs)), chance.randint(0, 3)) for _ in range(chance.randint(0, 2))}
-        server, queries = Server(jobs, refused), queries_of(*asked)
+        server, queries = Server(jobs, refused=refused), queries_of(*asked)
         fields = {"max_concurrency": at_a_time, "page_size": PAGE_SIZE}
         expected, problem = read_in_turn(build_client(**fields), queries, server)
 
@@ -175,20 +181,24 @@ def test_what_comes_side_by_side_is_what_comes_in_turn(at_a_time: int) -> None:
         assert driver.most_in_flight <= at_a_time + at_a_time // 2
 
 
-def test_a_listing_whose_turn_has_not_come_keeps_one_page() -> None:
-    """Memory is bounded: while the first of many long listings is read, the others have one page each."""
-    kinds = list(M365.object_types)
-    server = Server({str(M365.object_types[kind]): [row(f"{kind}-{n}") for n in range(40)] for kind in kinds})
-    made = build_client(max_concurrency=4, page_size=PAGE_SIZE)
-    listings, driver = JobListings(made, queries_of(*kinds), NOW), Driver(server)
-    first, pending = str(M365.object_types[kinds[0]]), deque[Any]()
+def test_few_jobs_are_kept_until_it_is_their_turn() -> None:
+    """Memory is bounded: of many long listings, some 5,000 jobs have come and are not drawn yet, not more."""
+    kinds, size, at_a_time = list(M365.object_types), 500, 4
+    server = Server(
+        {str(M365.object_types[kind]): [row(f"{kind}-{n}") for n in range(3 * size)] for kind in kinds}, size
+    )
+    made = build_client(max_concurrency=at_a_time, page_size=size)
+    listings, driver, drawn, most_ahead = JobListings(made, queries_of(*kinds), NOW), Driver(server), 0, 0
+    pending: deque[Any] = deque()
     while True:
         pending.extend(map(driver.run, listings.begin(len(pending))))
-        if len({job.workload for job in listings.take(pending.popleft())} - {kinds[0]}) > 0:
+        if not pending:
             break
-        asked = Counter(kind for kind, _ in server.asked)
-        assert {1} >= {count for kind, count in asked.items() if kind != first}
-        assert len(asked) <= 1 + 4 + 1  # the first one, as many as may be on their way, and the next
+        most_ahead = max(most_ahead, len(server.asked) * size - drawn)
+        drawn += sum(1 for _ in listings.take(pending.popleft()))
+
+    assert len(kinds) * 3 * size == drawn
+    assert 5_000 <= most_ahead <= 5_000 + 2 * at_a_time * size
 
 
 def test_all_types_are_asked_for_before_each_of_them() -> None:
