@@ -66,6 +66,8 @@ class Plan:
     def groups(self, at_a_time: int, *, last: Container[Topic] = ()) -> Iterator[list[Topic]]:
         """Yield what to ask side by side, one group after the other.
 
+        The first topic is asked alone: where the API is away, no more than one request has to find out.
+
         :param at_a_time: how many topics a group has at most.
         :param last: topics to ask when all others have been asked.
         """
@@ -74,7 +76,10 @@ class Plan:
         def find_turn(topic: Topic) -> tuple[bool, bool]:
             return topic in last, not asked[topic].is_of_all_types  # as query.split_into_stages does
 
-        for _, topics in itertools.groupby(sorted(asked, key=find_turn), key=find_turn):
+        topics_in_turn = sorted(asked, key=find_turn)
+        if topics_in_turn:
+            yield topics_in_turn[:1]
+        for _, topics in itertools.groupby(topics_in_turn[1:], key=find_turn):
             stage = list(topics)
             for start in range(0, len(stage), at_a_time):
                 yield stage[start : start + at_a_time]

@@ -20,7 +20,7 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
-from airflow_provider_avepoint.core.listing import JobListing
+from airflow_provider_avepoint.core.listing import JobListing, find_job
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
@@ -665,7 +665,7 @@ def test_no_endpoint_for_one_job() -> None:
 def find(product: Any, serve: Callable[[Request], Answer], **arguments: Any) -> tuple[Driver, BackupJob]:
     driver = Driver(serve)
     query = JobQuery(product=product, **arguments)
-    return driver, driver.run(client().find_job(query, "FB1", NOW))
+    return driver, driver.run(find_job(client(), query, "FB1", NOW))
 
 
 def test_find_job_by_its_endpoint() -> None:

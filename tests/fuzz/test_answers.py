@@ -23,7 +23,8 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.license import audit
-from airflow_provider_avepoint.core.listing import JobListing
+from airflow_provider_avepoint.core.license_calls import get_licenses
+from airflow_provider_avepoint.core.listing import JobListing, find_job
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -321,7 +322,7 @@ def test_any_answer_gives_the_one_job_or_an_error(name: str, data: st.DataObject
         product=product, job_id="J1", organization_id="c1" if product.needs_organization else None
     )
 
-    job = attempt(lambda: driver.run(build_client().find_job(query, "J1", NOW)))
+    job = attempt(lambda: driver.run(find_job(build_client(), query, "J1", NOW)))
 
     if job is not None:
         assert "J1" == job.job_id
@@ -344,7 +345,7 @@ def test_any_licence_answer_gives_figures_or_an_error(name: str, data: st.DataOb
     no_more = Response(status=200, headers={}, body=b'{"data": []}')
     driver = serve([*given_answers, no_more])
 
-    found = attempt(lambda: driver.run(build_client().get_licenses(product, None, None, NOW)))
+    found = attempt(lambda: driver.run(get_licenses(build_client(), product, None, None, NOW)))
 
     if found is not None:
         assert found
