@@ -1540,8 +1540,7 @@ def test_nothing_holds_up_the_loop(
 
     guard(time, "sleep")
     guard(requests.Session, "send")
-    guard(hooks, "_open_client")
-    guard(hooks, "_build_client")
+    guard(hooks, "open_client")
     guard(BaseHook, "get_connection")
 
     most: list[int] = []
