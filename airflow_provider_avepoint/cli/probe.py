@@ -1,8 +1,8 @@
-"""Ask a real tenant what the documents leave open, and say how it differs from what our products say.
+"""Ask a real tenant what the documents leave open, and compare the answers with our product tables.
 
-A probe is a handful of small experiments on one listing: which page is which, how large one may be, what the
-next link and the total are, what the window filters by. Only the outcome of each is kept, in words of ours;
-what rows hold is compared and forgotten.
+A probe is a few small experiments on one listing: the number of the first page, the largest page size, the
+form of the next link, the meaning of the total, and the times that the window filters by. The report holds
+only the result of each experiment, in our own words; the contents of rows are compared and then dropped.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from airflow_provider_avepoint.core.products.vocabulary import LicenseEndpoint, 
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-#: Requests to one product at most; those for tokens and those sent again do not count.
+#: The most requests to one product; requests for tokens and retries do not count.
 MAX_REQUESTS = 40
 _LOOK_BACK = timedelta(days=30)
 _LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC))
-# A job to tell start from finish by must run this long at least; the shortest such is taken.
+# The shortest duration of a job whose start and finish two windows can tell apart.
 _SHORTEST_JOB = timedelta(seconds=4)
-# Rows a page of a query about a filter.
+# The page size of a query that tests a filter.
 _SAMPLE = 50
 _TOO_FEW = "too few jobs to tell; an earlier --started-after may help"
 _ELSEWHERE = "stands elsewhere"
@@ -61,11 +61,18 @@ def probe_products(
     location: str | None,
     bar: Bar,
 ) -> list[ProbeFindings]:
-    """Probe the products called *names*, or all of them.
+    """Probe the named products, or all products.
 
+    :param hook: the hook of the connection.
+    :param names: the names of products; empty for all.
+    :param started_after: the earliest start of the jobs to look at, in ISO 8601; None: 30 days ago.
+    :param organization_id: the organisation; left out for products without organisations.
+    :param location: the Multi-Geo location; left out for products without locations.
+    :param bar: the progress bar.
+    :returns: the findings, in the order of the products.
     :raises AvePointConfigError: an argument cannot be used; nothing was sent.
     :raises AvePointAuthError: the credentials are refused.
-    :raises AvePointUnavailable: nobody answers.
+    :raises AvePointUnavailable: the first product's server does not answer.
     """
     now = datetime.now(UTC)
     by_product = [ProbeFindings(product=get_product(name)) for name in names or PRODUCTS]
@@ -79,7 +86,7 @@ def probe_products(
             product.name,
             started_after=started_after or (now - _LOOK_BACK).isoformat(),
             job_type="all",
-            # What the product cannot tell apart is left out, so that one flag serves all.
+            # A dimension that the product does not have is left out, so that one flag serves all products.
             organization_id=organization_id if product.tells_organizations else None,
             location=(location or hook.settings.location) if product.tells_locations else None,
         )
@@ -97,12 +104,12 @@ def probe_products(
 
 
 class _SpentError(Exception):
-    """There have been as many requests as there may be."""
+    """The number of requests has reached its limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """One page: its rows and their identity; *refusal* says why there are none."""
+    """One page: its rows and their identities; *refusal* says why there are no rows."""
 
     rows: tuple[Row, ...] = ()
     keys: tuple[int, ...] = ()
@@ -130,7 +137,7 @@ class _Probe:
         self._has_answered = False
 
     def run(self) -> None:
-        """Make all experiments, as far as the number of requests allows."""
+        """Make all experiments that the limit of requests allows."""
         try:
             sample = self._take_sample()
             if sample is None:
@@ -147,10 +154,10 @@ class _Probe:
             self._note("requests", f"{MAX_REQUESTS} were not enough for everything")
         self.findings.add_rows(self._rows.values())
 
-    # What is sent
+    # Requests
 
     def _ask(self, paging: Pairs = (), **changed: str) -> _Answer:
-        """Return one page; *changed* are parameters that the query has otherwise, or not at all."""
+        """Return one page; *changed* holds parameters that differ from the query's own."""
         client, product = self._hook.client, self._product
         if product.method == "GET":
             filters = {name: str(value) for name, value in self._query.parameters(self._now).items()}
@@ -178,7 +185,7 @@ class _Probe:
         )
 
     def _run(self, flow: Flow[Any]) -> tuple[Any, str]:
-        """Return the answer, and why there is none."""
+        """Return the answer; or None, and why there is no answer."""
         if self.findings.requests >= MAX_REQUESTS:
             flow.close()
             raise _SpentError
@@ -210,7 +217,7 @@ class _Probe:
     # Pages
 
     def _take_sample(self) -> _Answer | None:
-        """Find the largest page that is taken, and return it; None where none is."""
+        """Return a page of the largest size that the server accepts; None where it accepts none."""
         sizes = self._product.paging.sizes
         for size in (2 * sizes[0], *sizes):
             answer = self._ask(self._of_size(size))
@@ -242,7 +249,7 @@ class _Probe:
             self._note("rows", "some are listed more than once in a page")
 
     def _find_base(self, first: _Answer, size: int) -> int | None:
-        """Return the number of the first page (or row); None where the pages do not tell."""
+        """Return the number of the first page (or row); None where the pages do not show it."""
         paging = self._product.paging
         name, step = paging.index, size if paging.is_offset else 1
         about = "row base" if paging.is_offset else "page base"
@@ -262,7 +269,7 @@ class _Probe:
         return None
 
     def _has_more(self, sample: _Answer, base: int | None) -> bool | None:
-        """Tell whether there are rows after the sample; None where nobody can tell."""
+        """Tell whether there are rows after the sample; None where that is unknown."""
         if base is None:
             return None if is_none(sample.link) else True
         length = len(sample.keys)
@@ -297,7 +304,7 @@ class _Probe:
             )
 
     def _follow(self, link: str, first: _Answer, sample: _Answer) -> None:
-        """Ask for what *link* leads to, at the connection's own address only."""
+        """Request the page that *link* leads to, but only at the connection's own address."""
         about, ours, size = "the link leads to", "the next page", len(first.rows)
         parts = _split(link)
         if parts is None:
@@ -381,7 +388,7 @@ class _Probe:
         return self._ask(self._of_size(self._size), **window)
 
     def _pick_job(self) -> tuple[int, datetime, datetime] | None:
-        """Return the shortest ended job whose start and finish a window can tell apart."""
+        """Return the shortest ended job whose start and finish two windows can tell apart."""
         columns = self._product.columns
         found: list[tuple[timedelta, int, datetime, datetime]] = []
         for key, row in self._rows.items():
@@ -396,7 +403,7 @@ class _Probe:
         return min(found)[1:] if found else None
 
     def _try_state_filter(self) -> None:
-        """Ask for each documented state by itself: so each is seen, if there is a job in it."""
+        """Ask for each documented state by itself, so that the report sees each state that has a job."""
         name, column = self._product.filters.state, self._product.columns.state
         if name is None:
             return
@@ -460,7 +467,7 @@ class _Probe:
         self._note("licence, outOfPolicyTime", describe_time(value), ours, differs=not is_read)
 
 
-# Whether a job is listed by a window around its start, around its finish, between the two, and around both.
+# Key: whether a job is listed by a window around its start, around its finish, between both, around both.
 _WINDOWS: dict[tuple[bool, ...], str] = {
     (True, False, False, True): "start",
     (False, True, False, True): "finish",
@@ -477,7 +484,7 @@ def _find(document: Any, path: Path) -> object:
 
 
 def _holds(document: Any, *names: str) -> bool:
-    """Tell whether one of the envelope's objects has a key of one of these *names*, in lower case."""
+    """Tell whether an object of the envelope has one of the keys *names*, which are in lower case."""
     if not isinstance(document, Mapping):
         return False
     return any(key.casefold() in names or _holds(value, *names) for key, value in document.items())

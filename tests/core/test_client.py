@@ -25,6 +25,7 @@ from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.core.settings import Settings
 
 from .flows import Answer, Driver, answer
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
@@ -166,7 +167,7 @@ def test_the_first_request() -> None:
     assert ([expected], []) == (driver.sent, jobs)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "refusal",
     [
         {},
@@ -184,15 +185,13 @@ def test_the_largest_page_that_the_server_takes(refusal: dict[str, Any]) -> None
     assert "100" == sizes(again)[0]
 
 
-@pytest.mark.parametrize(
-    ("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])]
-)
+@each_row(("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])])
 def test_a_connections_own_page_size(page_size: int, expected: list[str]) -> None:
     driver, _ = list_all(client(page_size=page_size), JobQuery(product=M365), refuse_above(120))
     assert expected == sizes(driver)[: len(expected)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("refusal", "status"),
     [
         ({"errors": [{"code": "InvalidParameter", "field": "startTime", "message": "No."}]}, 400),
@@ -262,7 +261,7 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
         next(iter(jobs))
 
 
-@pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
+@each_row("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
     listing = client().list_jobs(JobQuery(product=M365), NOW)
     document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
@@ -270,7 +269,7 @@ def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
         list(listing.receive(document))
 
 
-@pytest.mark.parametrize("status", [204, 400, 404, 416])
+@each_row("status", [204, 400, 404, 416])
 def test_a_refusal_is_the_end_where_the_rows_make_the_total(status: int) -> None:
     """A page beyond the last one may be refused; any other that is refused has rows that nobody has seen."""
 
@@ -322,10 +321,8 @@ def test_a_link_elsewhere_gets_no_token() -> None:
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
 
 
-@pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
-@pytest.mark.parametrize(
-    ("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
-)
+@each_row("name", ["totalNumber", "totalCount", "TotalCount"])
+@each_row(("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)])
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
     listing = client(page_size=10).list_jobs(JobQuery(product=M365), NOW)
@@ -428,11 +425,10 @@ def test_backups_of_many_numbers_are_picked_out() -> None:
     assert ["IB0", "IB1", "IB2", "IB3", "IB4", "IB5"] == list_types(IAAS, rows, job_type="all")
 
 
-@pytest.mark.parametrize("kind", [None, "", "N/A", ...])
-@pytest.mark.parametrize(
+@each_row("kind", [None, "", "N/A", ...])
+@each_row(
     ("product", "make", "key"),
     [(IAAS, iaas_row, "jobType"), (SCANS, scan_row, "type"), (ELEMENTS, elements_row, "jobType")],
-    ids=["iaas_paas", "aos_scan", "elements"],
 )
 def test_a_row_that_hides_its_type_is_no_backup_and_no_other_job(
     product: Any, make: Any, key: str, kind: object
@@ -500,8 +496,8 @@ def test_a_scan_just_at_the_windows_start_may_have_others_beside_it() -> None:
     assert (list(range(35)), 5) == (found, requests)
 
 
-@pytest.mark.parametrize("page_size", [1, 2, 10])
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("page_size", [1, 2, 10])
+@each_row("ahead", [1, 8])
 def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int, ahead: int) -> None:
     """Which is its order unless told otherwise. A page of one row shows no order at all."""
     begin = NOW - timedelta(hours=25)
@@ -509,7 +505,7 @@ def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int,
     assert list(range(70, 95)) == sorted(found)
 
 
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("ahead", [1, 8])
 def test_a_server_without_order_is_read_to_its_end(ahead: int) -> None:
     begin = NOW - timedelta(hours=25)
     newest, oldest = hourly(95)[:47], hourly(95)[:47:-1]
@@ -537,7 +533,7 @@ def test_a_scan_whose_start_cannot_be_read_may_be_in_the_window() -> None:
     assert {"Scan1": 0, "Scan2": 1} == {job.job_id: len(job.problems) for job in jobs}
 
 
-@pytest.mark.parametrize(("hours", "expected"), [(45, []), (30, ["Scan2"])])
+@each_row(("hours", "expected"), [(45, []), (30, ["Scan2"])])
 def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is(
     hours: int, expected: list[str]
 ) -> None:
@@ -546,7 +542,7 @@ def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is
     assert ["Scan1", *expected] == list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
 
 
-@pytest.mark.parametrize("job_id", ["N/A", "", None, ...])
+@each_row("job_id", ["N/A", "", None, ...])
 def test_a_row_of_a_service_without_a_job_is_no_job(job_id: object) -> None:
     """In the states that say so; in any other a row without an id raises."""
     rows = [elements_row(1, jobId=job_id, status=status) for status in (11, 12)]
@@ -575,7 +571,7 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     assert 15 > requests
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "document", "expected"),
     [
         (M365, {"data": [1]}, [1]),
@@ -597,8 +593,8 @@ def test_rows(product: Any, document: object, expected: list[Any]) -> None:
     assert expected == read_rows(product, document)
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize(
+@each_row("product", PRODUCTS.values())
+@each_row(
     "document", [None, [], {}, "text", 5, {"rows": []}, {"data": {}, "jobs": {}}, {"data": 5, "jobs": ""}]
 )
 def test_an_answer_without_rows_is_not_an_empty_list(product: Any, document: object) -> None:
@@ -623,7 +619,7 @@ def test_the_access_check_names_the_permission() -> None:
 # One job
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("job_id", "location", "url", "query"),
     [
         ("FB1", None, "FB1", ()),
@@ -639,7 +635,7 @@ def test_get_job(job_id: str, location: str | None, url: str, query: tuple[tuple
     assert query == driver.sent[0].query
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("reply", "kind"),
     [
         (answer(status=404), AvePointJobNotFound),
@@ -718,7 +714,7 @@ def test_find_job_that_is_nowhere() -> None:
 # Licences
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "location", "url", "query"),
     [
         (M365, None, "/backup/m365/cloudbackuplicenseconsumption", ()),
@@ -742,7 +738,7 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
     assert (f"https://graph.example{url}", query) == (driver.sent[0].url, driver.sent[0].query)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("since", "expected"), [("2026-11-22T05:00:00Z", True), ("2026-11-22T05:00:01Z", False), (0, False)]
 )
 def test_out_of_policy_once_the_moment_has_come(since: object, *, expected: bool) -> None:
@@ -791,7 +787,7 @@ def licenses(driver: Driver, organization_id: str | None = None) -> list[tuple[s
     return [(each.organization_id, each.service) for each in found]
 
 
-@pytest.mark.parametrize("product", [M365, LEGACY])
+@each_row("product", [M365, LEGACY])
 def test_licences_of_a_tenant_are_one(product: Any) -> None:
     figures = {"purchasedUserSeats": 100, "assignedUserSeats": 47}
     figures |= {"purchasedStorageSize": 0, "protectedSize": 7}
@@ -824,7 +820,7 @@ def test_a_subscription() -> None:
     assert (("pageSize", "100"),) == sent.query
 
 
-@pytest.mark.parametrize("first_index", [0, 1])
+@each_row("first_index", [0, 1])
 def test_subscriptions_come_once_however_many_pages(first_index: int) -> None:
     """From whichever number the server counts: its first page comes unasked for, and may come again."""
     customers = [customer(f"c{index}", "Backup", "Fly") for index in range(250)]
@@ -869,7 +865,7 @@ def test_a_page_of_customers_beyond_the_last_one_may_be_refused() -> None:
         licenses(Driver(serve))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("organization_id", "customers"),
     [
         ("c9", [customer("c1", "Backup")]),
@@ -892,7 +888,7 @@ def test_a_page_without_customers_key() -> None:
         licenses(Driver(lambda _: answer({"metadata": {}})))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "organization_id", "location", "problem"),
     [
         (M365, "c1", None, "organization_id: .* has one licence for the tenant"),
@@ -914,7 +910,7 @@ def test_a_partners_licence_is_not_one() -> None:
         Driver([]).run(client().get_license(ELEMENTS, None, NOW))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("at_a_time", "limit", "expected"), [(3, None, 4), (3, 2, 2), (3, 1, 1), (1, None, 1), (2, None, 3)]
 )
 def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:

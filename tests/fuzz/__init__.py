@@ -12,10 +12,10 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 
 _LONG = os.environ.get("AVEPOINT_FUZZ_EXAMPLES")
-EXAMPLES = int(_LONG or 600)
+EXAMPLES = int(_LONG or 1000)
 IS_LONG = _LONG is not None
-# Pages, rows, single jobs, licences and tokens, verdicts.
-_PROPERTIES = 5
+# Pages, rows, single jobs, licences and tokens, policies, shared answers, watermarks.
+_PROPERTIES = 7
 
 _COMMON = {
     "database": None,
