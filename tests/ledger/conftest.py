@@ -1,4 +1,4 @@
-"""Each test of the ledger runs on SQLite, and in ``make test-system`` on PostgreSQL: in a database of its own."""
+"""Each test of the ledger has a database of its own: SQLite, and in ``make test-system`` PostgreSQL too."""
 
 from __future__ import annotations
 
