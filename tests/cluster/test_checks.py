@@ -40,7 +40,9 @@ class Witness:
         states = ("success", "success", "failed", "failed")
         behind = ("success", "success", "upstream_failed", "upstream_failed")
         self.ends = {
-            GATE: {number: end(state, **(waited if number % 2 else {})) for number, state in enumerate(states)},
+            GATE: {
+                number: end(state, **(waited if number % 2 else {})) for number, state in enumerate(states)
+            },
             RECORD: {number: end(state) for number, state in enumerate(behind)},
         }
         self.verdicts = {0: {"passed"}, 1: {"passed"}, 2: {"failed"}, 3: {"missed"}}
@@ -81,7 +83,9 @@ def test_a_gate_that_ended_otherwise_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_secret_in_a_file_is_reported_and_so_is_a_place_that_the_search_does_not_see(tmp_path: Path) -> None:
+def test_a_secret_in_a_file_is_reported_and_so_is_a_place_that_the_search_does_not_see(
+    tmp_path: Path,
+) -> None:
     """As it is, in JSON, in a URL, in base64; what is only its beginning is none."""
     forms = {
         "plain": f"before {SECRET}!",
@@ -106,13 +110,18 @@ def test_a_secret_in_a_file_is_reported_and_so_is_a_place_that_the_search_does_n
     [
         ([], []),
         (["Cookie: " + SECRET], ["In the other headers stood ['client secret'], not []."]),
-        (["X: 1\r\nReferer: /?token=" + TOKEN], ["A token travelled elsewhere than in a header Authorization."]),
+        (
+            ["X: 1\r\nReferer: /?token=" + TOKEN],
+            ["A token travelled elsewhere than in a header Authorization."],
+        ),
     ],
     ids=["where they belong", "a secret in a header", "a token elsewhere"],
 )
 def test_a_secret_may_travel_to_one_place_only(more: list[str], complaints: list[str]) -> None:
     requests = [
-        Sent(b"POST /connect/token HTTP/1.1\r\nHost: a\r\n\r\n", f"client_secret={quote_plus(SECRET)}".encode()),
+        Sent(
+            b"POST /connect/token HTTP/1.1\r\nHost: a\r\n\r\n", f"client_secret={quote_plus(SECRET)}".encode()
+        ),
         Sent(f"GET /jobs HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode(), b""),
         *(Sent(f"GET / HTTP/1.1\r\n{header}\r\n\r\n".encode(), b"") for header in more),
     ]
