@@ -19,6 +19,7 @@ from compat.releases import RELEASES, Release
 
 _PYTEST = (
     *("--numprocesses", "4", "--dist", "loadgroup"),
+    *("-m", ""),  # the tests of "make test-system" too
     # What is about the checkout and not about an Airflow.
     *(
         f"--ignore=tests/test_{name}.py"

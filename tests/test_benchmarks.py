@@ -36,6 +36,8 @@ from benchmarks.subjects import SUBJECTS
 from benchmarks.waiters import Order as WaitOrder
 from benchmarks.waiters import name_job, wait_for_jobs
 
+pytestmark = pytest.mark.system
+
 RECORDED: dict[str, Any] = json.loads(RESULTS.read_text())
 
 
@@ -84,9 +86,8 @@ def test_the_recorded_figures_are_those_of_the_recorded_readings(subject: str) -
 @pytest.mark.parametrize(
     "lister", [list_with_hook, list_with_async_hook, list_with_http_operator, list_with_aiohttp]
 )
-@pytest.mark.parametrize("jobs", [1, 20, 25])
 def test_every_way_lists_the_jobs_of_the_window(
-    simulator: Simulator, lister: Callable[[Order], Callable[[], int]], jobs: int
+    simulator: Simulator, lister: Callable[[Order], Callable[[], int]]
 ) -> None:
     """In pages of ten, of which the last is full or is not."""
     newest = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
@@ -94,17 +95,19 @@ def test_every_way_lists_the_jobs_of_the_window(
     simulator.set_quirks(PRODUCT, max_page_size=10)
     with httpx.Client(trust_env=False) as control:
         server = Server(simulator.url, control)
+        connection, token = server.connection(), server.get_token(SCOPE)
+
+    for jobs in (1, 20, 25):
         order = Order(
             jobs=jobs,
             url=server.url,
-            connection=server.connection(),
-            token=server.get_token(SCOPE),
+            connection=connection,
+            token=token,
             started_after=f"{newest - timedelta(minutes=jobs - 1):%Y-%m-%dT%H:%M:%SZ}",
             finished_before=f"{newest + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
             page_size=10,
         )
-
-    assert lister(order)() == jobs
+        assert lister(order)() == jobs
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -252,28 +255,8 @@ def test_a_run_that_hangs_is_given_up() -> None:
         contender.run(60)
 
 
-def test_turns_begin_with_another_one_each_round() -> None:
-    taken: list[str] = []
-
-    def run(name: str) -> Reading:
-        taken.append(name)
-        return reading()
-
-    readings = take_turns({name: lambda name=name: run(name) for name in "abc"}, 4)
-
-    assert "".join(taken) == "abcbcacababc"
-    assert {name: len(each) for name, each in readings.items()} == {"a": 4, "b": 4, "c": 4}
-
-
-def test_a_series_is_its_median() -> None:
-    series = Series(warm=reading(), readings=[reading(9.0), reading(1.0), reading(2.0)])
-
-    assert series.as_dict()["median_seconds"] == 2.0
-    assert series.as_dict()["seconds"] == [9.0, 1.0, 2.0]
-
-
-def test_each_wait_asks_as_often_as_it_should() -> None:
-    """Ours share what they ask, HttpSensor's ask one by one, and a trigger that sleeps asks nothing."""
+def test_a_small_run_of_waits_has_all_figures() -> None:
+    """How often a wait asks is tests/triggers' business: here a slow machine would decide it."""
     said: list[str] = []
     plan = waits.Plan(paces={30: waits.Pace(1, 3)}, paces_of_http_sensor={30: waits.Pace(1.5, 2)})
 
@@ -281,11 +264,6 @@ def test_each_wait_asks_as_often_as_it_should() -> None:
 
     sleeping, jobs, gates, http = result["counts"]["30"].values()
     assert sleeping["requests"] == [0]
-    assert 0 < sum(jobs["requests"]) < 30  # a listing an interval or two, whatever the number of waits
-    assert (
-        0 < max(gates["requests"]) <= 104
-    )  # 13 listings, a page or two each, in each interval or in a later
-    assert sum(http["requests"]) >= 30  # each of them at least once in two intervals
     assert [each["interval"] for each in (jobs, gates, http)] == [1, 1, 1.5]
     assert [len(each["cpu_seconds"]) for each in (jobs, gates, http)] == [3, 3, 2]
     assert min(jobs["kib_a_wait"], gates["kib_a_wait"], http["kib_a_wait"]) > sleeping["kib_a_wait"]
@@ -391,31 +369,6 @@ def test_the_dag_has_what_is_timed() -> None:
     assert [type(each).__name__ for each in sensors] == [
         name.partition("(")[0] for name, _ in wakeups.SENSORS.values()
     ]
-
-
-@pytest.mark.parametrize(
-    ("value", "is_least", "is_reached"),
-    [
-        (7.99, True, False),
-        (8.0, True, True),
-        (8.01, True, True),
-        (7.99, False, True),
-        (8.0, False, True),
-        (8.01, False, False),
-    ],
-)
-def test_a_bound_is_the_least_or_the_most(value: float, *, is_least: bool, is_reached: bool) -> None:
-    figure = Figure(what="x", value=value, bound=8, is_least=is_least)
-
-    assert figure.is_reached is is_reached
-    assert figure.as_dict()["is_reached"] is is_reached
-
-
-def test_a_table_is_aligned() -> None:
-    table = Table(("who", "s"), [("we", "10.5"), ("they", "9")])
-
-    assert table.as_text() == "who      s\nwe    10.5\nthey     9"
-    assert table.as_markdown() == "| who | s |\n| --- | ---: |\n| we | 10.5 |\n| they | 9 |"
 
 
 def test_a_block_is_replaced_whole() -> None:

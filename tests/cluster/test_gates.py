@@ -14,6 +14,8 @@ from cluster.gates import FATES, Tenant
 from cluster.wire import Wire
 from demo.simulator import SimulatorProcess
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def simulator(tmp_path):

@@ -12,6 +12,8 @@ from cluster.gates import ABSENT, BAD, LATE, WELL, Gate
 from cluster.outcomes import GATE, RECORD, Outcomes
 
 NAMES = ("well", "late", "bad", "absent")
+pytestmark = pytest.mark.system
+
 GATES = [
     Gate(organization=name, conn_id="some", fate=fate, started_at=datetime(2026, 1, 1, tzinfo=UTC))
     for name, fate in zip(NAMES, (WELL, LATE, BAD, ABSENT), strict=True)
@@ -95,72 +97,71 @@ def test_a_task_that_was_killed_may_run_again_in_its_next_try(witness, tmp_path)
     assert outcomes.table()[3].split()[-2:] == ["1", "1"]
 
 
-@pytest.mark.parametrize(
-    ("task", "number", "change", "complaint"),
-    [
-        (GATE, 0, None, "Gate 0 (well) was never there."),
-        (GATE, 0, end(), "Gate 0 (well) ended as None, not as success once."),
-        (GATE, 2, end("success"), "Gate 2 (badly) ended as success, not as failed once."),
-        (GATE, 2, end("skipped"), "Gate 2 (badly) ended as skipped, not as failed once."),
-        (
-            GATE,
-            0,
-            end("failed", "success"),
-            "Gate 0 (well) ended as failed, then success, not as success once.",
-        ),
-        (GATE, 1, end("success"), "Gate 1 (late, well) has never waited on a triggerer."),
-        (
-            RECORD,
-            2,
-            end("success"),
-            "Gate 2 (badly): the task behind it ended as success, not as upstream_failed once.",
-        ),
-        (RECORD, 0, None, "Gate 0 (well): the task behind it ended as nothing, not as success once."),
-        (
-            RECORD,
-            0,
-            end("upstream_failed"),
-            "Gate 0 (well): the task behind it ended as upstream_failed, not as success once.",
-        ),
-    ],
-)
-def test_a_task_that_ended_otherwise_is_named(witness, tmp_path, task, number, change, complaint):
-    if change is None:
-        del witness.ends[task][number]
-    else:
-        witness.ends[task][number] = change
-
-    assert [complaint] == list(judge(witness, tmp_path).complaints())
+ENDS = [
+    (GATE, 0, None, "Gate 0 (well) was never there."),
+    (GATE, 0, end(), "Gate 0 (well) ended as None, not as success once."),
+    (GATE, 2, end("success"), "Gate 2 (badly) ended as success, not as failed once."),
+    (GATE, 2, end("skipped"), "Gate 2 (badly) ended as skipped, not as failed once."),
+    (
+        GATE,
+        0,
+        end("failed", "success"),
+        "Gate 0 (well) ended as failed, then success, not as success once.",
+    ),
+    (GATE, 1, end("success"), "Gate 1 (late, well) has never waited on a triggerer."),
+    (
+        RECORD,
+        2,
+        end("success"),
+        "Gate 2 (badly): the task behind it ended as success, not as upstream_failed once.",
+    ),
+    (RECORD, 0, None, "Gate 0 (well): the task behind it ended as nothing, not as success once."),
+    (
+        RECORD,
+        0,
+        end("upstream_failed"),
+        "Gate 0 (well): the task behind it ended as upstream_failed, not as success once.",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("reasons", "named"),
-    [(set(), "[]"), ({"failed"}, "['failed']"), ({"missed", "passed"}, "['missed', 'passed']")],
-)
-def test_a_gate_is_judged_for_its_own_reason_in_every_try(witness, tmp_path, reasons, named):
+def test_a_task_that_ended_otherwise_is_named(tmp_path):
+    for task, number, change, complaint in ENDS:
+        witness = Witness()
+        if change is None:
+            del witness.ends[task][number]
+        else:
+            witness.ends[task][number] = change
+        assert [complaint] == list(judge(witness, tmp_path).complaints())
+
+
+def test_a_gate_is_judged_for_its_own_reason_in_every_try(witness, tmp_path):
     """A gate whose retries were used up has failed too, but not by its backup: it has no verdict."""
-    witness.verdicts[3] = reasons
+    for reasons, named in (
+        (set(), "[]"),
+        ({"failed"}, "['failed']"),
+        ({"missed", "passed"}, "['missed', 'passed']"),
+    ):
+        witness.verdicts[3] = reasons
+        complaint = f"Gate 3 (never (no job)) was judged {named} in its tries, not missed alone."
+        assert [complaint] == list(judge(witness, tmp_path).complaints())
 
-    complaint = f"Gate 3 (never (no job)) was judged {named} in its tries, not missed alone."
-    assert [complaint] == list(judge(witness, tmp_path).complaints())
+
+RECORDS = [
+    ([("well", 1)], ["Gate 1 (late, well): the task behind it ran 0 times."]),
+    ([("well", 1), ("late", 1), ("bad", 1)], ["Gate 2 (badly): the task behind it ran 1 times."]),
+    ([("well", 1), ("late", 1), ("nobody", 1)], ["A task ran for nobody, which no gate is about."]),
+    (
+        [("well", 1), ("well", 1), ("late", 1)],
+        [
+            "Gate 0 (well): the task behind it ran 2 times in 1 tries.",
+            "The task behind well ran 2 times in its try 1.",
+        ],
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("records", "complaints"),
-    [
-        ([("well", 1)], ["Gate 1 (late, well): the task behind it ran 0 times."]),
-        ([("well", 1), ("late", 1), ("bad", 1)], ["Gate 2 (badly): the task behind it ran 1 times."]),
-        ([("well", 1), ("late", 1), ("nobody", 1)], ["A task ran for nobody, which no gate is about."]),
-        (
-            [("well", 1), ("well", 1), ("late", 1)],
-            [
-                "Gate 0 (well): the task behind it ran 2 times in 1 tries.",
-                "The task behind well ran 2 times in its try 1.",
-            ],
-        ),
-    ],
-)
-def test_what_is_behind_a_gate_runs_once_and_only_where_it_passed(witness, tmp_path, records, complaints):
-    witness.records = records
-
-    assert complaints == list(judge(witness, tmp_path).complaints())
+def test_what_is_behind_a_gate_runs_once_and_only_where_it_passed(witness, tmp_path):
+    for records, complaints in RECORDS:
+        witness.records = records
+        assert complaints == list(judge(witness, tmp_path).complaints())

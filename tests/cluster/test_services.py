@@ -17,6 +17,8 @@ from demo import debian
 from demo.postgres import Postgres, PostgresError
 from demo.redis import Redis
 
+pytestmark = pytest.mark.system
+
 
 def living(processes):
     return [process for process in processes if process.is_running() and process.status() != "zombie"]
@@ -96,27 +98,6 @@ def test_redis_knows_after_a_crash_what_it_was_told():
     assert [] == living(members)
 
 
-@pytest.mark.parametrize("package", debian.PROGRAMS)
-def test_a_package_whose_program_is_there_is_not_missing(package, tmp_path, monkeypatch):
-    program = tmp_path / debian.PROGRAMS[package]
-    monkeypatch.setattr(debian, "_POSTGRES", tmp_path / "lib")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert [package] == debian.find_missing([package])
-
-    program.touch(mode=0o755)
-
-    assert [] == debian.find_missing([package])
-
-
-def test_postgres_is_found_off_the_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(debian, "_POSTGRES", tmp_path)
-    monkeypatch.setenv("PATH", "")
-    (tmp_path / "15" / "bin").mkdir(parents=True)
-    (tmp_path / "15" / "bin" / "postgres").touch()
-
-    assert [] == debian.find_missing(["postgresql"])
-
-
 def test_what_cannot_be_installed_is_named(tmp_path, monkeypatch, capsys):
     """Here nothing is on the PATH, so there is no apt-get either."""
     monkeypatch.setattr(debian, "_POSTGRES", tmp_path)
@@ -154,8 +135,3 @@ def test_what_is_missing_is_installed(tmp_path, monkeypatch, user, prefix):
         [*apt, "update"],
         [*apt, "install", "--yes", "--no-install-recommends", "postgresql"],
     ] == commands
-
-
-def test_an_unknown_package_is_refused(capsys):
-    assert 2 == debian.main(["emacs"])
-    assert "Not known here: emacs." in capsys.readouterr().err

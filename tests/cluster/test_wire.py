@@ -10,6 +10,8 @@ import pytest
 from cluster.wire import Wire
 from demo.stack import free_port
 
+pytestmark = pytest.mark.system
+
 
 def fetch(wire, simulator, *, proxy=None, url=None):
     """Sign in, and list jobs over one connection that stays open; return the token and the page."""
