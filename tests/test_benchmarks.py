@@ -29,8 +29,8 @@ from benchmarks.listers import (
     list_with_http_operator,
 )
 from benchmarks.listing import Plan, judge, measure, tabulate, tabulate_growth
-from benchmarks.readings import BenchmarkError, Contender, Reading, Series, take_turns
-from benchmarks.report import Figure, Table, put_into
+from benchmarks.readings import BenchmarkError, Contender, Reading, Series
+from benchmarks.report import put_into
 from benchmarks.server import Server
 from benchmarks.subjects import SUBJECTS
 from benchmarks.waiters import Order as WaitOrder
