@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -43,6 +44,9 @@ from airflow_provider_avepoint.triggers import poll
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 from tests.triggers import server
 
+#: How many examples ``make fuzz`` wants, which looks for new ones; a hundredth is enough for a whole poll.
+FUZZ = int(os.environ.get("AVEPOINT_FUZZ_EXAMPLES", "0"))
+EXAMPLES = max(20, FUZZ // 100)
 LONGEST_WAIT = 300.0  # seconds: a backstop, which no wait comes near on any machine
 MANY = 60
 TOKEN = "/connect/token"
@@ -457,7 +461,7 @@ async def judge_together(policies: list[Policy]) -> list[Verdict]:
 
 
 @pytest.mark.parametrize("product", server.products(), ids=lambda product: product.name)
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, derandomize=not FUZZ, deadline=None, database=None)
 @given(data=st.data())
 def test_a_shared_poll_never_opens_a_gate(product: Product, data: st.DataObject) -> None:
     """Nor shuts one: each verdict is that of a poll by oneself, also where rows leave out whose they are."""
@@ -841,10 +845,9 @@ ERROR, DROP, HTML = {"kind": "status", "status": 503}, {"kind": "drop"}, {"kind"
 @pytest.mark.parametrize(
     ("fault", "product", "count"),
     [
-        *((ERROR, product, MANY) for product in BUDGET),
         (ERROR, "dynamics365", 1),
-        (ERROR, "m365", 1),
-        (HTML, "dynamics365", MANY),
+        (ERROR, "m365", MANY),
+        (ERROR, "iaas_paas", MANY),
         (HTML, "m365", MANY),
         (DROP, "dynamics365", MANY),
     ],
