@@ -320,3 +320,26 @@ def test_a_wider_listing_for_others_brings_no_older_job_of_the_same_id() -> None
 
     assert newer == Answers(NOW, {topic: [older, newer]}).find(query)
     assert older == Answers(NOW, {topic: [older]}).find(query)
+
+
+def test_the_jobs_of_a_shared_listing_are_of_the_organisations_that_are_asked_for() -> None:
+    queries = [about("dynamics365", organization_id=each) for each in ("contoso", "Fabrikam", None)]
+    contoso, fabrikam, every = queries
+    (topic,) = plan(queries, by_organization=False).listings
+    listed_jobs = [job(job_id=each, organization_id=each) for each in ("contoso", "Fabrikam", "fabrikam")]
+    answers = Answers(NOW, {topic: listed_jobs}, by_organization=False)
+
+    found = {
+        words: [each.job_id for each in answers.jobs(asked)]
+        for words, asked in {
+            "one": [contoso],
+            "two": [contoso, fabrikam],
+            "all": [contoso, every],
+        }.items()
+    }
+
+    assert {
+        "one": ["contoso"],
+        "two": ["contoso", "Fabrikam"],
+        "all": ["contoso", "Fabrikam", "fabrikam"],
+    } == found
