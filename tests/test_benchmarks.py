@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
-from benchmarks import loading, waits, wakeups
+from benchmarks import loading, looks, waits, wakeups
 from benchmarks.__main__ import README, RESULTS, write_tables
 from benchmarks.dags.wakeups import benchmark_wakeups
 from benchmarks.listers import (
@@ -113,6 +113,19 @@ def test_a_small_run_has_all_figures_and_rows() -> None:
     for entrant in result["latencies"]["50"].values():
         assert min(entrant["seconds"]) > 0.05
     assert said
+
+
+@pytest.mark.system
+def test_a_small_run_of_looks_has_all_figures_and_rows() -> None:
+    result = json.loads(json.dumps(looks.measure(lambda _: None, looks.Plan(rounds=1))))
+
+    recorded = [figure["what"] for figure in RECORDED["looks"]["figures"]]
+    assert recorded == [figure.what for figure in looks.judge(result)]
+    assert len(looks.tabulate(result).rows) == 2
+    for product in result["products"].values():
+        assert product["requests"] > 10
+        assert all(min(look["seconds"]) > 0.05 for look in product["looks"].values())
+    assert "8 requests" in looks.footnote(result)
 
 
 @pytest.mark.system
