@@ -74,17 +74,17 @@ def test_kinds_of_failure_are_bounded() -> None:
     assert (5000, 6) == (len(failures.rank()), failures.left_out)
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["https://learn.avepoint.com/errors?code=1", "http://learn.avepoint.com", "HTTPS://learn.avepoint.com"],
-)
-def test_a_page_on_the_web_is_a_link(url: str) -> None:
-    assert url == keep_link(url)
+def test_a_page_on_the_web_is_a_link() -> None:
+    for url in (
+        "https://learn.avepoint.com/errors?code=1",
+        "http://learn.avepoint.com",
+        "HTTPS://learn.avepoint.com",
+    ):
+        assert url == keep_link(url)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_anything_else_is_no_link() -> None:
+    for url in (
         "javascript:alert(1)",
         "java\tscript:alert(1)",
         "data:text/html,<script>",
@@ -97,10 +97,8 @@ def test_a_page_on_the_web_is_a_link(url: str) -> None:
         "https://" + "a" * 2000,
         "",
         None,
-    ],
-)
-def test_anything_else_is_no_link(url: str | None) -> None:
-    assert keep_link(url) is None
+    ):
+        assert keep_link(url) is None, url
 
 
 def judged(ledger: Ledger, state: str, count: int = 1, **policy: Any) -> None:

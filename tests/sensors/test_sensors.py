@@ -371,38 +371,22 @@ def test_an_argument_of_the_job_sensor_decides(
     with_it: str,
     without: str,
 ) -> None:
+    """Where a template renders to text, it decides the same."""
     base = arrange(name, jobs)
 
     assert (poke_once(base | {name: value}), poke_once(base)) == (with_it, without)
-
-
-@pytest.mark.parametrize(("name", "value", "jobs", "with_it", "_without"), ARGUMENTS.values(), ids=ARGUMENTS)
-def test_a_rendered_template_of_the_job_sensor_decides_the_same(
-    arrange: Callable[..., dict[str, Any]],
-    name: str,
-    value: Any,
-    jobs: list[dict[str, Any]],
-    with_it: str,
-    _without: str,
-) -> None:
-    base = arrange(name, jobs)
-
     assert poke_once(base | {name: "{{ params.given }}"}, render={"given": str(value)}) == with_it
 
 
-@pytest.mark.parametrize("given", ["False", "false"])
-def test_a_rendered_false_does_not_accept_partial(arrange: Callable[..., dict[str, Any]], given: str) -> None:
+def test_accept_partial_is_true_or_false(arrange: Callable[..., dict[str, Any]]) -> None:
     """Text that says false must not open the gate because text is true."""
     arrange("accept_partial", [{"state": "partial"}])
 
-    assert poke_once({"accept_partial": "{{ params.given }}"}, render={"given": given}) == "AvePointJobFailed"
-
-
-@pytest.mark.parametrize("value", ["perhaps", "", None, 1])
-def test_accept_partial_is_true_or_false(arrange: Callable[..., dict[str, Any]], value: Any) -> None:
-    arrange("accept_partial", [{"state": "partial"}])
-
-    assert poke_once({"accept_partial": value}) == "AvePointConfigError"
+    for given in ("False", "false"):
+        rendered = poke_once({"accept_partial": "{{ params.given }}"}, render={"given": given})
+        assert rendered == "AvePointJobFailed"
+    for value in ("perhaps", "", None, 1):
+        assert poke_once({"accept_partial": value}) == "AvePointConfigError", value
 
 
 def test_every_argument_of_the_job_sensor_has_a_case() -> None:
@@ -423,15 +407,15 @@ def test_every_argument_of_the_job_sensor_has_a_case() -> None:
         ("avepoint_conn_id", "elsewhere"),
     ],
 )
-@pytest.mark.parametrize("deferrable", [True, False])
 def test_a_bad_value_of_the_job_sensor_is_named(
-    simulator: Simulator, connect: Callable[..., str], name: str, value: Any, *, deferrable: bool
+    simulator: Simulator, connect: Callable[..., str], name: str, value: Any
 ) -> None:
     connect()
     arguments = {"product": "dynamics365", "job_id": JOB} | {name: value}
 
-    with pytest.raises(AirflowFailException, match=name):
-        AvePointJobSensor(task_id="wait", deferrable=deferrable, **arguments).execute({})
+    for deferrable in (True, False):
+        with pytest.raises(AirflowFailException, match=name):
+            AvePointJobSensor(task_id="wait", deferrable=deferrable, **arguments).execute({})
 
     assert simulator.requests() == []
 
