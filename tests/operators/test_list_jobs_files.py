@@ -385,40 +385,33 @@ def test_a_relative_path(
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["jobs.jsonl"]
 
 
-@pytest.mark.parametrize(
-    ("path", "file_format", "told"),
-    [
-        ("{tmp}/jobs.csv", None, r"path: jobs\.csv .*\.jsonl, .*\.parquet.*file_format"),
-        ("{tmp}/jobs", None, "path: .*file_format"),
-        ("{tmp}/jobs.jsonl", "csv", "file_format: 'csv' .*jsonl, parquet"),
-        ("{tmp}/jobs.jsonl", ["jsonl"], "file_format"),
-        (None, "jsonl", "file_format: 'jsonl' needs a path"),
-        ("", "jsonl", "path: '' names no file"),
-        ("{tmp}/", "jsonl", "path: .* names no file"),
-        ("file:///", "jsonl", "path: .* names no file"),
-        ("s3://store@backups", "jsonl", "path: .* names no file"),
-        ("{tmp}", "jsonl", "path: .* is a directory"),
-        (5, "jsonl", "path: 5 is not the URL"),
-        ("nonsense://bucket/jobs.jsonl", None, "path: .*nonsense"),
-        ("gs://bucket/jobs.jsonl", None, "path: .*No filesystem registered.*install its provider"),
-    ],
-    ids=str,
-)
+UNWRITABLE: list[tuple[Any, Any, str]] = [
+    ("{tmp}/jobs.csv", None, r"path: jobs\.csv .*\.jsonl, .*\.parquet.*file_format"),
+    ("{tmp}/jobs", None, "path: .*file_format"),
+    ("{tmp}/jobs.jsonl", "csv", "file_format: 'csv' .*jsonl, parquet"),
+    ("{tmp}/jobs.jsonl", ["jsonl"], "file_format"),
+    (None, "jsonl", "file_format: 'jsonl' needs a path"),
+    ("", "jsonl", "path: '' names no file"),
+    ("{tmp}/", "jsonl", "path: .* names no file"),
+    ("file:///", "jsonl", "path: .* names no file"),
+    ("s3://store@backups", "jsonl", "path: .* names no file"),
+    ("{tmp}", "jsonl", "path: .* is a directory"),
+    (5, "jsonl", "path: 5 is not the URL"),
+    ("nonsense://bucket/jobs.jsonl", None, "path: .*nonsense"),
+    ("gs://bucket/jobs.jsonl", None, "path: .*No filesystem registered.*install its provider"),
+]
+
+
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_sent(
-    simulator: Simulator,
-    connect: Callable[..., str],
-    attach: Callable[..., Any],
-    tmp_path: Path,
-    path: Any,
-    file_format: Any,
-    told: str,
+    simulator: Simulator, connect: Callable[..., str], attach: Callable[..., Any], tmp_path: Path
 ) -> None:
     connect()
     attach(Uploading())
-    given = path.format(tmp=tmp_path) if isinstance(path, str) else path
 
-    with pytest.raises(AirflowFailException, match=told):
-        list_jobs(path=given, file_format=file_format).execute({})
+    for path, file_format, told in UNWRITABLE:
+        given = path.format(tmp=tmp_path) if isinstance(path, str) else path
+        with pytest.raises(AirflowFailException, match=told):
+            pytest.fail(f"{path!r}: {list_jobs(path=given, file_format=file_format).execute({})}")
 
     assert simulator.requests() == []
 
