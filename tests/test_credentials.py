@@ -192,16 +192,18 @@ KEYS: dict[str, tuple[PrivateFormat, bool]] = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_a_pem(pair: Pair, form: str, kind: str) -> None:
-    written, (private_format, is_encrypted) = FORMS[form], KEYS[kind]
+def test_every_form_of_a_pem(pair: Pair, kind: str) -> None:
+    private_format, is_encrypted = KEYS[kind]
     encryption = BestAvailableEncryption(PASSPHRASE.encode()) if is_encrypted else None
-    assertion = sign(
-        certificate=written(pair.pem),
-        private_key=written(pair.key_pem(private_format, encryption)),
-        client_secret=PASSPHRASE if is_encrypted else None,
-    )
-    assert CLIENT == verify(assertion, pair)["sub"]
+    certificate, key = pair.pem, pair.key_pem(private_format, encryption)
+
+    for form, written in FORMS.items():
+        assertion = sign(
+            certificate=written(certificate),
+            private_key=written(key),
+            client_secret=PASSPHRASE if is_encrypted else None,
+        )
+        assert CLIENT == verify(assertion, pair)["sub"], form
 
 
 def test_the_first_certificate_of_a_chain(pair: Pair, other_pair: Pair) -> None:
