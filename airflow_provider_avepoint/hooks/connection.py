@@ -19,11 +19,11 @@ from airflow_provider_avepoint.credentials import build_credential
 def find_connection(conn_id: str, get: Callable[[str], Connection] = BaseHook.get_connection) -> Connection:
     """Return the Airflow connection of this id.
 
-    :param get: what looks a connection up, such as a hook's own ``get_connection``.
+    :param get: a hook's own ``get_connection``; None: Airflow's.
     :raises AvePointConfigError: there is none.
     """
     try:
-        return get(conn_id)
+        return (get or BaseHook.get_connection)(conn_id)
     except AirflowNotFoundException:
         raise _connection_not_found(conn_id) from None
 
