@@ -16,7 +16,7 @@ from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.credentials import build_credential
 
 
-def find_connection(conn_id: str, get: Callable[[str], Connection] = BaseHook.get_connection) -> Connection:
+def find_connection(conn_id: str, get: Callable[[str], Connection] | None = None) -> Connection:
     """Return the Airflow connection of this id.
 
     :param get: a hook's own ``get_connection``; None: Airflow's.
