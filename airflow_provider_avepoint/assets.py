@@ -1,4 +1,4 @@
-"""Assets that stand for a product's backups: ``avepoint://<product>[/<connection>[/<organisation>]]``."""
+"""Name a product's backups as assets: ``avepoint://<product>[/<connection>[/<organisation>]]``."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def create_asset(
     watchers: Sequence[Any] = (),
     extra: dict[str, Any] | None = None,
 ) -> Asset:
-    """Return the asset for the backups of *product*: all, those of a connection, or of one organisation.
+    """Return the asset for backups of *product*: all of them, or those of a connection or an organisation.
 
-    :param avepoint_conn_id: where an organisation is named without one, the default connection.
-    :param name: the asset's name; None takes the URI, which is all that a dataset of Airflow 2 has.
-    :param watchers: an ``AssetWatcher`` or several (Airflow 3).
+    :param product: the product's name, such as ``m365``.
+    :param avepoint_conn_id: the connection; if only an organisation is given, the default connection.
+    :param organization_id: the organisation; None for all.
+    :param name: the asset's name; None takes the URI, which is the only name of a dataset in Airflow 2.
+    :param watchers: the ``AssetWatcher`` objects of the asset (Airflow 3).
+    :param extra: the asset's extra information.
     :raises ValueError: the product is not known.
     """
     from airflow.providers.common.compat.sdk import Asset
@@ -49,10 +52,11 @@ def create_asset(
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Return *uri* as it compares with others of its kind: a GUID may be written in many forms.
+    """Return *uri* in its canonical form: two spellings of a GUID, for instance, become the same URI.
 
-    :raises ValueError: it names no known product, or carries a user, a port, a query, a fragment or further
-        parts.
+    :param uri: a URI with the scheme ``avepoint``, split.
+    :raises ValueError: the URI names no known product, or has a user, a port, a query, a fragment or more
+        parts than three.
     """
     parts = [part for part in uri.path.split("/") if part]
     if "@" in uri.netloc or ":" in uri.netloc or uri.query or uri.fragment or len(parts) > 2:
@@ -67,7 +71,10 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def convert_asset_to_openlineage(asset: Asset, _lineage_context: object) -> Dataset:
-    """Return the dataset that a gate on the same backups has as an input."""
+    """Return the OpenLineage dataset that a gate on the same backups has as its input.
+
+    :param asset: an asset with an ``avepoint://`` URI.
+    """
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     uri = urlsplit(asset.uri)

@@ -1,7 +1,7 @@
-"""How a connection proves who it is: a client secret, or a certificate that signs an assertion.
+"""Authenticate a connection by a client secret, or by a certificate that signs an assertion.
 
 https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/register-app.md shows both token requests. PyJWT
-and cryptography are loaded when a certificate is used.
+and cryptography are imported only if a certificate is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Seconds for which a client assertion is valid; the vendor's samples take 5 to 60 minutes.
 ASSERTION_LIFETIME = 300
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-# The headers of an encrypted key in the traditional form; the length of the vector is the cipher's.
+# The headers of an encrypted key in the traditional form; the cipher decides the length of the vector.
 _ENCRYPTION = re.compile(
     r"\s*Proc-Type:\s*4,ENCRYPTED\s*DEK-Info:\s*(AES[A-Z0-9-]*,[0-9A-F]{32}|DES[A-Z0-9-]*,[0-9A-F]{16})(.*)",
     re.DOTALL,
@@ -36,8 +36,9 @@ _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+?)-----(.*?)-----END \1-----", re.DOTA
 
 
 def build_credential(settings: Settings) -> Credential:
-    """Return the credential that *settings* describes, reading its certificate.
+    """Return the credential that *settings* describes; read the certificate, if there is one.
 
+    :param settings: the settings of the connection.
     :raises AvePointConfigError: the certificate, its key or its file cannot be used.
     """
     if settings.pfx_path:
@@ -51,24 +52,36 @@ def build_credential(settings: Settings) -> Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """A client id and its secret."""
+    """A client id and its secret.
+
+    :param client_id: the id of the app registration.
+    :param secret: the client secret; never shown.
+    """
 
     client_id: str
     secret: str = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the secret."""
+        """The SHA-256 digest of the secret, in hexadecimal digits."""
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
     def form_fields(self, token_url: str) -> Mapping[str, str]:  # noqa: ARG002  # a secret is the same everywhere
-        """Return the id and the secret."""
+        """Return the id and the secret as fields of the token request.
+
+        :param token_url: the URL of the token request; a secret does not depend on it.
+        """
         return {"client_id": self.client_id, "client_secret": self.secret}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """A client id and the certificate that is registered for it."""
+    """A client id and the certificate that is registered for it.
+
+    :param client_id: the id of the app registration.
+    :param private_key: the certificate's RSA private key; never shown.
+    :param thumbprint: the SHA-1 digest of the certificate, 20 bytes.
+    """
 
     client_id: str
     private_key: Any = field(repr=False)
@@ -76,11 +89,16 @@ class ClientCertificate:
 
     @property
     def fingerprint(self) -> str:
-        """The certificate's thumbprint."""
+        """The certificate's thumbprint, in hexadecimal digits."""
         return self.thumbprint.hex()
 
     def form_fields(self, token_url: str) -> Mapping[str, str]:
-        """Return an assertion for *token_url*, signed anew: its ``jti`` must not come twice."""
+        """Return a newly signed assertion as fields of the token request.
+
+        No two assertions may have the same ``jti``.
+
+        :param token_url: the URL of the token request, which is the assertion's audience.
+        """
         import jwt
 
         now = int(time.time())
@@ -159,15 +177,15 @@ def _check_pair(client_id: str, certificate: Certificate, key: Any) -> ClientCer
     return ClientCertificate(
         client_id=client_id,
         private_key=key,
-        # SHA-1 is what the header x5t is defined over (RFC 7515, 4.1.7); it names the certificate, no more.
+        # RFC 7515, 4.1.7 defines the header x5t as a SHA-1 digest. The digest only names the certificate.
         thumbprint=certificate.fingerprint(hashes.SHA1()),  # noqa: S303
     )
 
 
 def _restore_pem(name: str, text: str) -> bytes:
-    r"""Return the first PEM block of *text* with its line breaks, which a form may have lost.
+    r"""Return the first PEM block of *text*, with the line breaks that a form may have changed.
 
-    They come as they were, as ``\n`` in two characters, as spaces, or not at all.
+    A form may leave a line break as it was, write it as ``\n`` in two characters or as a space, or drop it.
     """
     match = _PEM.search(text.replace("\\r", "").replace("\\n", "\n"))
     if match is None:

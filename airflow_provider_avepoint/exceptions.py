@@ -1,8 +1,8 @@
-"""The errors a task ends with: each of ``core.errors`` as an ``AirflowException`` too, and the bad news.
+"""The errors a task ends with: each error of ``core.errors`` as an ``AirflowException``, and bad verdicts.
 
-``AirflowFailException`` where a retry cannot help (credentials, permissions, parameters, a bad end that
-waiting cannot mend), retryable where it may. Catch them by the names of ``core.errors``: these are their
-subclasses.
+An error is an ``AirflowFailException`` where a retry cannot help (credentials, permissions, parameters, a bad
+end that waiting cannot mend); otherwise Airflow may retry the task. Each class is a subclass of the class of
+the same name in ``core.errors``, so catch it by that name.
 """
 
 from __future__ import annotations
@@ -51,19 +51,23 @@ class AvePointJobNotFound(errors.AvePointJobNotFound, AvePointRequestError):
 
 
 class AvePointUnavailable(errors.AvePointUnavailable, AirflowException):
-    """The API is away; nothing is known about the backup."""
+    """The API does not answer; nothing is known about the backup."""
 
 
 class AvePointPayloadError(errors.AvePointPayloadError, AirflowException):
-    """An answer that cannot be understood; nothing is known about the backup."""
+    """The API's answer cannot be understood; nothing is known about the backup."""
 
 
 class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
-    """The ledger's database failed; nothing of the step was written."""
+    """The ledger's database failed; this step wrote nothing."""
 
 
 class AvePointBackupNotVerified(errors.AvePointError, AirflowException):
-    """The verdict is that the backup is not good; *verdict* is the evidence, as ``Verdict.as_dict()``."""
+    """The verdict is that the backup is not good.
+
+    :param message: the verdict in a sentence.
+    :param verdict: the evidence, as ``Verdict.as_dict()``; None where there is none.
+    """
 
     def __init__(self, message: str, *, verdict: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -71,11 +75,15 @@ class AvePointBackupNotVerified(errors.AvePointError, AirflowException):
 
 
 class AvePointBackupFailed(AvePointBackupNotVerified, AirflowFailException):
-    """The verdict is bad for good: neither waiting nor a retry can mend it."""
+    """The verdict is bad and final: neither waiting nor a retry can mend it."""
 
 
 class AvePointJobFailed(errors.AvePointError, AirflowFailException):
-    """A job ended, and not well; *job* is it, as ``BackupJob.as_dict()``. A retry finds the same end."""
+    """A job ended badly; a retry would find the same end.
+
+    :param message: the job's end in a sentence.
+    :param job: the job, as ``BackupJob.as_dict()``; None where there is none.
+    """
 
     def __init__(self, message: str, *, job: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -83,7 +91,11 @@ class AvePointJobFailed(errors.AvePointError, AirflowFailException):
 
 
 class AvePointLicenseBreach(errors.AvePointError, AirflowException):
-    """More is used than bought, or nearly; *reasons* says which."""
+    """More is used than purchased, or a limit is near.
+
+    :param message: the findings, in sentences.
+    :param reasons: the reasons, such as ``near_limit``; ``AvePointLicenseAuditOperator`` lists them.
+    """
 
     def __init__(self, message: str, *, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -103,6 +115,9 @@ _COUNTERPARTS: dict[type[errors.AvePointError], type[errors.AvePointError]] = {
 
 
 def to_airflow(error: errors.AvePointError) -> errors.AvePointError:
-    """Return *error* as its Airflow counterpart, with the same message and facts."""
+    """Return the Airflow counterpart of *error*, with the same message and facts.
+
+    :param error: an error of ``core.errors``; an error without a counterpart is returned as it is.
+    """
     counterpart = _COUNTERPARTS.get(type(error))
     return error if counterpart is None else counterpart(str(error), **vars(error))

@@ -1,4 +1,4 @@
-"""What the check and the sensor for a verdict share: the policy's arguments, and what a bad verdict does."""
+"""The base of the check and of the backup sensor: the policy's arguments, and the end for a bad verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-#: The XCom that holds the evidence of a verdict that does not pass; one that passes is the return value.
+#: The XCom key of the evidence of a verdict that does not pass; the evidence of one that passes is returned.
 VERDICT_KEY = "verdict"
 
 _POLICY_FIELDS = tuple(each.name for each in fields(Policy))
@@ -34,11 +34,29 @@ _POLICY_FIELDS = tuple(each.name for each in fields(Policy))
 class PolicyOperator(BaseOperator):
     """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
-    All of them are template fields; what they mean and how they may be written stands there.
+    All arguments are template fields. ``Policy`` says how each may be written.
 
-    :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite, which the
-        verdict is recorded in; None: it is not. A verdict that passes and cannot be recorded fails the task.
+    :param product: the product's name, such as ``dynamics365``.
+    :param started_after: the data cut-off: the backup must have started at or after it.
+    :param max_age: the largest age of the backup; a number is in seconds. Either *started_after* or *max_age*
+        is required.
+    :param organization_ids: the organisations that are expected.
+    :param object_types: the workloads that are expected.
+    :param locations: the Multi-Geo locations that are expected.
+    :param expect_seen_within: expect every scope that had a job within this time before the window; a number
+        is in seconds, and None switches this off.
+    :param exclude: scopes that are shown but not judged.
+    :param job_type: the job types that count as a backup.
+    :param decide_by: which ended backups of a scope must be good: ``newest``, ``any`` or ``all``.
+    :param accept_partial: a backup that finished with exceptions passes.
+    :param max_failed: a partial backup passes up to this number of failed objects.
+    :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
+    :param on_failed: what the task does with a verdict that does not pass: ``fail``, ``retry`` or ``skip``.
+    :param fail_fast: the sensor ends as soon as a scope is bad and none of its newer backups is running.
+    :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
+        is recorded there; None records nothing. A verdict that passes but cannot be recorded fails the task.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
+    :param avepoint_conn_id: the id of the AvePoint connection.
     """
 
     template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS, "ledger_conn_id", "tenant")
@@ -90,7 +108,7 @@ class PolicyOperator(BaseOperator):
         self.tenant = tenant
 
     def build_policy(self) -> Policy:
-        """Return the policy, after templates have been rendered.
+        """Return the policy; call this after Airflow has rendered the templates.
 
         :raises AvePointConfigError: an argument cannot be used; the task fails without a retry.
         """
@@ -105,10 +123,12 @@ class PolicyOperator(BaseOperator):
         return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
 
     def note_verdict(self, context: Context, evidence: dict[str, Any]) -> None:
-        """Count the verdict that the task ends with, keep it for lineage, and record it in the ledger.
+        """Count the verdict of the task, keep it for lineage, and record it in the ledger.
 
-        :raises AvePointLedgerError: it passes and cannot be recorded. One that does not pass is the task's
-            news whatever the ledger does.
+        :param context: Airflow's context of the task.
+        :param evidence: ``Verdict.as_dict()``.
+        :raises AvePointLedgerError: the verdict passes and cannot be recorded. For a verdict that does not
+            pass, the failure of the ledger is only logged: the verdict itself ends the task.
         """
         from airflow_provider_avepoint.metrics import count
 
@@ -128,25 +148,34 @@ class PolicyOperator(BaseOperator):
             self.log.error("The verdict could not be recorded: %s", e)  # noqa: TRY400  # no bug, no stack
 
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Return the judged backups as the task's inputs, where OpenLineage is installed."""
+        """Return the judged backups as the task's inputs; None where OpenLineage is not installed."""
         return describe_gate(self.avepoint_conn_id, self._judged)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Return the same for a task that did not pass."""
+        """Return the same lineage for a task that did not pass.
+
+        :param task_instance: Airflow's task instance.
+        """
         return self.get_openlineage_facets_on_complete(task_instance)
 
     def keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
-        """Leave the evidence of a verdict that does not pass in an XCom, where there is a task to hold it."""
+        """Keep the evidence of a verdict that does not pass in an XCom, where there is a task instance.
+
+        :param context: Airflow's context of the task.
+        :param evidence: ``Verdict.as_dict()``; None keeps nothing.
+        """
         if evidence is not None and (ti := context.get("ti")) is not None:
             ti.xcom_push(VERDICT_KEY, evidence)
 
     def reject(self, message: str, evidence: dict[str, Any] | None, *, is_settled: bool) -> NoReturn:
         """End the task for a verdict that does not pass.
 
-        :param is_settled: neither waiting nor a retry can mend it.
+        :param message: the text of the error: the verdict in a sentence.
+        :param evidence: ``Verdict.as_dict()``; None where there is none.
+        :param is_settled: whether neither waiting nor a retry can mend the verdict.
         :raises AirflowSkipException: with ``on_failed="skip"``.
-        :raises AvePointBackupFailed: it is settled; with ``on_failed="retry"`` the error below instead.
-        :raises AvePointBackupNotVerified: it may still be mended: Airflow's retries hold.
+        :raises AvePointBackupFailed: the verdict is settled, unless ``on_failed="retry"``.
+        :raises AvePointBackupNotVerified: in every other case; Airflow retries the task by its own settings.
         """
         if self.on_failed == "skip":
             raise AirflowSkipException(message)

@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider package. Imports nothing: Airflow loads it at every start."""
+"""The provider's metadata for Airflow. This module imports nothing else: Airflow loads it at every start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME = "AvePoint"
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
-    """Describe one field of the connection form; every one of ours may be left empty."""
+    """Describe one field of the connection form; the form may leave each of these fields empty."""
     return {
         "label": label,
         "description": description,
@@ -49,7 +49,7 @@ def get_provider_info() -> dict[str, Any]:
         "cli": [f"{_ROOT}.cli.definition.get_avepoint_cli_commands"],
         "extra-links": [f"{_ROOT}.links.AvePointOnlineServicesLink"],
         "asset-uris": uris,
-        "dataset-uris": uris,  # Airflow 2's word for the same
+        "dataset-uris": uris,  # the key of Airflow 2
         "connection-types": [
             {
                 "connection-type": "avepoint",

@@ -1,4 +1,4 @@
-"""OpenLineage: the backups that a gate has judged are its inputs. Only where that provider is installed."""
+"""Report the judged backups of a gate to OpenLineage as its inputs, where its provider is installed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ if TYPE_CHECKING:
 
 
 def name_dataset(conn_id: str, parts: Iterable[str | None]) -> tuple[str, str]:
-    """Return namespace and name of a dataset: the connection, and product, organisation and workload."""
+    """Return the namespace and the name of a dataset.
+
+    :param conn_id: the id of the connection, which is the namespace.
+    :param parts: product, organisation, workload and location; missing parts are None.
+    """
     return f"avepoint://{conn_id}", "/".join(quote(part, safe="") for part in parts if part)
 
 
 def describe_gate(conn_id: str, verdict: Mapping[str, Any] | None) -> OperatorLineage[Any, Any] | None:
-    """Return the lineage of a gate: each scope that it judged, with its reason and job.
+    """Return the lineage of a gate: one input for each judged scope, with its reason and job.
 
-    :param verdict: ``Verdict.as_dict()``; None where none was reached.
+    :param conn_id: the id of the connection.
+    :param verdict: ``Verdict.as_dict()``; None where the gate reached no verdict.
+    :returns: the lineage; None where OpenLineage is not installed.
     """
     try:
         from airflow.providers.common.compat.openlineage.facet import Dataset, DocumentationDatasetFacet

@@ -1,4 +1,4 @@
-"""Airflow metrics: what this provider asks of AvePoint, and what became of it.
+"""Airflow metrics: the requests of this provider, and their results.
 
 ``avepoint.requests``, ``avepoint.retries`` and ``avepoint.throttled`` by product (``identity`` for tokens),
 ``avepoint.polls`` by product and outcome, ``avepoint.verdicts`` by product and reason.
@@ -10,5 +10,9 @@ from airflow.providers.common.compat.sdk import Stats
 
 
 def count(name: str, **tags: str) -> None:
-    """Count one more of ``avepoint.<name>``."""
+    """Add one to the counter ``avepoint.<name>``.
+
+    :param name: the counter's name without its prefix.
+    :param tags: the tags of the metric, such as ``product``.
+    """
     Stats.incr(f"avepoint.{name}", tags=tags)

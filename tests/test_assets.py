@@ -38,11 +38,15 @@ URIS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_what_an_asset_is_called() -> None:
-    for name, (arguments, uri) in URIS.items():
-        assert uri == create_asset(**arguments).uri, name
-    for product in PRODUCTS:
-        assert f"avepoint://{product}" == create_asset(product=product).uri
+@pytest.mark.parametrize(("arguments", "uri"), URIS.values(), ids=URIS)
+def test_what_an_asset_is_called(arguments: dict[str, Any], uri: str) -> None:
+    assert uri == create_asset(**arguments).uri
+
+
+def test_every_product_has_an_asset() -> None:
+    assert [f"avepoint://{product}" for product in PRODUCTS] == [
+        create_asset(product=product).uri for product in PRODUCTS
+    ]
 
 
 @needs_airflow("3.0", "assets have names and watchers")
@@ -69,14 +73,15 @@ SAME = {
 
 def test_uris_of_the_same_backups_are_the_same() -> None:
     """Airflow compares them as texts, once the handler has had them."""
-    for name, uri in SAME.items():
-        assert "avepoint://dynamics365/tenant" == Asset(uri=uri).uri, name
+    assert {name: Asset(uri=uri).uri for name, uri in SAME.items()} == dict.fromkeys(
+        SAME, "avepoint://dynamics365/tenant"
+    )
 
 
 def test_an_organisation_may_be_written_in_either_case() -> None:
-    tenant = "avepoint://dynamics365/tenant"
     for organization in (GUID, GUID.lower(), GUID.strip("{}"), "%7B" + FOLDED + "%7D"):
-        assert f"{tenant}/{FOLDED}" == Asset(uri=f"{tenant}/{organization}").uri
+        uri = Asset(uri=f"avepoint://dynamics365/tenant/{organization}").uri
+        assert uri == f"avepoint://dynamics365/tenant/{FOLDED}", organization
 
 
 def test_a_connection_may_not() -> None:
@@ -98,7 +103,7 @@ def test_an_uri_that_means_nothing_is_refused() -> None:
     """In a DAG file, that is an import error."""
     for uri, message in BAD.items():
         with pytest.raises(ValueError, match=message):
-            Asset(uri=uri)
+            pytest.fail(f"{uri} is taken as {Asset(uri=uri)}")
 
 
 def test_a_fragment_is_refused() -> None:

@@ -1,8 +1,8 @@
 """
 Hold docker-compose.yaml, its Dockerfile and demo/compose_env.py against what they name.
 
-No container engine is needed: the Compose specification's schema and podman-compose's parser read the file.
-What Airflow's and Celery's programs make of it is theirs to test.
+No container engine is needed: the Compose specification's schema and podman-compose's parser read the
+file; the commands, options, paths, ports and variables in it are looked up in Airflow and in the checkout.
 """
 
 from __future__ import annotations
@@ -17,31 +17,36 @@ import subprocess
 import sys
 import tomllib
 import urllib.parse
-from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from airflow import version as airflow_version
+from airflow.cli import cli_parser
 from airflow.configuration import conf
 from cryptography.fernet import Fernet
 
 from airflow_provider_avepoint.core.settings import Settings
-from airflow_provider_avepoint.simulator import DEMO_CLIENT_ID, DEMO_CLIENT_SECRET
 
-pytestmark = pytest.mark.system
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yaml"
 DOCKERFILE = ROOT / "Dockerfile"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-#: Where each service listens, by its command or by its program's default.
-PORTS = {"airflow-apiserver": 8080, "avepoint-simulator": 8090, "postgres": 5432, "redis": 6379}
-AIRFLOW_SERVICES = [
-    f"airflow-{name}" for name in ("apiserver", "dag-processor", "init", "scheduler", "triggerer", "worker")
-]
+AIRFLOW_HOME = "/opt/airflow"  # of the official image
+SIMULATORS_OWN = "demo-secret"  # the one secret that the file may hold
+#: What each service with a port listens on.
+PORTS = {
+    "airflow-apiserver": conf.getint("api", "port"),
+    "airflow-scheduler": conf.getint("scheduler", "scheduler_health_check_server_port"),
+    "avepoint-simulator": 8090,
+    "postgres": 5432,
+    "redis": 6379,
+}
 
 
 def load_compose_env() -> ModuleType:
@@ -55,10 +60,13 @@ def load_compose_env() -> ModuleType:
 
 
 compose_env = load_compose_env()
+REQUIRED = sorted(compose_env.new_secrets())
 
 
-def parse(env_file: Path) -> subprocess.CompletedProcess[str]:
-    """Read the compose file as `podman-compose config` does, with the variables of *env_file* alone."""
+def parse(directory: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Read the compose file as `podman-compose config` does, with these variables alone."""
+    env_file = directory / "variables"
+    env_file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     return subprocess.run(
         [
             *(sys.executable, "-m", "podman_compose", "--env-file", str(env_file), "--file", COMPOSE_FILE),
@@ -72,11 +80,6 @@ def parse(env_file: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def write_variables(path: Path, variables: Mapping[str, str]) -> Path:
-    path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-    return path
-
-
 @pytest.fixture(scope="module")
 def variables() -> dict[str, str]:
     """Return one set of generated secrets."""
@@ -84,102 +87,91 @@ def variables() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> dict[str, Any]:
-    """Return the compose file as a parser resolves it: anchors merged, variables filled in."""
-    done = parse(write_variables(tmp_path_factory.mktemp("compose") / "variables", variables))
+def services(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> dict[str, Any]:
+    """Return the services as a parser resolves them: anchors merged, variables filled in."""
+    done = parse(tmp_path_factory.mktemp("compose"), variables)
     assert done.returncode == 0, done.stderr
-    resolved: dict[str, Any] = yaml.safe_load(done.stdout)
+    resolved: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
     return resolved
 
 
-def environment(stack: dict[str, Any], service: str) -> dict[str, str]:
-    return {name: str(value) for name, value in stack["services"][service].get("environment", {}).items()}
+def environment(services: dict[str, Any], service: str) -> dict[str, str]:
+    return {name: str(value) for name, value in services[service].get("environment", {}).items()}
 
 
-def connection(stack: dict[str, Any], conn_id: str) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(
-        environment(stack, "airflow-worker")[f"AIRFLOW_CONN_{conn_id.upper()}"]
+def words(command: str | list[str]) -> list[str]:
+    return shlex.split(command) if isinstance(command, str) else command
+
+
+def connection(services: dict[str, Any], conn_id: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(
+        environment(services, "airflow-worker")[f"AIRFLOW_CONN_{conn_id.upper()}"]
     )
-    return fields
+    return made
 
 
-def test_the_file_satisfies_the_compose_specification(stack: dict[str, Any]) -> None:
+def test_the_file_satisfies_the_compose_specification() -> None:
     checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*checker, COMPOSE_FILE], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(stack["services"]) == sorted([*AIRFLOW_SERVICES, "avepoint-simulator", "postgres", "redis"])
 
 
-def test_every_dependency_can_be_fulfilled(stack: dict[str, Any]) -> None:
-    """What is waited for to be healthy has a check, and what is waited for to complete does end."""
-    services = stack["services"]
+def test_every_dependency_can_be_fulfilled(services: dict[str, Any]) -> None:
+    """What is waited for to be healthy has a check; what is waited for to complete does end."""
     for name, service in services.items():
-        assert ("healthcheck" in service) == (name != "airflow-init"), name
+        assert "healthcheck" in service or service["restart"] == "no", name
         for dependency, wanted in service.get("depends_on", {}).items():
-            other = services[dependency]
-            if wanted["condition"] == "service_healthy":
-                assert "healthcheck" in other, f"{name} waits for {dependency}"
-            else:
-                assert wanted["condition"] == "service_completed_successfully"
-                assert other["restart"] == "no", f"{name} waits for the end of {dependency}"
+            ends = services[dependency].get("restart") == "no"
+            assert ends == (wanted["condition"] == "service_completed_successfully"), f"{name}: {dependency}"
 
 
-def test_ports_are_published_on_loopback_only(stack: dict[str, Any]) -> None:
-    published = {
-        name: port.rsplit(":", 2)
-        for name, service in stack["services"].items()
-        for port in service.get("ports", [])
-    }
-
-    assert sorted(published) == ["airflow-apiserver", "avepoint-simulator"]
-    for name, (address, _, container_port) in published.items():
-        assert ipaddress.ip_address(address).is_loopback, name
-        assert int(container_port) == PORTS[name]
+def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        for published in service.get("ports", []):
+            address, _, port = published.rsplit(":", 2)
+            assert ipaddress.ip_address(address).is_loopback, name
+            assert int(port) == PORTS[name], name
 
 
-def test_what_is_mounted_of_the_checkout_exists_and_is_read_only(stack: dict[str, Any]) -> None:
-    for name, service in stack["services"].items():
-        for volume in service.get("volumes", []):
-            source, _target, *mode = volume.split(":")
-            if source.startswith("."):
-                assert (ROOT / source).exists(), f"{name}: {volume}"
-                assert mode == ["ro"], f"{name}: {volume}"
-            else:
-                assert source in stack["volumes"], f"{name}: {volume}"
+def test_every_mounted_path_exists_and_is_read_only(services: dict[str, Any]) -> None:
+    mounts = {volume for service in services.values() for volume in service.get("volumes", [])}
+    of_the_checkout = {volume for volume in mounts if volume.startswith(".")}
+
+    assert of_the_checkout == {f"./dags:{AIRFLOW_HOME}/dags:ro"}
+    assert (ROOT / "dags").is_dir()
 
 
-def test_every_url_leads_to_a_service_of_the_stack(stack: dict[str, Any]) -> None:
-    seen = set()
-    for service in stack["services"]:
-        for value in environment(stack, service).values():
-            for url in re.findall(r"[a-z0-9+]+://[^\s\",]+", value):
-                parts = urllib.parse.urlsplit(url)
-                assert parts.port == PORTS[str(parts.hostname)], url
-                seen.add(parts.hostname)
-
-    assert seen == set(PORTS)
+def test_every_url_leads_to_a_service_and_its_port(services: dict[str, Any]) -> None:
+    """In the variables, and in the health checks, which ask the service itself."""
+    for name, service in services.items():
+        told = [*environment(services, name).values(), *words(service.get("healthcheck", {}).get("test", []))]
+        for url in re.findall(r"[a-z0-9+]+://[^\s\",]+", " ".join(told)):
+            parts = urllib.parse.urlsplit(url)
+            host = name if parts.hostname == "localhost" else parts.hostname
+            assert parts.port == PORTS[str(host)], url
 
 
 def test_compose_refuses_to_start_without_a_secret(variables: dict[str, str], tmp_path: Path) -> None:
-    """Each variable is one that demo/compose_env.py makes; where one is empty, compose says what to run."""
-    used = re.findall(r"(?<!\$)\$\{(\w+)(.*?)\}", COMPOSE_FILE.read_text())
-    assert {name for name, _ in used} == set(variables)
-    assert {rest for _, rest in used} == {":?run python3 demo/compose_env.py"}
+    """A variable that is unset or empty stops compose, which names the command that makes it."""
+    used = set(
+        re.findall(r"(?<!\$)\$\{(\w+)(?::\?run python3 demo/compose_env\.py)?\}", COMPOSE_FILE.read_text())
+    )
+    unguarded = re.findall(r"(?<!\$)\$\{\w+\}", COMPOSE_FILE.read_text())
+    done = parse(tmp_path, {**variables, REQUIRED[0]: ""})
 
-    name, *_ = sorted(variables)
-    done = parse(write_variables(tmp_path / "variables", variables | {name: ""}))
-
+    assert (used, unguarded) == (set(REQUIRED), [])
     assert done.returncode != 0
-    assert f"{name} is missing a value: run python3 demo/compose_env.py" in done.stderr
+    assert f"{REQUIRED[0]} is missing a value: run python3 demo/compose_env.py" in done.stderr
 
 
 def test_the_file_holds_no_secret_but_the_simulators(
-    stack: dict[str, Any], variables: dict[str, str]
+    services: dict[str, Any], variables: dict[str, str]
 ) -> None:
+    """A secret is known by its name, or stands in a URL or a connection."""
     found = set()
-    for service in stack["services"]:
-        for name, value in environment(stack, service).items():
+    for service in services:
+        for name, value in environment(services, service).items():
             if value.startswith("{"):
                 found.add(json.loads(value)["password"])
             elif "://" in value:
@@ -187,11 +179,11 @@ def test_the_file_holds_no_secret_but_the_simulators(
             elif re.search("PASSWORD|SECRET|KEY|TOKEN", name) and not name.endswith("_FILE"):
                 found.add(value)
 
-    assert found - {None} == {DEMO_CLIENT_SECRET, *variables.values()}
+    assert found - {None} == {SIMULATORS_OWN, *variables.values()}
 
 
 def test_the_secrets_have_the_forms_that_airflow_needs() -> None:
-    """Those that stand in URLs and JSON need no escaping there."""
+    """Airflow takes each secret, and those that stand in URLs and JSON need no escaping there."""
     made = compose_env.new_secrets()
 
     Fernet(made["AIRFLOW_FERNET_KEY"])
@@ -202,81 +194,84 @@ def test_the_secrets_have_the_forms_that_airflow_needs() -> None:
     assert not set(made.values()) & set(compose_env.new_secrets().values())
 
 
-def test_the_env_file_is_complete_private_and_never_overwritten(tmp_path: Path) -> None:
-    """The script needs the standard library alone, and shows no secret."""
+def test_the_env_file_is_its_owner_s_alone_and_never_overwritten(tmp_path: Path) -> None:
+    """The script needs no package, shows no secret, and git ignores what it writes."""
     script = tmp_path / "demo" / "compose_env.py"
     script.parent.mkdir()
     script.write_bytes((ROOT / "demo" / "compose_env.py").read_bytes())
-    command = [sys.executable, "-I", "-S", str(script)]
+    env_file = tmp_path / ".env"
+    first, second = (
+        subprocess.run([sys.executable, "-I", "-S", str(script)], capture_output=True, text=True, check=False)
+        for _ in range(2)
+    )
 
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    written = (tmp_path / ".env").read_text()
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    values = dict(line.split("=", 1) for line in written.splitlines())
-    assert values.keys() == compose_env.new_secrets().keys()
-    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
-    assert not [secret for secret in values.values() if secret in done.stdout + done.stderr]
-    assert (again.returncode, (tmp_path / ".env").read_text()) == (1, written)
-    assert "exists and stays as it is" in again.stderr
+    written = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
+    assert (first.returncode, second.returncode) == (0, 1), first.stderr
+    assert "exists and stays as it is" in second.stderr
+    assert env_file.stat().st_mode & 0o777 == 0o600
+    assert sorted(written) == REQUIRED
+    assert not [
+        secret for secret in written.values() if secret in first.stdout + first.stderr + second.stderr
+    ]
     assert {".env", "/.env"} & set((ROOT / ".gitignore").read_text().split())
 
 
-def test_every_airflow_option_is_known(stack: dict[str, Any]) -> None:
-    for service in stack["services"]:
-        for name in environment(stack, service):
-            if name.startswith("AIRFLOW__"):
-                _, section, option = name.lower().split("__")
-                described = conf.configuration_description.get(section, {}).get("options", {}).get(option)
-                assert described, f"{name} is no option of Airflow {airflow_version.version}"
-                assert not described.get("version_deprecated"), f"{name} is deprecated"
+def test_every_airflow_option_is_known(services: dict[str, Any]) -> None:
+    names = {name for service in services for name in environment(services, service)}
+    for name in sorted(names):
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.lower().split("__")
+            described = conf.configuration_description.get(section, {}).get("options", {}).get(option)
+            assert described, f"[{section}] {option} is not an option of Airflow {airflow_version.version}"
+            assert not described.get("version_deprecated"), f"[{section}] {option} is deprecated"
 
 
-def test_every_service_of_airflow_shares_one_configuration(stack: dict[str, Any]) -> None:
-    """No service loses an option or a connection of the others by having variables of its own."""
-    common = environment(stack, "airflow-scheduler").items()
-
-    assert [name for name in AIRFLOW_SERVICES if not common <= environment(stack, name).items()] == []
-    # At the default of 5 s, Airflow 3.3.2 may fail a task whose trigger fires at once.
-    assert dict(common)["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] == "1"
-
-
-def test_who_signs_in_to_postgres_is_its_user(stack: dict[str, Any]) -> None:
-    """Airflow, airflow-init and the example DAGs' warehouse, which is a database beside Airflow's own."""
-    postgres, init = environment(stack, "postgres"), environment(stack, "airflow-init")
-    user, password, database = (postgres[f"POSTGRES_{key}"] for key in ("USER", "PASSWORD", "DB"))
-    warehouse = connection(stack, "avepoint_warehouse")
-    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CELERY__RESULT_BACKEND"):
-        assert init[name].endswith(f"postgresql+psycopg2://{user}:{password}@postgres:5432/{database}")
-
-    assert {init[f"PG{key}"] for key in ("HOST", "USER", "PASSWORD", "DATABASE")} == {
-        *("postgres", user, password, database)
-    }
-    assert (warehouse["login"], warehouse["password"], warehouse["host"]) == (user, password, "postgres")
-    assert warehouse["schema"] != database
-    assert f"CREATE DATABASE {warehouse['schema']}" in stack["services"]["airflow-init"]["command"][2]
+def airflow_commands(services: dict[str, Any]) -> Iterator[list[str]]:
+    """Yield the arguments of each `airflow` call: the services' own, in their scripts, in health checks."""
+    for service in services.values():
+        command = words(service.get("command", []))
+        if command[:1] == ["bash"]:
+            for line in command[2].splitlines():
+                if line.startswith(("airflow ", "exec airflow ")):
+                    yield shlex.split(line.removeprefix("exec "))[1:]
+        elif command and command[0] != "avepoint-simulator":
+            yield command  # the image's entrypoint puts `airflow` before it
+        kind, *check = service.get("healthcheck", {"test": ["NONE"]})["test"]
+        if kind == "CMD" and check[0] == "airflow":
+            yield check[1:]
 
 
-def test_the_avepoint_connection_leads_to_the_simulator(stack: dict[str, Any]) -> None:
-    """The provider takes the connection, and the simulator's command takes its client."""
-    fields = connection(stack, "avepoint_default")
+def test_every_airflow_command_exists(services: dict[str, Any]) -> None:
+    """Airflow's own parser takes each command with its arguments."""
+    commands = list(airflow_commands(services))
+    for arguments in commands:
+        cli_parser.get_parser().parse_args(arguments)  # SystemExit where it does not
+
+    assert sorted(" ".join(arguments[:2]) for arguments in commands) == [
+        *("api-server", "celery worker", "dag-processor", "db migrate", "jobs check", "jobs check"),
+        *("scheduler", "triggerer"),
+    ]
+
+
+def test_the_connections_lead_to_the_simulator_and_to_postgres(services: dict[str, Any]) -> None:
+    """The provider accepts the first; the second is a database beside Airflow's own, which init makes."""
+    avepoint, warehouse = (connection(services, f"avepoint_{name}") for name in ("default", "warehouse"))
     settings = Settings.from_fields(
         conn_id="avepoint_default",
-        host=fields["host"],
         port=None,
-        login=fields["login"],
-        password=fields["password"],
-        extra=fields["extra"],
+        **{name: avepoint[name] for name in ("host", "login", "password", "extra")},
     )
-    command = stack["services"]["avepoint-simulator"]["command"]
-    name, *arguments = shlex.split(command) if isinstance(command, str) else command
+    postgres = environment(services, "postgres")
 
-    assert fields["conn_type"] == "avepoint"
-    assert settings.base_url == "http://avepoint-simulator:8090"
-    assert settings.identity_endpoint == "http://avepoint-simulator:8090/connect/token"
-    assert (fields["login"], fields["password"]) == (DEMO_CLIENT_ID, DEMO_CLIENT_SECRET)
-    assert name in PYPROJECT["project"]["scripts"]
-    assert arguments == ["--host", "0.0.0.0", "--port", "8090", "--seed-demo"]
+    assert (avepoint["conn_type"], settings.client_secret) == ("avepoint", SIMULATORS_OWN)
+    assert f"--port {PORTS['avepoint-simulator']} --seed-demo" in " ".join(
+        words(services["avepoint-simulator"]["command"])
+    )
+    assert (warehouse["login"], warehouse["password"]) == (
+        postgres["POSTGRES_USER"],
+        postgres["POSTGRES_PASSWORD"],
+    )
+    assert f"CREATE DATABASE {warehouse['schema']}" in services["airflow-init"]["command"][2]
 
 
 def instructions(keyword: str) -> list[list[str]]:
@@ -286,31 +281,33 @@ def instructions(keyword: str) -> list[list[str]]:
     return [[word for word in arguments if not word.startswith("--")] for arguments in found]
 
 
-def test_one_service_builds_the_image_and_none_pulls_it(stack: dict[str, Any]) -> None:
-    """The image is of the Airflow under test, and never asked of a registry."""
-    ours = {name: stack["services"][name] for name in [*AIRFLOW_SERVICES, "avepoint-simulator"]}
+def test_the_image_is_of_the_airflow_under_test_and_never_pulled(services: dict[str, Any]) -> None:
+    """One service builds the image, all of ours run it."""
+    version = airflow_version.version
+    ours = {name: service for name, service in services.items() if name not in ("postgres", "redis")}
 
-    assert instructions("FROM") == [[f"apache/airflow:{airflow_version.version}"]]
-    assert {s["image"] for s in ours.values()} == {f"avepoint-demo-airflow:{airflow_version.version}"}
+    assert instructions("FROM") == [[f"apache/airflow:{version}"]]
+    assert {service["image"] for service in ours.values()} == {f"avepoint-demo-airflow:{version}"}
     assert {name for name, service in ours.items() if "build" in service} == {"airflow-init"}
-    assert {name: service["pull_policy"] for name, service in ours.items()} == {
-        name: "build" if name == "airflow-init" else "never" for name in ours
-    }
+    assert {name for name, service in ours.items() if service["pull_policy"] != "never"} == {"airflow-init"}
 
 
 def test_the_image_is_built_from_all_that_the_package_needs() -> None:
-    """What the wheel is built of is copied; .dockerignore lets it in, and nothing else."""
-    copied = {source for *sources, _ in instructions("COPY") for source in sources}
-    directory = instructions("COPY")[0][-1]
+    """What the Dockerfile copies is what a wheel is built of, and .dockerignore lets in nothing else."""
+    copied = [source for *sources, _ in instructions("COPY") for source in sources]
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     project = PYPROJECT["project"]
-    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    needed = {"pyproject.toml", project["readme"], *project["license-files"], *wheel}
-    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
-    ((_, _, airflow, package, *_providers),) = instructions("RUN")
+    needed = {
+        "pyproject.toml",
+        project["readme"],
+        *project["license-files"],
+        *PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"],
+    }
 
-    assert copied == needed
-    assert ignored[0] in {"*", "**"}
-    assert needed <= {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    assert airflow == "apache-airflow==${AIRFLOW_VERSION}"
-    assert package == f"{directory.rstrip('/')}[simulator]"
-    assert "simulator" in project["optional-dependencies"]
+    assert sorted(copied) == sorted(let_in) == sorted(needed)
+    assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
+    (command,) = instructions("RUN")
+    assert command[2:4] == [
+        "apache-airflow==${AIRFLOW_VERSION}",
+        f"{instructions('COPY')[0][-1].rstrip('/')}[simulator]",
+    ]

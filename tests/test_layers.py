@@ -124,6 +124,21 @@ def test_a_dag_file_loads_no_client() -> None:
     assert offenders == []
 
 
+def test_transports_move_bytes() -> None:
+    """A transport knows flows, the connection's settings and errors; it knows neither listings nor jobs."""
+    core = f"{PACKAGE}.core."
+    offenders = [
+        f"{path} imports {name}"
+        for path in modules()
+        if layer(path) == "transports"
+        for name, _ in imported(path)
+        if name.startswith(core)
+        and name.removeprefix(core).split(".")[0] not in ("errors", "flow", "settings")
+    ]
+
+    assert offenders == []
+
+
 def test_no_module_of_ours_is_imported_by_name() -> None:
     """An import in a string would be an arrow that the tests above cannot see."""
     offenders = [

@@ -1,1 +1,1 @@
-"""``airflow avepoint …``: try a connection from a shell, before there is a DAG."""
+"""``airflow avepoint …``: try a connection in a shell, before there is a DAG."""

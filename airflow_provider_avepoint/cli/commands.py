@@ -1,6 +1,7 @@
-"""The commands behind ``airflow avepoint``: ask through the hook, print, and leave with a status.
+"""The commands of ``airflow avepoint``: ask through the hook, print the result, and exit with a status.
 
-0 is good, 1 a verdict that does not pass, 2 that nobody can tell.
+Status 0: the result is good; 1: the verdict does not pass, or a licence is near or over a limit; 2: the
+answer is unknown, for instance after an error.
 """
 
 from __future__ import annotations
@@ -44,20 +45,20 @@ from airflow_provider_avepoint.core.verdict import Reason, ScopeVerdict, Verdict
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
 GOOD, BAD, UNKNOWN = 0, 1, 2
-# What a shell makes of SIGINT and SIGPIPE: 128 and the signal.
+# The exit statuses that a shell uses for SIGINT and SIGPIPE: 128 plus the signal's number.
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
-#: Rows of a table unless told otherwise.
+#: The default number of rows in a table.
 TABLE_ROWS = 100
-# Shown, and without a say in the verdict.
+# Scopes with these reasons are shown, and do not affect the verdict.
 _NOT_JUDGED = (Reason.EXCLUDED, Reason.FORGOTTEN)
 
 
 def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
-    """Make a function that returns its exit status what Airflow calls for a command."""
+    """Turn a function that returns an exit status into a command as Airflow calls it."""
 
     @functools.wraps(run)
     def command(args: Namespace) -> None:
-        # A connection may be in Airflow's database; `airflow connections test` opens it in this way too.
+        # This opens connections in Airflow's database; `airflow connections test` does the same.
         os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
         status = UNKNOWN
         try:
@@ -69,7 +70,7 @@ def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
             _leave(_PIPE_CLOSED)
         except (AvePointError, AirflowException) as e:
             say(one_line(e, 1000))
-        except Exception:  # noqa: BLE001  # Python would end with 1, which says that the backup is bad
+        except Exception:  # noqa: BLE001  # Python's own exit status is 1, which means a bad backup here
             traceback.print_exc()
         if status:
             sys.exit(status)
@@ -78,13 +79,19 @@ def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
 
 
 def _leave(status: int) -> None:
-    """End the process now: threads may still wait for pages that nobody will read."""
+    """End the process without waiting for its threads: they may still wait for pages."""
     os._exit(status)
 
 
 @_command
 def jobs(args: Namespace) -> int:
-    """List jobs."""
+    """List jobs.
+
+    :param args: the parsed arguments of ``airflow avepoint jobs``.
+    :returns: the exit status, with which the process ends.
+    :raises AvePointConfigError: an argument cannot be used; the process prints the error and ends with status
+        2.
+    """
     is_table = args.output == "table"
     if is_table and args.raw:
         raise AvePointConfigError("raw: a table has no place for the rows as received; add --output json.")
@@ -120,7 +127,7 @@ def jobs(args: Namespace) -> int:
 
 
 class _Limited:
-    """Yields the first *limit* jobs and counts the others."""
+    """Yield the first *limit* jobs, and count the others."""
 
     def __init__(self, jobs: Iterator[BackupJob], limit: int | None) -> None:
         self._jobs = jobs
@@ -138,7 +145,7 @@ class _Limited:
 
     @property
     def summary(self) -> str:
-        """How many there are, in a line."""
+        """The number of jobs, in a sentence."""
         total = self.shown + self.left_out
         text = f"{total:,} job{'' if total == 1 else 's'}"
         if not total:
@@ -169,7 +176,7 @@ def _write_job(job: BackupJob, *, raw: bool) -> dict[str, Any]:
 
 
 def _write_state(job: BackupJob) -> str:
-    # What nobody documented is shown as it came.
+    # An undocumented state is shown with the vendor's raw value.
     return f"{job.state} ({job.raw_state})" if job.state is JobState.UNKNOWN else job.state.value
 
 
@@ -185,7 +192,11 @@ def _write_failed(counts: Counts) -> str:
 
 @_command
 def check(args: Namespace) -> int:
-    """Judge the backup now."""
+    """Judge the backup now.
+
+    :param args: the parsed arguments of ``airflow avepoint check``.
+    :returns: the exit status, with which the process ends.
+    """
     policy = _build_policy(args)
     with (
         progress_bar(f"Backups of {policy.product}", "jobs", output=args.output) as bar,
@@ -202,7 +213,7 @@ def check(args: Namespace) -> int:
 
 
 def _build_policy(args: Namespace) -> Policy:
-    """Return the policy that the flags give: each is named like the argument that it sets."""
+    """Return the policy that the flags describe: each flag has the name of a policy's argument."""
     names = {each.name for each in fields(Policy)}
     given = {name: value for name, value in vars(args).items() if name in names and value is not None}
     if given.get("expect_seen_within") == "none":
@@ -230,7 +241,7 @@ def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
 
 
 def _describe(verdict: Verdict) -> str:
-    """Say what the verdict is; which scopes are why stands in the table."""
+    """Describe the verdict in a sentence; the table shows the scopes that caused it."""
     judged = [scope for scope in verdict.scopes if scope.reason not in _NOT_JUDGED]
     if verdict.passed or not judged:
         return verdict.describe()
@@ -240,7 +251,11 @@ def _describe(verdict: Verdict) -> str:
 
 @_command
 def license_(args: Namespace) -> int:
-    """Compare what is used with what is bought."""
+    """Compare used licences with purchased ones.
+
+    :param args: the parsed arguments of ``airflow avepoint license``.
+    :returns: the exit status, with which the process ends.
+    """
     with AvePointHook(_conn_id(args)) as hook:
         consumptions = hook.get_license_consumptions(
             args.product, organization_id=args.organization_id, location=args.location
@@ -283,7 +298,11 @@ def _license_rows(consumption: LicenseConsumption) -> list[dict[str, object]]:
 
 @_command
 def probe(args: Namespace) -> int:
-    """Find out what the documents leave open."""
+    """Find out what the vendor's documents leave open.
+
+    :param args: the parsed arguments of ``airflow avepoint probe``.
+    :returns: the exit status, with which the process ends.
+    """
     with (
         progress_bar("Probing", f"requests (at most {MAX_REQUESTS} a product)", output="markdown") as bar,
         AvePointHook(_conn_id(args)) as hook,

@@ -1,6 +1,6 @@
-"""What ``airflow avepoint …`` takes. Airflow loads this at every command: nothing of ours is imported.
+"""The arguments of ``airflow avepoint …``. It imports nothing of ours: Airflow loads it at every command.
 
-Flags are named like the arguments of the hook and of the policy, and mean the same.
+Flags have the names and meanings of the arguments of the hook and of the policy.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ _PROBE = ActionCommand(
 
 
 def get_avepoint_cli_commands() -> list[CLICommand]:
-    """Return the commands, for Airflow's parser; Airflow 3.2 and newer ask for them."""
+    """Return the commands for Airflow's parser, which asks for them since Airflow 3.2."""
     return [
         GroupCommand(
             name="avepoint",

@@ -1,8 +1,8 @@
-"""Ask a real tenant what the documents leave open, and say how it differs from what our products say.
+"""Ask a real tenant what the documents leave open, and compare the answers with our product tables.
 
-A probe is a handful of small experiments on one listing: which page is which, how large one may be, what the
-next link and the total are, what the window filters by. Only the outcome of each is kept, in words of ours;
-what rows hold is compared and forgotten.
+A probe is a few small experiments on one listing: the number of the first page, the largest page size, the
+form of the next link, the meaning of the total, and the times that the window filters by. The report holds
+only the result of each experiment, in our own words; the contents of rows are compared and then dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from airflow_provider_avepoint.cli.probe_findings import (
 )
 from airflow_provider_avepoint.cli.terminal import Bar
 from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
-from airflow_provider_avepoint.core.client import read_rows
 from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
@@ -33,20 +32,21 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, get_path, parse_time
-from airflow_provider_avepoint.core.flow import Flow
-from airflow_provider_avepoint.core.paging import Pairs, merge_parameters
+from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.pages import Answer, read_rows
+from airflow_provider_avepoint.core.paging import merge_parameters
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
-from airflow_provider_avepoint.core.products.vocabulary import LicenseEndpoint, Path
+from airflow_provider_avepoint.core.products.vocabulary import Envelope, LicenseEndpoint, Path
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-#: Requests to one product at most; those for tokens and those sent again do not count.
+#: The most requests to one product; requests for tokens and retries do not count.
 MAX_REQUESTS = 40
 _LOOK_BACK = timedelta(days=30)
 _LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC))
-# A job to tell start from finish by must run this long at least; the shortest such is taken.
+# The shortest duration of a job whose start and finish two windows can tell apart.
 _SHORTEST_JOB = timedelta(seconds=4)
-# Rows a page of a query about a filter.
+# The page size of a query that tests a filter.
 _SAMPLE = 50
 _TOO_FEW = "too few jobs to tell; an earlier --started-after may help"
 _ELSEWHERE = "stands elsewhere"
@@ -61,11 +61,18 @@ def probe_products(
     location: str | None,
     bar: Bar,
 ) -> list[ProbeFindings]:
-    """Probe the products called *names*, or all of them.
+    """Probe the named products, or all products.
 
+    :param hook: the hook of the connection.
+    :param names: the names of products; empty for all.
+    :param started_after: the earliest start of the jobs to look at, in ISO 8601; None: 30 days ago.
+    :param organization_id: the organisation; left out for products without organisations.
+    :param location: the Multi-Geo location; left out for products without locations.
+    :param bar: the progress bar.
+    :returns: the findings, in the order of the products.
     :raises AvePointConfigError: an argument cannot be used; nothing was sent.
     :raises AvePointAuthError: the credentials are refused.
-    :raises AvePointUnavailable: nobody answers.
+    :raises AvePointUnavailable: the first product's server does not answer.
     """
     now = datetime.now(UTC)
     by_product = [ProbeFindings(product=get_product(name)) for name in names or PRODUCTS]
@@ -79,7 +86,7 @@ def probe_products(
             product.name,
             started_after=started_after or (now - _LOOK_BACK).isoformat(),
             job_type="all",
-            # What the product cannot tell apart is left out, so that one flag serves all.
+            # A dimension that the product does not have is left out, so that one flag serves all products.
             organization_id=organization_id if product.tells_organizations else None,
             location=(location or hook.settings.location) if product.tells_locations else None,
         )
@@ -97,12 +104,12 @@ def probe_products(
 
 
 class _SpentError(Exception):
-    """There have been as many requests as there may be."""
+    """The number of requests has reached its limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """One page: its rows and their identity; *refusal* says why there are none."""
+    """One page: its rows and their identities; *refusal* says why there are no rows."""
 
     rows: tuple[Row, ...] = ()
     keys: tuple[int, ...] = ()
@@ -130,7 +137,7 @@ class _Probe:
         self._has_answered = False
 
     def run(self) -> None:
-        """Make all experiments, as far as the number of requests allows."""
+        """Make all experiments that the limit of requests allows."""
         try:
             sample = self._take_sample()
             if sample is None:
@@ -147,22 +154,23 @@ class _Probe:
             self._note("requests", f"{MAX_REQUESTS} were not enough for everything")
         self.findings.add_rows(self._rows.values())
 
-    # What is sent
+    # Requests
 
     def _ask(self, paging: Pairs = (), **changed: str) -> _Answer:
-        """Return one page; *changed* are parameters that the query has otherwise, or not at all."""
+        """Return one page; *changed* holds parameters that differ from the query's own."""
         client, product = self._hook.client, self._product
         if product.method == "GET":
             filters = {name: str(value) for name, value in self._query.parameters(self._now).items()}
             sent = merge_parameters((filters | changed).items(), paging)
-            flow = client.call(product.path, sent, product.permission)
+            flow = client.get(product.path, sent, product.permission)
         else:
             flow = client.ask(self._query, self._now, paging)
-        document, refusal = self._run(flow)
-        if refusal:
+        answer, refusal = self._run(flow)
+        if answer is None:
             return _Answer(refusal=refusal)
+        document = answer.document
         try:
-            listed = read_rows(product, document)
+            listed = read_rows(product, answer)
         except AvePointPayloadError:
             return _Answer(document=document, refusal="the list is not where the file has it")
         rows = tuple(row for row in listed if isinstance(row, Mapping))
@@ -173,19 +181,19 @@ class _Probe:
             rows=rows,
             keys=keys,
             document=document,
-            link=_find(document, product.envelope.link),
+            link=_find_link(product.envelope, answer),
             total=next((total for total in totals if total is not None), None),
         )
 
-    def _run(self, flow: Flow[Any]) -> tuple[Any, str]:
-        """Return the answer, and why there is none."""
+    def _run(self, flow: Flow[Answer]) -> tuple[Answer | None, str]:
+        """Return the answer; or None, and why there is no answer."""
         if self.findings.requests >= MAX_REQUESTS:
             flow.close()
             raise _SpentError
         self.findings.requests += 1
         self._bar.count()
         try:
-            document = self._hook.transport.run(flow)
+            answer = self._hook.transport.run(flow)
         except AvePointRequestError as e:
             return None, f"refused with {e.status}"
         except AvePointPayloadError:
@@ -195,14 +203,14 @@ class _Probe:
                 raise
             return None, f"answered with {e.status or 'an error'}"
         self._has_answered = True
-        return document, ""
+        return answer, ""
 
     def _identify(self, row: Row) -> int:
         columns = self._product.columns
         return hash((str(get_value(row, columns.organization_id)), str(get_value(row, columns.job_id))))
 
     def _page(self, number: int, size: int) -> _Answer:
-        return self._ask(((self._product.paging.index, str(number)), *self._of_size(size)))
+        return self._ask(((str(self._product.paging.index), str(number)), *self._of_size(size)))
 
     def _of_size(self, size: int) -> Pairs:
         return ((self._product.paging.size, str(size)),)
@@ -210,7 +218,7 @@ class _Probe:
     # Pages
 
     def _take_sample(self) -> _Answer | None:
-        """Find the largest page that is taken, and return it; None where none is."""
+        """Return a page of the largest size that the server accepts; None where it accepts none."""
         sizes = self._product.paging.sizes
         for size in (2 * sizes[0], *sizes):
             answer = self._ask(self._of_size(size))
@@ -242,8 +250,10 @@ class _Probe:
             self._note("rows", "some are listed more than once in a page")
 
     def _find_base(self, first: _Answer, size: int) -> int | None:
-        """Return the number of the first page (or row); None where the pages do not tell."""
+        """Return the number of the first page (or row); None where the pages do not show it."""
         paging = self._product.paging
+        if paging.index is None:
+            return None
         name, step = paging.index, size if paging.is_offset else 1
         about = "row base" if paging.is_offset else "page base"
         zeroth, following = self._page(0, size), self._page(step, size)
@@ -262,7 +272,7 @@ class _Probe:
         return None
 
     def _has_more(self, sample: _Answer, base: int | None) -> bool | None:
-        """Tell whether there are rows after the sample; None where nobody can tell."""
+        """Tell whether there are rows after the sample; None where that is unknown."""
         if base is None:
             return None if is_none(sample.link) else True
         length = len(sample.keys)
@@ -283,7 +293,7 @@ class _Probe:
     def _describe_links(self, sample: _Answer, first: _Answer, *, has_more: bool | None) -> None:
         product, base_url = self._product, self._hook.settings.base_url
         path = product.path.format(organization_id=quote(self._query.organization_id or "", safe=""))
-        place = ".".join(product.envelope.link)
+        place = product.envelope.link_header or ".".join(product.envelope.link)
         if first.rows:
             is_elsewhere = first.link is MISSING and _holds(first.document, "nextlink")
             form = describe_link(first.link, base_url=base_url, path=path)
@@ -297,7 +307,7 @@ class _Probe:
             )
 
     def _follow(self, link: str, first: _Answer, sample: _Answer) -> None:
-        """Ask for what *link* leads to, at the connection's own address only."""
+        """Request the page that *link* leads to, but only at the connection's own address."""
         about, ours, size = "the link leads to", "the next page", len(first.rows)
         parts = _split(link)
         if parts is None:
@@ -381,7 +391,7 @@ class _Probe:
         return self._ask(self._of_size(self._size), **window)
 
     def _pick_job(self) -> tuple[int, datetime, datetime] | None:
-        """Return the shortest ended job whose start and finish a window can tell apart."""
+        """Return the shortest ended job whose start and finish two windows can tell apart."""
         columns = self._product.columns
         found: list[tuple[timedelta, int, datetime, datetime]] = []
         for key, row in self._rows.items():
@@ -396,7 +406,7 @@ class _Probe:
         return min(found)[1:] if found else None
 
     def _try_state_filter(self) -> None:
-        """Ask for each documented state by itself: so each is seen, if there is a job in it."""
+        """Ask for each documented state by itself, so that the report sees each state that has a job."""
         name, column = self._product.filters.state, self._product.columns.state
         if name is None:
             return
@@ -440,14 +450,14 @@ class _Probe:
             return
         query = [(endpoint.location, location)] if endpoint.location and location else []
         try:
-            document, refusal = self._run(self._hook.client.call(endpoint.path, query, endpoint.permission))
+            answer, refusal = self._run(self._hook.client.get(endpoint.path, query, endpoint.permission))
         except AvePointPermissionError as e:
             self._note("licence", f"not readable: the app lacks the permission {e.permission}")
             return
-        if refusal:
+        if answer is None:
             self._note("licence", refusal, differs=True)
         else:
-            self._describe_license(get_path(document, endpoint.figures), endpoint)
+            self._describe_license(get_path(answer.document, endpoint.figures), endpoint)
 
     def _describe_license(self, figures: object, endpoint: LicenseEndpoint) -> None:
         if not isinstance(figures, Mapping):
@@ -460,7 +470,7 @@ class _Probe:
         self._note("licence, outOfPolicyTime", describe_time(value), ours, differs=not is_read)
 
 
-# Whether a job is listed by a window around its start, around its finish, between the two, and around both.
+# Key: whether a job is listed by a window around its start, around its finish, between both, around both.
 _WINDOWS: dict[tuple[bool, ...], str] = {
     (True, False, False, True): "start",
     (False, True, False, True): "finish",
@@ -476,8 +486,14 @@ def _find(document: Any, path: Path) -> object:
     return get_key(holder, key, MISSING) if isinstance(holder, Mapping) else MISSING
 
 
+def _find_link(envelope: Envelope, answer: Answer) -> object:
+    if envelope.link_header is None:
+        return _find(answer.document, envelope.link)
+    return answer.headers.get(envelope.link_header.lower(), MISSING)
+
+
 def _holds(document: Any, *names: str) -> bool:
-    """Tell whether one of the envelope's objects has a key of one of these *names*, in lower case."""
+    """Tell whether an object of the envelope has one of the keys *names*, which are in lower case."""
     if not isinstance(document, Mapping):
         return False
     return any(key.casefold() in names or _holds(value, *names) for key, value in document.items())

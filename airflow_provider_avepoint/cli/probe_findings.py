@@ -1,4 +1,4 @@
-"""What a probe found, and what rows show of themselves: their keys, and how states and times are written."""
+"""The findings of a probe: from experiments, and from the keys, states and times of the listed rows."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ _NOT_LISTED = "not listed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that a server showed.
+    """One fact that a server showed.
 
-    :param ours: what the product's file has, where it has anything about it.
-    :param differs: the file has something else.
+    :param about: the subject, such as ``page size``.
+    :param seen: the fact, in our own words.
+    :param ours: the product file's value; empty where the file has none.
+    :param differs: whether the product file has another value.
     """
 
     about: str
@@ -50,9 +52,13 @@ class Finding:
 
 @dataclass(slots=True, kw_only=True)
 class ProbeFindings:
-    """What one product's server showed.
+    """The findings about one product's server.
 
-    :param problem: why nothing could be read, where nothing could.
+    :param product: the product.
+    :param problem: why the listing could not be read; empty where it could.
+    :param jobs: the number of distinct jobs that were seen.
+    :param requests: the number of requests that were sent.
+    :param findings: the findings, in the order of the experiments.
     """
 
     product: Product
@@ -63,11 +69,17 @@ class ProbeFindings:
 
     @property
     def is_readable(self) -> bool:
-        """Tell whether the listing answered."""
+        """Whether the listing could be read."""
         return not self.problem
 
     def note(self, about: str, seen: str, ours: str = "", *, differs: bool = False) -> None:
-        """Add a finding."""
+        """Add a finding; the parameters are the fields of :class:`Finding`.
+
+        :param about: the subject.
+        :param seen: the fact.
+        :param ours: the product file's value.
+        :param differs: whether the product file has another value.
+        """
         self.findings.append(Finding(about=about, seen=seen, ours=ours, differs=differs))
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,7 +93,10 @@ class ProbeFindings:
         }
 
     def add_rows(self, rows: Collection[Row]) -> None:
-        """Add what *rows*, each of another job, show of themselves."""
+        """Add findings about the states, times, keys and words of rows.
+
+        :param rows: the rows as received, one for each job.
+        """
         self.jobs = len(rows)
         if not rows:
             self.note("jobs", "none; an earlier --started-after may help")
@@ -129,7 +144,7 @@ class ProbeFindings:
         return line.state.is_open or (line.needs_finish and not is_finished)
 
     def _add_keys(self, rows: Collection[Row]) -> None:
-        """Add which of the file's keys no row has, which spelling is used, and what cannot be read."""
+        """Add the keys that no row has, the spelling that rows use, and the values that cannot be read."""
         for holder, key, parse in _all_keys(self.product.columns):
             spellings: Counter[str] = Counter()
             unreadable = 0
@@ -170,12 +185,16 @@ def read_code(value: object) -> Code | None:
 
 
 def get_value(row: Row, key: Key | None) -> object:
-    """Return what *row* has under one of the spellings of *key*, else ``MISSING``."""
+    """Return the row's value under the first spelling of *key* that the row has, or ``MISSING``.
+
+    :param row: a row as received.
+    :param key: a key, or several spellings of a key; None gives ``MISSING``.
+    """
     return MISSING if key is None else _look_up(row, key)[1]
 
 
 def _look_up(row: Row, key: Key) -> tuple[str, object]:
-    """Return the spelling of *key* that *row* has, and its value."""
+    """Return the first spelling of *key* that the row has, and its value."""
     for spelling in (key,) if isinstance(key, str) else key:
         value = get_key(row, spelling, MISSING)
         if value is not MISSING:
@@ -184,12 +203,19 @@ def _look_up(row: Row, key: Key) -> tuple[str, object]:
 
 
 def is_none(value: object) -> bool:
-    """Tell whether *value* is not there or means "none"."""
+    """Tell whether a value is missing or means "none".
+
+    :param value: a value as received, or ``MISSING``.
+    """
     return value is MISSING or is_absent(value)
 
 
 def is_readable(parse: Parser | None, value: object) -> bool:
-    """Tell whether *parse* takes *value*."""
+    """Tell whether a parser accepts a value.
+
+    :param parse: the parser, which raises ``ValueError``; None accepts every value.
+    :param value: a value as received; ``MISSING`` is accepted.
+    """
     try:
         if parse is not None and value is not MISSING:
             parse(value)
@@ -199,7 +225,10 @@ def is_readable(parse: Parser | None, value: object) -> bool:
 
 
 def as_number(value: object) -> int | None:
-    """Return *value* as the number that it is or spells, None where it is none."""
+    """Return a whole number, from a number or a text of digits; None for any other value.
+
+    :param value: a value as received, or ``MISSING``.
+    """
     try:
         return None if value is MISSING else parse_integer(value)
     except ValueError:
@@ -207,7 +236,11 @@ def as_number(value: object) -> int | None:
 
 
 def find_state(product: Product, raw: object) -> State | None:
-    """Return the line of the product's table that *raw* stands for."""
+    """Return the line of the product's table of states for a raw state; None where the table has none.
+
+    :param product: the product.
+    :param raw: the state as received: a number, a text of digits, or a label.
+    """
     number = as_number(raw)
     if number is not None:
         return product.state_table.get(number)
@@ -215,7 +248,7 @@ def find_state(product: Product, raw: object) -> State | None:
 
 
 def _all_keys(columns: Columns) -> Iterator[tuple[str | None, Key, Parser | None]]:
-    """Yield every key of a product's rows: the object that holds it, the key, and what reads it."""
+    """Yield each key of a product's rows: the object that holds it, the key, and the parser of its values."""
     parsers = {"duration": columns.parse_duration, "size": columns.parse_size}
     for each in fields(columns):
         value = getattr(columns, each.name)

@@ -1,4 +1,4 @@
-"""A probe's findings as Markdown to paste, or as JSON."""
+"""Print a probe's findings, as Markdown to paste or as JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.cli.probe_findings import Finding, ProbeFindings
 from airflow_provider_avepoint.cli.terminal import print_json
 
-#: Marks what a product's file has differently.
+#: Marks a finding that differs from the product file.
 MARK = "≠"
 
 
 def print_report(findings: Sequence[ProbeFindings], output: str) -> None:
-    """Print what was found."""
+    """Print the findings.
+
+    :param findings: the findings of each product.
+    :param output: ``json``; any other value prints Markdown.
+    """
     if output == "json":
         print_json(
             {
@@ -25,20 +29,23 @@ def print_report(findings: Sequence[ProbeFindings], output: str) -> None:
             }
         )
     else:
-        print(write_report(findings))  # noqa: T201  # this is what it is for
+        print(write_report(findings))  # noqa: T201  # printing is the purpose
 
 
 def write_report(findings: Sequence[ProbeFindings]) -> str:
-    """Write what was found as Markdown."""
+    """Return the findings as Markdown.
+
+    :param findings: the findings of each product.
+    """
     introduction = (
         f"airflow-provider-avepoint {__version__}, Airflow {airflow_version}. {MARK} marks what the "
         "provider's product file has differently. No id, name, host, time of a job or secret is in here; of "
         "what rows hold, only the states."
     )
-    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_portrait, findings)))
+    return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_product, findings)))
 
 
-def _write_portrait(findings: ProbeFindings) -> str:
+def _write_product(findings: ProbeFindings) -> str:
     title = f"## {findings.product.name}"
     if not findings.is_readable:
         return f"{title}\n\n{findings.problem.capitalize()}."

@@ -1,4 +1,4 @@
-"""Tables and a progress bar: for people at a terminal; a pipe gets plain lines, a script JSON."""
+"""Print tables and a progress bar at a terminal, plain lines to a pipe, and JSON for scripts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ _STYLES = {
     **dict.fromkeys(("waiting", "running", "skipped", "stopped", "excluded", "forgotten"), "yellow"),
     **dict.fromkeys(_BAD, "red"),
 }
-# Wider than any table: what is piped is not folded.
+# Wider than any table, so that rows in a pipe are not wrapped.
 _PIPE_WIDTH = 10_000
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print *rows*, all of the same columns, without the columns that none of them fills."""
+    """Print a table without its empty columns.
+
+    :param rows: mappings from column to value, all with the same columns; None and "" are empty.
+    """
     names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)] if rows else []
     table = SimpleTable(show_header=True)  # type: ignore[no-untyped-call]  # Airflow's has no types
     for name in names:
@@ -42,18 +45,24 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def _cell(value: object) -> Text:
-    # A Text, so that brackets in the vendor's words stay brackets.
+    # rich would read brackets in a plain text as markup.
     text = "" if value is None else one_line(to_iso(value) if isinstance(value, datetime) else value)
     return Text(text, style=_STYLES.get(text.partition(" ")[0], ""), overflow="fold")
 
 
 def print_json(document: Any) -> None:
-    """Print *document* for a script."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  # this is what it is for
+    """Print a document as indented JSON.
+
+    :param document: a value that JSON can hold.
+    """
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  # printing is the purpose
 
 
 def print_json_list(items: Iterable[Mapping[str, Any]]) -> None:
-    """Print a JSON array as its items come, one a line; cut off by an error, it does not parse."""
+    """Print a JSON array while its items arrive, one item in a line; after an error the array is not closed.
+
+    :param items: the items, each a JSON object.
+    """
     sys.stdout.write("[")
     for number, item in enumerate(items):
         sys.stdout.write(",\n" if number else "\n")
@@ -62,12 +71,18 @@ def print_json_list(items: Iterable[Mapping[str, Any]]) -> None:
 
 
 def say(message: str) -> None:
-    """Print a line for whoever watches, beside the output."""
-    print(message, file=sys.stderr)  # noqa: T201  # this is what it is for
+    """Print a line on standard error.
+
+    :param message: the line.
+    """
+    print(message, file=sys.stderr)  # noqa: T201  # printing is the purpose
 
 
 def write_span(seconds: float) -> str:
-    """Write a span in its largest unit and the next: ``2d 3h``, ``3h 12m``, ``45s``."""
+    """Return a duration in its largest unit and the next smaller: ``2d 3h``, ``3h 12m``, ``45s``.
+
+    :param seconds: the duration; less than 0 counts as 0.
+    """
     rest = max(0, int(seconds))
     for size, unit, next_size, next_unit in (
         (86400, "d", 3600, "h"),
@@ -81,7 +96,11 @@ def write_span(seconds: float) -> str:
 
 
 class Bar:
-    """A progress bar's handle; see :func:`progress_bar`."""
+    """A handle on a progress bar; see :func:`progress_bar`.
+
+    :param progress: rich's progress display.
+    :param task: the id of the bar in *progress*.
+    """
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -91,17 +110,20 @@ class Bar:
         self._expected = 0
 
     def expect(self, steps: int) -> None:
-        """Say how many more steps there are; with one, nobody knows how far it is."""
+        """Add steps to the expected number; a bar with only one step shows no fraction.
+
+        :param steps: the number of further steps.
+        """
         self._expected += steps
         self._show()
 
     def count(self) -> None:
-        """Count one more of what is counted."""
+        """Add one to the counter."""
         self._count += 1
         self._show()
 
     def finish_step(self) -> None:
-        """Go one step further."""
+        """Mark one step as finished."""
         self._steps += 1
         self._expected = max(self._expected, self._steps)
         self._show()
@@ -119,9 +141,13 @@ class Bar:
 
 @contextmanager
 def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
-    """Show a bar on standard error while the block runs, if that is a terminal; then take it away.
+    """Show a bar on standard error while the block runs, if that is a terminal; then remove the bar.
 
-    JSON that goes to the same terminal is left alone.
+    With JSON output to the same terminal no bar is shown.
+
+    :param what: the text in front of the bar.
+    :param unit: the unit of the counter, such as ``jobs``.
+    :param output: the command's ``--output``.
     """
     console = Console(stderr=True)
     is_in_the_way = output == "json" and sys.stdout.isatty()
@@ -132,7 +158,7 @@ def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
         TextColumn(f"{{task.fields[steps]}}{{task.fields[count]}} {unit}"),
         TimeElapsedColumn(),
     )
-    # Redirected, what is meant for a pipe would end up on the terminal.
+    # With redirection, output for a pipe would go to the terminal.
     with Progress(
         *columns,
         console=console,
@@ -145,22 +171,30 @@ def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
 
 
 class WatchedHook(AvePointHook):
-    """The hook, which shows on a bar how many jobs it has read."""
+    """A hook that shows on a bar how many jobs it has read.
+
+    :param conn_id: the id of the connection.
+    :param bar: the progress bar.
+    """
 
     def __init__(self, conn_id: str, bar: Bar) -> None:
         super().__init__(conn_id)
         self._bar = bar
 
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *queries*, and say how many queries there are."""
-        self._bar.expect(len(queries))
-        yield from super().query(queries, with_changes=with_changes)
+        """Yield the jobs of several queries, count them, and tell the bar how many queries there are.
 
-    def list_query(
-        self, query: JobQuery, now: datetime, *, with_changes: bool = False
-    ) -> Iterator[BackupJob]:
-        """Yield the jobs that answer one query, and count them."""
-        for job in super().list_query(query, now, with_changes=with_changes):
+        :param queries: the queries.
+        :param with_changes: see :meth:`AvePointHook.query`.
+        """
+        self._bar.expect(len(queries))
+        for job in super().query(queries, with_changes=with_changes):
             self._bar.count()
             yield job
+
+    def note_answered(self, query: JobQuery) -> None:  # noqa: ARG002  # the hook's signature
+        """Show one query more that is answered.
+
+        :param query: the query.
+        """
         self._bar.finish_step()

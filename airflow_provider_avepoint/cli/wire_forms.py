@@ -1,6 +1,6 @@
-"""How a wire value is written, said without the value: what a report may show of somebody's tenant.
+"""Describe the form of a value without showing the value: a report must not reveal a tenant's data.
 
-Every text that comes out of here is one of ours, but for a state's label.
+Every returned text is made of our own words, except the labels of states.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_avepoint.core.fields import normalize_label
 from airflow_provider_avepoint.core.products.vocabulary import Product
 
-#: What stands for a key that a row does not have.
+#: The value of a key that a row does not have.
 MISSING = object()
 
 _ISO = re.compile(
@@ -19,7 +19,7 @@ _ISO = re.compile(
     r"(?:(?P<gap>[T ])\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
 )
-# Of a state's label only these words are shown, so that no name can come along.
+# A state's label is shown only if it consists of these words, so that no name is shown by mistake.
 _USUAL_WORDS = (
     "a aborted active all and archived at back been blocked by cancel canceled canceling cancelled "
     "cancelling closed complete completed completing configuration conflict corrupted created creating "
@@ -40,7 +40,10 @@ _MOST_DIGITS = 6
 
 
 def describe_absence(value: object) -> str | None:
-    """Say how *value* means "none"; None where it is a value."""
+    """Describe how a value means "none"; None where the value is present.
+
+    :param value: a value as received, or ``MISSING``.
+    """
     if value is MISSING:
         return "no such key"
     if value is None:
@@ -51,7 +54,10 @@ def describe_absence(value: object) -> str | None:
 
 
 def describe_time(value: object) -> str:
-    """Say in which form an instant is written."""
+    """Describe the form of a time.
+
+    :param value: a value as received, or ``MISSING``.
+    """
     absence = describe_absence(value)
     if absence is not None:
         return absence
@@ -86,12 +92,17 @@ def _describe_iso(match: re.Match[str]) -> str:
 def _describe_number(number: int) -> str:
     if number <= 0:
         return "0" if number == 0 else "a negative number"
-    # As parse_time tells them apart.
+    # The same bounds as in parse_time.
     return ".NET ticks" if number >= 10**17 else "milliseconds" if number >= 10**11 else "seconds"
 
 
 def describe_link(link: object, *, base_url: str, path: str) -> str:
-    """Say in which form a next link is written; *path* is the listing's own."""
+    """Describe the form of a next link.
+
+    :param link: the link as received, or ``MISSING``.
+    :param base_url: the connection's base URL.
+    :param path: the path of the listing.
+    """
     absence = describe_absence(link)
     if absence is not None:
         return absence
@@ -114,7 +125,11 @@ def describe_link(link: object, *, base_url: str, path: str) -> str:
 
 
 def describe_state(product: Product, raw: object) -> str:
-    """Say how a state is spelled; a text that is no label made of a state's usual words is not shown."""
+    """Describe how a state is spelled; a label is shown only if it is documented or made of usual words.
+
+    :param product: the product, whose table holds the documented labels.
+    :param raw: the state as received, or ``MISSING``.
+    """
     if raw is MISSING:
         return "no such key"
     if isinstance(raw, bool) or raw is None:
@@ -136,5 +151,8 @@ def _is_label(text: str) -> bool:
 
 
 def describe_number(number: int) -> str:
-    """Write one of the vendor's numbers; one that is too large for that is not shown."""
+    """Return the digits of a number; of a number with more than six digits only how many digits it has.
+
+    :param number: a number as received; a negative number is not shown either.
+    """
     return str(number) if 0 <= number < 10**_MOST_DIGITS else f"a number of {len(str(abs(number)))} digits"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.core.doubts import Organizations
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
 from airflow_provider_avepoint.core.verdict import Verdict, judge
@@ -61,6 +62,27 @@ class Plan:
 
     jobs: dict[Topic, JobQuery]
     listings: dict[Topic, JobQuery]
+
+    def groups(self, at_a_time: int, *, last: Container[Topic] = ()) -> Iterator[list[Topic]]:
+        """Yield what to ask side by side, one group after the other.
+
+        The first topic is asked alone: where the API is away, no more than one request has to find out.
+
+        :param at_a_time: how many topics a group has at most.
+        :param last: topics to ask when all others have been asked.
+        """
+        asked = self.jobs | self.listings
+
+        def find_turn(topic: Topic) -> tuple[bool, bool]:
+            return topic in last, not asked[topic].is_of_all_types  # as query.split_into_stages does
+
+        topics_in_turn = sorted(asked, key=find_turn)
+        if topics_in_turn:
+            yield topics_in_turn[:1]
+        for _, topics in itertools.groupby(topics_in_turn[1:], key=find_turn):
+            stage = list(topics)
+            for start in range(0, len(stage), at_a_time):
+                yield stage[start : start + at_a_time]
 
     @property
     def listings_apart(self) -> int:
@@ -208,7 +230,7 @@ class Answers:
             known = self._organizations.get(topic)
             if known is None:
                 known = self._organizations[topic] = Organizations.of(self._jobs.get(topic, ()))
-            known.refuse_names(policy)
+            known.refuse_names("organization_ids", policy.organization_ids)
 
     def jobs(self, queries: Iterable[JobQuery]) -> list[BackupJob]:
         """Return the jobs that answer *queries*."""

@@ -6,50 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Self
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import get_key, is_absent
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.starts import find_start_range
-from airflow_provider_avepoint.core.text import one_line
 
 # So many workloads that get the very same jobs show that the server does not filter by workload. Two may
 # share a job: a team and its group do.
 _TOO_ALIKE = 3
-
-
-class Organizations(NamedTuple):
-    """The organisations that jobs are of: their ids, and the id of each name, both as they compare."""
-
-    ids: set[str | None]
-    names: dict[str, str]
-
-    @classmethod
-    def of(cls, jobs: Iterable[BackupJob]) -> Self:
-        """Return those of *jobs*."""
-        found = cls(set(), {})
-        for job in jobs:
-            if job.organization_id is not None:
-                found.ids.add(normalize_id(job.organization_id))
-                if job.organization_name is not None:
-                    found.names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
-        return found
-
-    def refuse_names(self, policy: Policy) -> None:
-        """Raise where *policy* gives an organisation's name for its id: the gate would wait for nothing.
-
-        :raises AvePointConfigError: the message has the id.
-        """
-        for given in policy.organization_ids or ():
-            named = self.names.get(given.casefold())
-            if named is not None and normalize_id(given) not in self.ids:
-                raise AvePointConfigError(
-                    f"organization_ids: {given!r} is the name of {one_line(named, 100)}; give the id."
-                )
 
 
 def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_provider_avepoint.core.fields import UnplacedTime, get_key, parse_time
+from airflow_provider_avepoint.core.fields import UnplacedTime, get_key
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.products import get_product
 
@@ -19,9 +19,10 @@ def find_start_range(job: BackupJob) -> StartRange:
     where it is not later than the job's end.
     """
     if job.problems and job.started_at is None:
-        key = get_product(job.product).columns.started_at
+        columns = get_product(job.product).columns
+        key = columns.started_at
         try:
-            parse_time(get_key(job.raw, key if isinstance(key, str) else key[0]))
+            columns.parse_time(get_key(job.raw, key if isinstance(key, str) else key[0]))
         except UnplacedTime as e:
             earliest, latest = e.span
             finished = job.finished_at

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airflow_provider_avepoint.core.doubts import Organizations, doubt_unfiltered
+from airflow_provider_avepoint.core.doubts import doubt_unfiltered
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import (
     GRADES,
@@ -27,6 +27,7 @@ from airflow_provider_avepoint.core.grading import (
 )
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -270,7 +271,7 @@ def judge(
     now = now.astimezone(UTC)
     product = get_product(policy.product)
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    Organizations.of(counted).refuse_names(policy)
+    Organizations.of(counted).refuse_names("organization_ids", policy.organization_ids or ())
     if product.asks_each_object_type:
         counted = leave_out_claimed(counted)
     counted = doubt_unfiltered(counted, product)

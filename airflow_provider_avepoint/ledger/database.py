@@ -1,8 +1,8 @@
-"""The ledger's database: found by an Airflow connection, migrated by Alembic, written by one at a time.
+"""The ledger's database: an Airflow connection leads to it, Alembic migrates it, and writers take turns.
 
-Whoever writes waits for whoever wrote before, across processes and machines: so that what a write compares
-itself with does not change under it, and two writes of the same jobs in another order cannot lock each other
-out. A write is a transaction: it is there as a whole or not at all.
+A writer waits until the writer before has finished, across processes and machines. So the rows that a write
+compares its jobs with cannot change meanwhile, and two writes of the same jobs in different orders cannot
+deadlock. A write is one transaction: it is stored completely or not at all.
 """
 
 from __future__ import annotations
@@ -35,19 +35,21 @@ VERSION_TABLE = "avepoint_ledger_version"
 
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 _DEFAULT_FILE = "avepoint_ledger.db"
-# Any number that nobody else locks by: "AvePoint" in ASCII.
+# The number of the advisory lock, which no other program should use: "AvePoint" in ASCII.
 _LOCK = 0x41766550_6F696E74
 _SECONDS_TO_WAIT = 300.0
-# A connection is idle while the API is read, perhaps for longer than a firewall bears. SQLAlchemy 1.4 is to
-# do as 2 does.
+# While the API is read, a connection is idle, and a firewall may close it: test it before use. "future" makes
+# SQLAlchemy 1.4 behave like 2.
 _ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "future": True}
 _WRITES = "avepoint_writes"
 
 
 def open_engine(conn_id: str | None) -> Engine:
-    """Return the database of an Airflow connection; without one, of a SQLite file under ``AIRFLOW_HOME``.
+    """Return an engine for the ledger's database.
 
-    :raises AvePointConfigError: the connection is not there, or no database that the ledger can live in.
+    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
+    :raises AvePointConfigError: the connection does not exist, or its database cannot hold a ledger.
+    :raises AvePointLedgerError: the connection could not be looked up.
     """
     if conn_id is None:
         engine = create_engine(f"sqlite:///{_default_path()}", **_ENGINE_OPTIONS)
@@ -82,13 +84,13 @@ def _open_connection(conn_id: str) -> Engine:
             f"ledger_conn_id: there is no connection {conn_id!r}; add it (Admin > Connections), or leave it "
             "out for a SQLite file under AIRFLOW_HOME."
         ) from None
-    except Exception as e:  # noqa: BLE001  # Airflow's API server or a secrets backend, of whatever make
+    except Exception as e:  # noqa: BLE001  # any error of Airflow's API server or of a secrets backend
         raise AvePointLedgerError(
             f"ledger_conn_id: {conn_id!r} could not be looked up: {one_line(e)}"
         ) from None
     try:
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
-    except Exception as e:  # noqa: BLE001  # a provider that is not installed, a type that nobody knows
+    except Exception as e:  # noqa: BLE001  # a provider that is not installed, or an unknown type
         raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
     if not isinstance(hook, DbApiHook):
         raise AvePointConfigError(
@@ -97,14 +99,14 @@ def _open_connection(conn_id: str) -> Engine:
         )
     options = dict(_ENGINE_OPTIONS)
     if isinstance(ignored := getattr(hook, "ignored_extra_options", None), Collection):
-        # What PostgresHook connects with itself, and leaves out here: sslmode, options and the like.
+        # PostgresHook itself connects with these options (sslmode and others), but leaves them out here.
         extra = connection.extra_dejson
         options["connect_args"] = {name: value for name, value in extra.items() if name not in ignored}
     try:
         return hook.get_sqlalchemy_engine(engine_kwargs=options)
     except (ImportError, NoSuchModuleError) as e:
         raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
-    except Exception as e:  # noqa: BLE001  # its text may hold the address, hence the password
+    except Exception as e:  # noqa: BLE001  # the error's text may contain the password
         raise AvePointConfigError(
             f"ledger_conn_id: {conn_id!r}: its fields do not make the address of a database "
             f"({type(e).__name__})."
@@ -112,7 +114,7 @@ def _open_connection(conn_id: str) -> Engine:
 
 
 def _begin_transactions_ourselves(engine: Engine) -> None:
-    """Let a write lock the file when it begins: the driver would do so at its first change only."""
+    """Make a write lock the SQLite file when it begins; the driver would lock it at the first change only."""
 
     @event.listens_for(engine, "connect")
     def leave_transactions_alone(connection: Any, _record: object) -> None:
@@ -126,9 +128,9 @@ def _begin_transactions_ourselves(engine: Engine) -> None:
 
 
 def _prepare_nothing(engine: Engine) -> None:
-    """Have each statement planned for its values, and for the table's size of the moment.
+    """Have PostgreSQL plan each statement for its values and for the current size of the table.
 
-    PgBouncer, too, may give the next transaction another session.
+    PgBouncer may also give the next transaction another session, which does not have a prepared statement.
     """
 
     @event.listens_for(engine, "connect")
@@ -138,8 +140,14 @@ def _prepare_nothing(engine: Engine) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Have the database to oneself, in a transaction: what the block did is kept where it ends well."""
-    # Each statement sees what was there when it began: the first one waits.
+    """Open a transaction as the only writer; it is committed if the block ends without an error.
+
+    :param engine: the engine of :func:`open_engine`.
+    :raises AvePointLedgerError: the database failed, or the lock was not free within 300 seconds.
+    :raises AvePointPayloadError: the database cannot hold one of the values.
+    """
+    # In READ COMMITTED each statement sees what was committed before it. So after the statement that waits
+    # for the lock, the others see the rows of the writer before.
     with _transaction(engine, "READ COMMITTED", **{_WRITES: True}) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_SECONDS_TO_WAIT:.0f}s'")
@@ -149,10 +157,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Read the database as it is at one moment."""
+    """Open a transaction that reads the database as it is at one moment.
+
+    :param engine: the engine of :func:`open_engine`.
+    :raises AvePointLedgerError: the database failed.
+    """
     with _transaction(engine, "REPEATABLE READ") as connection:
         if engine.dialect.name == "postgresql":
-            # Else the server's own, where the last moments of the year 9999 may be in the next.
+            # In the server's own time zone the last hours of 9999 could be in the year 10000.
             connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
         yield connection
 
@@ -171,7 +183,7 @@ def _transaction(engine: Engine, isolation_level: str, **options: Any) -> Iterat
 
 @contextmanager
 def _clear_errors(engine: Engine) -> Iterator[None]:
-    """Say what the database does not do, without the statement and its hundred values."""
+    """Turn an error of the database into one of ours, without the statement and its hundred values."""
     try:
         yield
     except (DataError, OverflowError) as e:
@@ -188,9 +200,10 @@ def _describe(error: Exception) -> str:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to this release's form, whoever else is doing so.
+    """Migrate the tables to this release's revision; other workers may do the same at the same time.
 
-    :raises AvePointConfigError: a newer release has been here.
+    :param engine: the engine of :func:`open_engine`.
+    :raises AvePointConfigError: a newer release has migrated the tables.
     """
     with reading(engine) as connection:
         if _revision_of(connection) == REVISION:
@@ -199,7 +212,7 @@ def migrate(engine: Engine) -> None:
     from alembic.script import ScriptDirectory
 
     with writing(engine) as connection:
-        found = _revision_of(connection)  # another worker may have been quicker
+        found = _revision_of(connection)  # another worker may have migrated meanwhile
         config = _configure_alembic(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:

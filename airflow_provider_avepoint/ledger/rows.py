@@ -1,4 +1,4 @@
-"""What the tables hold of our values."""
+"""Convert our values to rows of the tables, and back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
-    """Return what tells a job from every other of the ledger: the primary key's columns."""
+    """Return the primary key of a job, in the order of the key's columns.
+
+    :param tenant: the name of the tenant.
+    :param job: the job.
+    """
     return (
         tenant,
         job.product,
@@ -37,7 +41,12 @@ def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
 
 
 def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
-    """Return the row of a job that was read from the API at *read_at*."""
+    """Return the row of a job.
+
+    :param tenant: the name of the tenant.
+    :param job: the job.
+    :param read_at: when the job was read from the API, an aware datetime.
+    """
     content = (
         _text(job.job_type),
         job.state.value,
@@ -54,7 +63,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         _to_json([error.as_dict() for error in job.errors]) if job.errors else "[]",
         _write_raw(job.raw),
     )
-    # Without problems this is the digest of release 0.1.0: no load rewrites what has not changed since.
+    # For a job without problems this is the digest of release 0.1.0, so no load rewrites unchanged jobs.
     digest = blake2b(msgspec.json.encode((*content, *job.problems)), digest_size=16).hexdigest()
     problems = _to_json(job.problems) if job.problems else "[]"
     row = (*write_key(tenant, job), *content, problems, digest, read_at, read_at)
@@ -62,7 +71,10 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
 
 
 def read_job(row: Mapping[Any, Any]) -> BackupJob:
-    """Return the job that a row of the ledger holds, without the vendor's own row."""
+    """Return the job that a row of the ledger holds, without the vendor's own row.
+
+    :param row: a row of the table of jobs, by column name.
+    """
     duration = row["duration_seconds"]
     return BackupJob(
         product=row["product"],
@@ -90,8 +102,10 @@ def read_job(row: Mapping[Any, Any]) -> BackupJob:
 def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, Any] | None) -> Row:
     """Return the row of a verdict.
 
+    :param tenant: the name of the tenant.
     :param evidence: ``Verdict.as_dict()``.
-    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number``; None outside of one.
+    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number``; None outside of a
+        task.
     """
     return {
         "tenant": tenant,
@@ -141,7 +155,12 @@ def read_audit(row: Mapping[Any, Any]) -> Audit:
 
 
 def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetime) -> Row:
-    """Return the row of a licence reading."""
+    """Return the row of a licence reading.
+
+    :param tenant: the name of the tenant.
+    :param consumption: the licence's figures.
+    :param read_at: when the figures were read, an aware datetime.
+    """
     return {
         "tenant": tenant,
         "product": consumption.product,
@@ -167,7 +186,7 @@ def _name_row(task: Mapping[str, Any] | None) -> str:
 
 
 def _write_raw(row: Mapping[str, Any]) -> str:
-    """Return a row as JSON; in ASCII where a character was cut in half, which UTF-8 cannot say."""
+    """Return a row as JSON; in ASCII if the row holds half a character, which UTF-8 cannot encode."""
     try:
         return msgspec.json.encode(dict(row)).decode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""What is written to the ledger, and read from it.
+"""Write to the ledger, and read from it.
 
-Every write is an upsert: the same again changes nothing, in whatever order, from however many workers.
+Every write is an upsert: repeating it changes nothing, in any order and from any number of workers.
 """
 
 from __future__ import annotations
@@ -44,22 +44,34 @@ _license_key_of = itemgetter(*(each.name for each in LICENSES.primary_key))
 
 
 class Changes(NamedTuple):
-    """What a write came to: how many jobs were new, had changed, or stood there already."""
+    """The result of a write.
+
+    :param inserted: how many jobs were new.
+    :param updated: how many jobs had changed.
+    :param unchanged: how many jobs were stored already.
+    """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
 
     def plus(self, other: Changes) -> Changes:
-        """Return the sum of both."""
+        """Return the sums of both results.
+
+        :param other: the result of another write.
+        """
         return Changes(*map(sum, zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One listing that is loaded again and again.
+    """One listing that is loaded repeatedly.
 
-    :param selection: which jobs, where it is not all of them: the same text for the same.
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param location: the Multi-Geo location; empty for none.
+    :param organization_id: the organisation in its normalised form; empty for none.
+    :param selection: a text that names the job types and object types; equal selections have equal texts.
     """
 
     tenant: str
@@ -71,11 +83,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPoint:
-    """How far a stream has come.
+    """The progress of a stream.
 
-    :param loaded_from: every job that started since is in the ledger.
-    :param resume_from: jobs that started since may have come, or changed, after the load.
-    :param begun_at: when the load began that came so far.
+    :param loaded_from: every job that started at or after this time is in the ledger.
+    :param resume_from: jobs that started at or after this time may have appeared or changed since the load.
+    :param begun_at: when the load began that reached this point.
     """
 
     loaded_from: datetime
@@ -83,7 +95,10 @@ class LoadPoint:
     begun_at: datetime
 
     def join(self, other: LoadPoint) -> LoadPoint:
-        """Return how far both have come: what either has left open is open."""
+        """Return the progress of two loads together: jobs that one of the loads left open stay open.
+
+        :param other: the point of the other load.
+        """
         return LoadPoint(
             loaded_from=min(self.loaded_from, other.loaded_from),
             resume_from=min(self.resume_from, other.resume_from),
@@ -92,10 +107,10 @@ class LoadPoint:
 
 
 class Ledger:
-    """A ledger in a database, with its tables in this release's form.
+    """A ledger in a database whose tables have this release's form.
 
     :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
-    :raises AvePointConfigError: that is no such database, or a newer release has written to it.
+    :raises AvePointConfigError: the connection is no such database, or a newer release has migrated it.
     :raises AvePointLedgerError: the database fails.
     """
 
@@ -115,7 +130,7 @@ class Ledger:
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_audit = _upsert(AUDITS, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
-        # Which jobs have been read in the reading that is being written, and stand as they were seen in it.
+        # The current reading, and the jobs whose stored row is from this reading (as hashes of their keys).
         self._reading_of: tuple[str, datetime] | None = None
         self._in_reading: set[int] = set()
 
@@ -130,11 +145,17 @@ class Ledger:
         self.close()
 
     def save_jobs(self, tenant: str, jobs: Iterable[BackupJob], read_at: datetime) -> Changes:
-        """Write jobs, which were read from the API not before *read_at*.
+        """Write jobs.
 
-        Of two readings of a job the later holds; but one that has ended, or is not understood, holds against
-        one that is under way. Writes of one *read_at* are one reading: what a job was seen as in it decides
-        as in a verdict, in whatever order it was seen.
+        Of two readings of a job the later is stored. But a job that has ended, or is not understood, is not
+        replaced by a running one. All writes with the same *read_at* are one reading. If one reading holds a
+        job in several states, the stored state is chosen as in a verdict, in any order of the jobs.
+
+        :param tenant: the name of the tenant.
+        :param jobs: the jobs, which were read at or after *read_at*.
+        :param read_at: when the reading began, an aware datetime.
+        :raises AvePointLedgerError: the database fails; nothing of this write was stored.
+        :raises AvePointPayloadError: the database cannot hold one of the values.
         """
         sightings: dict[tuple[str, ...], list[BackupJob]] = defaultdict(list)
         for job in jobs:
@@ -178,19 +199,29 @@ class Ledger:
     def _find_jobs(
         self, connection: Connection, query: Executable, rows: Iterable[Row]
     ) -> dict[tuple[str, ...], RowMapping]:
-        """Return what the ledger holds of the jobs that have the keys of *rows*."""
+        """Return the stored rows of the jobs that have the keys of *rows*, by key."""
         keys = [{each.name: row[each.name] for each in _KEY} for row in rows]
         return {_key_of(row): row for row in connection.execute(query, _pack(keys)).mappings()}
 
     def load_point(self, stream: Stream) -> LoadPoint | None:
-        """Return how far *stream* has come; None where nothing of it was loaded."""
+        """Return the progress of a stream; None where nothing of it was loaded.
+
+        :param stream: the stream.
+        :raises AvePointLedgerError: the database fails.
+        """
         with reading(self._engine) as connection:
             return _find_point(connection, stream)
 
     def save_load_point(self, stream: Stream, point: LoadPoint, previous: LoadPoint | None) -> None:
-        """Write how far *stream* has come from *previous*, where the load began.
+        """Write the progress of a stream.
 
-        Where another load has ended meanwhile, *point* knows nothing of what that one has left open.
+        If another load of the stream has ended meanwhile, its point is joined with this one, because this
+        load knows nothing of the jobs that the other one left open.
+
+        :param stream: the stream.
+        :param point: the point that the load reached.
+        :param previous: the point at which the load began; None for a first load.
+        :raises AvePointLedgerError: the database fails.
         """
         with writing(self._engine) as connection:
             found = _find_point(connection, stream)
@@ -203,9 +234,11 @@ class Ledger:
     ) -> None:
         """Write a verdict.
 
+        :param tenant: the name of the tenant.
         :param evidence: ``Verdict.as_dict()``.
         :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number`` of the task that
-            judged: a try of a task has one verdict.
+            judged: each try of a task has one verdict. None outside of a task.
+        :raises AvePointLedgerError: the database fails.
         """
         self._write(self._save_verdict, [write_verdict(tenant, evidence, task)])
 
@@ -219,14 +252,23 @@ class Ledger:
     def save_licenses(
         self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime
     ) -> None:
-        """Write licence readings, all or none; of two of one licence within an hour, the later holds."""
+        """Write licence readings, all or none; of two readings of one licence in an hour the later is stored.
+
+        :param tenant: the name of the tenant.
+        :param consumptions: the figures of each licence.
+        :param read_at: when the figures were read, an aware datetime.
+        :raises AvePointLedgerError: the database fails.
+        """
         rows = [write_license(tenant, each, read_at) for each in consumptions]
         self._write(self._save_licenses, list({_license_key_of(row): row for row in rows}.values()))
 
     def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
-        """Yield the rows of a query on :mod:`~airflow_provider_avepoint.ledger.tables`, as they come.
+        """Yield the rows of a query while they arrive.
 
-        Draw them to their end before you write: SQLite lets no write end while somebody reads.
+        Read all rows before you write: SQLite lets no write end while a reader is active.
+
+        :param query: a query on :mod:`~airflow_provider_avepoint.ledger.tables`.
+        :raises AvePointLedgerError: the database fails.
         """
         with reading(self._engine) as connection:
             yield from connection.execution_options(stream_results=True).execute(query).mappings()
@@ -243,9 +285,9 @@ class Ledger:
 
 
 def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: Any = None) -> Any:
-    """Return the statement that inserts a row, or updates the one that has its key.
+    """Return the statement that inserts a row, or updates the row with the same key.
 
-    In PostgreSQL it takes all rows at once, as :func:`_pack` makes them.
+    For PostgreSQL the statement takes all rows at once, as :func:`_pack` makes them.
     """
     names = [column.name for column in table.columns]
     if engine.dialect.name == "postgresql":
@@ -261,9 +303,10 @@ def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: 
 
 
 def _select_jobs(engine: Engine, *wanted: Any) -> Executable:
-    """Return the statement that finds, by their keys, what a write of jobs compares itself with.
+    """Return the statement that finds, by their keys, the stored rows that a write compares its jobs with.
 
-    A join: given a list of ids PostgreSQL reads all jobs of the product, until it knows that they are many.
+    The statement is a join. With a list of ids PostgreSQL would read all jobs of the product until its
+    statistics show that there are many.
     """
     given = _unpack(_KEY, engine).subquery()
     is_given = and_(*(each == given.c[each.name] for each in _KEY))
@@ -271,7 +314,7 @@ def _select_jobs(engine: Engine, *wanted: Any) -> Executable:
 
 
 def _unpack(columns: Iterable[Column[Any]], engine: Engine) -> Select[Any]:
-    """Return the rows that a JSON text holds: a third of the time that PostgreSQL's drivers take for them."""
+    """Return the rows that a JSON text holds: it takes a third of the time of PostgreSQL's own parameters."""
     text = bindparam(_PACKED, type_=Text)
     if engine.dialect.name == "postgresql":
         named = [column(each.name, each.type) for each in columns]
@@ -294,17 +337,17 @@ def _find_point(connection: Connection, stream: Stream) -> LoadPoint | None:
 
 
 def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:
-    """Tell whether the *new* of two readings of a job holds: the same one, in whatever order they come."""
+    """Tell whether the reading *new* of a job replaces *old*, independent of the order of writes."""
     return (_is_settled(new), new["read_at"]) >= (_is_settled(old), old["read_at"])
 
 
 def _is_settled(row: Mapping[Any, Any]) -> bool:
-    """Tell whether a job was read as more than under way: as ended, or as something nobody understands."""
+    """Tell whether a job was read as ended, or as something that cannot be understood; not as running."""
     return not JobState(row["state"]).is_open or row["problems"] != "[]"
 
 
 def _pick(sightings: list[BackupJob]) -> BackupJob:
-    """Return what stands of a job that was read several times; of those that are alike, the last."""
+    """Return the decisive one of several readings of a job; of equal ones the last."""
     picked = pick_sighting(reversed(sightings))
     assert picked is not None  # noqa: S101  # there is one at least
     return picked

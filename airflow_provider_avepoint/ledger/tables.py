@@ -1,9 +1,9 @@
 """The ledger's tables, as the newest migration leaves them.
 
-Each key holds the tenant (a connection's id, unless the task says otherwise), and an empty text where a job
-has no location, organisation or workload: a key has no NULL. Organisation ids stand as they compare: GUIDs in
-lower case, with hyphens and without braces, other ids in the vendor's own case. (Release 0.1.0 wrote every id
-in lower case; migration 0002 restores the case where the stored row says it.) Moments are in UTC.
+Each key holds the tenant (the connection's id, unless the task names another), and an empty text where a job
+has no location, organisation or workload, because a key has no NULL. Organisation ids are normalised: GUIDs
+in lower case, with hyphens and without braces, other ids in the vendor's own case. (Release 0.1.0 wrote every
+id in lower case; migration 0002 restores the case where the stored row shows it.) Moments are in UTC.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.types import TypeEngine
 
-#: What is counted of objects, records and metadata.
+#: The counts of objects, of records and of metadata.
 COUNTS = ("total", "successful", "failed", "skipped", "warning")
 
 metadata = MetaData()
@@ -38,23 +38,34 @@ _LENGTH = len("2026-11-22 05:00:00.000000")
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware time, in UTC; in SQLite a text, without the zone."""
+    """An aware datetime in UTC; in SQLite a text without the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return what the database keeps."""
+        """Return the type of the column in the database.
+
+        :param dialect: SQLAlchemy's dialect of the database.
+        """
         return dialect.type_descriptor(String() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return the time as the database keeps it; texts of equal length, so that they sort."""
+        """Return the value for the database; in SQLite texts of equal length, so that they sort by time.
+
+        :param value: an aware datetime, or None.
+        :param dialect: SQLAlchemy's dialect of the database.
+        """
         if value is None or dialect.name != "sqlite":
             return value
         return value.astimezone(UTC).isoformat(" ", "microseconds")[:_LENGTH]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return the time in UTC."""
+        """Return the time in UTC.
+
+        :param value: the database's value, or None.
+        :param dialect: SQLAlchemy's dialect of the database.
+        """
         if value is None:
             return None
         if dialect.name == "sqlite":
@@ -95,17 +106,17 @@ JOBS = Table(
     # JSON: a list of JobError.as_dict(), and the row as the vendor sent it.
     Column("errors", Text, nullable=False),
     Column("raw", Text, nullable=False),
-    # JSON: BackupJob.problems, what of the row could not be read.
+    # JSON: BackupJob.problems, the parts of the row that could not be read.
     Column("problems", Text, nullable=False, server_default="[]"),
-    # Tells whether a job has changed since it was written.
+    # Equal digests mean that a job has not changed since it was written.
     Column("digest", String(32), nullable=False),
-    # When this content was read from the API, and when the job was first.
+    # When this content was read from the API, and when the job was first read.
     Column("read_at", Moment, nullable=False),
     Column("first_read_at", Moment, nullable=False),
     Index("avepoint_jobs_started_at", "started_at"),
 )
 
-# How far each listing that is loaded again and again has come.
+# The progress of each listing that is loaded repeatedly.
 LOADS = Table(
     "avepoint_loads",
     metadata,
@@ -114,9 +125,9 @@ LOADS = Table(
     _key("location"),
     _key("organization_id"),
     _key("selection"),
-    # Everything that started since is in the ledger.
+    # Every job that started at or after this time is in the ledger.
     Column("loaded_from", Moment, nullable=False),
-    # What started since may have changed: the next load begins here.
+    # Jobs that started at or after this time may have changed: the next load begins here.
     Column("resume_from", Moment, nullable=False),
     Column("begun_at", Moment, nullable=False),
 )
@@ -125,7 +136,7 @@ VERDICTS = Table(
     "avepoint_verdicts",
     metadata,
     _key("tenant"),
-    # The try of the task that judged, or a random id where there was no task.
+    # The task instance and its try, or a random id outside of a task.
     _key("verdict_id"),
     Column("product", String, nullable=False),
     Column("judged_at", Moment, nullable=False),
@@ -177,7 +188,7 @@ LICENSES = Table(
     _key("location"),
     _key("organization_id"),
     _key("service"),
-    # The hour of the reading: of two readings within one the later holds.
+    # The hour of the reading: of two readings in one hour the later is stored.
     Column("hour", Moment, primary_key=True, nullable=False),
     Column("read_at", Moment, nullable=False),
     Column("organization_name", String),

@@ -45,15 +45,20 @@ class AvePointBackupCheckOperator(PolicyOperator):
     Returns the verdict with its evidence.
 
     :raises AvePointBackupFailed: the verdict is bad, and neither waiting nor a retry can mend it: the task
-        fails without a retry. With ``on_failed="retry"`` the error below is raised instead.
-    :raises AvePointBackupNotVerified: the verdict does not pass and may still do so (``running``, ``missed``,
-        ``stale`` …): the task is retried as Airflow's settings say. With ``on_failed="skip"`` the task is
-        skipped instead of either; downstream tasks whose trigger rule matches skipped ones (``none_failed``,
-        ``all_done``) then still run.
+        fails without a retry. With ``on_failed="retry"`` the task raises ``AvePointBackupNotVerified``
+        instead.
+    :raises AvePointBackupNotVerified: the verdict does not pass, but a later one may pass (``running``,
+        ``missed``, ``stale`` …): Airflow retries the task by its own settings. With ``on_failed="skip"`` the
+        task is skipped instead of failing with either error; downstream tasks whose trigger rule matches
+        skipped tasks (``none_failed``, ``all_done``) then still run.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask, judge, and return the evidence."""
+        """Ask the API, judge the answer, and return the evidence.
+
+        :param context: Airflow's context of the task.
+        :returns: ``Verdict.as_dict()`` of a verdict that passes.
+        """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
         policy = self.build_policy()
@@ -71,25 +76,35 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
 
 class AvePointListJobsOperator(BaseOperator):
-    """List jobs, of one product or several, to a file if wanted; return a summary.
+    """List the jobs of one product or several, write them to a file if a path is given; return a summary.
 
-    The summary: ``product``, ``total``, ``states`` (counts by state), ``newest_started_at``,
-    ``oldest_started_at``, ``jobs`` up to *max_rows*, and ``is_truncated``: whether there are more. With a
-    path or a list of products ``counts`` too, by product and state; with a path ``path`` and ``rows`` too.
+    The summary holds ``product``, ``total``, ``states`` (counts by state), ``newest_started_at``,
+    ``oldest_started_at``, ``jobs`` (up to *max_rows*) and ``is_truncated`` (whether there are more jobs than
+    rows). With a path or a list of products it also holds ``counts``, by product and state. With a path it
+    also holds ``path`` and ``rows``.
 
-    The other arguments are those of
-    :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`, and hold for each product: one
-    that a product cannot take fails the task before anything is sent.
+    The filters are those of :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`, and
+    apply to each product. A filter that one of the products cannot take fails the task before anything is
+    sent.
 
     :param product: one product, or several: a list, or a JSON array in a string. They are listed in turn.
-    :param path: the file that all jobs are written to, as they come: a path, or any URL that Airflow's
-        ``ObjectStoragePath`` takes, such as ``s3://aws_default@bucket/jobs.jsonl``. It appears when it is
-        whole; a task that fails leaves the file that was there before.
-    :param file_format: ``jsonl`` (a line is ``BackupJob.as_dict()``; packed where the path ends in ``.gz``)
-        or ``parquet`` (needs the extra ``parquet``); by default what the path's suffix says: ``.jsonl``,
-        ``.ndjson``, ``.jsonl.gz``, ``.ndjson.gz`` or ``.parquet``.
-    :param max_rows: how many jobs, newest first as the server lists them, the summary holds as rows; all are
-        counted. 100 by default, with a path none. XCom is a database column: keep this small.
+    :param path: the file that receives all jobs while they are read: a path, or any URL that Airflow's
+        ``ObjectStoragePath`` takes, such as ``s3://aws_default@bucket/jobs.jsonl``. The file appears when it
+        is complete; a task that fails leaves an older file of this name untouched.
+    :param file_format: ``jsonl`` (a line is ``BackupJob.as_dict()``; compressed where the path ends in
+        ``.gz``) or ``parquet`` (needs the extra ``parquet``). None takes the format from the suffix of the
+        path: ``.jsonl``, ``.ndjson``, ``.jsonl.gz``, ``.ndjson.gz`` or ``.parquet``.
+    :param started_after: the earliest start, inclusive: an aware datetime, or an ISO 8601 string with an
+        offset.
+    :param started_before: the latest start, exclusive; written in the same way.
+    :param job_type: a word such as ``backup`` or ``restore``, several words, or ``all``.
+    :param state: a ``JobState`` word, or several; None lists every state.
+    :param object_type: a workload, or several: a Microsoft 365 object type, a Dynamics module …
+    :param organization_id: the organisation, for products whose jobs name it.
+    :param location: the Multi-Geo location; None takes the connection's own.
+    :param max_rows: how many jobs the summary holds as rows, in the order of the listing, which is newest
+        first as a rule. The default is 100, and 0 with a path. XCom is a database column: keep this small.
+    :param avepoint_conn_id: the id of the AvePoint connection.
     """
 
     template_fields: Sequence[str] = (
@@ -144,7 +159,13 @@ class AvePointListJobsOperator(BaseOperator):
         self.max_rows = max_rows
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """List, count, write, and return the summary."""
+        """List, count and write the jobs, and return the summary.
+
+        :param context: Airflow's context of the task.
+        :returns: the summary that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used; nothing was sent.
+        :raises AvePointError: the listing failed; the error is also an ``AirflowException``.
+        """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
         self._is_listing = True
@@ -155,7 +176,7 @@ class AvePointListJobsOperator(BaseOperator):
                 raise AvePointConfigError("product is None; name one product or several.")
             file = JobFile.parse(self.path, self.file_format)
             with AvePointHook(self.avepoint_conn_id) as hook:
-                # Each checks its arguments here, and asks when it is iterated.
+                # The call checks the arguments now; iterating sends the requests.
                 listings = [hook.iter_jobs(product, **self._filters()) for product in products]
                 return self._list(chain.from_iterable(listings), Summary(products, limit), file)
         except AvePointError as e:
@@ -164,9 +185,10 @@ class AvePointListJobsOperator(BaseOperator):
             self._is_listing = False
 
     def on_kill(self) -> None:
-        """End a listing under way, so that its file is taken back.
+        """End a listing that is running, so that the incomplete file is removed.
 
-        Airflow 3 calls this when the task is told to end, lets it run on, and kills the process soon after.
+        Airflow 3 calls this method when the task is told to end, lets the task run on, and kills the process
+        soon after.
         """
         if self._is_listing:
             self._is_listing = False

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["JobFile"]
 
-#: Takes one job after the other.
+#: Writes one job to a file.
 Write = Callable[[BackupJob], object]
 
-# What waits in memory: jobs to become columns, and columns to become a row group.
+# Limits of memory: jobs before they become columns, and bytes of columns before they become a row group.
 _BATCH_JOBS = 1000
 _ROW_GROUP_BYTES = 32 * 1024**2
 
-# zlib's word for gzip's header and trailer.
+# Tells zlib to write gzip's header and trailer.
 _GZIP = 16 + zlib.MAX_WBITS
 
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -36,10 +36,10 @@ _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFile:
-    """Where jobs are written, and how.
+    """A file for jobs, and the encoding of its lines or columns.
 
-    :param path: the file's name.
-    :param encode: makes, of the open file, what writes one job to it.
+    :param path: the file's path or URL.
+    :param encode: takes the open binary file; returns a context manager whose value writes one job.
     """
 
     path: ObjectStoragePath
@@ -47,10 +47,11 @@ class JobFile:
 
     @classmethod
     def parse(cls, path: object, file_format: object) -> JobFile | None:
-        """Check where to write and in which format; None where there is no path.
+        """Check the path and the format, and return the file; None where there is no path.
 
-        :param file_format: ``jsonl`` or ``parquet``; None: as the path's suffix says.
-        :raises AvePointConfigError: nothing can be written there, or not in this format.
+        :param path: a path, or a URL that ``ObjectStoragePath`` takes; None for no file.
+        :param file_format: ``jsonl`` or ``parquet``; None takes the format from the path's suffix.
+        :raises AvePointConfigError: the path cannot be written to, or not in this format.
         """
         if path is None:
             if file_format is not None:
@@ -66,7 +67,7 @@ class JobFile:
 
     @contextmanager
     def open(self) -> Iterator[Write]:
-        """Return what writes a job. The file appears when the block ends well, and never otherwise."""
+        """Yield a function that writes one job; the file appears only if the block ends without an error."""
         with replace(self.path) as file, self.encode(file) as write:
             yield write
 
@@ -86,7 +87,7 @@ def _find_format(name: str, file_format: object) -> str:
 
 def _import_pyarrow() -> None:
     try:
-        import pyarrow.parquet  # noqa: F401  # is it there, before anything is asked for?
+        import pyarrow.parquet  # noqa: F401  # fail before the first request if pyarrow is missing
     except ImportError as e:
         raise AvePointConfigError(
             "file_format: Parquet needs pyarrow; pip install 'airflow-provider-avepoint[parquet]', or write "
@@ -108,8 +109,8 @@ def _encode_jsonl(file: IO[bytes]) -> Iterator[Write]:
 
 @contextmanager
 def _encode_gzip(file: IO[bytes]) -> Iterator[Write]:
-    # With neither name nor time: equal jobs make equal files. Not GzipFile: when it is collected, it writes
-    # once more to the disk that was full.
+    # The header has neither name nor time, so equal jobs make equal files. GzipFile is not used: when the
+    # garbage collector closes a GzipFile, the GzipFile writes to the full disk once more.
     packer = zlib.compressobj(6, wbits=_GZIP)
 
     def put(line: bytes) -> None:
@@ -151,10 +152,10 @@ def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
 
 
 def _build_schema() -> pa.Schema:
-    """Return the columns of a Parquet file: the fields of ``BackupJob``, those of every product alike.
+    """Return the columns of a Parquet file: the fields of ``BackupJob``, the same for every product.
 
-    Durations are in seconds, since Parquet has no such type; the row as received is JSON, since its keys are
-    each product's own.
+    Durations are in seconds, because Parquet has no type for them. The row as received is a JSON text,
+    because each product has keys of its own.
     """
     import pyarrow as pa
 
@@ -189,7 +190,7 @@ def _build_schema() -> pa.Schema:
 def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
     """Return *jobs* as columns.
 
-    :raises AvePointPayloadError: a number does not fit.
+    :raises AvePointPayloadError: a number is larger than Parquet's integers.
     """
     import pyarrow as pa
 
@@ -197,7 +198,7 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
     try:
         try:
             return pa.RecordBatch.from_pylist(rows, schema=schema)
-        except UnicodeEncodeError:  # half a character: a text that the vendor cut
+        except UnicodeEncodeError:  # the vendor cut a text in the middle of a character
             return pa.RecordBatch.from_pylist([_mend(row) for row in rows], schema=schema)
     except OverflowError as e:
         raise AvePointPayloadError(
@@ -217,7 +218,7 @@ def _to_row(job: BackupJob) -> dict[str, Any]:
 
 
 def _mend(value: Any) -> Any:
-    """Return *value* with a query mark for each character that UTF-8 cannot write."""
+    """Return *value* with a question mark for each character that UTF-8 cannot encode."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()

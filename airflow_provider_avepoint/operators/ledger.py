@@ -1,4 +1,4 @@
-"""Load jobs into the ledger, again and again, and lose none."""
+"""Load jobs into the ledger repeatedly, without losing any."""
 
 from __future__ import annotations
 
@@ -28,32 +28,38 @@ if TYPE_CHECKING:
 
 __all__ = ["AvePointJobsToSqlOperator"]
 
-# Kept in memory, and written in one transaction.
+# Jobs that are kept in memory and written in one transaction.
 _JOBS_AT_A_TIME = 1000
 
 
 class AvePointJobsToSqlOperator(BaseOperator):
-    """Load jobs into the ledger: those that are new, and those that have changed since the last load.
+    """Load jobs into the ledger: new jobs, and jobs that have changed since the last load.
 
-    A load reads from the start of the oldest job that had not ended at the last one, six hours before that
-    load at the latest, so that no job is missed and each ends in its last state. (What has run for more than
-    30 days is not waited for.) Jobs are written as they come, a thousand a transaction; after a crash the
-    next load begins where this one did, and writes what is missing. A job that is listed twice in one load,
-    and otherwise, is written as a gate reads it: its end, and of two ends the worse. What of a job cannot be
-    read stands in its column ``problems``.
+    A load begins at the start of the oldest job that had not ended in the last load, and at least six hours
+    before the last load began. So no job is missed, and each job is stored in its final state. (A job that
+    has run for more than 30 days does not delay the next load's start.) Jobs are written while they are read,
+    a thousand in a transaction. After a crash the next load begins where the failed load began, and writes
+    what is missing. A job that one load lists twice, in two states, is written as a gate reads it: an end
+    rather than a running state, and the worse of two ends. The column ``problems`` says which parts of a job
+    could not be read.
 
-    Returns ``tenant``, ``inserted``, ``updated`` and ``unchanged``, and in ``products`` the same for each
-    product, with ``started_after``: from when on it was read.
+    Returns ``tenant``, ``inserted``, ``updated`` and ``unchanged``. ``products`` holds the same counts for
+    each product, and ``started_after``: the earliest start that was read.
 
     :param product: one product, or several: a list, or a JSON array in a string. They are loaded in turn.
-    :param started_after: how far back the first load goes, 30 days unless given; a later load goes back
-        again where this is earlier than all loads before.
-    :param job_type: as for :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`, like
-        *object_type*, *organization_id* and *location*. Other values of these four are another listing, which
-        is loaded by itself. Microsoft 365 jobs name their workload only where *object_type* asks for it.
+    :param started_after: the earliest start that the first load reads; 30 days ago unless given. A later load
+        reads from here again if this is earlier than in every load before.
+    :param job_type: as for :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`. Other
+        values of *job_type*, *object_type*, *organization_id* or *location* are another listing, which is
+        loaded by itself.
+    :param object_type: as for ``iter_jobs``. Microsoft 365 jobs have a workload only if *object_type* names
+        the workload.
+    :param organization_id: as for ``iter_jobs``.
+    :param location: as for ``iter_jobs``.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
         ``AIRFLOW_HOME``.
+    :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLedgerError: the database fails.
     """
 
@@ -96,7 +102,13 @@ class AvePointJobsToSqlOperator(BaseOperator):
         self.ledger_conn_id = ledger_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """Read and write each product; return the counts."""
+        """Read and write the jobs of each product, and return the counts.
+
+        :param context: Airflow's context of the task.
+        :returns: the counts that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used.
+        :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
+        """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
         from airflow_provider_avepoint.ledger.store import Changes, Ledger
 
@@ -120,7 +132,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
     def _load(
         self, tenant: str, product: str, asked: datetime | None, hook: AvePointHook, ledger: Ledger
     ) -> tuple[Changes, datetime]:
-        """Load one product; return what has changed, and from when on it was read."""
+        """Load one product; return the changes, and the earliest start that was read."""
         from airflow_provider_avepoint.ledger.store import Changes, LoadPoint, Stream
 
         begun_at = datetime.now(UTC)
@@ -169,7 +181,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
 
 
 def _plan(point: LoadPoint | None, asked: datetime | None, now: datetime) -> tuple[datetime, datetime]:
-    """Return from when on to read, and since when everything will be in the ledger then."""
+    """Return the earliest start to read, and the start from which the ledger will be complete afterwards."""
     if point is not None and (asked is None or asked >= point.loaded_from):
         return point.resume_from, point.loaded_from
     since = now - SEARCH_SPAN if asked is None else min(asked, now)
@@ -177,5 +189,5 @@ def _plan(point: LoadPoint | None, asked: datetime | None, now: datetime) -> tup
 
 
 def _sort(name: str, value: object) -> list[str]:
-    """Return the words of an argument in an order of their own: the same however it is written."""
+    """Return the words of an argument in sorted order, so that equal arguments give equal lists."""
     return sorted(parse_list(name, value) or ())

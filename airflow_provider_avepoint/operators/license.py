@@ -1,4 +1,4 @@
-"""Audit licences: how they stand, and where they are heading."""
+"""Audit licences: compare used with purchased, and forecast when a limit is reached."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ __all__ = ["AvePointLicenseAuditOperator"]
 
 _HISTORY = timedelta(days=90)
 _MOST_DAYS = 3650
-# Of a partner with many customers: in a message; the result and the log have all.
+# The most findings in an error message: a partner may have many customers. The result and the log hold all.
 _MOST_SENTENCES = 20
 
 _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 
 
 class AvePointLicenseAuditOperator(BaseOperator):
-    """Compare what is used with what is bought, record it, and say where it is heading.
+    """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
-    The readings of the last 90 days are in the ledger. A trend takes four of them over a week at least: until
-    then the result says that there is too little history.
+    The forecast uses the readings of the last 90 days in the ledger. A trend needs at least four readings
+    over at least a week; with fewer the result says that there is too little history.
 
     Returns ``tenant``, ``passed``, ``reasons``, ``findings`` (a sentence for each), ``notes`` (where nothing
-    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is but one), ``forecast`` (a
-    list: each limit, and where the trend leads), ``near_limit`` and ``forecast_days``. The reasons are among
+    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is only one), ``forecast``
+    (a list with one item for each limit), ``near_limit`` and ``forecast_days``. The reasons are among
 
     - ``over_assigned``: more seats assigned than purchased;
     - ``storage_over``: more storage protected than purchased;
@@ -62,17 +62,21 @@ class AvePointLicenseAuditOperator(BaseOperator):
     - ``forecast``: a trend reaches what is purchased within *forecast_days*;
     - ``expired``, ``expires_soon``: the subscription has ended, or ends within *forecast_days*.
 
-    :param product: ``m365``, ``m365_legacy``, or ``elements``: of a partner's customers, each subscription.
-    :param near_limit: the share of seats or storage, 0 to 1, from which ``near_limit`` is reported.
-    :param forecast_days: how many days are looked ahead; 0: none.
-    :param on_breach: what a reason does to the task: ``fail``, ``skip``, or ``warn``, which logs it.
-    :param organization_id: the customer, for ``elements``; all of them unless given.
+    :param product: ``m365``, ``m365_legacy``, or ``elements``, which audits each subscription of a partner's
+        customers.
+    :param near_limit: the share of seats or storage, above 0 and at most 1, from which ``near_limit`` is
+        reported.
+    :param forecast_days: how many days the forecast covers; 0 for no forecast.
+    :param on_breach: what the task does if there is a reason: ``fail``, ``skip``, or ``warn``, which logs the
+        findings.
+    :param organization_id: the customer, for ``elements``; None audits all customers.
     :param location: the Multi-Geo location.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
         ``AIRFLOW_HOME``.
+    :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLicenseBreach: there is a reason, with ``on_breach="fail"``.
-    :raises AvePointLedgerError: the database fails; what was read has been logged.
+    :raises AvePointLedgerError: the database fails; the figures have been logged before.
     """
 
     template_fields: Sequence[str] = (
@@ -115,7 +119,13 @@ class AvePointLicenseAuditOperator(BaseOperator):
         self.ledger_conn_id = ledger_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask, record, compare, and return the figures."""
+        """Read, record and compare the figures, and return them.
+
+        :param context: Airflow's context of the task.
+        :returns: the figures that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used.
+        :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
+        """
         try:
             if self.on_breach not in ("fail", "skip", "warn"):
                 raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
@@ -249,7 +259,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
         }
 
     def _end(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        """Log the result, and return it or raise, as the task's author wants it."""
+        """Log the result; then return it, skip the task or fail the task, as *on_breach* says."""
         for line in (*result["notes"], *(each["text"] for each in result["forecast"])):
             self.log.info("%s.", line)
         sentences = result["findings"]

@@ -1,4 +1,4 @@
-"""What a listing comes to while its jobs stream by: the summary, and lines of progress."""
+"""Count the jobs of a listing while they are read: the summary, and the progress lines of the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_avepoint.core.model import BackupJob
 
 __all__ = ["Progress", "Summary"]
 
-# A line at this many jobs and at each tenfold, and whenever so many seconds have passed without one.
+# A line is logged at this many jobs, at ten times as many and so on, and after this time without a line.
 _FIRST_STEP = 10_000
 _SECONDS_A_LINE = 30.0
 
@@ -20,8 +20,8 @@ _SECONDS_A_LINE = 30.0
 class Summary:
     """Counts by product and state, the newest and oldest start, and the first jobs.
 
-    :param products: those listed; one without a job counts too.
-    :param max_rows: how many jobs are kept.
+    :param products: the names of the listed products; a product without jobs appears in the counts too.
+    :param max_rows: how many jobs are kept as rows.
     """
 
     def __init__(self, products: Iterable[str], max_rows: int) -> None:
@@ -32,7 +32,10 @@ class Summary:
         self._oldest: datetime | None = None
 
     def add(self, job: BackupJob) -> None:
-        """Count *job*."""
+        """Count one job.
+
+        :param job: the job; its product must be one of those listed.
+        """
         self.counts[job.product][job.state.value] += 1
         if (start := job.started_at) is not None:
             self._newest = start if self._newest is None else max(self._newest, start)
@@ -42,11 +45,11 @@ class Summary:
 
     @property
     def states(self) -> Counter[str]:
-        """Counts by state, of all products."""
+        """The counts by state, over all products."""
         return sum(self.counts.values(), Counter())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything but the counts by product, ready for JSON."""
+        """Return the summary without the counts by product, ready for JSON."""
         states = self.states
         total = states.total()
         return {
@@ -60,7 +63,7 @@ class Summary:
 
 
 class Progress:
-    """Logs how far a long listing is: at 10,000 jobs, at each tenfold, and every thirty seconds.
+    """Log the progress of a long listing: at 10,000 jobs, at each tenfold, and every thirty seconds.
 
     :param log: takes a message and its arguments, as ``Logger.info`` does.
     :param clock: returns seconds.
@@ -74,7 +77,10 @@ class Progress:
         self._step = _FIRST_STEP
 
     def add(self, job: BackupJob) -> None:
-        """Count *job*, and log where a line is due."""
+        """Count one job, and log a line if one is due.
+
+        :param job: the job; its product is named in the line.
+        """
         self._jobs += 1
         now = self._clock()
         if self._jobs < self._step and now - self._last < _SECONDS_A_LINE:

@@ -1,4 +1,4 @@
-"""Write the report of what the ledger holds."""
+"""Write the report on the contents of the ledger."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _MOST_DAYS = 366
 
 
 class AvePointReportOperator(BaseOperator):
-    """Write what the ledger holds of some weeks as one self-contained HTML page, and as CSV beside it.
+    """Write a report on some weeks of the ledger: one self-contained HTML page, and a CSV file beside it.
 
-    Needs the extra ``report``. Both files appear when they are whole; a task that fails leaves those that
-    were there before. Returns ``path``, ``csv_path`` and the key figures, among them ``needs_attention`` and
-    ``attention``, the sentences that the page begins with.
+    Needs the extra ``report``. Both files appear when they are complete; a task that fails leaves older files
+    untouched. Returns ``path``, ``csv_path`` and the key figures. Among the key figures are
+    ``needs_attention`` and ``attention``, the sentences at the top of the page.
 
     :param path: the page: a path, or any URL that Airflow's ``ObjectStoragePath`` takes, such as
-        ``s3://aws_default@bucket/report.html``. The CSV file has its name, and the suffix ``.csv``.
+        ``s3://aws_default@bucket/report.html``. The CSV file has the same name with the suffix ``.csv``.
     :param ledger_conn_id: the ledger's connection; None: the SQLite file under ``AIRFLOW_HOME``.
     :param days: how many days, today included, 1 to 366.
-    :param tenants: whose figures: a name in the ledger or several; None: those of all.
+    :param tenants: a name of a tenant in the ledger, or several; None: all tenants.
     :param now: the moment of the report, an aware datetime or ISO 8601 string; None: the current time.
     """
 
@@ -61,7 +61,13 @@ class AvePointReportOperator(BaseOperator):
         self.now = now
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """Read, draw, write, and return the key figures."""
+        """Read the ledger, write both files, and return the key figures.
+
+        :param context: Airflow's context of the task.
+        :returns: the paths and key figures that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used, or matplotlib is missing.
+        :raises AvePointError: the database failed; the error is also an ``AirflowException``.
+        """
         try:
             _import_matplotlib()
             page = find_file(self.path)
@@ -99,7 +105,7 @@ class AvePointReportOperator(BaseOperator):
 
 def _import_matplotlib() -> None:
     try:
-        import matplotlib as mpl  # noqa: F401  # is it there, before anything is read?
+        import matplotlib as mpl  # noqa: F401  # fail before the first read if matplotlib is missing
     except ImportError as e:
         raise AvePointConfigError(
             f"The report draws with matplotlib: pip install 'airflow-provider-avepoint[report]'. ({e})"

@@ -1,10 +1,11 @@
-"""A file in any store that Airflow reaches, whole under its name or absent.
+"""Write a file to any store that Airflow reaches: under its name the file is complete or absent.
 
-It takes its name when it is complete; what stood there before stays until then. How depends on the store:
+The file gets its name when it is complete; an older file of this name stays until then. The way depends on
+the store:
 
-- An object store shows an upload when it is complete, so an upload that fails is abandoned. (Elsewhere fsspec
-  would move by copy and delete: for Azure nobody waits for that copy.)
-- Anywhere else the file is written beside, under a temporary name, and renamed.
+- An object store shows an upload only when the upload is complete, so a failed upload is abandoned. (fsspec
+  would rename by copy and delete; for Azure nobody waits for the end of that copy.)
+- In any other store the file is written beside its place, under a temporary name, and then renamed.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ __all__ = ["find_file", "replace"]
 
 log = logging.getLogger(__name__)
 
-# fsspec's names of the stores whose files appear when their upload is completed: s3fs, gcsfs, adlfs.
+# fsspec's protocol names of the object stores: s3fs, gcsfs, adlfs.
 _OBJECT_STORES = frozenset({"s3", "gs", "abfs"})
 
 
 def find_file(path: object) -> ObjectStoragePath:
-    """Return where a file is to be written: a path, or a URL that ``ObjectStoragePath`` takes.
+    """Return the place of a file that is to be written.
 
-    :raises AvePointConfigError: nothing can be written there.
+    :param path: a path, or a URL that ``ObjectStoragePath`` takes.
+    :raises AvePointConfigError: the path is no file name, or its store cannot be reached.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec.implementations.local import LocalFileSystem
@@ -57,24 +59,27 @@ def find_file(path: object) -> ObjectStoragePath:
         ) from None
     if not place.name or str(path).endswith("/"):
         raise AvePointConfigError(f"path: {str(path)!r} names no file.")
-    # Anywhere else a file may stand beside a directory of its name.
+    # In other stores a file and a directory can have the same name.
     if isinstance(store, LocalFileSystem) and store.isdir(place.path):
         raise AvePointConfigError(f"path: {path} is a directory.")
     return place
 
 
 def _anchor(path: str) -> str:
-    """Return *path* from the root on: what is relative begins there for Airflow before 3.2."""
-    return os.path.abspath(path) if path and "://" not in path else path  # noqa: PTH100  # no link is followed
+    """Return *path* as an absolute path: Airflow before 3.2 takes a relative path as one from the root."""
+    return os.path.abspath(path) if path and "://" not in path else path  # noqa: PTH100  # Path.resolve would follow links
 
 
 @contextmanager
 def replace(place: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """Return a file that takes its place when the block ends well, and leaves nothing otherwise."""
+    """Yield a binary file that becomes *place* if the block ends without an error, and vanishes otherwise.
+
+    :param place: the file's path or URL, from :func:`find_file`.
+    """
     store = place.fs
     protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
     write = _replace_by_upload if protocols & _OBJECT_STORES else _replace_by_rename
-    with write(store, store._strip_protocol(place.path)) as file:  # noqa: SLF001  # how fsspec's own calls begin
+    with write(store, store._strip_protocol(place.path)) as file:  # noqa: SLF001  # fsspec's public methods do the same
         yield file
 
 
@@ -85,8 +90,8 @@ def _replace_by_upload(store: AbstractFileSystem, path: str) -> Iterator[IO[byte
         yield file
         file.close()
     except BaseException:
-        # Closing a file completes its upload, and the garbage collector would close it; one that says that it
-        # is closed only lets go of what it holds.
+        # Closing the file would complete its upload, and the garbage collector would close it later. A file
+        # that is marked as closed only frees its buffers.
         file.closed = True
         file.discard()
         file.close()
@@ -96,7 +101,7 @@ def _replace_by_upload(store: AbstractFileSystem, path: str) -> Iterator[IO[byte
 @contextmanager
 def _replace_by_rename(store: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
     directory = path.rpartition("/")[0]
-    # Readers of whole directories pass over names that begin with a dot.
+    # Programs that read whole directories skip names that begin with a dot.
     temporary = f"{directory}/.avepoint-{uuid4().hex}.tmp"
     file = _create(store, temporary, directory)
     try:
@@ -113,7 +118,7 @@ def _create(store: AbstractFileSystem, path: str, directory: str) -> IO[bytes]:
         return store.open(path, "wb")  # type: ignore[no-any-return]  # fsspec has no types
     except FileNotFoundError:
         store.makedirs(directory, exist_ok=True)
-        return store.open(path, "wb")  # type: ignore[no-any-return]  # likewise
+        return store.open(path, "wb")  # type: ignore[no-any-return]  # fsspec has no types
 
 
 def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
@@ -121,10 +126,10 @@ def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
     from fsspec.implementations.local import LocalFileSystem
 
     if isinstance(store, LocalFileSystem):
-        os.replace(source, target)  # noqa: PTH105  # fsspec moves by shutil, which copies where a rename fails
+        os.replace(source, target)  # noqa: PTH105  # fsspec uses shutil, which copies if a rename fails
     elif type(store).mv is not AbstractFileSystem.mv:
         store.mv(source, target)
-    else:  # fsspec's own copies into *target* where that is a directory as well
+    else:  # fsspec's own mv would copy into *target* if a directory has the same name
         store.cp_file(source, target)
         store.rm_file(source)
 
@@ -132,5 +137,5 @@ def _rename(store: AbstractFileSystem, source: str, target: str) -> None:
 def _remove(store: AbstractFileSystem, path: str) -> None:
     try:
         store.rm_file(path)
-    except OSError as e:  # the reason of the failure is the news, not this
+    except OSError as e:  # a warning only: the caller raises the error that made the write fail
         log.warning("The temporary file %s could not be removed (%s); remove it.", path, e)

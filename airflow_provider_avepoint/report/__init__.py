@@ -1,1 +1,1 @@
-"""The report: what the ledger holds of some weeks, as figures, charts, one HTML page and a CSV file."""
+"""The report on some weeks of the ledger: figures, charts, one HTML page and a CSV file."""

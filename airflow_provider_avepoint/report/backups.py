@@ -1,9 +1,9 @@
-"""What the backups of a period came to, by scope and day; from jobs alone, wherever they are kept.
+"""The outcome of a period's backups, by scope and day; from jobs alone, independent of where they are stored.
 
-A day is a UTC day, and a backup belongs to the day on which it started. What a day came to is the verdict of
-the check over that day's backups, by its default rules: the newest ended one decides where rows name their
-organisation; elsewhere all must be good, since a row does not say which resource it protects. A backup that
-could not be read is never good.
+A day is a UTC day, and a backup belongs to the day on which it started. The outcome of a day is the verdict
+of the check on that day's backups, by its default rules. Where rows name their organisation, the newest ended
+backup decides. Elsewhere all backups must be good, because a row does not say which resource it protects. A
+backup that could not be read is never good.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 
 class Outcome(StrEnum):
-    """What a scope's backups of a day came to."""
+    """The outcome of a scope's backups on a day."""
 
     GOOD = "good"
     PARTIAL = "partial"
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
     RUNNING = "running"
     SKIPPED = "skipped"
     UNKNOWN = "unknown"
-    #: The ledger was not loaded since: the day may have a backup.
+    #: The ledger was not loaded after this day: the day may have a backup.
     NOT_LOADED = "not loaded"
 
 
@@ -55,9 +55,10 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """The days of a report: whole ones, and the one that *now* is in.
+    """The days of a report: whole days, and the day of *now*.
 
-    :param days: how many, today included.
+    :param now: the moment of the report, an aware datetime.
+    :param days: the number of days, today included.
     """
 
     now: datetime
@@ -71,18 +72,26 @@ class Period:
 
     @property
     def start(self) -> datetime:
-        """When the first day begins."""
+        """The first moment of the first day."""
         return begin(self.dates[0])
 
 
 def begin(day: date) -> datetime:
-    """Return the first moment of a UTC day."""
+    """Return the first moment of a UTC day.
+
+    :param day: the day.
+    """
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where backups belong: a scope of a product of a tenant."""
+    """A scope of a product of a tenant, to which backups belong.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param scope: the organisation, workload and location.
+    """
 
     tenant: str
     product: str
@@ -91,7 +100,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day of a place; *outcome* is None where no backup was expected."""
+    """One day of a place.
+
+    :param date: the UTC day.
+    :param outcome: the outcome; None where no backup was expected.
+    :param backups: how many backups started on the day.
+    """
 
     date: date
     outcome: Outcome | None
@@ -100,24 +114,29 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A time without a good backup."""
+    """A time without a good backup.
+
+    :param start: the start of the good backup before, or of the first known backup.
+    :param end: the start of the next good backup, or the moment of the report.
+    """
 
     start: datetime
     end: datetime
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """The length of the gap."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What the ledger knows of a place from before the period.
+    """The ledger's knowledge of a place from before the period.
 
-    :param first_at: its first backup, of any outcome.
-    :param newest_at: its newest one.
-    :param newest_good_at: its newest good one.
+    :param organization_name: the organisation's name; None where unknown.
+    :param first_at: when the first backup started, of any outcome.
+    :param newest_at: when the newest backup started.
+    :param newest_good_at: when the newest good backup started; None where there is none.
     """
 
     organization_name: str | None = None
@@ -130,9 +149,13 @@ class Past:
 class ScopeHistory:
     """The period of one place.
 
-    :param newest_good_at: its newest good backup, also from before the period.
+    :param place: the place.
+    :param organization_name: the organisation's name; None where unknown.
+    :param days: the days of the period, oldest first.
+    :param newest_good_at: when the newest good backup started, in the period or before; None where there is
+        none.
     :param longest_gap: the longest time without a good backup that reaches into the period, up to now.
-    :param loaded_until: when the ledger was last loaded with its jobs.
+    :param loaded_until: when the place's jobs were last loaded into the ledger.
     """
 
     place: Place
@@ -149,23 +172,23 @@ class ScopeHistory:
 
     @property
     def counts(self) -> Counter[Outcome]:
-        """How many days came to what."""
+        """The number of days by outcome."""
         return Counter(day.outcome for day in self.days if day.outcome is not None)
 
     @property
     def expected_days(self) -> int:
-        """How many days are known, and had or should have had a backup."""
+        """The number of days that are known and had, or should have had, a backup."""
         return self.counts.total() - self.counts[Outcome.NOT_LOADED]
 
     @property
     def current(self) -> Outcome | None:
-        """What the newest day came to of which something is known, and that is over or well."""
+        """The outcome of the newest known day whose outcome is not ``running``; None where there is none."""
         known = [outcome for outcome in self._known if outcome is not Outcome.RUNNING]
         return known[-1] if known else None
 
     @property
     def bad_days(self) -> int:
-        """How many days had no good backup; one that is under way on the newest day may yet be good."""
+        """The number of days without a good backup; a backup running on the newest day does not count."""
         known = self._known
         if known and known[-1] is Outcome.RUNNING:
             known.pop()
@@ -173,7 +196,7 @@ class ScopeHistory:
 
     @property
     def needs_attention(self) -> bool:
-        """Tell whether the newest that is known of it is not good."""
+        """Whether the newest known outcome is not good."""
         return self.current is not Outcome.GOOD and bool(self.bad_days)
 
     @property
@@ -182,14 +205,18 @@ class ScopeHistory:
         return [outcome for outcome in outcomes if outcome is not Outcome.NOT_LOADED]
 
     def age(self, now: datetime) -> timedelta | None:
-        """Return how old the newest good backup is; None where there is none."""
+        """Return the age of the newest good backup; None where there is none.
+
+        :param now: the moment of the report.
+        """
         return None if self.newest_good_at is None else max(timedelta(), now - self.newest_good_at)
 
 
 class ScopeTimeline:
-    """Takes the jobs of one place, oldest first, and becomes its history.
+    """Collect the jobs of one place, oldest first, and return its history.
 
-    :param past: what is known from before the period; None where nothing is.
+    :param place: the place.
+    :param past: the knowledge from before the period; None where there is none.
     """
 
     def __init__(self, place: Place, past: Past | None) -> None:
@@ -201,20 +228,30 @@ class ScopeTimeline:
         self._days: dict[date, Day] = {}
 
     def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob], now: datetime) -> None:
-        """Take the jobs that started on *day*, and what they came to, as it is known at *now*."""
+        """Add the jobs of one day.
+
+        :param day: the day on which the jobs started.
+        :param outcome: the outcome of these jobs.
+        :param jobs: the jobs.
+        :param now: the moment of the report.
+        """
         self._days[day] = Day(date=day, outcome=outcome, backups=len(jobs))
         for job in jobs:
             self._name = job.organization_name or self._name
             started = job.effective_start
             if job.problems:
-                continue  # perhaps of another scope: nothing is expected because of it
+                continue  # the job may belong to another scope, so it makes no day expected
             first = started or begin(day)
             self._first_at = first if self._first_at is None else min(first, self._first_at)
             if started is not None and is_good(job, now):
                 self._good_at.append(started)
 
     def conclude(self, period: Period, loaded_until: datetime) -> ScopeHistory:
-        """Return the history, with the days that had no backup."""
+        """Return the history, with the days that had no backup.
+
+        :param period: the period of the report.
+        :param loaded_until: when the place's jobs were last loaded into the ledger.
+        """
         past_good = None if self._past is None else self._past.newest_good_at
         good = sorted(self._good_at)
         if past_good is not None:
@@ -249,19 +286,32 @@ class ScopeTimeline:
 
 
 def is_good(job: BackupJob, now: datetime) -> bool:
-    """Tell whether a backup is good by itself, as a gate grades it: understood, ended, and a success."""
+    """Tell whether a gate would grade this backup alone as good: understood, ended, and a success.
+
+    :param job: the backup.
+    :param now: the moment of the report.
+    """
     return grade_job(job, now) is Reason.PASSED and not is_not_understood(job)
 
 
 def judge_day(product: str, day: date, jobs: Iterable[BackupJob], now: datetime) -> dict[Scope, Outcome]:
-    """Return what the backups that started on *day* came to, by scope."""
+    """Return the outcome of a day's backups, by scope.
+
+    :param product: the product's name.
+    :param day: the UTC day.
+    :param jobs: the backups that started on the day.
+    :param now: the moment of the report.
+    """
     policy = Policy(product=product, started_after=begin(day), expect_seen_within=None)
     verdict = judge(jobs, policy, now)
     return {each.scope: _OUTCOMES[each.reason] for each in verdict.scopes}
 
 
 def scope_of(job: BackupJob) -> Scope:
-    """Return the scope that a job of the ledger belongs to."""
+    """Return the scope that a job of the ledger belongs to.
+
+    :param job: the job.
+    """
     workload = job.workload
     if workload is None and get_product(job.product).asks_each_object_type:
         workload = OTHER
@@ -269,7 +319,11 @@ def scope_of(job: BackupJob) -> Scope:
 
 
 def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory, ...]:
-    """Return the histories, worst first: not good now, then not good on some day, then good."""
+    """Return the histories, worst first: not good now, then not good on some day, then good.
+
+    :param histories: the histories of all places.
+    :param now: the moment of the report.
+    """
 
     def badness(history: ScopeHistory) -> tuple[Any, ...]:
         age = history.age(now)
@@ -283,7 +337,10 @@ def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory
 
 
 def name_of(history: ScopeHistory) -> str:
-    """Return what a scope is called: its organisation, workload and location, on one line."""
+    """Return the name of a scope: its organisation, workload and location, on one line.
+
+    :param history: the history of the scope.
+    """
     scope = history.place.scope
     organization = one_line(history.organization_name or "", 60) or one_line(scope.organization_id or "", 60)
     parts = (organization, one_line(scope.workload or "", 60), one_line(scope.location or "", 60))

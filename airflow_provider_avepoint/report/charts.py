@@ -1,4 +1,4 @@
-"""Seats and storage over time, as SVG that stands in the page: its text is text, its font the reader's."""
+"""Draw seats and storage over time as SVG for the page; its texts stay texts, in the reader's font."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_avepoint.report.formatting import say_number
 if TYPE_CHECKING:
     from airflow_provider_avepoint.report.licenses import Measure
 
-#: In points; a phone shows a chart at this size.
+#: The size of a chart in points; a phone shows a chart at this size.
 WIDTH, HEIGHT = 360, 200
 # Okabe and Ito's palette, which most colour-blind readers tell apart; line styles differ as well.
 _USED, _BOUGHT = "#0072b2", "#d55e00"
@@ -42,14 +42,15 @@ _FORECAST_POINTS = 24
 
 
 def draw(measure: Measure, name: str) -> Markup:
-    """Return what stands within the ``<svg>`` of a chart.
+    """Return the contents of a chart's ``<svg>`` element.
 
-    :param name: what its ids begin with: they are unique in a page.
+    :param measure: the measure, with at least one reading.
+    :param name: the prefix of the chart's ids, which must be unique in the page.
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72, layout="constrained")
         figure.patch.set_alpha(0)
-        axes: Any = figure.subplots()  # whose types do not know that it takes moments
+        axes: Any = figure.subplots()  # matplotlib's types do not allow datetimes
         axes.patch.set_alpha(0)
         _draw_history(axes, measure)
         _draw_forecast(axes, measure)
@@ -59,7 +60,7 @@ def draw(measure: Measure, name: str) -> Markup:
         figure.savefig(text, format="svg", metadata=_NO_METADATA)
     drawn = text.getvalue()
     body = drawn[drawn.index("<g ") : drawn.rindex("</svg>")]
-    # Ours entirely: numbers, dates and words of this module.
+    # The markup is safe: it holds only numbers, dates and words of this module.
     return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", _shorten(body)))  # noqa: S704
 
 
@@ -121,22 +122,25 @@ def _label(axes: Any, measure: Measure) -> None:
     axes.set_axisbelow(True)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=measure.unit == "seats"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: say_number(value)))
-    locator: Any = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # theirs
+    locator: Any = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib's
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
-        ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]  # likewise
+        ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]  # matplotlib's
     )
 
 
 def _shorten(svg: str) -> str:
-    """Return *svg* without what a page need not carry: fonts by name, decimals that nobody sees."""
+    """Return *svg* without font names, and with two decimals."""
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
     return re.sub(r"\n\s*", "\n", svg)
 
 
 def describe(measure: Measure) -> str:
-    """Return what a chart shows, for who cannot see it."""
+    """Describe a chart in words, for readers who cannot see it.
+
+    :param measure: the measure, with at least one reading.
+    """
     first, newest = measure.readings[0], measure.newest
     bought = f"{say_number(newest.bought)} bought" if newest.bought else "nothing bought, so no limit"
     text = (

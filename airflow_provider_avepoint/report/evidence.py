@@ -1,4 +1,4 @@
-"""What failed and what was judged: the vendor's messages, and verdicts with their evidence."""
+"""The evidence of the report: the vendor's error messages, and verdicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Place, scope_of
 from airflow_provider_avepoint.report.formatting import say_duration, say_moment
 
-# More kinds of failure than these are counted, and no longer told apart.
+# The most kinds of failure that are told apart; failures of further kinds are only counted.
 _MOST_FAILURES = 5000
 _MOST_SCOPES = 20
 _MOST_NOTES = 5
@@ -24,11 +24,17 @@ _LONGEST_URL = 2000
 
 @dataclass(slots=True, kw_only=True)
 class Failure:
-    """One kind of failure of one place: a message of the vendor, or failed objects without one.
+    """One kind of failure of one place: a message of the vendor, or failed objects without a message.
 
-    :param count: how often it occurred, as the vendor counts; without a message, the failed objects.
-    :param jobs: in how many backups.
-    :param last_job_id: the newest of them, which started at *last_at*.
+    :param place: the place.
+    :param organization_name: the organisation's name; None where unknown.
+    :param message: the vendor's message on one line; None where there is none.
+    :param url: the vendor's link to an explanation; None where there is none.
+    :param count: how often the failure occurred, by the vendor's count; without a message, the failed
+        objects.
+    :param jobs: in how many backups the failure occurred.
+    :param last_at: when the newest of these backups started.
+    :param last_job_id: the id of the newest of these backups.
     """
 
     place: Place
@@ -42,15 +48,20 @@ class Failure:
 
 
 class Failures:
-    """Takes jobs, oldest first, and counts what failed in them."""
+    """Collect jobs, oldest first, and count their failures."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Place, str | None, str | None], Failure] = {}
-        #: How many occurrences were of further kinds.
+        #: The number of failures of further kinds.
         self.left_out = 0
 
     def add(self, tenant: str, job: BackupJob, at: datetime) -> None:
-        """Count the errors of *job*, which started at *at*."""
+        """Count the errors of a job.
+
+        :param tenant: the name of the tenant.
+        :param job: the job.
+        :param at: when the job started.
+        """
         place = Place(tenant=tenant, product=job.product, scope=scope_of(job))
         if job.errors:
             for error in job.errors:
@@ -82,14 +93,17 @@ class Failures:
         failure.last_at, failure.last_job_id = at, job.job_id
 
     def rank(self) -> tuple[Failure, ...]:
-        """Return what failed, the newest day first, and of a day the most frequent."""
+        """Return the failures, newest day first, and within a day the most frequent first."""
         return tuple(
             sorted(self._known.values(), key=lambda each: (each.last_at.date(), each.count), reverse=True)
         )
 
 
 def keep_link(url: str | None) -> str | None:
-    """Return *url* where a browser may follow it: a page on the web, and no script."""
+    """Return a link that a browser may follow safely: ``http`` or ``https``; None for any other text.
+
+    :param url: the link as the vendor sent it, or None.
+    """
     if url is None or len(url) > _LONGEST_URL or not url.isprintable() or " " in url:
         return None
     try:
@@ -103,8 +117,16 @@ def keep_link(url: str | None) -> str | None:
 class JudgedScope:
     """A scope in a verdict, and the job that decided.
 
-    :param is_judged: it has a say in the verdict: it is neither excluded nor forgotten.
-    :param notes: what else there is to be said, a sentence each.
+    :param name: the scope's name.
+    :param passed: whether the scope passed.
+    :param reason: the reason.
+    :param is_judged: whether the scope affects the verdict: it is neither excluded nor forgotten.
+    :param job_id: the id of the deciding job; None without a job.
+    :param raw_state: the vendor's state of this job.
+    :param started_at: when this job started.
+    :param failed: the number of failed objects, records and metadata items of this job.
+    :param open_jobs: the number of jobs that wait or run.
+    :param notes: further remarks, a sentence each.
     """
 
     name: str
@@ -123,10 +145,17 @@ class JudgedScope:
 class JudgedVerdict:
     """A verdict of the ledger.
 
-    :param task: the DAG, task, run and last try that judged; None outside of one.
-    :param good: how many of *judged* scopes passed.
-    :param scopes: the evidence, bad scopes first; not of every verdict, and of no more than twenty scopes.
-    :param policy: what the policy asked, argument → value, without what it left open.
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param judged_at: when the verdict was reached.
+    :param passed: whether the verdict passed.
+    :param reason: the reason.
+    :param rules_version: the version of the rules that judged.
+    :param task: the DAG, task, run and last try that judged; None outside of a task.
+    :param judged: the number of scopes that were judged.
+    :param good: the number of these scopes that passed.
+    :param scopes: the evidence, bad scopes first, at most twenty scopes; empty where the page leaves it out.
+    :param policy: the arguments of the policy that were set, as texts by name; empty where *scopes* is.
     """
 
     tenant: str
@@ -145,8 +174,9 @@ class JudgedVerdict:
 def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_shown: bool) -> JudgedVerdict:
     """Return a verdict of the ledger.
 
+    :param row: a row of the table of verdicts, by column name.
     :param evidence: ``Verdict.as_dict()``.
-    :param is_shown: whether its evidence is kept.
+    :param is_shown: whether the result includes the evidence.
     """
     judged = [each for each in evidence["scopes"] if _is_judged(each)]
     scopes: Iterable[Mapping[str, Any]] = ()
@@ -173,7 +203,7 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
 
 
 def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a policy asked, as a reader reads it: without the product, and what was left open."""
+    """Return the set arguments of a policy as readable texts, without the product."""
     asked = {}
     for name, value in policy.items():
         match value:
@@ -195,7 +225,7 @@ def _is_judged(scope: Mapping[str, Any]) -> bool:
 
 
 def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a scope's evidence says besides its job; evidence of release 0.1.0 says less."""
+    """Yield the remarks of a scope's evidence; evidence of release 0.1.0 holds fewer of them."""
     start = each.get("window_start")
     if start is not None and each["reason"] in ("missed", "stale"):
         yield f"No backup has started since {say_moment(datetime.fromisoformat(start))}."

@@ -1,4 +1,4 @@
-"""Everything the report says, and what of it needs attention."""
+"""All figures of the report, and the findings that need attention."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """One thing to look into.
+    """One finding that needs attention.
 
-    :param is_urgent: it is bad now; otherwise it was, or may become so.
-    :param section: where the page says more.
+    :param text: the finding, in a sentence.
+    :param is_urgent: whether the state is bad now; otherwise it was bad, or may become bad.
+    :param section: the section of the page with the details.
     """
 
     text: str
@@ -39,12 +40,16 @@ class Attention:
 class Report:
     """The figures of a period.
 
-    :param scopes: worst first.
-    :param long_gone: places that the ledger knows from long before the period only, with their newest backup.
+    :param period: the period.
+    :param tenants: the tenants that were asked for, or all tenants with figures.
+    :param scopes: the histories of the scopes, worst first.
+    :param long_gone: places that the ledger knows only from long before the period, with their newest backup.
+    :param licenses: the histories of the licences, those that need attention first.
     :param audits: the newest audit of each licence, with its tenant.
-    :param failures_left_out: how many failures were of kinds beyond those listed.
-    :param verdicts: newest first.
-    :param silent_tenants: tenants that were asked for, and of which the ledger holds nothing.
+    :param failures: the kinds of failure, newest day first.
+    :param failures_left_out: the number of failures of kinds that are not listed.
+    :param verdicts: the verdicts, newest first.
+    :param silent_tenants: tenants that were asked for but are not in the ledger.
     """
 
     period: Period
@@ -60,12 +65,15 @@ class Report:
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """How many days of all scopes came to what."""
+        """The number of days by outcome, over all scopes."""
         return sum((scope.counts for scope in self.scopes), Counter())
 
     @property
     def bad_by_day(self) -> dict[date, int]:
-        """How many scopes had no good backup on a day; one under way, or not known, is not counted."""
+        """The number of scopes without a good backup, by day.
+
+        A scope whose backup is running, or whose day is not loaded, does not count.
+        """
         unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.NOT_LOADED)
         days = [day for scope in self.scopes for day in scope.days if day.outcome is not None]
         bad = dict.fromkeys((day.date for day in days), 0)
@@ -79,7 +87,7 @@ class Report:
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
     def list_attention(self) -> tuple[Attention, ...]:
-        """Return what needs attention, what is urgent first."""
+        """Return the findings that need attention, urgent ones first."""
         found = [
             *self._about_silence(),
             *self._about_scopes(),
@@ -198,9 +206,9 @@ class Report:
 
 
 def describe_crossing(measure: Measure) -> str:
-    """Say when a limit will be reached, and how sure that is.
+    """Say when a limit will be reached, and how certain that is.
 
-    :param measure: one that has a crossing.
+    :param measure: a measure with a crossing; one without gives an empty text.
     """
     crossing = measure.crossing
     if crossing is None:

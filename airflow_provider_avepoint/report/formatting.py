@@ -1,4 +1,4 @@
-"""Figures as a reader reads them: with units, in UTC."""
+"""Write figures for readers: with units, and times in UTC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=
 
 
 def say_duration(duration: timedelta) -> str:
-    """Return *duration* in its largest fitting unit: ``34 min``, ``5.2 h``, ``3.4 days``."""
+    """Return a duration in its largest fitting unit: ``34 min``, ``5.2 h``, ``3.4 days``.
+
+    :param duration: the duration, not negative.
+    """
     if duration < _HOUR:
         return f"{duration // _MINUTE} min"
     if duration < 2 * _DAY:
@@ -17,28 +20,44 @@ def say_duration(duration: timedelta) -> str:
 
 
 def say_minute(moment: datetime) -> str:
-    """Return *moment*, which is in UTC, to the minute, where something else says that it is in UTC."""
+    """Return a time to the minute, without the zone; for places where the page says that times are in UTC.
+
+    :param moment: a datetime in UTC.
+    """
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def say_moment(moment: datetime) -> str:
-    """Return *moment*, which is in UTC, to the minute."""
+    """Return a time to the minute, with the zone.
+
+    :param moment: a datetime in UTC.
+    """
     return f"{say_minute(moment)} UTC"
 
 
 def say_number(number: float) -> str:
-    """Return *number* with separators, and with decimals where it is small enough for them to matter."""
+    """Return a number with separators; a fraction below 1,000 gets one decimal.
+
+    :param number: the number.
+    """
     if number == int(number) or abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:,.1f}"
 
 
 def say_count(number: int, noun: str) -> str:
-    """Return how many of what there are; the noun's plural ends in s."""
+    """Return a number with its noun: ``1 scope``, ``2 scopes``.
+
+    :param number: the number.
+    :param noun: the noun in the singular; its plural must end in s.
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def say_share(share: float) -> str:
-    """Return *share* in percent; never 100 where it is more or less."""
+    """Return a share in percent; a share close to 1, but not 1, gets two decimals.
+
+    :param share: the share; 1 is all.
+    """
     percent = share * 100
     return f"{percent:.0f} %" if abs(percent - 100) >= 0.5 or share == 1 else f"{percent:.2f} %"

@@ -1,4 +1,4 @@
-"""Reads a period out of the ledger, as a stream: what is kept grows with the scopes, not with the jobs."""
+"""Read a period from the ledger as a stream: the memory grows with the number of scopes, not of jobs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 else:
     _Moments = FunctionElement  # SQLAlchemy 1.4 has no such parameter
 
-# Whose evidence is kept: the newest of each kind.
+# How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
 # A scope whose newest backup lies so long before the period is no longer expected to have any.
 _LONG_GONE = timedelta(days=42)
@@ -50,7 +50,7 @@ _SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload
 
 
 class _Before(_Moments):
-    """A moment, less so many seconds."""
+    """A time minus a number of seconds, in SQL."""
 
     inherit_cache = True
     type = JOBS.c.started_at.type
@@ -65,11 +65,11 @@ def _compile_for_postgresql(element: _Before, compiler: Any, **kwargs: Any) -> s
 @compiles(_Before, "sqlite")
 def _compile_for_sqlite(element: _Before, compiler: Any, **kwargs: Any) -> str:
     moment, seconds = (compiler.process(each, **kwargs) for each in element.clauses)
-    # A text as Moment writes it, which has six digits after the second.
+    # The text has the form of Moment, with six digits after the second.
     return f"(strftime('%Y-%m-%d %H:%M:%f', {moment}, printf('%.3f seconds', -({seconds}))) || '000')"
 
 
-# As BackupJob.effective_start has it.
+# The same rule as BackupJob.effective_start.
 _START = func.coalesce(
     JOBS.c.started_at,
     case(
@@ -83,9 +83,12 @@ _WHEN = func.coalesce(_START, JOBS.c.finished_at, JOBS.c.first_read_at)
 
 
 def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> Report:
-    """Return the figures of *period*.
+    """Return the figures of a period.
 
-    :param tenants: whose; None: those of every tenant in the ledger.
+    :param ledger: the ledger.
+    :param period: the period.
+    :param tenants: the names of the tenants; None for every tenant in the ledger.
+    :raises AvePointLedgerError: the database fails.
     """
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
@@ -120,7 +123,7 @@ class _Reader:
         self._tenants = tenants
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
-        """Return the scopes, those that are long gone with their newest backup, and what failed."""
+        """Return the scopes' histories, the scopes long gone with their newest backup, and the failures."""
         pasts = self._read_pasts()
         earliest = self._period.start - max(self._period.now - self._period.start, _LONG_GONE)
         timelines = {
@@ -145,8 +148,8 @@ class _Reader:
         return scopes, gone, failures
 
     def _read_pasts(self) -> dict[Place, Past]:
-        """Return what the ledger knows of each scope from before the period."""
-        # What could not be read may be of another scope: nothing is expected because of it.
+        """Return the ledger's knowledge of each scope from before the period."""
+        # A job that could not be read may belong to another scope, so it makes no scope expected.
         is_read = JOBS.c.problems == "[]"
         is_good = and_(
             JOBS.c.state == JobState.SUCCESS.value,
@@ -180,7 +183,7 @@ class _Reader:
         }
 
     def _iter_days(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
-        """Yield the backups that started on a day, by tenant and product, oldest first."""
+        """Yield the backups that started on a day, by tenant and product, oldest day first."""
         query = (
             select(
                 *_SCOPE,
@@ -211,9 +214,10 @@ class _Reader:
             yield tenant, product, day, list(map(_read_backup, group))
 
     def _backups(self) -> list[ColumnElement[bool]]:
-        """Return what tells the backups of the tenants that are asked for.
+        """Return the conditions that select the backups of the wanted tenants.
 
-        Asked for all object types together, a server repeats the jobs that one of them claims.
+        A listing without an object type repeats the jobs of the listings with one; the conditions drop these
+        copies.
         """
         twin = JOBS.alias()
         same = ("tenant", "product", "job_id", "location", "organization_id")
@@ -293,9 +297,9 @@ class _Reader:
             yield licenses.follow(subscription, readings, self._period.now, of_tenant[tenant])
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
-        """Yield the verdicts, newest first; the newest with their evidence.
+        """Yield the verdicts, newest first; only the newest with their evidence.
 
-        Of the tries of one task in one run the last counts.
+        Of the tries of one task in one run only the last counts.
         """
         task = (VERDICTS.c[name] for name in ("tenant", "dag_id", "run_id", "task_id", "map_index"))
         later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
@@ -324,13 +328,13 @@ class _Reader:
 
 
 def _read_backup(row: Mapping[Any, Any]) -> BackupJob:
-    """Return a job; one whose type cannot be read may be a backup, and counts as one."""
+    """Return a job; a job of unknown type may be a backup, and counts as one."""
     job = read_job(row)
     return replace(job, job_type="backup") if job.job_type is None else job
 
 
 def _is_partial(level: str) -> ColumnElement[bool]:
-    """Return what tells a success that has failed in part, or has saved nothing, as a gate grades it."""
+    """Return the condition for a success that a gate grades as partial: parts failed or nothing was saved."""
     total, successful, failed, skipped, warning = (
         func.coalesce(JOBS.c[f"{level}_{kind}"], 0) for kind in COUNTS
     )
@@ -341,7 +345,7 @@ def _is_partial(level: str) -> ColumnElement[bool]:
 
 
 class _Loads:
-    """When the ledger was last loaded with what."""
+    """When each listing was last loaded into the ledger."""
 
     def __init__(
         self, loads: Mapping[tuple[str, str, str, str], datetime], reads: Mapping[tuple[str, str], datetime]
@@ -350,7 +354,7 @@ class _Loads:
         self._reads = reads
 
     def until(self, place: Place) -> datetime:
-        """Return when the jobs of *place* were last asked for; where no load says so, last read."""
+        """Return when a place's jobs were last loaded; without a recorded load, when they were last read."""
         location, organization = place.scope.location or "", place.scope.organization_id or ""
         asked = {
             self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)

@@ -1,4 +1,4 @@
-"""What was bought and what is used, over time, and where it is heading."""
+"""Purchased and used licences over time, and their forecast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ _LEAST_PATIENCE = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What a licence is for: a product of a tenant or, for Elements, a customer's subscription."""
+    """A licence's subject: a product of a tenant or, for Elements, a customer's subscription.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param location: the Multi-Geo location; None for none.
+    :param organization_id: the customer's id; None for none.
+    :param service: the subscription's name; None for none.
+    """
 
     tenant: str
     product: str
@@ -33,7 +40,12 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What was used and bought at a moment; 0 bought is another licence model, without a limit."""
+    """The used and purchased amounts at one time.
+
+    :param at: when the amounts were read.
+    :param used: the used amount.
+    :param bought: the purchased amount; 0 or None is another licence model, without a limit.
+    """
 
     at: datetime
     used: float
@@ -42,11 +54,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One thing that is bought: seats or storage.
+    """The readings of one purchased thing: seats or storage.
 
+    :param name: ``seats`` or ``storage``.
+    :param unit: the unit of the amounts.
+    :param readings: the readings, oldest first; at least one.
     :param horizon: how far the chart looks ahead of the last reading.
-    :param trend: None where there is too little history.
-    :param crossing: when the trend reaches what is bought today, as far ahead as the audit looks.
+    :param trend: the trend; None where there is too little history.
+    :param crossing: when the trend reaches today's purchased amount; None if the audit does not look so far.
     """
 
     name: str
@@ -63,7 +78,7 @@ class Measure:
 
     @property
     def share(self) -> float | None:
-        """Used over bought; None where nothing is bought: another licence model."""
+        """The used share of the purchased amount; None for a licence model without a purchased amount."""
         return self.newest.used / self.newest.bought if self.newest.bought else None
 
 
@@ -71,8 +86,12 @@ class Measure:
 class LicenseHistory:
     """The period of one licence.
 
-    :param newest: what it was at *read_at*, the last reading.
-    :param findings: what the audit found, and what is wrong by the moment of the report: reason → sentence.
+    :param subscription: the licence's subject.
+    :param newest: the last reading's figures.
+    :param read_at: when they were read.
+    :param measures: seats and storage, as far as they were read.
+    :param findings: what the audit found, and what is wrong at the moment of the report: reason →
+        sentence.
     """
 
     subscription: Subscription
@@ -83,7 +102,7 @@ class LicenseHistory:
 
     @property
     def name(self) -> str:
-        """What the licence is called: its organisation, service and location, on one line."""
+        """The name of the licence: its organisation, service and location, on one line."""
         organization = one_line(self.newest.organization_name or "", 80)
         parts = (
             organization or one_line(self.subscription.organization_id or "", 80),
@@ -94,12 +113,12 @@ class LicenseHistory:
 
     @property
     def needs_attention(self) -> bool:
-        """Tell whether something is wrong with the licence, or will be."""
+        """Whether something is wrong now, or a limit will be reached."""
         return bool(self.findings)
 
     @property
     def share(self) -> float:
-        """The larger share of what is bought that is used."""
+        """The larger used share of the two measures; 0 without a limit."""
         return max((measure.share or 0.0 for measure in self.measures), default=0.0)
 
 
@@ -114,9 +133,10 @@ def follow(
     Time passes between an audit and a report: what the newest audit found stands, and the last reading is
     judged once more by the audit's own limits, at *now*.
 
-    :param readings: at least one, oldest first.
+    :param subscription: the licence's subject.
+    :param readings: the figures with the time of each reading, oldest first; at least one.
     :param now: the moment of the report.
-    :param audits: of the tenant; those of other licences are passed over.
+    :param audits: the tenant's audits; those of other licences are passed over.
     """
     known = list(readings)
     read_at, newest = known[-1]
@@ -202,7 +222,10 @@ def _find_age(moments: list[datetime], now: datetime) -> dict[str, str]:
 
 
 def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
-    """Return the histories, those that need attention first, then by how much of them is used."""
+    """Return the histories: those that need attention first, then by their used share.
+
+    :param histories: the histories of all licences.
+    """
     return tuple(
         sorted(
             histories,

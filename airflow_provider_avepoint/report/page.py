@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no script, no font, no image from anywhere."""
+"""The report as one HTML page that loads nothing: no script, font or image from elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What stands open; the rest is folded, or in the CSV file only.
+# How many items are unfolded at first; the others are folded, or in the CSV file only.
 _OPEN_CALENDARS = 16
 _OPEN_ROWS = 12
 _OPEN_CHARTS = 6
@@ -32,7 +32,7 @@ _MOST_CHARTS = 24
 _MOST_FAILURES = 100
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
-#: The mark of each outcome: a class for its colour and pattern, and a letter that needs neither.
+#: The letter of each outcome, for readers who cannot tell the colours and patterns apart.
 LETTERS = {
     Outcome.GOOD: "G",
     Outcome.PARTIAL: "P",
@@ -57,9 +57,9 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """The weeks that a period's days lie in.
+    """The calendar weeks of a period.
 
-    :param months: name and number of weeks that begin in it.
+    :param months: each month's name, and the number of its weeks, by the Monday.
     :param weeks: the Mondays.
     """
 
@@ -68,7 +68,10 @@ class Calendar:
 
     @classmethod
     def of(cls, period: Period) -> Calendar:
-        """Return the weeks of *period*."""
+        """Return the calendar of a period.
+
+        :param period: the period.
+        """
         first, last = period.dates[0], period.dates[-1]
         monday = first - timedelta(first.weekday())
         weeks = tuple(monday + timedelta(weeks=week) for week in range((last - monday).days // 7 + 1))
@@ -79,7 +82,10 @@ class Calendar:
         return cls(months=months, weeks=weeks)
 
     def lay_out(self, by_date: Mapping[date, T]) -> list[tuple[str, list[T | None]]]:
-        """Return what stands by day by weekday, one for each week; None where there is none."""
+        """Return for each weekday the values of its days, one for each week; None where a day has none.
+
+        :param by_date: the values by day.
+        """
         return [
             (name, [by_date.get(week + timedelta(weekday)) for week in self.weeks])
             for weekday, name in enumerate(_WEEKDAYS)
@@ -90,7 +96,11 @@ class Calendar:
 class Chart:
     """A drawn measure of a licence.
 
-    :param number: tells it from the others of the page.
+    :param number: the chart's number in the page.
+    :param license: the licence.
+    :param measure: the measure.
+    :param drawing: the contents of the ``<svg>`` element.
+    :param description: the chart in words.
     """
 
     number: int
@@ -101,9 +111,10 @@ class Chart:
 
 
 def write_page(report: Report, csv_name: str) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
-    :param csv_name: what the file with all the figures is called, which stands beside it.
+    :param report: the figures.
+    :param csv_name: the name of the CSV file beside the page.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -152,7 +163,7 @@ def _split(items: Sequence[T], size: int) -> tuple[Sequence[T], Sequence[T]]:
 def _fold(
     bad: Sequence[ScopeHistory], good: Sequence[ScopeHistory]
 ) -> list[tuple[str | None, Sequence[ScopeHistory]]]:
-    """Return the scopes whose calendars stand open, and folded ones under what sums them up."""
+    """Return groups of scopes for the calendars: an unfolded group first, then folded groups with a title."""
     shown, more = _split(bad, _OPEN_CALENDARS)
     groups: list[tuple[str | None, Sequence[ScopeHistory]]] = [(None, shown)]
     if more:

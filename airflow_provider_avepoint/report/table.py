@@ -1,4 +1,4 @@
-"""The report's figures as CSV: one figure a line, with its unit."""
+"""The report's figures as CSV: one figure in a line, with its unit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (
     "detail",
     "link",
 )
-# A spreadsheet takes a text that begins so for a formula.
+# A spreadsheet would read a text that begins with one of these characters as a formula.
 _FORMULA = ("=", "+", "-", "@")
 
 _Cell = str | float | date | None
@@ -37,7 +37,10 @@ _Line = dict[str, _Cell]
 
 
 def write_table(report: Report) -> str:
-    """Return the figures as CSV; moments in UTC."""
+    """Return the figures as CSV; times are in UTC.
+
+    :param report: the figures.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\r\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""Wait for a backup that is good, or for one job to end."""
+"""Wait for a good backup, or for the end of one job."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
 
 __all__ = ["AvePointBackupSensor", "AvePointJobSensor"]
 
-# Airflow 3.3.2 can fail a correct task whose trigger fires within seconds of the deferral, so the first
-# event comes no sooner than this after it.
+# Airflow 3.3.2 can fail a correct task if its trigger fires within seconds of the deferral. So the first
+# event comes at least this long after the deferral.
 _FIRST_POLL_AFTER = timedelta(seconds=10)
-# The trigger ends the wait by itself; Airflow's own timeout stands behind it in case it cannot.
+# The trigger ends the wait by itself. Airflow's own timeout comes this much later, in case no trigger runs.
 _BACKSTOP = timedelta(minutes=5)
-# What the scheduler says of a deferral that lasts too long: Airflow 3's words, and Airflow 2.11's.
+# The scheduler's error for a deferral that lasts too long: in Airflow 3, and in Airflow 2.11.
 _DEFERRAL_TIMEOUTS = ("Trigger timeout", "Trigger/execution timeout")
-#: The XCom that holds a job that did not end well; one that did is the return value.
+#: The XCom key of a job that ended badly; a job that ended well is the return value.
 JOB_KEY = "job"
 _WATCH_KEY = "avepoint_watch"
 
 
 class _AvePointSensor(BaseSensorOperator):
-    """A wait that ends the same way in every mode.
+    """A wait that ends in the same way in every mode.
 
-    A look at the API yields an event or nothing; whichever mode it was made in, :meth:`_conclude` turns the
-    event into the task's end.
+    A look at the API returns an event or None. In every mode :meth:`_conclude` turns the event into the end
+    of the task.
     """
 
     def __init__(
@@ -69,29 +69,34 @@ class _AvePointSensor(BaseSensorOperator):
 
     @abstractmethod
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
-        """Ask once and return the event that ends the wait, if it does."""
+        """Look once; return the event that ends the wait, or None."""
 
     @abstractmethod
     def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
-        """Return the trigger that goes on waiting; *waiting* are the arguments that all triggers take."""
+        """Return the trigger that continues the wait; *waiting* holds the arguments of every trigger."""
 
     @abstractmethod
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
-        """Leave what a wait that ends badly has seen where it can be read."""
+        """Keep the evidence of a wait that ends badly in an XCom."""
 
     def _note_evidence(self, context: Context, evidence: dict[str, Any]) -> None:
-        """Take what the wait ends with."""
+        """Record the evidence that the wait ends with."""
 
     @abstractmethod
     def _doubt(self, status: Status, evidence: object) -> str | None:
-        """Say why *evidence* cannot be what this wait has ended with; None where it can."""
+        """Say why *evidence* cannot belong to the end of this wait; None where it can."""
 
     @abstractmethod
     def _reject(self, message: str, evidence: dict[str, Any] | None) -> NoReturn:
-        """End the task for what was waited for having come out badly."""
+        """End the task because the backup or job ended badly."""
 
     def execute(self, context: Context) -> Any:
-        """Wait; return the evidence."""
+        """Wait, and return the evidence.
+
+        :param context: Airflow's context of the task.
+        :returns: the verdict or the job that ended the wait, ready for JSON.
+        :raises AirflowSkipException: the task is skipped, as its arguments say.
+        """
         self._watch = Watch()
         if not self.deferrable:
             return self._execute_in_place(context)
@@ -100,16 +105,17 @@ class _AvePointSensor(BaseSensorOperator):
         except AirflowSkipException:
             raise
         except Exception as e:
-            if self.never_fail:  # whatever it was, as the base sensor does in the other modes
+            if self.never_fail:  # for any error, as the base sensor does in the other modes
                 raise AirflowSkipException(f"never_fail: {e}") from e
             raise
 
     def _execute_in_place(self, context: Context) -> Any:
-        """Wait as Airflow's own sensor does, in poke or reschedule mode."""
+        """Wait in poke or reschedule mode, by Airflow's own sensor."""
         if self.reschedule and context.get("ti") is None:
-            self.mode = "poke"  # nobody is there to reschedule
+            self.mode = "poke"  # outside of a task instance nothing can reschedule
         started_at = datetime.now(UTC)
-        soft_fail, self.soft_fail = self.soft_fail, False  # the base would skip without saying what was seen
+        # The base sensor would skip the task without reporting the last look.
+        soft_fail, self.soft_fail = self.soft_fail, False
         try:
             event = super().execute(context)
         except AirflowSensorTimeout:
@@ -121,23 +127,37 @@ class _AvePointSensor(BaseSensorOperator):
         return self._conclude(context, event)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; the value is the event that ends the wait, in Airflow's poke and reschedule modes."""
+        """Look once, in Airflow's poke and reschedule modes.
+
+        :param context: Airflow's context of the task.
+        :returns: whether the wait is over; the XCom value is the event that ends the wait.
+        """
         try:
             event = self._poll(context)
         except Exception as e:
-            self._watch.note_defect(e)  # with silent_fail the base sensor waits on
+            self._watch.note_defect(e)  # with silent_fail the base sensor continues to wait
             raise
         return PokeReturnValue(is_done=event is not None, xcom_value=event)
 
     def execute_complete(self, context: Context, event: Event | None = None) -> Any:
-        """End the task as the trigger's event says."""
+        """End the task according to the trigger's event.
+
+        :param context: Airflow's context of the task.
+        :param event: the trigger's event; None or an event of an unknown form fails the task.
+        :returns: the evidence of a good end, ready for JSON.
+        """
         return self._conclude(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume after a deferral.
+        """Resume the task after a deferral.
 
-        The base sensor would let ``soft_fail`` turn any failure of a resumed task into a skip, a refused
-        password too, and not so in the other modes; here each outcome is decided in one place.
+        With ``soft_fail`` the base sensor would turn every failure of a resumed task into a skip, also a
+        refused password, but not in the other modes. Here one place decides each outcome for all modes.
+
+        :param next_method: the method to continue with; ``__fail__`` if the trigger failed.
+        :param next_kwargs: the method's arguments, or ``error`` and ``traceback`` of the failure.
+        :param context: Airflow's context of the task.
+        :returns: the result of *next_method*.
         """
         if next_method != "__fail__":
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
@@ -207,17 +227,17 @@ class _AvePointSensor(BaseSensorOperator):
         return event
 
     def _find_first_look(self, context: Context) -> datetime | None:
-        """Return when another process of mode="reschedule" took the first look, where Airflow says so."""
+        """Return the time of the first look in mode="reschedule", by another process; None where unknown."""
         find = getattr(context.get("ti"), "get_first_reschedule_date", None)
         first: datetime | None = find(context) if self.reschedule and find is not None else None
         return first
 
     def _find_store(self, context: Context) -> Any:
-        """Return what keeps a wait's state from one look of mode="reschedule" to the next: processes each."""
+        """Return the store that keeps a wait's state between the processes of mode="reschedule", or None."""
         return context.get("task_state_store") if self.reschedule else None
 
     def _conclude(self, context: Context, event: Event | None) -> Any:
-        """Return the evidence, or raise what the event stands for."""
+        """Return the evidence of a good end, or raise the error for any other end."""
         if (store := self._find_store(context)) is not None:
             store.set(_WATCH_KEY, "{}")  # the next try begins anew
         status, event = self._check(event)
@@ -240,12 +260,12 @@ class _AvePointSensor(BaseSensorOperator):
         if status is Status.FAILED:
             self._skip_if(self.soft_fail or self.never_fail, message)
             return self._reject(message, evidence)
-        # An outage is no verdict: what skips a bad one does not skip it.
+        # An outage is no verdict: settings that skip a bad verdict do not skip an outage.
         self._skip_if(status is Status.TIMEOUT and (self.soft_fail or self._skips_when_bad), message)
         return self._fail(AirflowSensorTimeout(message))
 
     def _check(self, event: Event | None) -> tuple[Status, Event]:
-        """Return how the wait has ended, or fail where the event does not show it beyond doubt."""
+        """Return the event and its status; fail the task where the event is malformed or doubtful."""
         if not isinstance(event, dict) or event.get("status") not in list(Status):
             self._fail(AirflowException(f"The wait ended with an event that is not understood: {event!r}"))
         status, evidence = Status(event["status"]), event.get("evidence")
@@ -274,7 +294,7 @@ class _AvePointSensor(BaseSensorOperator):
 
 
 def _tell_age(context: Context) -> str:
-    """Say how long ago the task began, where that is known."""
+    """Say how long ago the task began; an empty text where that is unknown."""
     started_at = getattr(context.get("ti"), "start_date", None)
     if not isinstance(started_at, datetime) or started_at.tzinfo is None:
         return ""
@@ -282,37 +302,38 @@ def _tell_age(context: Context) -> str:
 
 
 def _rebuild_error(event: Event) -> Exception:
-    """Return the error of an event, with the facts that a trigger, perhaps of another release, has sent."""
+    """Return the error that an event describes, with its facts; the trigger may be of another release."""
     message, facts = str(event.get("message")), event.get("facts")
     known = getattr(exceptions, str(event.get("error")), None)
     if not isinstance(known, type) or not issubclass(known, AvePointError):
         return AirflowException(message)
     error = known(message)
     for name in vars(error).keys() & (facts if isinstance(facts, dict) else {}).keys():
-        setattr(error, name, facts[name])  # type: ignore[index]  # a dict, as above
+        setattr(error, name, facts[name])  # type: ignore[index]  # the loop runs only if facts is a dict
     return error
 
 
 class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     """Wait until the backup is good; see :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
-    Returns the verdict with its evidence. Defers by default: one look on the worker, the others on the
-    triggerer. The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is
-    measured anew at each look.
+    Returns the verdict with its evidence. Defers by default: the worker looks once, then the triggerer looks.
+    The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is measured
+    anew at each look. The arguments for waiting:
 
-    :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
-        look to the next how many in a row have failed, and what the last good one saw.
-    :param poke_interval: seconds between two looks.
-    :param exponential_backoff: the pauses between looks grow, each about twice the one before, up to
-        *max_wait*; in every mode.
-    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry. With
-        ``on_failed="skip"`` or ``soft_fail`` the task is skipped instead, unless the last look had failed: an
-        outage is no verdict.
-    :raises AvePointBackupFailed: the verdict is bad, and waiting cannot mend it, with ``fail_fast``: the task
-        fails without a retry. With ``on_failed="retry"`` it is ``AvePointBackupNotVerified``, which is
-        retried as Airflow's settings say. With ``on_failed="skip"`` or ``soft_fail`` the task is skipped
-        instead; downstream tasks whose trigger rule matches skipped ones (``none_failed``, ``all_done``) then
-        still run.
+    - ``deferrable``: None defers unless ``mode="reschedule"``. Before Airflow 3.3 that mode forgets between
+      two looks how many looks in a row have failed, and the result of the last good look.
+    - ``poke_interval``: seconds between two looks.
+    - ``exponential_backoff``: each pause between looks is about twice the pause before, up to *max_wait*, in
+      every mode.
+    - ``timeout``: seconds after which the task ends with ``AirflowSensorTimeout``, without a retry. With
+      ``on_failed="skip"`` or ``soft_fail`` the task is skipped instead, unless the last look failed: an
+      outage is no verdict.
+
+    :raises AvePointBackupFailed: with ``fail_fast``, the verdict is bad and waiting cannot mend it: the task
+        fails without a retry. With ``on_failed="retry"`` the task raises ``AvePointBackupNotVerified``
+        instead, and Airflow retries it by its own settings. With ``on_failed="skip"`` or ``soft_fail`` the
+        task is skipped instead; downstream tasks whose trigger rule matches skipped tasks (``none_failed``,
+        ``all_done``) then still run.
     """
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
@@ -343,21 +364,23 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
 class AvePointJobSensor(_AvePointSensor):
     """Wait until one job has ended well: ``success``, or ``partial`` with *accept_partial*.
 
-    Returns the job. An id that is not listed yet is waited for.
+    Returns the job. A job that is not listed yet is waited for. The arguments for waiting:
 
-    :param product: such as ``dynamics365``.
+    - ``deferrable``: None defers unless ``mode="reschedule"``. Before Airflow 3.3 that mode forgets between
+      two looks how many looks in a row have failed, and the result of the last good look.
+    - ``exponential_backoff``: each pause between looks is about twice the pause before, up to *max_wait*, in
+      every mode.
+    - ``timeout``: seconds after which the task ends with ``AirflowSensorTimeout``, without a retry. With
+      ``soft_fail`` the task is skipped instead, unless the last look failed.
+
+    :param product: the product's name, such as ``dynamics365``.
     :param job_id: the job's id.
-    :param accept_partial: a job that finished with exceptions ended well.
-    :param location: the Multi-Geo location to look in (Microsoft 365).
-    :param organization_id: the organisation to look in, where the product has organisations.
-    :param deferrable: None defers unless ``mode="reschedule"``, which before Airflow 3.3 forgets from one
-        look to the next how many in a row have failed, and what the last good one saw.
-    :param exponential_backoff: the pauses between looks grow, each about twice the one before, up to
-        *max_wait*; in every mode.
-    :param timeout: seconds after which the task ends as ``AirflowSensorTimeout``, without a retry. With
-        ``soft_fail`` the task is skipped instead, unless the last look had failed.
-    :raises AvePointJobFailed: the job ended otherwise: the task fails without a retry, which would find the
-        same end. With ``soft_fail`` the task is skipped instead.
+    :param accept_partial: a job that finished with exceptions counts as ended well.
+    :param location: the Multi-Geo location of the job (Microsoft 365).
+    :param organization_id: the job's organisation, where the product has organisations.
+    :param avepoint_conn_id: the id of the AvePoint connection.
+    :raises AvePointJobFailed: the job ended otherwise: the task fails without a retry, because a retry would
+        find the same end. With ``soft_fail`` the task is skipped instead.
     """
 
     template_fields: Sequence[str] = (

@@ -1,4 +1,4 @@
-"""A stand-in for the AvePoint Graph API, its identity service included, that demos and tests run against.
+"""A stand-in for the AvePoint Graph API and its identity service, for demos and tests.
 
 In a test::
 
@@ -8,10 +8,11 @@ In a test::
         avepoint.add_job("dynamics365", organization_id="contoso", state="failed")
         ...  # point a connection at avepoint.url and avepoint.token_url
 
-On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same orders; over HTTP, as JSON:
+As a program: ``avepoint-simulator --port 8080 --seed-demo``. Both ways have the same controls. Over HTTP they
+take JSON:
 
 =========================================== ============================================================
-``POST /control/reset``                     everything back to the start
+``POST /control/reset``                     return to the initial state
 ``POST /control/jobs``                      add a job or a list: product, job_id, job_type, workload,
                                             organization_id, organization_name, location, data_source,
                                             level, label, state or raw_state, started_at or started_ago,
@@ -35,14 +36,14 @@ On its own: ``avepoint-simulator --port 8080 --seed-demo``. Both take the same o
 ``PUT /control/tokens``                     {expires_in}: seconds, for tokens to come
 ``POST /control/tokens/expire``             every issued token becomes invalid
 ``POST /control/faults``                    {kind, path, query, skip, count, ...}: the kinds are in ``faults``
-``GET /control/faults``, ``DELETE``         what is armed; disarm all
-``GET /control/requests?path=&since=``      the request log of what was asked
-``GET /control/stats``                      the request log as numbers
-``GET /health``, ``GET /docs``              a sign of life; every message with its fields
+``GET /control/faults``, ``DELETE``         list the armed faults; disarm all
+``GET /control/requests?path=&since=``      the log of requests
+``GET /control/stats``                      counts of requests and tokens
+``GET /health``, ``GET /docs``              whether the server answers; every message with its fields
 =========================================== ============================================================
 
-What is not named in a PUT or PATCH stays as it is. A name that is not known is refused, with a 4xx that
-says which are. Importing this package loads neither FastAPI nor uvicorn.
+A PUT or PATCH changes only the fields that it names. An unknown name is refused with a 4xx that lists the
+known names. Importing this package loads neither FastAPI nor uvicorn.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from . import DEMO_CLIENT_ID, DEMO_CLIENT_SECRET, Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; print the URL as one line when requests are answered.
+    """Serve until SIGINT or SIGTERM; print the URL as one line when the server answers requests.
 
-    :returns: the exit status, 1 where the server cannot run; the reason is then one line on stderr.
+    :param arguments: the command line's arguments; None takes those of the process.
+    :returns: the exit status, 1 where the server cannot run; one line on stderr then says why.
     """
     options = _parser().parse_args(arguments)
     if not options.quiet:

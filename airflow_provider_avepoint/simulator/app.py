@@ -1,4 +1,4 @@
-"""The ASGI application: health, control API, and behind them the vendor's pages."""
+"""The ASGI application: health, the control API, and the vendor's endpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .vendor import vendor_routes
 
 
 def create_app(state: State) -> FastAPI:
-    """Return the application that serves *state*."""
+    """Return the application that serves a state.
+
+    :param state: the simulator's state.
+    """
     app = FastAPI(title="AvePoint simulator", description="A stand-in for the AvePoint Graph API.")
     app.include_router(control_router(state))
 

@@ -37,7 +37,10 @@ QuirkChanges = Annotated[JsonObject, WithJsonSchema(Quirks.model_json_schema())]
 
 
 def control_router(state: State) -> APIRouter:
-    """Return the routes of the control API."""
+    """Return the routes of the control API.
+
+    :param state: the simulator's state.
+    """
     router = APIRouter(prefix="/control")
     _add_job_routes(router, state)
     _add_setting_routes(router, state)
@@ -45,7 +48,7 @@ def control_router(state: State) -> APIRouter:
 
     @router.post("/reset")
     def reset() -> JsonObject:
-        """Put everything back to the start: the demo client, no jobs, no faults, default quirks."""
+        """Return to the initial state: the demo client, no jobs, no faults, default quirks."""
         state.reset()
         return {"reset": True}
 
@@ -55,7 +58,7 @@ def control_router(state: State) -> APIRouter:
 def _add_job_routes(router: APIRouter, state: State) -> None:
     @router.get("/jobs")
     def list_jobs(product: str, limit: Annotated[int, Query(ge=1)] = 1000) -> JsonObject:
-        """Return a product's newest jobs as they are now, and how many there are in all."""
+        """Return a product's newest jobs as they are now, and the number of all its jobs."""
         return state.jobs(product, limit=limit)
 
     @router.post("/jobs", status_code=201)
@@ -82,27 +85,27 @@ def _add_job_routes(router: APIRouter, state: State) -> None:
 def _add_setting_routes(router: APIRouter, state: State) -> None:
     @router.put("/license/{product}")
     def set_license(product: str, change: LicenseChange) -> JsonObject:
-        """Set licence figures; those not named stay."""
+        """Set licence figures; figures that are not named stay."""
         return state.set_license(product, change)
 
     @router.put("/quirks/{product}")
     def set_quirks(product: str, changes: Annotated[QuirkChanges, Body()]) -> JsonObject:
-        """Set quirks of a product, those not named stay; product ``all`` takes ``latency_ms``."""
+        """Set quirks of a product; quirks that are not named stay. Product ``all`` takes ``latency_ms``."""
         return state.set_quirks(product, changes)
 
     @router.put("/clients/{client_id}")
     def set_client(client_id: str, spec: ClientSpec) -> JsonObject:
-        """Register a client, or change what is given of one."""
+        """Register a client, or change the named fields of one."""
         return state.set_client(client_id, spec)
 
     @router.put("/clock")
     def set_clock(settings: ClockSettings) -> JsonObject:
-        """Set the server's clock, and what the Date header of its answers says."""
+        """Set the server's clock, and the Date header of its answers."""
         return state.set_clock(settings)
 
     @router.put("/tokens")
     def set_tokens(settings: TokenSettings) -> JsonObject:
-        """Set how long the tokens issued from now on live."""
+        """Set the lifetime of tokens that are issued from now on."""
         return state.set_tokens(settings)
 
     @router.post("/tokens/expire")
@@ -114,12 +117,12 @@ def _add_setting_routes(router: APIRouter, state: State) -> None:
 def _add_fault_routes(router: APIRouter, state: State) -> None:
     @router.get("/faults")
     def list_faults() -> list[JsonObject]:
-        """Return the armed faults in their order, with what is left of skip and count."""
+        """Return the armed faults in their order, with the remaining skip and count."""
         return state.faults()
 
     @router.post("/faults", status_code=201)
     def add_fault(fault: Annotated[AnyFault, Body()]) -> list[JsonObject]:
-        """Arm a fault behind the others; return all."""
+        """Arm a fault after the others; return all armed faults."""
         return state.add_fault(fault)
 
     @router.delete("/faults")
@@ -135,5 +138,5 @@ def _add_fault_routes(router: APIRouter, state: State) -> None:
 
     @router.get("/stats")
     def stats() -> JsonObject:
-        """Return requests by path and status, and tokens issued by scope."""
+        """Return counts of requests by path and status, and of tokens by scope."""
         return state.stats()

@@ -1,4 +1,4 @@
-"""What the control API takes: each message's fields, units and defaults. Other names are refused."""
+"""The messages of the control API: each message's fields, units and defaults. Other names are refused."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from pydantic.alias_generators import to_camel
 from . import times
 
 BACKUP = "backup"
-"""The job type of a job that names none."""
+"""The default job type."""
 
 StateWord = Literal["waiting", "running", "success", "partial", "failed", "skipped", "stopped"]
 
 
 class Refused(ValueError):
-    """The control API does not do what it was asked to; *status* is the HTTP status that says why."""
+    """The control API refuses a request.
+
+    :param message: the reason, for the caller.
+    :param status: the HTTP status of the answer.
+    """
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
@@ -26,9 +30,13 @@ class Refused(ValueError):
 
 
 def known(name: str, names: Iterable[str], what: str, *, status: int = 400) -> str:
-    """Return *name* if it is one of *names*.
+    """Return a name if it is known.
 
-    :raises Refused: it is not; the message lists those that are.
+    :param name: the name.
+    :param names: the known names.
+    :param what: the kind of name, for the error's message.
+    :param status: the HTTP status of the error.
+    :raises Refused: the name is unknown; the message lists the known names.
     """
     choices = sorted(names)
     if name not in choices:
@@ -54,17 +62,17 @@ def _read_word(value: object) -> object:
 
 
 Word = Annotated[str, BeforeValidator(_read_word, json_schema_input_type=str | int)]
-"""A word for one of the vendor's numbers; where rows show the number, it may stand for itself."""
+"""A word for one of the vendor's numbers; for a number without a word, its digits."""
 
 
 class Message(BaseModel):
-    """A message that knows all its names."""
+    """A message that refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Counts(Message):
-    """Object, entity or record counts. A null is sent as null; a *total* not given is the others' sum."""
+    """Object, entity or record counts. Null is sent as null; a *total* not given is the sum of the others."""
 
     total: int | None = None
     successful: int | None = 0
@@ -94,11 +102,11 @@ class JobError(Message):
 
 
 class JobFields(Message):
-    """A job as it is described to the simulator. Spans are seconds.
+    """The description of a job. Durations are in seconds.
 
-    History: *state* (default success) or *raw_state*, *started_at* or *started_ago* (default an hour ago) and
-    *finished_at* (default ten minutes later, at most now; null has none).
-    A life: with any of *starts_in*, *runs_for*, *ends_as* the job waits, runs and ends by the clock.
+    A job of history has *state* (default success) or *raw_state*, *started_at* or *started_ago* (default an
+    hour ago) and *finished_at* (default ten minutes after the start, at most now; null for none).
+    A job with a life has any of *starts_in*, *runs_for*, *ends_as*: it waits, runs and ends by the clock.
     """
 
     job_type: Word = Field(
@@ -149,14 +157,14 @@ class JobSpec(JobFields):
 
 
 class Organization(Message):
-    """An organisation that generated jobs belong to."""
+    """An organisation of generated jobs."""
 
     id: str
     name: str | None = None
 
 
 class GenerateSpec(Message):
-    """Bulk history: *count* jobs, *every_seconds*, cycling through organisations, workloads and states."""
+    """Bulk history: *count* jobs, *every_seconds* apart, with organisations, workloads and states in turn."""
 
     product: str
     count: int = Field(ge=1, le=10_000_000)
@@ -170,7 +178,7 @@ class GenerateSpec(Message):
 
 
 class ClientSpec(Message):
-    """An app registration; what is not named stays as it is. *scopes* null grants all."""
+    """An app registration; fields that are not named stay as they are. *scopes* null grants all scopes."""
 
     secret: str | None = None
     certificate_pem: str | None = None
@@ -178,7 +186,7 @@ class ClientSpec(Message):
 
 
 class TokenSettings(Message):
-    """How long the tokens issued from now on live, in seconds."""
+    """The lifetime of tokens that are issued from now on, in seconds."""
 
     expires_in: float = Field(gt=0)
 
@@ -191,9 +199,10 @@ DateHeader = (
 
 
 class ClockSettings(Message):
-    """The server's clock; what is not named stays as it is.
+    """The server's clock; fields that are not named stay as they are.
 
-    Job times that are given as spans, the ``Date`` header and the life of tokens are by this clock.
+    Job times that are given relative to now, the ``Date`` header and the lifetime of tokens follow this
+    clock.
     """
 
     ahead_seconds: float = Field(
@@ -210,13 +219,13 @@ class ClockSettings(Message):
 
 
 class GlobalQuirks(Message):
-    """What ``PUT /control/quirks/all`` takes: milliseconds for every vendor answer, tokens' included."""
+    """The quirks of ``PUT /control/quirks/all``: milliseconds added to each vendor answer, tokens too."""
 
     latency_ms: float = Field(default=0, ge=0)
 
 
 class License(BaseModel):
-    """Licence figures, by our names or the vendor's; sizes are GB. The defaults are the vendor's sample."""
+    """Licence figures, by our names or the vendor's; sizes are in GB. Defaults are the vendor's sample."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -228,9 +237,9 @@ class License(BaseModel):
 
 
 class LicenseChange(License):
-    """Figures to set; those not named stay. With *location*, for questions that name this location only.
+    """Figures to set; figures that are not named stay. With *location*, the figures of this location only.
 
-    For elements, the figures of one subscription of a customer; null is "N/A" there.
+    For elements, the figures of one subscription of a customer; the row shows null as "N/A".
     """
 
     location: str | None = None

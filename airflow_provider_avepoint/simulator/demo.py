@@ -1,8 +1,8 @@
-"""The demo's history: sixty days of a tenant whose backups are mostly good, and some stories among them.
+"""The demo's history: sixty days of a tenant whose backups are mostly good, with some failures among them.
 
-Microsoft 365 and Dynamics 365 have all of it, the other products their last nights.
+Microsoft 365 and Dynamics 365 have all sixty days, the other products only the last nights.
 
-Fixed by the day it is asked for, not random, so that two runs on one day show the same.
+The history depends on the day only, not on chance, so that two runs on one day show the same jobs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ORGANIZATIONS = {  # id: name, minutes after 02:00 UTC, entities, records
     "0b1f7d3a-5a57-4c0e-9d4b-0f6f3c7f6a11": ("contoso-service", 25, 388, 842_150),
     "c7a4f0de-1c2b-4f7e-8a55-92f1b6f0d3e9": ("contoso-sandbox", 50, 96, 12_870),
 }
-_OTHERS = (  # what is run each night, and minutes after 03:00 UTC; the customer is the Elements default
+_OTHERS = (  # the jobs of each night, with minutes after 03:00 UTC; Elements has its default customer
     ({"product": "google_workspace", "workload": "gmail"}, 0),
     ({"product": "google_workspace", "workload": "drive"}, 5),
     ({"product": "salesforce", "record_counts": {"successful": 48_210}, "counts": {"successful": 312}}, 10),
@@ -47,9 +47,9 @@ _TEAMS_ERROR = {
 
 
 def demo_jobs(now: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the jobs of the last 60 nights, each as the control API takes it, oldest night first.
+    """Yield the jobs of the last 60 nights, oldest night first, in the form of the control API.
 
-    :param now: where the history ends; nothing in it is later. Default: the current time.
+    :param now: the end of the history: no job finishes later. None takes the current time.
     """
     end = now or datetime.now(UTC)
     for ago in range(DAYS, -1, -1):
@@ -108,7 +108,7 @@ def _job(product: str, start: datetime, minutes: int) -> dict[str, Any]:
 
 
 def _grow(today: int, ago: int) -> int:
-    """Return how many there were so many nights ago: 0.25 % less each."""
+    """Return the number of objects some nights ago, from today's: 0.25 % less for each night."""
     return today * (400 - ago) // 400
 
 

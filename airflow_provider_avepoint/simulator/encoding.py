@@ -1,4 +1,4 @@
-"""What every vendor answer is made of: JSON bytes, the M365 envelope, and refusals.
+"""The common parts of every vendor answer: JSON bytes, the M365 envelope, and refusals.
 
 The envelope: https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html (200) and
 .../perform-restore-job.html (400, 429). The other products document no error body, so all use this one.
@@ -22,7 +22,7 @@ class _Absent(Enum):
 
 
 ABSENT: Final = _Absent.ABSENT
-"""The value of a field that is left out of the JSON, which is not the same as null."""
+"""The value of a field that the JSON leaves out; null is another value."""
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -31,7 +31,13 @@ _request_numbers = itertools.count(1)
 
 
 class VendorError(Exception):
-    """The vendor's server refuses a request: HTTP *status*, and the parameter at fault where there is one."""
+    """The vendor's server refuses a request.
+
+    :param status: the HTTP status.
+    :param message: the error's text.
+    :param code: the vendor's error code; empty for an error without a cause.
+    :param field: the parameter that is wrong.
+    """
 
     def __init__(self, status: int, message: str, *, code: str = "", field: str = "") -> None:
         super().__init__(message)
@@ -42,14 +48,20 @@ class VendorError(Exception):
 
 
 def invalid_parameter(field: str, message: str) -> VendorError:
-    """Return the refusal of one query parameter: 400, with the parameter's documented name in it."""
+    """Return the error of a wrong query parameter, with status 400.
+
+    :param field: the parameter's documented name.
+    :param message: the error's text.
+    """
     return VendorError(HTTPStatus.BAD_REQUEST, message, code="InvalidParameter", field=field)
 
 
 def read_body(raw: bytes, content_type: str) -> dict[str, Any]:
-    """Return the JSON object that a request carries, an empty one for no body.
+    """Return the JSON object of a request's body, an empty one for no body.
 
-    :raises VendorError: there is a body that is no JSON object (400), or that is not said to be JSON (415).
+    :param raw: the body.
+    :param content_type: the request's Content-Type.
+    :raises VendorError: the body is no JSON object (400), or its type is not JSON (415).
     """
     if not raw:
         return {}
@@ -65,7 +77,10 @@ def read_body(raw: bytes, content_type: str) -> dict[str, Any]:
 
 
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *fields* without those that are ABSENT."""
+    """Return the fields without those that are ABSENT.
+
+    :param fields: values by name.
+    """
     return {name: value for name, value in fields.items() if value is not ABSENT}
 
 
@@ -77,7 +92,14 @@ def envelope(
     data: Any = ABSENT,
     metadata: Any = ABSENT,
 ) -> dict[str, Any]:
-    """Return the M365 envelope, in the order of the vendor's samples, with ids and time of its own."""
+    """Return the M365 envelope, with its fields in the order of the vendor's samples and new ids and time.
+
+    :param status: the status in the envelope.
+    :param message: the message.
+    :param errors: the list of causes, or ABSENT.
+    :param data: the payload, or ABSENT.
+    :param metadata: the metadata, or ABSENT.
+    """
     return present(
         {
             "statusCode": int(status),
@@ -93,7 +115,12 @@ def envelope(
 
 
 def error_envelope(error: VendorError) -> dict[str, Any]:
-    """Return the envelope of a refusal: the status's name as message, the cause in ``errors``."""
+    """Return the envelope of an error.
+
+    An error with a code has the status's phrase as its message, and its cause in ``errors``.
+
+    :param error: the error.
+    """
     if not error.code:
         return envelope(status=error.status, message=error.message)
     cause = {"code": error.code, "field": error.field, "message": error.message}

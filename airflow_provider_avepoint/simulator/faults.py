@@ -1,9 +1,9 @@
-"""Faults that the control API arms: what a server, or the network before it, does instead of answering well.
+"""The faults that the control API arms: a server, or the network before it, does not answer well.
 
-A kind is one class: its fields are what may be sent for it, its ``reply`` is what happens.
-Faults are played in the order they were armed: of those not yet spent, the first that a request's path and
-query fit is the one that counts the request; it lets *skip* of them pass, then hits *count* (null: until the
-faults are cleared).
+Each kind is one class: its fields are the fields of the control API, and its ``reply`` is the effect. Faults
+are played in the order in which they were armed. A request is counted by the first armed fault whose path and
+query it matches. The fault lets *skip* requests pass, then hits *count* requests (null: every request until
+the faults are cleared), and is then removed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 CLOSE_CONNECTION = "avepoint_simulator.close_connection"
-"""The key under which the server puts the connection's ``close`` into each request's ASGI scope."""
+"""The key of the connection's ``close`` in each request's ASGI scope; the server puts it there."""
 
 DROPPED = 0
-"""The status code of a response that never gets onto the wire, or not all of it."""
+"""The status code of a response that is not sent, or not completely."""
 
 _SPACES = b" " * 65_536
 _LOGIN_PAGE = (
@@ -45,8 +45,10 @@ _LOGIN_PAGE = (
 class Answer(Response):
     """A JSON answer of the vendor.
 
-    *payload_key* is the key of what was asked for, dotted where it is deeper: "" is all of it, None that
-    there is none. With a status of 204, nothing is sent of the body.
+    :param body: the JSON bytes; not sent with status 204.
+    :param status: the HTTP status.
+    :param payload_key: the key of the payload, in lower case, with dots between nested keys; "" if the whole
+        body is the payload, None if there is no payload.
     """
 
     media_type = "application/json"
@@ -57,14 +59,19 @@ class Answer(Response):
 
     @classmethod
     def of(cls, content: Any, *, status: int = 200) -> Answer:
-        """Return *content* as an answer that is no payload."""
+        """Return an answer without a payload.
+
+        :param content: the value of the body, for JSON.
+        :param status: the HTTP status.
+        """
         return cls(encode(content).encode(), status=status)
 
 
 class Unfinished(Response):
-    """No answer, or the first half of *cut_off*; then the connection is closed, or held.
+    """No answer, or the first half of one; then the connection is closed or held.
 
-    :param holds: the connection is held until the caller closes it.
+    :param cut_off: the answer whose first half is sent; None sends nothing.
+    :param holds: whether the connection is held until the caller closes it.
     """
 
     def __init__(self, cut_off: Response | None = None, *, holds: bool = False) -> None:
@@ -74,7 +81,7 @@ class Unfinished(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what is to be sent, close or hold, and wait until the server has noticed the end."""
+        """Send the half, close or hold the connection, and wait until the server has noticed its end."""
         if self._cut_off is not None:
             body = bytes(self._cut_off.body)
             await _start(send, self._cut_off)
@@ -85,7 +92,12 @@ class Unfinished(Response):
 
 
 class Dripping(Response):
-    """The *whole* answer, its body in *pieces* with a pause of *seconds* before each."""
+    """An answer whose body is sent in pieces.
+
+    :param whole: the complete answer.
+    :param pieces: the number of pieces.
+    :param seconds: the pause before each piece.
+    """
 
     def __init__(self, whole: Response, *, pieces: int, seconds: float) -> None:
         super().__init__(status_code=whole.status_code)
@@ -95,7 +107,7 @@ class Dripping(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until all is sent, or the caller has gone."""
+        """Send the pieces until all are sent, or until the caller closes the connection."""
         await _start(send, self._whole)
         body = bytes(self._whole.body)
         gone = asyncio.ensure_future(_disconnected(receive))
@@ -111,7 +123,10 @@ class Dripping(Response):
 
 
 class Endless(Response):
-    """The *whole* answer, and then spaces, which JSON allows, for as long as the caller reads."""
+    """An answer that never ends: after the body come spaces, which JSON allows, while the caller reads.
+
+    :param whole: the complete answer.
+    """
 
     def __init__(self, whole: Response) -> None:
         super().__init__(status_code=whole.status_code)
@@ -119,7 +134,7 @@ class Endless(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the caller has gone."""
+        """Send spaces until the caller closes the connection."""
         del self._whole.headers["Content-Length"]
         await _start(send, self._whole)
         await send({"type": "http.response.body", "body": bytes(self._whole.body), "more_body": True})
@@ -141,10 +156,11 @@ async def _disconnected(receive: Receive) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request in the hands of a fault.
+    """A request that meets a fault.
 
-    *proceed* answers it well, for this once with the quirks that it is given; *expire_token* ends its token;
-    *now* is the server's Unix time.
+    :param proceed: answers the request well; takes quirks that hold for this answer only.
+    :param expire_token: makes the request's token invalid.
+    :param now: the server's Unix time, in seconds.
     """
 
     proceed: Callable[[Mapping[str, Any]], Awaitable[Response]]
@@ -153,7 +169,7 @@ class Exchange:
 
 
 class Fault(Message):
-    """What all kinds take."""
+    """The fields of every kind of fault."""
 
     path: str = Field(default="/", description="Requests whose path begins so.")
     query: dict[str, Word] = Field(
@@ -163,18 +179,25 @@ class Fault(Message):
     count: int | None = Field(default=1, ge=1)
 
     def fits(self, path: str, query: Mapping[str, str]) -> bool:
-        """Tell whether a request is one of those that the fault is for."""
+        """Tell whether a request matches the fault's path and query.
+
+        :param path: the request's path.
+        :param query: the request's query parameters.
+        """
         return path.startswith(self.path) and all(
             parameter(query, name) == value for name, value in self.query.items()
         )
 
     @abstractmethod
     async def reply(self, exchange: Exchange) -> Response:
-        """Return what the caller gets."""
+        """Return the response that the caller gets.
+
+        :param exchange: the request.
+        """
 
 
 class Status(Fault):
-    """An HTTP status with a body: text or JSON as given, by default the vendor's error envelope."""
+    """An HTTP status with a body: text or JSON as given; by default the vendor's error envelope."""
 
     kind: Literal["status"]
     status: int = Field(ge=200, le=599)
@@ -194,7 +217,7 @@ class Status(Fault):
 
 
 class RetryAfter(Fault):
-    """A 429 (or *status*) that says how long to wait, in seconds or as an HTTP date."""
+    """A 429 (or *status*) with a Retry-After header, in seconds or as an HTTP date."""
 
     kind: Literal["retry_after"]
     status: int = Field(default=429, ge=400, le=599)
@@ -225,7 +248,7 @@ class Drop(Fault):
 
 
 class Hang(Fault):
-    """Nothing comes, or half of the body and no more, and the connection stays until the caller closes it."""
+    """Nothing is sent, or only half of the body, and the connection stays open until the caller closes it."""
 
     kind: Literal["hang"]
     where: Literal["before", "middle"] = "before"
@@ -236,7 +259,7 @@ class Hang(Fault):
 
 
 class Drip(Fault):
-    """A good answer, its body in so many *pieces*, with *seconds* before each."""
+    """A good answer whose body comes in *pieces*, with a pause of *seconds* before each."""
 
     kind: Literal["drip"]
     pieces: int = Field(default=10, ge=1)
@@ -248,7 +271,7 @@ class Drip(Fault):
 
 
 class EndlessBody(Fault):
-    """A body that goes on for as long as the caller reads it."""
+    """A body that does not end while the caller reads it."""
 
     kind: Literal["endless_body"]
 
@@ -258,7 +281,7 @@ class EndlessBody(Fault):
 
 
 class BrokenJson(Fault):
-    """The first half of the body, as if it were all of it."""
+    """The first half of the body, sent as if it were complete."""
 
     kind: Literal["broken_json"]
 
@@ -280,10 +303,10 @@ class Html(Fault):
 
 
 class ErrorBody(Fault):
-    """A 200 with an error in it.
+    """A 200 that holds an error.
 
-    It is the older ``{"error", "traceId"}``, an envelope of ``statusCode`` 500, or one of ``statusCode`` 200
-    whose ``success`` is false and whose ``data`` is null.
+    Its forms are the older ``{"error", "traceId"}``, an envelope with ``statusCode`` 500, and an envelope
+    with ``statusCode`` 200, ``success`` false and ``data`` null.
     """
 
     kind: Literal["error_body"]
@@ -301,7 +324,7 @@ class ErrorBody(Fault):
 
 
 class MissingRows(Fault):
-    """A good answer without the key that holds what was asked for, or with something else *instead* there."""
+    """A good answer without the key of its payload, or with the value *instead* under this key."""
 
     kind: Literal["missing_rows"]
     instead: JsonValue = None
@@ -315,7 +338,7 @@ class MissingRows(Fault):
 
 
 class Rows(Fault):
-    """A good answer, except that each row of the page is there twice, or that they are in no order."""
+    """A good answer in which each row is listed twice, or in which the rows are shuffled."""
 
     kind: Literal["rows"]
     form: Literal["twice", "shuffled"]
@@ -329,11 +352,11 @@ class Rows(Fault):
             return rows
         if self.form == "twice":
             return [row for row in rows for _ in range(2)]
-        return random.Random(len(rows)).sample(rows, len(rows))  # noqa: S311 - the same each time
+        return random.Random(len(rows)).sample(rows, len(rows))  # noqa: S311 - the same order each time
 
 
 class Fields(Fault):
-    """A good answer whose JSON object has *extra* fields, over its own, and lacks those to *omit*."""
+    """A good answer whose JSON object has *extra* fields, over its own, and lacks the fields in *omit*."""
 
     kind: Literal["fields"]
     extra: dict[str, JsonValue] = Field(default_factory=dict)
@@ -349,7 +372,7 @@ class Fields(Fault):
 
 
 class Headers(Fault):
-    """A good answer with other *headers*."""
+    """A good answer with these *headers* over its own."""
 
     kind: Literal["headers"]
     headers: dict[str, str]
@@ -362,7 +385,7 @@ class Headers(Fault):
 
 
 class OddPage(Fault):
-    """A page that is served with other *quirks* than the rest of its listing."""
+    """A page with other *quirks* than the other pages of its listing."""
 
     kind: Literal["quirks"]
     quirks: dict[str, Any]
@@ -379,7 +402,7 @@ class OddPage(Fault):
 
 
 class ExpireToken(Fault):
-    """The request's token is no longer valid, neither now nor later: 401."""
+    """The request's token becomes invalid: 401."""
 
     kind: Literal["expire_token"]
 
@@ -414,7 +437,7 @@ class Slow(Fault):
 
 
 class EmptyBody(Fault):
-    """A 200 with nothing in it."""
+    """A 200 without a body."""
 
     kind: Literal["empty_body"]
 
@@ -455,13 +478,16 @@ class _Armed:
 
 
 class FaultQueue:
-    """The faults that are armed and not yet spent."""
+    """The armed faults."""
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
 
     def arm(self, fault: AnyFault) -> None:
-        """Add a fault behind the others."""
+        """Add a fault after the others.
+
+        :param fault: the fault.
+        """
         self._armed.append(_Armed(fault, fault.skip, fault.count))
 
     def clear(self) -> None:
@@ -469,7 +495,11 @@ class FaultQueue:
         self._armed.clear()
 
     def take(self, path: str, query: Mapping[str, str]) -> AnyFault | None:
-        """Return the fault that a request meets, None if it passes."""
+        """Return the fault that hits a request; None if the request passes.
+
+        :param path: the request's path.
+        :param query: the request's query parameters.
+        """
         armed = next((armed for armed in self._armed if armed.fault.fits(path, query)), None)
         if armed is None:
             return None
@@ -483,7 +513,7 @@ class FaultQueue:
         return armed.fault
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the armed faults in their order, with what is left of skip and count."""
+        """Return the armed faults in their order, with the remaining skip and count."""
         return [
             armed.fault.model_dump(exclude_unset=True)
             | {"path": armed.fault.path, "skip": armed.skip_left, "count": armed.count_left}
@@ -492,7 +522,7 @@ class FaultQueue:
 
 
 def _change_payload(whole: Response, change: Callable[[Any], Any]) -> Response:
-    """Return *whole* with what was asked for changed, or left out where *change* returns ABSENT."""
+    """Return *whole* with its payload changed, or without the payload where *change* returns ABSENT."""
     if not isinstance(whole, Answer) or whole.payload_key is None:
         return whole
     if not whole.payload_key:

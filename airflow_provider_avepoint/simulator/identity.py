@@ -27,7 +27,11 @@ _LONGEST_ASSERTION = 3600
 
 
 class TokenRefused(Exception):
-    """A token request is refused with OAuth2's *error*; *reason* is for the log, not for the caller."""
+    """The identity service refuses a token request.
+
+    :param error: OAuth2's error code, such as ``invalid_client``.
+    :param reason: the reason, for the request log only.
+    """
 
     def __init__(self, error: str, reason: str) -> None:
         super().__init__(f"{error}: {reason}")
@@ -37,7 +41,12 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A registered certificate: its RSA key, and its SHA-1 thumbprint as ``kid`` and as ``x5t`` have it."""
+    """A registered certificate.
+
+    :param key: the RSA public key.
+    :param thumbprint: the SHA-1 digest in upper-case hexadecimal digits, as the header ``kid`` has it.
+    :param x5t: the SHA-1 digest in URL-safe base64 without padding, as the header ``x5t`` has it.
+    """
 
     key: RSAPublicKey
     thumbprint: str
@@ -47,7 +56,8 @@ class Certificate:
     def from_pem(cls, pem: str) -> Certificate:
         """Read a certificate.
 
-        :raises Refused: it is no PEM certificate, or its key is not RSA.
+        :param pem: the certificate in PEM form.
+        :raises Refused: the text is no PEM certificate, or its key is not RSA.
         """
         from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -64,7 +74,11 @@ class Certificate:
         return cls(key, digest.hex().upper(), base64.urlsafe_b64encode(digest).rstrip(b"=").decode())
 
     def signed(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether *signature* is this certificate's RS256 signature of *message*."""
+        """Tell whether a signature is valid: RS256, by this certificate's key.
+
+        :param message: the signed bytes.
+        :param signature: the signature.
+        """
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -78,7 +92,14 @@ class Certificate:
 
 @dataclass(slots=True)
 class Client:
-    """An app registration, with the scopes it may ask for."""
+    """An app registration.
+
+    :param client_id: the client's id.
+    :param secret: the client secret; None for none.
+    :param certificate: the registered certificate; None for none.
+    :param scopes: the scopes that the client may ask for.
+    :param used_assertions: the ``jti`` of each assertion that was accepted.
+    """
 
     client_id: str
     secret: str | None
@@ -89,7 +110,12 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token stands for; *expires_at* is a Unix time."""
+    """The rights of a token.
+
+    :param client_id: the client's id.
+    :param scope: the one scope.
+    :param expires_at: a Unix time, in seconds.
+    """
 
     client_id: str
     scope: str
@@ -97,7 +123,13 @@ class Grant:
 
 
 class Identity:
-    """The registered clients and the tokens that were issued."""
+    """The registered clients and the issued tokens.
+
+    :param scopes: every scope that exists.
+    :param client_id: the client that is registered from the start, with all scopes.
+    :param client_secret: the secret of this client.
+    :param clock: the server's clock.
+    """
 
     def __init__(
         self, scopes: Iterable[str], *, client_id: str, client_secret: str, clock: times.Clock
@@ -109,7 +141,12 @@ class Identity:
         self.lifetime = DEFAULT_LIFETIME
 
     def set_client(self, client_id: str, spec: ClientSpec) -> dict[str, Any]:
-        """Register a client, or change the fields of one that are given; return it without its secret."""
+        """Register a client, or change the named fields of one; return the client without its secret.
+
+        :param client_id: the client's id.
+        :param spec: the fields; fields that are not named stay.
+        :raises Refused: a scope is unknown, or the certificate cannot be used.
+        """
         old = self._clients.get(client_id) or Client(client_id, None, None, frozenset(self._scopes.values()))
         given = spec.model_fields_set
         client = Client(
@@ -128,9 +165,11 @@ class Identity:
         }
 
     def issue(self, form: Mapping[str, str], *, token_url: str) -> tuple[str, Grant]:
-        """Return a new token and what it stands for.
+        """Return a new token and its rights.
 
-        :raises TokenRefused: as OAuth2 has it.
+        :param form: the fields of the token request.
+        :param token_url: the URL of the request, which must be an assertion's audience.
+        :raises TokenRefused: with the error code that OAuth2 has for the reason.
         """
         if "grant_type" not in form:
             raise TokenRefused("invalid_request", "no grant_type")
@@ -147,16 +186,22 @@ class Identity:
         return token, grant
 
     def find(self, token: str) -> Grant | None:
-        """Return what *token* stands for, None if it is unknown or has expired."""
+        """Return the rights of a token; None if the token is unknown or has expired.
+
+        :param token: the token.
+        """
         grant = self._grants.get(token)
         return grant if grant is not None and self._clock.unix_time() < grant.expires_at else None
 
     def expire(self, token: str) -> None:
-        """Make one token invalid."""
+        """Make one token invalid.
+
+        :param token: the token.
+        """
         self._grants.pop(token, None)
 
     def expire_all(self) -> int:
-        """Make all issued tokens invalid; return how many there were."""
+        """Make all issued tokens invalid; return their number."""
         count = len(self._grants)
         self._grants.clear()
         return count

@@ -1,4 +1,4 @@
-"""Jobs out of the control API's fields, and back: what a product's words make of a description."""
+"""Build jobs from the fields of the control API, and describe jobs by these fields."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ _DEFAULT_RUN_SECONDS = 60.0
 
 
 def build_job(product: Product, fields: JobFields, job_id: str, now: int) -> Job:
-    """Return the job that *fields* describe.
+    """Return the job that the fields describe.
 
+    :param product: the product, with its words.
+    :param fields: the description.
+    :param job_id: the job's id.
+    :param now: the server's time in ticks.
     :raises Refused: the product has no such word or field, or the fields contradict each other.
     """
     given = frozenset(fields.model_fields_set)
@@ -51,8 +55,10 @@ def build_job(product: Product, fields: JobFields, job_id: str, now: int) -> Job
 
 
 def history_facts(product: Product, fields: JobFields) -> Facts:
-    """Return the facts of a job whose state is told, not lived.
+    """Return the facts of a job of history.
 
+    :param product: the product, with its words.
+    :param fields: the description.
     :raises Refused: the product has no such word or field, or both *state* and *raw_state* are given.
     """
     if "raw_state" not in fields.model_fields_set:
@@ -63,9 +69,14 @@ def history_facts(product: Product, fields: JobFields) -> Facts:
 
 
 def changed_fields(job: Job, changes: JobFields, now: int) -> JobFields:
-    """Return *job*'s own description with *changes* over it; what the change makes void is left out.
+    """Return the description of a job after a change.
 
-    A new state ends or reopens the job: it finished when it did, or else now, or not at all.
+    A new state ends or reopens the job: the job keeps its finish, or finishes now, or has no finish. Fields
+    that contradict the change are left out.
+
+    :param job: the job.
+    :param changes: the fields to change.
+    :param now: the server's time in ticks.
     """
     given = changes.model_dump(exclude_unset=True)
     before = job.at(now)
@@ -82,7 +93,10 @@ def changed_fields(job: Job, changes: JobFields, now: int) -> JobFields:
 
 
 def description(job: Job) -> dict[str, Any]:
-    """Return the control fields that describe *job*; times are ticks, what was not set is left out."""
+    """Return the control fields that describe a job, without those that are not set; times are in ticks.
+
+    :param job: the job.
+    """
     facts = job.facts
     fields: dict[str, Any] = {
         "job_type": facts.job_type,
@@ -114,7 +128,12 @@ def description(job: Job) -> dict[str, Any]:
 
 
 def as_json(product_name: str, job: Job, now: int) -> dict[str, Any]:
-    """Return what the control API says of a job: its fields as they are at *now*, with ISO times."""
+    """Return the job as the control API shows it: its fields at *now*, with times in ISO 8601.
+
+    :param product_name: the product's name.
+    :param job: the job.
+    :param now: the server's time in ticks.
+    """
     seen = {"product": product_name, "job_id": job.job_id, "state": None, **description(job.at(now))}
     for name in ("started_at", "finished_at"):
         seen[name] = None if seen[name] is None else times.to_iso_full(seen[name])

@@ -1,8 +1,8 @@
-"""The jobs of one product, and which of them match, newest first, at a cost that a page can bear.
+"""The jobs of one product, and fast answers to the question which of them match, newest first.
 
-Jobs are kept oldest first (so that a new one is appended) and read from the back. A question that asks for
-a window of start times alone is two bisections. Any other is answered by one scan that is kept until a job is
-added, changed or removed, or until the clock moves a living job into another state.
+Jobs are stored oldest first (so that a new job is appended) and read from the end. A question with only a
+window of start times takes two bisections. Any other question takes one scan. Its result is kept until a job
+is added, changed or removed, or until the clock moves a job with a life into another state.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ _started = attrgetter("started")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a request asks for: a window in ticks, both ends included, and facts as (name, wanted) pairs.
+    """The conditions of a request.
 
-    *sought* is a text that the job's id holds, or one of the facts *sought_in*.
-    Texts are compared without regard to case.
+    :param after: the start of the window in ticks, inclusive; None for no bound.
+    :param before: the end of the window in ticks, inclusive; None for no bound.
+    :param window_filters_by: the times of a job that must match the window.
+    :param wanted: facts as (name, value) pairs; texts are compared without regard to case.
+    :param sought: a text that the job's id or one of the facts *sought_in* must contain; "" for no search.
+    :param sought_in: the names of the facts that are searched.
     """
 
     after: int | None = None
@@ -37,12 +41,21 @@ class Question:
 
 
 def are_wanted(facts: Facts, wanted: Iterable[tuple[str, Any]]) -> bool:
-    """Tell whether *facts* are as *wanted*."""
+    """Tell whether facts match.
+
+    :param facts: the facts.
+    :param wanted: (name, value) pairs; texts are compared without regard to case.
+    """
     return all(_folded(getattr(facts, name)) == _folded(value) for name, value in wanted)
 
 
 def is_asked_for(job: Job, question: Question, now: int) -> bool:
-    """Tell whether *job* matches all that *question* asks for, except the window."""
+    """Tell whether a job matches a question, apart from the window.
+
+    :param job: the job.
+    :param question: the question.
+    :param now: the server's time in ticks.
+    """
     return are_wanted(job.at(now).facts, question.wanted) and _is_sought(job, question)
 
 
@@ -51,7 +64,13 @@ def _folded(value: Any) -> Any:
 
 
 class Selection:
-    """The matching jobs, newest first."""
+    """The matching jobs.
+
+    :param jobs: jobs, oldest first.
+    :param low: the index of the first matching job.
+    :param high: the index after the last matching job.
+    :param valid_until: the time in ticks at which the clock may change the matches; None for never.
+    """
 
     __slots__ = ("_high", "_jobs", "_low", "valid_until")
 
@@ -65,18 +84,29 @@ class Selection:
         return self._high - self._low
 
     def newest(self, offset: int, count: int) -> list[Job]:
-        """Return up to *count* jobs from the *offset*-th newest on."""
+        """Return matching jobs, newest first.
+
+        :param offset: how many of the newest jobs are skipped.
+        :param count: the most jobs to return.
+        """
         high = max(self._low, self._high - offset)
         return list(reversed(self._jobs[max(self._low, high - count) : high]))
 
     def oldest(self, offset: int, count: int) -> list[Job]:
-        """Return up to *count* jobs from the *offset*-th oldest on."""
+        """Return matching jobs, oldest first.
+
+        :param offset: how many of the oldest jobs are skipped.
+        :param count: the most jobs to return.
+        """
         low = min(self._high, self._low + offset)
         return list(self._jobs[low : min(self._high, low + count)])
 
 
 class JobList:
-    """The jobs of one product. *lists_waiting* tells whether a job is listed before it starts."""
+    """The jobs of one product.
+
+    :param lists_waiting: whether a job is listed before it starts.
+    """
 
     def __init__(self, *, lists_waiting: bool) -> None:
         self._lists_waiting = lists_waiting
@@ -93,7 +123,10 @@ class JobList:
         return reversed(self._jobs)
 
     def add(self, job: Job) -> None:
-        """Add one job; of two with the same start, the one added later is the newer."""
+        """Add one job; of two jobs with the same start, the job added later counts as newer.
+
+        :param job: the job.
+        """
         self._index().setdefault(job.job_id, []).append(job)
         insort_right(self._jobs, job, key=_started)
         if job.life is not None:
@@ -101,29 +134,46 @@ class JobList:
         self._selections.clear()
 
     def add_history(self, jobs: Iterable[Job]) -> None:
-        """Add many jobs without a life, oldest first. The index by id is made anew when it is next needed."""
+        """Add many jobs without a life; the index by id is rebuilt when it is next needed.
+
+        :param jobs: the jobs, oldest first.
+        """
         self._jobs.extend(jobs)
         self._jobs.sort(key=_started)
         self._by_id = None
         self._selections.clear()
 
     def remove(self, job: Job) -> None:
-        """Remove one of the jobs."""
+        """Remove a job.
+
+        :param job: one of the jobs.
+        """
         del self._jobs[self._jobs.index(job, bisect_left(self._jobs, job.started, key=_started))]
         self._index()[job.job_id].remove(job)
         self._living = [other for other in self._living if other is not job]
         self._selections.clear()
 
     def with_id(self, job_id: str) -> list[Job]:
-        """Return the jobs of this id; they differ in location or organisation."""
+        """Return the jobs of an id; they differ in location or organisation.
+
+        :param job_id: the id.
+        """
         return list(self._index().get(job_id, ()))
 
     def is_listed(self, job: Job, now: int) -> bool:
-        """Tell whether the vendor's server knows of *job* yet."""
+        """Tell whether the vendor's server lists a job yet.
+
+        :param job: the job.
+        :param now: the server's time in ticks.
+        """
         return self._lists_waiting or job.life is None or job.started <= now
 
     def select(self, question: Question, now: int) -> Selection:
-        """Return the jobs that match *question* at *now*."""
+        """Return the jobs that match a question.
+
+        :param question: the question.
+        :param now: the server's time in ticks.
+        """
         kept = self._selections.get(question)
         if kept is not None and (kept.valid_until is None or now < kept.valid_until):
             self._selections.move_to_end(question)
@@ -161,7 +211,7 @@ class JobList:
         return Selection(found, 0, len(found), valid_until)
 
     def _bounds(self, question: Question) -> tuple[int, int]:
-        """Return the part of the jobs in which matches can be; a job finishes no earlier than it starts."""
+        """Return the range of jobs that may match; no job finishes before it starts."""
         low, high = 0, len(self._jobs)
         if question.before is not None:
             high = bisect_right(self._jobs, question.before, key=_started)
@@ -178,7 +228,7 @@ class JobList:
 
 
 class _Wanted(dict[Facts, bool]):
-    """Whether facts are wanted, decided once for all jobs that share them."""
+    """Whether facts are wanted; decided once for all jobs that share the facts."""
 
     def __init__(self, wanted: tuple[tuple[str, Any], ...]) -> None:
         super().__init__()
@@ -208,7 +258,7 @@ def _overlaps_window(job: Job, question: Question) -> bool:
     return question.after is None or job.finished is None or question.after <= job.finished
 
 
-# Where start times decide, the bisection has seen to it.
+# "start" is missing: the bisection has already applied it.
 _WINDOWS: dict[str, Callable[[Job, Question], bool]] = {
     "finish": _finishes_in_window,
     "overlap": _overlaps_window,

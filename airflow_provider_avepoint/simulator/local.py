@@ -1,4 +1,4 @@
-"""The simulator in one's own process, for tests and notebooks."""
+"""The simulator in the caller's own process, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ JsonObject = dict[str, Any]
 
 
 class Simulator:
-    """An AvePoint stand-in on a loopback port, from ``with`` to its end.
+    """An AvePoint stand-in on a loopback port; it runs inside a ``with`` block.
 
-    The methods do what the control API's paths do, straight on the same state; they take the same names and
-    raise ``ValueError`` where it answers 4xx. Jobs can be added before the server runs.
+    The methods do the same as the paths of the control API, directly on the same state. They take the same
+    names, and raise ``ValueError`` where the control API answers 4xx. Jobs can be added before the server
+    runs.
 
     :param host: the address to listen at.
     :param port: the port; 0 takes a free one.
     :param client_id: the client that is registered from the start, with all scopes.
-    :param client_secret: its secret.
+    :param client_secret: the secret of this client.
     :raises ModuleNotFoundError: FastAPI or uvicorn is missing; the message says what to install.
     """
 
@@ -60,9 +61,10 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Listen, and return when requests are answered.
+        """Listen, and return when the server answers requests.
 
-        :raises OSError: the address cannot be had.
+        :raises OSError: the address cannot be bound.
+        :raises RuntimeError: the simulator runs already.
         """
         if self._server is not None:
             raise RuntimeError("the simulator runs already")
@@ -73,14 +75,17 @@ class Simulator:
         self._server.start()
 
     def stop(self) -> None:
-        """Close all connections and free the port; what was added stays for another start."""
+        """Close all connections and free the port; the state stays for another start."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end."""
+        """The base URL, without a slash at its end.
+
+        :raises RuntimeError: the simulator does not run.
+        """
         if self._server is None:
             raise RuntimeError("the simulator is not running: use it in a with statement, or call start()")
         return self._server.url
@@ -91,21 +96,36 @@ class Simulator:
         return f"{self.url}/connect/token"
 
     def reset(self) -> None:
-        """Put everything back to the start."""
+        """Return to the initial state."""
         self._state.reset()
 
     def add_job(self, product: str, **fields: Any) -> JsonObject:
-        """Add one job (fields: ``messages.JobFields``, and ``job_id``); return it with its id."""
+        """Add one job; return it with its id.
+
+        :param product: the product's name.
+        :param fields: the fields of ``control_schema.JobSpec``.
+        :raises ValueError: the product cannot have such a job.
+        """
         return self.add_jobs([{"product": product, **fields}])[0]
 
     def add_jobs(self, jobs: Iterable[Mapping[str, Any]]) -> list[JsonObject]:
-        """Add jobs, all or none; return them with their ids."""
+        """Add jobs, all or none; return them with their ids.
+
+        :param jobs: the fields of ``control_schema.JobSpec`` of each job.
+        :raises ValueError: a product cannot have such a job.
+        """
         from .control_schema import JobSpec
 
         return self._state.add_jobs([JobSpec.model_validate(dict(job)) for job in jobs])
 
     def generate(self, product: str, count: int, **fields: Any) -> JsonObject:
-        """Add *count* jobs of finished history (fields: ``messages.GenerateSpec``)."""
+        """Add finished history in bulk.
+
+        :param product: the product's name.
+        :param count: the number of jobs.
+        :param fields: the other fields of ``control_schema.GenerateSpec``.
+        :returns: ``{"product", "generated", "newest_at", "oldest_at"}``.
+        """
         from .control_schema import GenerateSpec
 
         return self._state.generate(
@@ -113,65 +133,105 @@ class Simulator:
         )
 
     def jobs(self, product: str, *, limit: int = 1000) -> list[JsonObject]:
-        """Return up to *limit* jobs as they are now, newest first."""
+        """Return jobs as they are now, newest first.
+
+        :param product: the product's name.
+        :param limit: the most jobs to return.
+        """
         listed: list[JsonObject] = self._state.jobs(product, limit=limit)["jobs"]
         return listed
 
     def patch_job(self, product: str, job_id: str, **changes: Any) -> JsonObject:
-        """Change fields of a job; return it as it is now."""
+        """Change fields of a job; return the job as it is now.
+
+        :param product: the product's name.
+        :param job_id: the job's id.
+        :param changes: the fields of ``control_schema.JobFields`` to change.
+        :raises ValueError: there is not exactly one such job, or the product cannot have the changed job.
+        """
         from .control_schema import JobFields
 
         return self._state.patch_job(product, job_id, JobFields.model_validate(changes))
 
     def delete_job(self, product: str, job_id: str) -> JsonObject:
-        """Remove a job; return it as it was."""
+        """Remove a job; return it as it was.
+
+        :param product: the product's name.
+        :param job_id: the job's id.
+        :raises ValueError: there is not exactly one such job.
+        """
         return self._state.delete_job(product, job_id)
 
     def set_license(self, product: str, **figures: Any) -> JsonObject:
-        """Set licence figures (``messages.License``, and ``location``); those not named stay."""
+        """Set licence figures; figures that are not named stay.
+
+        :param product: the product's name.
+        :param figures: the fields of ``control_schema.LicenseChange``.
+        :returns: the figures, by the vendor's names.
+        """
         from .control_schema import LicenseChange
 
         return self._state.set_license(product, LicenseChange.model_validate(figures))
 
     def set_quirks(self, product: str, **quirks: Any) -> JsonObject:
-        """Set quirks (``quirks.Quirks``), those not named stay; product "all" takes ``latency_ms``."""
+        """Set quirks; quirks that are not named stay.
+
+        :param product: the product's name; "all" takes only ``latency_ms``.
+        :param quirks: the fields of ``quirks.Quirks``.
+        :returns: all quirks.
+        """
         return self._state.set_quirks(product, quirks)
 
     def set_client(self, client_id: str, **fields: Any) -> JsonObject:
-        """Register or change a client (``messages.ClientSpec``)."""
+        """Register a client, or change the named fields of one; return the client without its secret.
+
+        :param client_id: the client's id.
+        :param fields: the fields of ``control_schema.ClientSpec``.
+        """
         from .control_schema import ClientSpec
 
         return self._state.set_client(client_id, ClientSpec.model_validate(fields))
 
     def set_tokens(self, *, expires_in: float) -> JsonObject:
-        """Set how long the tokens issued from now on live, in seconds."""
+        """Set the lifetime of tokens that are issued from now on.
+
+        :param expires_in: the lifetime in seconds.
+        """
         from .control_schema import TokenSettings
 
         return self._state.set_tokens(TokenSettings(expires_in=expires_in))
 
     def set_clock(self, **settings: Any) -> JsonObject:
-        """Set the server's clock (``messages.ClockSettings``); what is not named stays.
+        """Set the server's clock; settings that are not named stay.
 
-        *ahead_seconds* moves the times of jobs and the ``Date`` header together. *date_header* parts them: it
-        is so many seconds ahead of the server's clock, a text that is sent as given, or None for no header.
+        *ahead_seconds* moves the times of jobs and the ``Date`` header together. *date_header* moves the
+        header alone: a number of seconds ahead of the server's clock, a text that is sent as given, or None
+        for no header.
+
+        :param settings: the fields of ``control_schema.ClockSettings``.
+        :returns: all settings.
         """
         from .control_schema import ClockSettings
 
         return self._state.set_clock(ClockSettings.model_validate(settings))
 
     def expire_tokens(self) -> int:
-        """Make every issued token invalid now; return how many there were."""
+        """Make every issued token invalid; return their number."""
         expired: int = self._state.expire_tokens()["expired"]
         return expired
 
     def add_fault(self, kind: str, **fields: Any) -> list[JsonObject]:
-        """Arm a fault (the kinds: ``faults``); return all that are armed."""
+        """Arm a fault; return all armed faults.
+
+        :param kind: the kind of fault, see ``faults``.
+        :param fields: the fields of this kind.
+        """
         from .faults import parse_fault
 
         return self._state.add_fault(parse_fault({"kind": kind, **fields}))
 
     def faults(self) -> list[JsonObject]:
-        """Return the armed faults, with what is left of them."""
+        """Return the armed faults, with the remaining skip and count."""
         return self._state.faults()
 
     def clear_faults(self) -> None:
@@ -179,7 +239,11 @@ class Simulator:
         self._state.clear_faults()
 
     def requests(self, path: str | None = None, *, since: int = 0) -> list[JsonObject]:
-        """Return the requests from index *since* on whose path begins with *path*, oldest first."""
+        """Return requests from the log, oldest first.
+
+        :param path: the beginning of their path; None for every path.
+        :param since: the index of the first request.
+        """
         return self._state.requests(path=path, since=since)
 
     def stats(self) -> JsonObject:
@@ -187,7 +251,7 @@ class Simulator:
         return self._state.stats()
 
     def seed_demo(self) -> int:
-        """Add the demo's history; return how many jobs it has."""
+        """Add the demo's history; return the number of its jobs."""
         from .demo import demo_jobs
 
         return len(self.add_jobs(demo_jobs()))

@@ -1,6 +1,6 @@
-"""Page requests in, page links out: the dialects that the products' documents show.
+"""Read page requests and write page links, in the dialects that the products' documents show.
 
-Offsets count rows, which are jobs times the quirk ``repeat_rows``.
+Offsets count rows: jobs times the quirk ``repeat_rows``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,19 @@ from .quirks import FOREIGN_HOST, Quirks
 
 _NO_LINK = {"none": ABSENT, "empty": "", "null": None}
 _TOKEN_LINKS = ("token", "raw_token")
-# Its base64 is "+/+/", so that a token always holds characters that must be percent-encoded, once.
+# Its base64 is "+/+/": every token has characters that must be percent-encoded once.
 _TOKEN_MARK = b"\xfb\xff\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page is asked for: its index in the server's own base, the size asked for, and its rows."""
+    """A page that is asked for.
+
+    :param index: the page's number, in the server's own base.
+    :param size: the page size that is asked for.
+    :param offset: the first row.
+    :param length: the number of rows, if there are enough.
+    """
 
     index: int
     size: int
@@ -39,7 +45,11 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging(ABC):
-    """A way to say which page is meant, and of what size; *unknown_quirks* have no place in it."""
+    """A dialect for pages: its parameters, and how they name a page.
+
+    :param size_parameter: the name of the parameter for the page size.
+    :param default_size: the page size without this parameter.
+    """
 
     size_parameter: str
     default_size: int
@@ -47,30 +57,45 @@ class Paging(ABC):
 
     @abstractmethod
     def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
-        """Return the page that *query* asks for.
+        """Return the page that a query asks for.
 
-        :raises VendorError: the number is none, or negative.
+        :param quirks: the quirks of the server.
+        :param query: the query parameters.
+        :param size: the page size.
+        :raises VendorError: the page's number is not a number, or is negative.
         """
 
     @property
     @abstractmethod
     def parameter_names(self) -> frozenset[str]:
-        """The names of its parameters."""
+        """The names of the dialect's parameters."""
 
     @abstractmethod
     def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
-        """Return the page that begins at a row."""
+        """Return the page that begins at a row.
+
+        :param quirks: the quirks of the server.
+        :param offset: the row, counted from 0.
+        :param size: the page size.
+        """
 
     @abstractmethod
     def parameters(self, page: PageRequest) -> dict[str, str]:
-        """Return the parameters that ask for *page*."""
+        """Return the query parameters that ask for a page.
+
+        :param page: the page.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageNumbers(Paging):
-    """The dialect of a page number and a page size; the first page's number is a quirk.
+    """The dialect of a page number and a page size; the quirks decide whether pages count from 0 or 1.
 
-    Without a number the first page is meant, and so it is by 0 where pages count from 1.
+    A request without a number asks for the first page. So does 0 where pages count from 1.
+
+    :param index_parameter: the name of the parameter for the page number.
+    :param size_parameter: the name of the parameter for the page size.
+    :param default_size: the page size without this parameter.
     """
 
     index_parameter: str = "pageIndex"
@@ -101,7 +126,12 @@ class PageNumbers(Paging):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOffsets(Paging):
-    """The dialect of rows to skip and rows to take; a page's index is its first row's."""
+    """The dialect of rows to skip and rows to take; a page's index is the index of its first row.
+
+    :param offset_parameter: the name of the parameter for the rows to skip.
+    :param size_parameter: the name of the parameter for the rows to take.
+    :param default_size: the page size without this parameter.
+    """
 
     offset_parameter: str = "skip"
     size_parameter: str = "top"
@@ -127,16 +157,23 @@ class RowOffsets(Paging):
 
 
 def parameter(query: Mapping[str, str], name: str) -> str | None:
-    """Return a query parameter by name, whatever its case; None where it is missing or empty."""
+    """Return a query parameter; None where it is missing or empty.
+
+    :param query: the query parameters.
+    :param name: the parameter's name; its case does not matter.
+    """
     return (
         next((value for given, value in query.items() if given.casefold() == name.casefold()), None) or None
     )
 
 
 def read_page_request(paging: Paging, quirks: Quirks, query: Mapping[str, str]) -> PageRequest:
-    """Return which page *query* asks for.
+    """Return the page that a query asks for.
 
-    :raises VendorError: a number is none or out of range, a size is refused, or a token is not one of ours.
+    :param paging: the dialect.
+    :param quirks: the quirks of the server.
+    :param query: the query parameters.
+    :raises VendorError: a number is malformed or out of range, the size is too large, or a token is not ours.
     """
     name = paging.size_parameter
     size = _number(query, name, default=paging.default_size, least=1)
@@ -153,9 +190,13 @@ def read_page_request(paging: Paging, quirks: Quirks, query: Mapping[str, str]) 
 
 
 def page_to_serve(paging: Paging, quirks: Quirks, page: PageRequest, row_count: int) -> PageRequest:
-    """Return the page that the server sends where *page* of so many rows is asked for.
+    """Return the page that the server sends for a page that is asked for.
 
-    :raises VendorError: *page* is beyond the end, and the server has a status for that.
+    :param paging: the dialect.
+    :param quirks: the quirks of the server.
+    :param page: the page that is asked for.
+    :param row_count: the number of all rows.
+    :raises VendorError: the page is beyond the end, and the quirks have a status for that.
     """
     if quirks.sends_everything:
         return dataclasses.replace(paging.at(quirks, 0, page.size), length=row_count)
@@ -177,9 +218,17 @@ def link_field(
     path: str,
     row_count: int,
 ) -> Any:
-    """Return what stands in the link field of *page* of so many rows, ABSENT for no field.
+    """Return the value of the link field of a page, or ABSENT for no field.
 
     The link repeats the request's own parameters, as the vendor's D365 sample does.
+
+    :param paging: the dialect.
+    :param quirks: the quirks of the server.
+    :param query: the request's query parameters.
+    :param page: the page that is sent.
+    :param base_url: the server's base URL.
+    :param path: the request's path.
+    :param row_count: the number of all rows.
     """
     if quirks.link in _NO_LINK:
         return _NO_LINK[quirks.link]
@@ -216,14 +265,14 @@ def _query(pairs: Mapping[str, str]) -> str:
 
 
 def _page_start(quirks: Quirks, number: int, size: int) -> int:
-    """Return the first row of a page, whose *number* counts from 0."""
+    """Return the first row of a page; the page's *number* counts from 0."""
     lengths = quirks.page_lengths or (size,)
     rounds, rest = divmod(number, len(lengths))
     return rounds * sum(lengths) + sum(lengths[:rest])
 
 
 def _page_at(quirks: Quirks, offset: int, size: int) -> tuple[int, int]:
-    """Return the number of the page that has the row *offset*, and how many rows are served from there on."""
+    """Return the number of the page that has a row, and how many of its rows come from this row on."""
     lengths = quirks.page_lengths
     if not lengths:
         return offset // size, size
@@ -247,13 +296,13 @@ def _number(query: Mapping[str, str], name: str, *, default: int, least: int) ->
 
 def _token(offset: int) -> str:
     content = encode({"offset": offset})
-    # JSON allows the spaces; with them, the base64 always ends in "=", so that it can be taken for a query.
+    # JSON allows spaces. With them the base64 always ends in "=", so a reader may take the token for a query.
     padding = " " * ((1 - len(content)) % 3)
     return base64.b64encode(_TOKEN_MARK + f"{content}{padding}".encode()).decode()
 
 
 def _read_token(name: str, token: str) -> int:
-    """Return the offset in *token*, which must arrive as it was before it was percent-encoded."""
+    """Return the offset in a token; the token must be percent-decoded exactly once."""
     try:
         mark, text = base64.b64decode(token, validate=True).split(b"{", 1)
         offset = int(json.loads(b"{" + text)["offset"])

@@ -1,4 +1,4 @@
-"""One product in the simulator's memory: its jobs, quirks and licences, and the pages made of them."""
+"""One product in the simulator's memory: its jobs, quirks and licences, and the pages that show them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .quirks import Quirks
 from .rows import RowRenderer
 from .subscriptions import Subscriptions
 
-# Stands for the rows until their bytes are put in; no text that is served can hold it unescaped.
+# A placeholder in the envelope, which the bytes of the rows replace; no other served text contains it.
 _ROWS = "\0rows\0"
 _ROWS_JSON = encode(_ROWS).encode()
 _OF_TENANTS = {"location", "out_of_policy_time"}
@@ -34,7 +34,12 @@ _OF_SUBSCRIPTIONS = {
 
 
 class Asked(NamedTuple):
-    """A request's parameters, by the places that they stand in."""
+    """The parameters of a request.
+
+    :param query: the query parameters.
+    :param body: the JSON body.
+    :param path: the parameters in the path.
+    """
 
     query: Mapping[str, str]
     body: Mapping[str, Any] = {}
@@ -42,14 +47,22 @@ class Asked(NamedTuple):
 
 
 class Served(NamedTuple):
-    """A body, and the key in it of what was asked for; "" is all of it."""
+    """An answer's body.
+
+    :param body: the JSON bytes.
+    :param payload_key: the key of the payload in the body; "" if the whole body is the payload.
+    """
 
     body: bytes
     payload_key: str
 
 
 class ProductStore:
-    """What is kept of one product. Not safe for threads: the state's lock is."""
+    """The simulator's data of one product. Not thread-safe: callers hold the state's lock.
+
+    :param product: the product.
+    :param clock: the server's clock.
+    """
 
     def __init__(self, product: Product, clock: times.Clock) -> None:
         self.product = product
@@ -63,8 +76,9 @@ class ProductStore:
     def add(self, job: Job) -> None:
         """Add a job.
 
-        :raises Refused: there is one of the same id, type, workload, organisation and location, or it omits
-            what no row has.
+        :param job: the job.
+        :raises Refused: a job of the same id, type, workload, organisation and location exists, or the job
+            omits a field that no row has.
         """
         facts = job.facts
         for name in facts.omit:
@@ -76,17 +90,25 @@ class ProductStore:
         self._organizations.add(_folded(facts.organization_id))
 
     def add_history(self, jobs: Iterable[Job], kinds: Iterable[Facts]) -> None:
-        """Add many jobs without a life, oldest first; *kinds* are the facts that they have."""
+        """Add many jobs without a life.
+
+        :param jobs: the jobs, oldest first.
+        :param kinds: the facts that the jobs share.
+        """
         self.jobs.add_history(jobs)
         self._organizations.update(_folded(facts.organization_id) for facts in kinds)
 
     def remove(self, job: Job) -> None:
-        """Remove a job."""
+        """Remove a job.
+
+        :param job: one of the jobs.
+        """
         self.jobs.remove(job)
 
     def one_job(self, job_id: str) -> Job:
-        """Return the job of this id.
+        """Return the only job of an id.
 
+        :param job_id: the id.
         :raises Refused: there is none (404), or there are several, in other organisations or locations (409).
         """
         found = self.jobs.with_id(job_id)
@@ -99,16 +121,28 @@ class ProductStore:
         )
 
     def job_id(self, started: int, number: int) -> str:
-        """Return an id in the vendor's form: prefix, start time, digits."""
+        """Return an id in the vendor's form: prefix, start time, digits.
+
+        :param started: the job's start in ticks.
+        :param number: the number whose last digits end the id.
+        """
         digits = self.product.job_id_digits
         return f"{self.product.job_id_prefix}{times.to_stamp(started)}{number % 10**digits:0{digits}d}"
 
     def named(self, job: Job, number: int) -> Job:
-        """Return *job* with an id in the vendor's form."""
+        """Return a job with an id in the vendor's form.
+
+        :param job: the job.
+        :param number: the number whose last digits end the id.
+        """
         return dataclasses.replace(job, job_id=self.job_id(job.started, number))
 
     def change_quirks(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Set the quirks that *changes* names; return all."""
+        """Set quirks; return all quirks of the product.
+
+        :param changes: the quirks to set, by name.
+        :raises Refused: a quirk, parameter or row field is unknown.
+        """
         names = self.product.quirk_names
         for name in changes:
             known(name, names, f"{self.product.name} quirk")
@@ -119,7 +153,10 @@ class ProductStore:
 
     @contextmanager
     def other_quirks(self, changes: Mapping[str, Any]) -> Iterator[None]:
-        """Have the quirks that *changes* names, until the end of the ``with``."""
+        """Change quirks until the end of the ``with`` block.
+
+        :param changes: the quirks to change, by name.
+        """
         own = self.quirks
         self._use_quirks(self._changed_quirks(changes))
         try:
@@ -130,7 +167,11 @@ class ProductStore:
     def set_license(self, change: LicenseChange) -> dict[str, Any]:
         """Set licence figures; return them.
 
-        Of one location, or of all that have none of their own; of one subscription of one customer.
+        The figures belong to one location, or to all locations without figures of their own. In a product
+        with subscriptions they belong to one subscription of one customer.
+
+        :param change: the figures.
+        :raises Refused: the product has no licence endpoint (404), or no such figure.
         """
         if self.product.license is None and self.product.subscriptions is None:
             raise Refused(f"{self.product.name} has no licence endpoint", status=404)
@@ -148,8 +189,15 @@ class ProductStore:
         return self._licenses[place].model_dump(by_alias=True)
 
     def read_listing(self, asked: Asked, *, base_url: str, path: str, numbers: Iterator[int]) -> Served:
-        """Return one page of jobs; see :meth:`State.read_listing`."""
-        product, quirks, heeded = self.product, self.quirks, self._heeded(asked)
+        """Return one page of jobs; see :meth:`State.read_listing`.
+
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :param numbers: the numbers for new job ids.
+        :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
+        """
+        product, quirks, heeded = self.product, self.quirks, self._drop_ignored(asked)
         question = self._read_question(heeded)
         page = read_page_request(product.paging, quirks, heeded.query)
         newest_first = product.order is None or product.order.is_newest_first(heeded.query)
@@ -183,7 +231,13 @@ class ProductStore:
         return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key)
 
     def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
-        """Return one job; see :meth:`State.read_details`."""
+        """Return one job; see :meth:`State.read_details`.
+
+        :param endpoint: the endpoint.
+        :param job_id: the job's id.
+        :param query: the query parameters.
+        :raises VendorError: a parameter is wrong, or there is no such job (404).
+        """
         now = self._clock.now()
         wanted = _read_filters(endpoint.filters, Asked(query)).items()
         for job in self.jobs.with_id(job_id):
@@ -193,7 +247,12 @@ class ProductStore:
         raise VendorError(404, f"The job '{job_id}' does not exist.", code="NotFound", field="jobId")
 
     def read_license(self, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
-        """Return the licence figures; see :meth:`State.read_license`."""
+        """Return the licence figures; see :meth:`State.read_license`.
+
+        :param endpoint: the endpoint.
+        :param query: the query parameters.
+        :raises VendorError: a parameter is wrong.
+        """
         place = _read_filters(endpoint.filters, Asked(query)).get("location")
         license_ = self._licenses.get(place) or self._licenses[None]
         body = endpoint.envelope(license_.model_dump(by_alias=True), self.quirks)
@@ -202,9 +261,16 @@ class ProductStore:
     def read_subscriptions(
         self, endpoint: SubscriptionEndpoint, asked: Asked, *, base_url: str, path: str
     ) -> Served:
-        """Return one page of customers with their subscriptions; see :meth:`State.read_subscriptions`."""
+        """Return one page of customers with their subscriptions; see :meth:`State.read_subscriptions`.
+
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :raises VendorError: a parameter is wrong.
+        """
         product, quirks, query = self.product, self.quirks, asked.query
-        page = read_page_request(product.paging, quirks, self._heeded(asked).query)
+        page = read_page_request(product.paging, quirks, self._drop_ignored(asked).query)
         customers = self._subscriptions.customers(asked.body)
         page = page_to_serve(product.paging, quirks, page, len(customers))
         rows = customers[page.offset : page.offset + page.length]
@@ -221,7 +287,7 @@ class ProductStore:
         return Quirks.model_validate({**self.quirks.model_dump(), **changes})
 
     def _check_names(self, quirks: Quirks) -> None:
-        """Refuse a parameter or a row field that the product does not have."""
+        """Refuse a parameter or row field that the product does not have."""
         product = self.product
         parameters = {name.casefold(): name for name in product.parameter_names}
         for name in quirks.ignored_parameters:
@@ -253,8 +319,8 @@ class ProductStore:
             return ABSENT
         return (match_count if self.quirks.total == "match" else row_count) + self.quirks.total_off_by
 
-    def _heeded(self, asked: Asked) -> Asked:
-        """Return what is *asked* without the parameters that the server ignores."""
+    def _drop_ignored(self, asked: Asked) -> Asked:
+        """Return the request's parameters without those that the server ignores."""
         ignores = self.quirks.ignores
         return Asked(*({name: value for name, value in part.items() if not ignores(name)} for part in asked))
 
@@ -273,9 +339,9 @@ class ProductStore:
         )
 
     def _read_customer(self, path: Mapping[str, str]) -> dict[str, Any]:
-        """Return the organisation that the path names, as a wanted fact; nothing where it names none.
+        """Return the organisation in the path as a wanted fact; an empty mapping where the path has none.
 
-        :raises VendorError: there is no such organisation, which is one that no job was ever added for (404).
+        :raises VendorError: the organisation never had a job (404).
         """
         name = self.product.customer_parameter
         if name is None or self.quirks.ignores(name):
@@ -300,7 +366,7 @@ class ProductStore:
             raise invalid_parameter(name, str(error)) from error
 
     def _let_jobs_arrive(self, question: Question, numbers: Iterator[int]) -> None:
-        """Add the jobs that start just now, such as *question* asks for, so that they move its rows."""
+        """Add jobs that match the question and start now, so that they move its rows."""
         words = {code: word for word, code in self.product.states.items()}
         wanted = dict(question.wanted)
         word = words.get(wanted.pop("state_code", None), "running")
@@ -311,7 +377,7 @@ class ProductStore:
 
 
 def _identity(facts: Facts) -> tuple[str | None, ...]:
-    """Return what tells apart two jobs of one id."""
+    """Return the facts that distinguish two jobs of one id."""
     return facts.organization_id, facts.location, facts.workload, facts.job_type
 
 
@@ -320,7 +386,7 @@ def _folded(organization_id: str | None) -> str | None:
 
 
 def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
-    """Return the facts that are *asked* for, by name; what is not asked for is left out."""
+    """Return the facts that the request asks for, by name."""
     wanted = {}
     for each in filters:
         in_query = each.place == "query"
@@ -337,9 +403,9 @@ def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
 
 
 def _number_in(body: Mapping[str, Any], name: str) -> str | None:
-    """Return a whole number of the body as the text that a query would have, None for null or nothing.
+    """Return a whole number of the body as a text, as a query has it; None for null or a missing name.
 
-    :raises VendorError: it is something else.
+    :raises VendorError: the value is something else.
     """
     value = next((value for given, value in body.items() if given.casefold() == name.casefold()), None)
     if value is None:

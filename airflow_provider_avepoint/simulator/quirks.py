@@ -1,4 +1,4 @@
-"""What the vendor's documents leave open or contradict, as switches; a product's row sets the defaults."""
+"""Open or contradictory points of the vendor's documents, as switches; each product sets its defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FORMS_WITHOUT_LINK = ("none", "empty", "null")
 
 
 class Quirks(BaseModel):
-    """How one product's server behaves; some quirks exist for the products only that list them."""
+    """The behaviour of one product's server; some quirks exist only for products that list them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -122,7 +122,10 @@ class Quirks(BaseModel):
     )
 
     def ignores(self, parameter: str) -> bool:
-        """Tell whether the server does not heed a parameter, whatever the case of its name."""
+        """Tell whether the server ignores a parameter.
+
+        :param parameter: the parameter's name; its case does not matter.
+        """
         return any(name.casefold() == parameter.casefold() for name in self.ignored_parameters)
 
     @model_validator(mode="after")
@@ -149,4 +152,4 @@ PRODUCT_QUIRKS = frozenset(
         "state_spelling",
     }
 )
-"""Quirks that only the products which list them in ``own_quirks`` have."""
+"""Quirks of single products: only products that list them in ``own_quirks`` have them."""

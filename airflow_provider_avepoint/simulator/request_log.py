@@ -1,4 +1,4 @@
-"""What was asked of the vendor's endpoints: the newest requests, and counts of all. Never a secret."""
+"""The log of requests to the vendor's endpoints: the newest requests, and counts of all. Never a secret."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request. *status* is None until it is answered, and for ever where the connection was dropped.
+    """One request.
 
-    *at* is when the request came in, by the simulator's clock, in ISO 8601 as the control API's other times.
-    *body* is the JSON that a listing was asked with; that of a token request is never kept. *note* tells what
-    the status does not: the fault that was played, or why a token was refused.
+    :param index: the number of the request since the last reset, from 0.
+    :param at: when the request came in, by the simulator's clock, in ISO 8601.
+    :param method: the HTTP method.
+    :param path: the path.
+    :param query: the query parameters.
+    :param header_names: the names of the headers.
+    :param user_agent: the header User-Agent.
+    :param body: the JSON body of a listing request; the body of a token request is never kept.
+    :param status: the HTTP status; None until the answer, and also where the connection was dropped.
+    :param scope: the scope of the request's token; None without a valid token.
+    :param client_id: the client of the request's token; None without a valid token.
+    :param note: the fault that was played, or why a token was refused.
     """
 
     index: int
@@ -35,7 +44,7 @@ class Entry:
 
 
 class RequestLog:
-    """The requests since the last reset, and how many tokens each scope got."""
+    """The requests since the last reset, and the number of tokens of each scope."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_KEPT_ENTRIES)
@@ -53,7 +62,15 @@ class RequestLog:
         header_names: list[str],
         user_agent: str,
     ) -> Entry:
-        """Write down a request that has come in."""
+        """Record a request that has come in; the parameters are the fields of :class:`Entry`.
+
+        :param at: when the request came in, in ISO 8601.
+        :param method: the HTTP method.
+        :param path: the path.
+        :param query: the query parameters.
+        :param header_names: the names of the headers.
+        :param user_agent: the header User-Agent.
+        """
         entry = Entry(
             index=self._count,
             at=at,
@@ -68,18 +85,29 @@ class RequestLog:
         return entry
 
     def close(self, entry: Entry, status: int | None) -> None:
-        """Write down how a request was answered; None is a dropped connection."""
+        """Record the answer to a request.
+
+        :param entry: the request.
+        :param status: the HTTP status; None for a dropped connection.
+        """
         entry.status = status
         answer = "dropped" if status is None else str(status)
         self._answers.setdefault(entry.path, Counter())[answer] += 1
         log.info("%s %s %s %s", entry.method, entry.path, answer, entry.note)
 
     def count_token(self, scope: str) -> None:
-        """Count a token that was issued."""
+        """Count an issued token.
+
+        :param scope: the token's scope.
+        """
         self._tokens[scope] += 1
 
     def requests(self, *, path: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """Return the requests from index *since* on, oldest first, whose path begins with *path*."""
+        """Return requests, oldest first.
+
+        :param path: the beginning of their path; None for every path.
+        :param since: the index of the first request.
+        """
         return [
             asdict(entry)
             for entry in self._entries

@@ -1,4 +1,4 @@
-"""A product's rows as JSON bytes, what they share and what they do not each rendered once."""
+"""Render a product's rows as JSON bytes; the parts that jobs share are rendered once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from .jobs import Facts, Job
 from .products.base import Product
 from .quirks import Quirks
 
-# Heads are short: a million of them, which benchmarks list again and again, take some 350 MB.
+# A million heads, which benchmarks list repeatedly, take about 350 MB.
 _KEPT_HEADS = 1_100_000
 _KEPT_TAILS = 10_000
 
 
 class RowRenderer:
-    """Renders one product's rows under one set of quirks, and keeps their parts."""
+    """Renders one product's rows under one set of quirks, and caches their parts.
+
+    :param product: the product.
+    :param quirks: the quirks.
+    """
 
     def __init__(self, product: Product, quirks: Quirks) -> None:
         self._product = product
@@ -25,19 +29,29 @@ class RowRenderer:
         self._kept_tail = lru_cache(_KEPT_TAILS)(self._render_tail)
 
     def all_fields(self, job: Job) -> dict[str, Any]:
-        """Return one row as a mapping, with what is to be omitted."""
+        """Return a row as a mapping, with the fields that are to be omitted.
+
+        :param job: the job, without a life.
+        """
         facts, quirks = job.facts, self._quirks
         own = self._product.head(job, quirks) | self._product.tail(facts, quirks)
         return own | quirks.row_extra | facts.extra
 
     def fields(self, job: Job) -> dict[str, Any]:
-        """Return one row as a mapping."""
+        """Return a row as a mapping.
+
+        :param job: the job, without a life.
+        """
         row, facts = present(self.all_fields(job)), job.facts
         omitted = (set(self._quirks.row_omit) - facts.extra.keys()).union(facts.omit)
         return {name: value for name, value in row.items() if name not in omitted}
 
     def rows(self, jobs: list[Job], now: int) -> list[bytes]:
-        """Return the rows of *jobs* as they are at *now*."""
+        """Return the rows of jobs as JSON bytes.
+
+        :param jobs: the jobs.
+        :param now: the server's time in ticks.
+        """
         head, tail = self._kept_head, self._kept_tail
         is_patched = bool(self._quirks.row_extra or self._quirks.row_omit)
         return [

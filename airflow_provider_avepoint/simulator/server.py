@@ -1,4 +1,4 @@
-"""A uvicorn server in a thread: a socket that is bound before it starts, and a stop that waits for nobody."""
+"""A uvicorn server in a thread: its socket is bound before it starts, and it stops at once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _START_SECONDS = 10
 _STOP_SECONDS = 5
 
 
-class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # a base picked at import
-    """HTTP whose application can close the connection unanswered, which ASGI alone has no words for."""
+class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uvicorn picks the base at import
+    """HTTP whose application can close the connection without an answer; ASGI has no message for that."""
 
     app: ASGIApp
 
@@ -30,7 +30,7 @@ class _ClosableProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # a
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's event loop where that is installed, as uvicorn prefers."""
+    """Return uvloop's event loop if uvloop is installed, as uvicorn prefers it."""
     try:
         import uvloop
     except ImportError:
@@ -57,13 +57,19 @@ class _Server(uvicorn.Server):
 
 
 class ServerThread:
-    """Serves *app* at *host* and *port* (0: a free one) from :meth:`start` to :meth:`stop`."""
+    """Serves an application from :meth:`start` to :meth:`stop`.
+
+    :param app: the ASGI application.
+    :param host: the address to listen at, IPv4 or IPv6.
+    :param port: the port; 0 takes a free one.
+    """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
         self._socket = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
-        # asyncio sets it only where a socket names its protocol; without it, an answer in pieces takes 40 ms.
+        # asyncio sets TCP_NODELAY only on a socket that names its protocol. Without it, an answer in pieces
+        # takes 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             app,
@@ -72,7 +78,7 @@ class ServerThread:
             log_config=None,
             log_level="critical",
             access_log=False,
-            date_header=False,  # the simulator's clock is its own
+            date_header=False,  # the simulator sets the header by its own clock
             server_header=False,
             timeout_graceful_shutdown=0,
         )
@@ -82,9 +88,9 @@ class ServerThread:
         self.url = f"http://{name}:{self._socket.getsockname()[1]}"
 
     def start(self) -> None:
-        """Start, and return when requests are answered.
+        """Start, and return when the server answers requests.
 
-        :raises RuntimeError: that took more than ten seconds.
+        :raises RuntimeError: the server did not start within ten seconds.
         """
         self._thread.start()
         if not self._server.is_ready.wait(_START_SECONDS):
@@ -92,12 +98,12 @@ class ServerThread:
             raise RuntimeError(f"the simulator did not start within {_START_SECONDS} seconds")
 
     def stop(self) -> None:
-        """Close all connections and return when the port is free; requests in progress are broken off."""
+        """Close all connections, also those of running requests, and return when the port is free."""
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
         self._socket.close()
 
     def _run(self) -> None:
-        # Not Server.run: until uvicorn 0.36 it changes the loops of the whole process.
+        # Server.run is not used: before uvicorn 0.36 it changes the event loop policy of the whole process.
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(self._server.serve(sockets=[self._socket]))

@@ -1,6 +1,6 @@
-"""All that the simulator remembers, and all that the control API does to it.
+"""The simulator's whole memory, and every operation of the control API on it.
 
-Every public method holds the one lock, so that any thread may call it while the server answers.
+Every public method holds the one lock, so any thread may call it while the server answers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ _GENERATED_RUN = times.ticks_in(300)
 
 
 class State:
-    """The simulator's memory; it starts with one client, which may have all scopes, and nothing else."""
+    """The simulator's memory; at the start it holds one client with all scopes.
+
+    :param client_id: the id of this client.
+    :param client_secret: the secret of this client.
+    """
 
     def __init__(self, *, client_id: str, client_secret: str) -> None:
         self._lock = threading.RLock()
@@ -49,7 +53,7 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Return to the start: the one client, no jobs, no faults, default settings, an empty request log."""
+        """Return to the start: one client, no jobs, no faults, default settings, an empty request log."""
         with self._lock:
             self._clock = times.Clock()
             self._date_header: float | str | None = 0.0
@@ -67,7 +71,8 @@ class State:
     def add_jobs(self, specs: Iterable[JobSpec]) -> list[dict[str, Any]]:
         """Add jobs, all or none; return them with their ids, as they are now.
 
-        :raises Refused: a product does not know such a job, or has one of the same id, type, workload,
+        :param specs: the jobs.
+        :raises Refused: a product cannot have such a job, or has one of the same id, type, workload,
             organisation and location.
         """
         with self._lock:
@@ -86,7 +91,13 @@ class State:
             return [as_json(store.product.name, job, now) for store, job in added]
 
     def generate(self, spec: GenerateSpec) -> dict[str, Any]:
-        """Add jobs of history; return ``{"product", "generated", "newest_at", "oldest_at"}``."""
+        """Add jobs of history.
+
+        :param spec: the number of jobs, their times and facts.
+        :returns: ``{"product", "generated", "newest_at", "oldest_at"}``.
+        :raises Refused: the product is unknown or cannot have such jobs, or the oldest job would start before
+            the year 1.
+        """
         with self._lock:
             store = self._store(spec.product)
             kinds = _generated_facts(store, spec)
@@ -109,9 +120,12 @@ class State:
             }
 
     def patch_job(self, product: str, job_id: str, changes: JobFields) -> dict[str, Any]:
-        """Change the given fields of one job; return it as it is now.
+        """Change fields of one job; return the job as it is now.
 
-        :raises Refused: there is no one such job, or it cannot be so.
+        :param product: the product's name.
+        :param job_id: the job's id.
+        :param changes: the fields to change.
+        :raises Refused: there is not exactly one such job, or the product cannot have the changed job.
         """
         with self._lock:
             now = self._clock.now()
@@ -125,7 +139,9 @@ class State:
     def delete_job(self, product: str, job_id: str) -> dict[str, Any]:
         """Remove one job, as retention does; return it as it was.
 
-        :raises Refused: there is no one such job.
+        :param product: the product's name.
+        :param job_id: the job's id.
+        :raises Refused: there is not exactly one such job.
         """
         with self._lock:
             store = self._store(product)
@@ -134,7 +150,12 @@ class State:
             return as_json(product, job, self._clock.now())
 
     def jobs(self, product: str, *, limit: int) -> dict[str, Any]:
-        """Return ``{"total": int, "jobs": [...]}``: up to *limit* jobs, newest first."""
+        """Return ``{"total": int, "jobs": [...]}``, newest job first.
+
+        :param product: the product's name.
+        :param limit: the most jobs to return.
+        :raises Refused: the product is unknown (404).
+        """
         with self._lock:
             store = self._store(product)
             now = self._clock.now()
@@ -144,12 +165,22 @@ class State:
     # Settings
 
     def set_license(self, product: str, change: LicenseChange) -> dict[str, Any]:
-        """Set licence figures; return those that are served now, by the vendor's names."""
+        """Set licence figures; return the figures that are served now, by the vendor's names.
+
+        :param product: the product's name.
+        :param change: the figures to set.
+        :raises Refused: the product is unknown or has no licence endpoint (404), or has no such figure.
+        """
         with self._lock:
             return self._store(product).set_license(change)
 
     def set_quirks(self, product: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Set quirks of one product, or of the whole server for product "all"; return all that hold now."""
+        """Set quirks; return all quirks.
+
+        :param product: the product's name, or "all" for the whole server.
+        :param changes: the quirks to set, by name.
+        :raises Refused: the product is unknown (404), or has no such quirk.
+        """
         with self._lock:
             if product == ALL_PRODUCTS:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
@@ -157,7 +188,10 @@ class State:
             return self._store(product).change_quirks(changes)
 
     def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
-        """Set what *settings* name of the clock; return all."""
+        """Set the clock; return all settings.
+
+        :param settings: the settings; those that are not named stay.
+        """
         with self._lock:
             if "ahead_seconds" in settings.model_fields_set:
                 self._clock.ahead = settings.ahead_seconds
@@ -166,19 +200,22 @@ class State:
             return {"ahead_seconds": self._clock.ahead, "date_header": self._date_header}
 
     def unix_time(self) -> float:
-        """Return the server's time, in seconds since 1970."""
+        """Return the server's time in seconds since 1970."""
         with self._lock:
             return self._clock.unix_time()
 
     def date_header(self) -> str | None:
-        """Return the ``Date`` header of an answer that is given now, None for no header."""
+        """Return the ``Date`` header of an answer at this moment; None for no header."""
         with self._lock:
             if isinstance(self._date_header, float):
                 return formatdate(self._clock.unix_time() + self._date_header, usegmt=True)
             return self._date_header
 
     def latency_seconds(self, product: str | None) -> float:
-        """Return how much longer an answer takes, for a product's endpoint or another."""
+        """Return the seconds that an answer takes longer.
+
+        :param product: the product of the endpoint; None for the other endpoints.
+        """
         with self._lock:
             own = self._store(product).quirks.latency_ms if product else 0.0
             return (own + self._latency_ms) / 1000
@@ -186,12 +223,20 @@ class State:
     # Clients and tokens
 
     def set_client(self, client_id: str, spec: ClientSpec) -> dict[str, Any]:
-        """Register or change a client; return it without its secret."""
+        """Register a client, or change the named fields of one; return the client without its secret.
+
+        :param client_id: the client's id.
+        :param spec: the fields; those that are not named stay.
+        :raises Refused: a scope is unknown, or the certificate cannot be used.
+        """
         with self._lock:
             return self._identity.set_client(client_id, spec)
 
     def set_tokens(self, settings: TokenSettings) -> dict[str, Any]:
-        """Set the lifetime of tokens to come."""
+        """Set the lifetime of tokens that are issued from now on.
+
+        :param settings: the lifetime.
+        """
         with self._lock:
             self._identity.lifetime = settings.expires_in
             return {"expires_in": settings.expires_in}
@@ -202,14 +247,19 @@ class State:
             return {"expired": self._identity.expire_all()}
 
     def expire_token(self, token: str) -> None:
-        """Make one token invalid now."""
+        """Make one token invalid now.
+
+        :param token: the token.
+        """
         with self._lock:
             self._identity.expire(token)
 
     def issue_token(self, form: Mapping[str, str], *, token_url: str) -> dict[str, Any]:
         """Return the answer to a token request.
 
-        :raises TokenRefused: as OAuth2 has it.
+        :param form: the fields of the request.
+        :param token_url: the URL of the request.
+        :raises TokenRefused: with the error code that OAuth2 has for the reason.
         """
         with self._lock:
             token, grant = self._identity.issue(form, token_url=token_url)
@@ -223,20 +273,26 @@ class State:
             }
 
     def find_grant(self, token: str) -> Grant | None:
-        """Return what a token stands for, None if it is unknown or has expired."""
+        """Return the rights of a token; None if the token is unknown or has expired.
+
+        :param token: the token.
+        """
         with self._lock:
             return self._identity.find(token)
 
     # Faults and request log
 
     def add_fault(self, fault: AnyFault) -> list[dict[str, Any]]:
-        """Arm a fault; return all that are armed."""
+        """Arm a fault; return all armed faults.
+
+        :param fault: the fault.
+        """
         with self._lock:
             self._faults.arm(fault)
             return self._faults.as_json()
 
     def faults(self) -> list[dict[str, Any]]:
-        """Return the armed faults, with what is left of them."""
+        """Return the armed faults, with the remaining skip and count."""
         with self._lock:
             return self._faults.as_json()
 
@@ -246,27 +302,42 @@ class State:
             self._faults.clear()
 
     def take_fault(self, path: str, query: Mapping[str, str]) -> AnyFault | None:
-        """Return the fault that a request meets, None if it passes."""
+        """Return the fault that hits a request; None if the request passes.
+
+        :param path: the request's path.
+        :param query: the request's query parameters.
+        """
         with self._lock:
             return self._faults.take(path, query)
 
     def open_entry(self, **request: Any) -> Entry:
-        """Write a request into the request log."""
+        """Record a request in the request log.
+
+        :param request: the fields of the entry, see :meth:`RequestLog.open`.
+        """
         with self._lock:
             return self._request_log.open(at=times.to_iso_full(self._clock.now()), **request)
 
     def close_entry(self, entry: Entry, status: int | None) -> None:
-        """Write its answer into the request log."""
+        """Record the answer to a request in the request log.
+
+        :param entry: the request.
+        :param status: the HTTP status; None for a dropped connection.
+        """
         with self._lock:
             self._request_log.close(entry, status)
 
     def requests(self, *, path: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """Return the request log from index *since* on, of paths that begin with *path*."""
+        """Return requests from the request log, oldest first.
+
+        :param path: the beginning of their path; None for every path.
+        :param since: the index of the first request.
+        """
         with self._lock:
             return self._request_log.requests(path=path, since=since)
 
     def stats(self) -> dict[str, Any]:
-        """Return how often each path was answered how, and how many tokens each scope got."""
+        """Return ``{"requests": {path: {status: count}}, "tokens": {scope: count}}``."""
         with self._lock:
             return self._request_log.stats()
 
@@ -277,8 +348,11 @@ class State:
     ) -> Served:
         """Return one page of a product's jobs.
 
-        *base_url* and *path* are the request's, for links; *quirks* are the page's own, over the product's.
-
+        :param product: the product's name.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :param quirks: quirks of this page only, over the product's.
         :raises VendorError: a parameter is missing or wrong, or the customer in the path is unknown (404).
         """
         with self._lock:
@@ -289,6 +363,10 @@ class State:
     def read_details(self, product: str, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job.
 
+        :param product: the product's name.
+        :param endpoint: the endpoint.
+        :param job_id: the job's id.
+        :param query: the query parameters.
         :raises VendorError: a parameter is wrong, or there is no such job (404).
         """
         with self._lock:
@@ -297,6 +375,9 @@ class State:
     def read_license(self, product: str, endpoint: LicenseEndpoint, query: Mapping[str, str]) -> Served:
         """Return a product's licence figures.
 
+        :param product: the product's name.
+        :param endpoint: the endpoint.
+        :param query: the query parameters.
         :raises VendorError: a parameter is wrong.
         """
         with self._lock:
@@ -307,6 +388,11 @@ class State:
     ) -> Served:
         """Return one page of a partner's customers with their subscriptions.
 
+        :param product: the product's name.
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
         :raises VendorError: a parameter is wrong.
         """
         with self._lock:
@@ -321,7 +407,7 @@ class State:
 
 
 def _generated_facts(store: ProductStore, spec: GenerateSpec) -> list[Facts]:
-    """Return the facts of every combination, organisations changing fastest and states slowest."""
+    """Return the facts of every combination; organisations change fastest, states slowest."""
     organizations: tuple[Organization | str | None, ...] = spec.organizations or (None,)
     workloads: tuple[str | None, ...] = spec.workloads or (None,)
     return [

@@ -1,7 +1,7 @@
-"""What a partner's customers have subscribed to, in the simulator's memory.
+"""The subscriptions of a partner's customers, in the simulator's memory.
 
 AvePoint/cloud-api, "docs/elements/general/service subscription/get-all-services.md": each customer with their
-subscriptions, whose figures are texts, "N/A" where one does not apply.
+subscriptions, whose figures are texts, with "N/A" for a figure that does not apply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _DEFAULT_SERVICE = "Cloud Backup for Microsoft 365 - Microsoft 365 services"
 
 
 class Subscriptions:
-    """Customers by id, in the order in which they came, each with subscriptions by name."""
+    """Customers by id, in the order in which they were added, each with subscriptions by name.
+
+    :param default_organization: id and name of the customer of figures that name none.
+    """
 
     def __init__(self, default_organization: tuple[str | None, str | None]) -> None:
         self._default_organization = default_organization
@@ -25,7 +28,10 @@ class Subscriptions:
         self._changes: dict[tuple[str, str], dict[str, Any]] = {}
 
     def set(self, change: LicenseChange) -> dict[str, Any]:
-        """Set the figures of one subscription, those not named stay; return it as it is served."""
+        """Set figures of one subscription; return the subscription as it is served.
+
+        :param change: the figures; those that are not named stay.
+        """
         organization_id = change.organization_id or self._default_organization[0] or ""
         service = change.service or _DEFAULT_SERVICE
         key = organization_id.casefold()
@@ -47,9 +53,10 @@ class Subscriptions:
         return subscription
 
     def customers(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the customers that a request's body asks for, all where it names none.
+        """Return the customers that a request asks for, or all customers where it names none.
 
-        :raises VendorError: it does not name them by a list of texts.
+        :param body: the request's JSON body.
+        :raises VendorError: ``customerIds`` is not a list of texts.
         """
         wanted = next((value for name, value in body.items() if name.casefold() == "customerids"), None)
         if wanted is not None and not (

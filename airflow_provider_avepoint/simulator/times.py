@@ -1,6 +1,6 @@
 """Time inside the simulator: one integer, .NET ticks (100 ns since 0001-01-01 UTC).
 
-Every vendor form (whole seconds, 2-3 or 7 fraction digits, raw ticks) is a rendering of it, without loss.
+Ticks can be written in every form of the vendor (whole seconds, 2-3 or 7 fraction digits, raw ticks).
 """
 
 from __future__ import annotations
@@ -32,27 +32,34 @@ def now() -> int:
 
 @dataclass(slots=True)
 class Clock:
-    """The simulator's clock; it differs from the machine's by *ahead* seconds, less than 0 for behind."""
+    """The simulator's clock.
+
+    :param ahead: how far the clock is ahead of the machine's, in seconds; less than 0 is behind.
+    """
 
     ahead: float = 0.0
 
     def now(self) -> int:
-        """Return its time in ticks."""
+        """Return the clock's time in ticks."""
         return now() + ticks_in(self.ahead)
 
     def unix_time(self) -> float:
-        """Return its time in seconds since 1970."""
+        """Return the clock's time in seconds since 1970."""
         return time.time() + self.ahead
 
 
 def ticks_in(seconds: float) -> int:
-    """Return a span of *seconds* in ticks."""
+    """Return a duration in ticks.
+
+    :param seconds: the duration in seconds.
+    """
     return round(seconds * TICKS_PER_SECOND)
 
 
 def parse_iso(text: str) -> int:
-    """Return ticks for an ISO 8601 time of up to 7 fraction digits; a date is its midnight, no zone is UTC.
+    """Return the ticks of an ISO 8601 time; a date alone is its midnight, and no zone means UTC.
 
+    :param text: the time, with up to 7 fraction digits.
     :raises ValueError: the text is no such time.
     """
     match = _ISO.fullmatch(text)
@@ -66,46 +73,67 @@ def parse_iso(text: str) -> int:
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return ticks for *moment*; a naive one is UTC."""
+    """Return the ticks of a datetime.
+
+    :param moment: the datetime; a naive one is taken as UTC.
+    """
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _YEAR_ONE) // timedelta(microseconds=1) * 10
 
 
 def to_iso(ticks: int) -> str:
-    """Render ``2024-12-02T07:52:25Z``: whole seconds, the rest cut off."""
+    """Return ``2024-12-02T07:52:25Z``: whole seconds, the fraction is cut off.
+
+    :param ticks: the time in ticks.
+    """
     return f"{_whole_second(ticks)}Z"
 
 
 def to_iso_millis(ticks: int) -> str:
-    """Render ``2022-08-18T10:34:53.92Z``: three fraction digits, or two where the third is 0."""
+    """Return ``2022-08-18T10:34:53.92Z``: three fraction digits, or two where the third is 0.
+
+    :param ticks: the time in ticks.
+    """
     millis = ticks // 10_000 % 1000
     fraction = f"{millis:03d}" if millis % 10 else f"{millis // 10:02d}"
     return f"{_whole_second(ticks)}.{fraction}Z"
 
 
 def to_iso_offset(ticks: int) -> str:
-    """Render ``2024-10-09T05:50:36.008+00:00``: three fraction digits, or none where they are 0."""
+    """Return ``2024-10-09T05:50:36.008+00:00``: three fraction digits, or none where all are 0.
+
+    :param ticks: the time in ticks.
+    """
     millis = ticks // 10_000 % 1000
     return f"{_whole_second(ticks)}{f'.{millis:03d}' if millis else ''}+00:00"
 
 
 def to_iso_offset_full(ticks: int) -> str:
-    """Render ``2024-09-26T05:58:40.4092427+00:00``: all seven fraction digits."""
+    """Return ``2024-09-26T05:58:40.4092427+00:00``: all seven fraction digits.
+
+    :param ticks: the time in ticks.
+    """
     return f"{_whole_second(ticks)}.{ticks % TICKS_PER_SECOND:07d}+00:00"
 
 
 def to_iso_full(ticks: int) -> str:
-    """Render all seven fraction digits: the control API's own form, which reads back as the same tick."""
+    """Return the control API's own form, which has all seven fraction digits and reads back as the same tick.
+
+    :param ticks: the time in ticks.
+    """
     return f"{_whole_second(ticks)}.{ticks % TICKS_PER_SECOND:07d}Z"
 
 
 def to_stamp(ticks: int) -> str:
-    """Render ``20241202075225``, as it stands in job ids."""
+    """Return ``20241202075225``, the form in job ids.
+
+    :param ticks: the time in ticks.
+    """
     return _whole_second(ticks).translate(_DIGITS_ONLY)
 
 
 def _whole_second(ticks: int) -> str:
-    """Render date and time by hand: pages do this thousands of times."""
+    """Return date and time; written by hand for speed, because pages do this thousands of times."""
     day, seconds = divmod(ticks // TICKS_PER_SECOND, 86_400)
     return f"{_date(day)}T{_MINUTES[seconds // 60]}:{_SECONDS[seconds % 60]}"
 

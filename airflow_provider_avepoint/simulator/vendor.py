@@ -1,6 +1,6 @@
-"""The vendor's endpoints over HTTP: identity at ``/connect/token``, and each product's pages.
+"""The vendor's endpoints over HTTP: identity at ``/connect/token``, and each product's endpoints.
 
-Every request goes the same way: request log, latency, fault, bearer token, scope, handler.
+Every request takes the same way: request log, latency, fault, bearer token, scope, handler.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class _Endpoint:
 
 
 def vendor_routes(state: State) -> list[Route]:
-    """Return the routes of all endpoints, and last the one that says 404 to any other path."""
+    """Return the routes of all endpoints, and a last route that answers 404 to any other path.
+
+    :param state: the simulator's state.
+    """
     routes = [_route(state, TOKEN_PATH, None, _token_handler(state), ["POST"])]
     for product in PRODUCTS.values():
         routes += _product_routes(state, product)

@@ -24,29 +24,30 @@ from airflow_provider_avepoint.triggers.poll import Wait, join
 
 __all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
 
-# Arguments that are written only where they say something: a triggerer that is upgraded after its workers
-# knows no new ones. Each is None or False by default.
+# Arguments that are serialized only if they differ from their default, which is None or False: a triggerer
+# of an older release than its workers does not know them.
 _OPTIONAL = ("last_error", "unknown_since", "exponential_backoff", "max_wait")
 
 
 class _WaitTrigger(BaseTrigger):
-    """Wait, and look whenever the shared poll does, until the wait ends; one event, then done.
+    """Wait, and look whenever the shared poll looks, until the wait ends; send one event.
 
-    Arguments are JSON values and hold the connection's id, never a secret. Times are absolute, so that a
-    restarted triggerer goes on where the other stopped.
+    The arguments are JSON values and hold the connection's id, never a secret. Times are absolute, so that a
+    restarted triggerer continues the same wait.
 
-    :param avepoint_conn_id: the connection.
+    :param avepoint_conn_id: the id of the connection.
     :param poll_interval: seconds between two looks.
-    :param exponential_backoff: the pauses between looks grow with the time since *started_at*.
-    :param max_wait: how long they grow, in seconds; None for no limit.
     :param started_at: when the wait began, in ISO 8601.
-    :param deadline: when it times out; None for never.
-    :param execution_deadline: when the task's ``execution_timeout`` ends it; None for never.
-    :param first_poll_at: no look, and so no event, comes before this moment.
-    :param failed_polls: polls in a row that had failed before the wait was handed over.
-    :param news: what had been seen before that, in a sentence.
-    :param last_error: why the last of them had failed.
-    :param unknown_since: when the first of them had failed.
+    :param deadline: when the wait times out, in ISO 8601; None for never.
+    :param execution_deadline: when the task's ``execution_timeout`` ends the wait, in ISO 8601; None for
+        never.
+    :param first_poll_at: the earliest time of a look, and so of an event, in ISO 8601.
+    :param failed_polls: how many polls in a row had failed before the worker handed the wait over.
+    :param news: the last result before the hand-over, in a sentence.
+    :param last_error: why the last of the failed polls had failed.
+    :param unknown_since: when the first of the failed polls had failed.
+    :param exponential_backoff: whether the pauses between looks grow with the time since *started_at*.
+    :param max_wait: the longest pause, in seconds; None for no limit.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class _WaitTrigger(BaseTrigger):
     @property
     @abstractmethod
     def subject(self) -> dict[str, Any]:
-        """The arguments that say what is waited for, as JSON values."""
+        """The arguments that name what the trigger waits for, as JSON values."""
 
     @property
     @abstractmethod
@@ -91,18 +92,31 @@ class _WaitTrigger(BaseTrigger):
 
     @abstractmethod
     def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
-        """Return what is to be asked at *now*, for a connection with this *location* of its own."""
+        """Return the listings to ask for at *now*.
+
+        :param now: the time of the look.
+        :param location: the connection's own Multi-Geo location; None where the connection has none.
+        """
 
     def ask_more(self, answers: Answers, queries: list[JobQuery]) -> list[JobQuery]:  # noqa: ARG002  # most ask nothing
-        """Return what is to be asked besides, given the *answers* to *queries*."""
+        """Return further listings to ask for in the same look.
+
+        :param answers: the answers to *queries*.
+        :param queries: the listings that :meth:`ask` returned.
+        """
         return []
 
     @abstractmethod
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
-        """Take the answers to *queries*, and return the event that ends the wait, if they do."""
+        """Take the answers of a look; return the event that ends the wait, or None.
+
+        :param answers: the answers to *queries*.
+        :param queries: the listings that this trigger asked for.
+        :param watch: the state of the wait.
+        """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again."""
+        """Return the path of this class, and the arguments that rebuild this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -126,12 +140,12 @@ class _WaitTrigger(BaseTrigger):
         event: Event | None
         try:
             event = await self._wait(watch)
-        except AvePointConfigError as e:  # the triggerer's release does not know what the worker's does
+        except AvePointConfigError as e:  # a worker of a newer release may use a product or word unknown here
             event = self._note_error(e, watch)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 
     async def _wait(self, watch: Watch) -> Event:
-        """Look until a look ends the wait, or its time is up."""
+        """Look until a look ends the wait, or until its time is over."""
         ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
         async with join(
             self.avepoint_conn_id, self.polled_product, self.ask, self._find_pause(), self.ask_more
@@ -146,7 +160,7 @@ class _WaitTrigger(BaseTrigger):
                     return event
 
     def _find_pause(self) -> float:
-        """Return the seconds to the next look."""
+        """Return the seconds until the next look."""
         started_at = _parse(self.started_at)
         if not self.exponential_backoff or started_at is None:
             return self.poll_interval
@@ -198,7 +212,7 @@ class _WaitTrigger(BaseTrigger):
 
 
 class AvePointBackupTrigger(_WaitTrigger):
-    """Wait until a policy's verdict passes, or is bad for good.
+    """Wait until a policy's verdict passes, or is bad and can no longer change.
 
     :param policy: ``Policy.as_dict()``: the arguments of a :class:`Policy` as JSON values.
     """
@@ -209,7 +223,7 @@ class AvePointBackupTrigger(_WaitTrigger):
 
     @property
     def subject(self) -> dict[str, Any]:
-        """The policy."""
+        """The policy, as JSON values."""
         return {"policy": self.policy}
 
     @cached_property
@@ -222,17 +236,33 @@ class AvePointBackupTrigger(_WaitTrigger):
         return self._policy.product
 
     def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
-        """Return the listings that hold what the policy is about."""
+        """Return the listings that hold the policy's jobs.
+
+        :param now: the time of the look.
+        :param location: the connection's own Multi-Geo location; None where the connection has none.
+        """
         return self._policy.queries(now, location=location)
 
     def ask_more(self, answers: Answers, queries: list[JobQuery]) -> list[JobQuery]:
-        """Return what tells whether a server that gave two object types the same jobs filters at all."""
+        """Return the listings that show whether the server filters by object type at all.
+
+        They are needed where all jobs of one object type are also listed for another.
+
+        :param answers: the answers to *queries*.
+        :param queries: the listings that :meth:`ask` returned.
+        """
         if not self._policy.may_need_control:
             return []
         return self._policy.control_queries(queries, answers.jobs(queries))
 
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
-        """Judge what the API shows now."""
+        """Judge the jobs that the API shows now.
+
+        :param answers: the answers to *queries*.
+        :param queries: the listings that this trigger asked for.
+        :param watch: the state of the wait.
+        :returns: the event that ends the wait, or None.
+        """
         verdict = answers.judge(self._policy, queries)
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
@@ -240,13 +270,13 @@ class AvePointBackupTrigger(_WaitTrigger):
 
 
 class AvePointJobTrigger(_WaitTrigger):
-    """Wait until one job reaches a terminal state. An id that is not listed yet is waited for.
+    """Wait until one job reaches a terminal state. A job that is not listed yet is waited for.
 
-    :param product: the product whose job it is.
-    :param job_id: its id.
+    :param product: the product's name.
+    :param job_id: the job's id.
     :param accept_partial: whether a job that finished with exceptions ended well.
-    :param location: the Multi-Geo location to look in.
-    :param organization_id: the organisation to look in.
+    :param location: the Multi-Geo location of the job.
+    :param organization_id: the job's organisation.
     """
 
     def __init__(
@@ -265,13 +295,13 @@ class AvePointJobTrigger(_WaitTrigger):
         self.accept_partial = accept_partial
         self.location = location
         self.organization_id = organization_id
-        #: Since when it has been looked for; None before the first look of this trigger.
+        #: When the search for the job began; None before the first look of this trigger.
         self._begun: datetime | None = None
         self._job: BackupJob | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
-        """The job and what counts as its good end."""
+        """The job, and whether a partial end is good, as JSON values."""
         return {
             "product": self.product,
             "job_id": self.job_id,
@@ -286,7 +316,11 @@ class AvePointJobTrigger(_WaitTrigger):
         return self.product
 
     def ask(self, now: datetime, location: str | None) -> list[JobQuery]:
-        """Return the listing that holds the job: as short as what is known of it allows."""
+        """Return the listing that holds the job, with a window as short as the job's known times allow.
+
+        :param now: the time of the look.
+        :param location: the connection's own Multi-Geo location; None where the connection has none.
+        """
         known = get_product(self.product)
         query = JobQuery(
             product=known,
@@ -297,12 +331,18 @@ class AvePointJobTrigger(_WaitTrigger):
         return [ask_for_job(query, now, begun=self._begun, known=self._job)]
 
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
-        """Take how the job stands."""
+        """Note the state of the job.
+
+        :param answers: the answers to *queries*.
+        :param queries: the one listing that this trigger asked for.
+        :param watch: the state of the wait.
+        :returns: the event that ends the wait, or None.
+        """
         (query,) = queries
         job = answers.find(query)
         self._begun = _parse(self.started_at)
         if job is None:
-            if self._job is not None:  # the connection leads elsewhere now: look as far back as at first
+            if self._job is not None:  # the connection may lead to another server now: search from the start
                 self._job = self._begun = None
             watch.note_absence(f"{self.product} job {self.job_id} is not listed yet.")
             return None
@@ -311,7 +351,7 @@ class AvePointJobTrigger(_WaitTrigger):
 
 
 def _write_next_look(seconds: float, ends_at: datetime | None) -> str:
-    """Say when the look in *seconds* comes, or the last look of the wait, with its day if that is far."""
+    """Write the time of the next look, or of the wait's last look; with the date where it is far ahead."""
     now = datetime.now(UTC)
     moment = now + timedelta(seconds=seconds)
     if ends_at is not None:

@@ -1,4 +1,4 @@
-"""DAGs that start because a backup has ended: a trigger for ``AssetWatcher``, and its shared stream."""
+"""Start DAGs when a backup has ended: a trigger for ``AssetWatcher``, and its shared stream."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
 try:
     from airflow.triggers.base import BaseEventTrigger
 except ImportError:  # Airflow 2 has no asset watchers
-    BaseEventTrigger = BaseTrigger  # type: ignore[assignment,misc]  # never used there
+    BaseEventTrigger = BaseTrigger  # type: ignore[assignment,misc]  # a stand-in that Airflow 2 never uses
 try:
     from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
-except ImportError:  # before Airflow 3.3 every watcher runs by itself
-    AdvanceItem = Any  # type: ignore[assignment,misc]  # as above
-    SharedStreamProducer = None  # type: ignore[assignment,misc]  # as above
+except ImportError:  # before Airflow 3.3 watchers share no stream
+    AdvanceItem = Any  # type: ignore[assignment,misc]  # a stand-in for an older Airflow
+    SharedStreamProducer = None  # type: ignore[assignment,misc]  # a stand-in for an older Airflow
 
 log = logging.getLogger(__name__)
 
 _WATERMARK = "avepoint_watermark"
 _NEVER = datetime.max.replace(tzinfo=UTC)
-# Seconds in which the first watcher of a stream has read its watermark, or the stream looks back by itself.
+# Seconds that a stream waits for its first watcher's watermark; then the stream chooses the window itself.
 _PATIENCE = 30.0
-# Seconds until a watermark that could not be read is read again.
+# Seconds between two attempts to read a watermark.
 _RETRY_DELAY = 10.0
-# Seconds that keeping one may take: a triggerer that stops answers no more.
+# Seconds that storing a watermark may take: while a triggerer stops, Airflow may never answer.
 _KEEPING = 10.0
 _LONGEST_INTERVAL = 86400.0
-# A policy that does not say how old a backup may be.
+# The age, in seconds, for a policy without one: a backup of any age passes.
 _ANY_AGE = 36500 * 86400.0
-#: Which ends are announced.
+#: The values of *announce*: which backups are announced.
 ANNOUNCE = ("all", "passed", "not_passed")
-# What of a job an event carries; messages and rows stay behind: an event is small.
+# The fields of a job in an event. Error messages and the raw row are left out, to keep events small.
 _CARRIED = (
     *("product", "job_id", "job_type", "workload", "state", "raw_state"),
     *("started_at", "finished_at", "duration"),
@@ -68,31 +68,33 @@ _CARRIED = (
 class AvePointBackupEventTrigger(BaseEventTrigger):
     """Send one event for each backup that ends, for ``AssetWatcher``.
 
-    On Airflow 3.3 the watermark is kept with the asset, and the watchers that list the same of one connection
-    share a stream: no backup is lost while the triggerer is away. Where it was killed, or stopped within a
-    second or two of an event, that event may come again, with the same ``key``. On Airflow 3.0 to 3.2 a
-    watcher knows only what ends while it runs, and says so in its log.
+    On Airflow 3.3 the watermark is stored with the asset, and watchers of one connection that list the same
+    jobs share a stream: no backup is lost while the triggerer is down. If the triggerer was killed, or
+    stopped within a second or two of an event, that event may come again, with the same ``key``. On Airflow
+    3.0 to 3.2 a watcher sees only backups that end while it runs, and logs this.
 
-    Airflow 3.3.2 may start one run for several events and hand it only the first of them, the others to the
-    run that a later event starts (apache/airflow#56050): let the DAG read the asset's events by
-    ``inlet_events`` and drop the keys that it knows, as the example ``avepoint_event_driven`` does.
+    Airflow 3.3.2 may start one run for several events, hand the run only the first event, and hand the others
+    to the run of a later event (apache/airflow#56050). So let the DAG read the asset's events by
+    ``inlet_events`` and drop the keys that it has seen, as the example ``avepoint_event_driven`` does.
 
-    An event's payload is a job without its messages (see :class:`BackupJob`), with ``key``,
-    ``avepoint_conn_id``, and ``passed`` and ``reason``: whether this backup by itself meets the policy, and
-    why or why not. A backup that could not be read is ``unreadable`` and has not passed; its ``problems`` say
-    what. One that the vendor lists as ended otherwise later, under the same id, is announced once more: its
-    ``key`` then ends with what it has come to, such as ``/success``.
+    The payload of an event is a job without its error messages (see :class:`BackupJob`), with ``key``,
+    ``avepoint_conn_id``, ``passed`` and ``reason``. ``passed`` says whether this backup by itself meets the
+    policy, and ``reason`` says why. A backup that could not be read has the reason ``unreadable`` and has not
+    passed; ``problems`` names the parts that could not be read. If the vendor later lists an ended backup
+    with another end, under the same id, the backup is announced once more: the ``key`` then ends with the new
+    state, such as ``/success``.
 
-    :param asset: the name of the asset that is watched: where the watermark is kept.
-    :param product: such as ``dynamics365``.
-    :param announce: ``all``, or only what ``passed`` the policy, or what has ``not_passed``.
+    :param asset: the name of the watched asset: the watermark is stored with this asset.
+    :param product: the product's name, such as ``dynamics365``.
+    :param announce: which backups are announced: ``all``, those that ``passed`` the policy, or those that
+        have ``not_passed``.
     :param policy: the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`: which scopes and
-        job types count, and how good a backup must be. Each backup is judged by itself, when it is seen to
-        have ended, so that what is about several (``decide_by``, ``expect_seen_within``) or about a task
-        (``on_failed``, ``fail_fast``) has no say here. Without an age, a backup of any age will do.
-    :param avepoint_conn_id: the connection.
+        job types count, and how good a backup must be. Each backup is judged by itself, when its end is seen.
+        So arguments about several backups (``decide_by``, ``expect_seen_within``) or about a task
+        (``on_failed``, ``fail_fast``) have no effect. Without an age, a backup of any age passes.
+    :param avepoint_conn_id: the id of the connection.
     :param poll_interval: seconds between two looks.
-    :raises AvePointConfigError: an argument cannot be used; the DAG file is refused when it is read.
+    :raises AvePointConfigError: an argument cannot be used; Airflow shows an import error for the DAG file.
     """
 
     def __init__(
@@ -123,10 +125,10 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             raise AvePointConfigError(
                 f"poll_interval: {poll_interval!r} is not a number of seconds above 0, and at most a day's."
             )
-        self.checked_policy  # noqa: B018  # a DAG that cannot work is refused when it is read
+        self.checked_policy  # noqa: B018  # refuse a bad policy when the DAG file is parsed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again, as JSON values."""
+        """Return the path of this class, and the arguments that rebuild this trigger, as JSON values."""
         written = self.checked_policy.as_dict()
         return (
             "airflow_provider_avepoint.triggers.avepoint.AvePointBackupEventTrigger",
@@ -142,7 +144,10 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
 
     @cached_property
     def checked_policy(self) -> Policy:
-        """Which backups count, and how good each must be."""
+        """The policy that says which backups count, and how good each must be.
+
+        :raises AvePointConfigError: an argument of the policy is unknown or cannot be used.
+        """
         if not isinstance(self.policy, (Mapping, NoneType)):
             raise AvePointConfigError(f"policy: {self.policy!r} is not an object of a policy's arguments.")
         given = {"product": self.product, **(self.policy or {})}
@@ -159,13 +164,14 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
 
     @cached_property
     def _judging(self) -> Policy:
-        """The policy for one backup by itself, however long ago it started."""
+        """The policy for judging one backup by itself; ``expect_seen_within`` covers a backup of any age."""
         return replace(self.checked_policy, expect_seen_within=_ANY_AGE)
 
     def shared_stream_key(self) -> Hashable | None:
-        """Return what watchers that share a stream have in common: the connection and what is listed.
+        """Return the key of the stream that this watcher shares, or None before Airflow 3.3.
 
-        Watchers of a connection that list different things share the poll (see :mod:`.poll`) all the same.
+        Watchers share a stream if connection, product, interval and listings are equal. Watchers of one
+        connection that do not share a stream still share the poll (see :mod:`.poll`).
         """
         if SharedStreamProducer is None:
             return None
@@ -177,25 +183,31 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Return the one poll of all watchers that share :meth:`shared_stream_key`."""
+        """Return the producer for all watchers that have the same :meth:`shared_stream_key`.
+
+        :param kwargs: the arguments of one of these watchers.
+        """
         return build_producer(cls(**kwargs))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each backup that has ended since this watcher's watermark."""
+        """Yield an event for each backup that has ended since this watcher's watermark.
+
+        :param shared_stream: the looks of the shared stream.
+        """
         watermark = await self._load()
         async for look in shared_stream:
             known = Watermark.first_start(look.now) if watermark is None else watermark.since_at(look.now)
-            if look.since <= known:  # else it goes back less far than this watcher needs; the next one will
+            if look.since <= known:  # else the look begins too late for this watcher; the next look will not
                 events, watermark = await self._advance(watermark, look)
                 for event in events:
                     yield event
-                # Not before Airflow has taken the last of them: a watcher that is stopped in between must
-                # find its old watermark.
+                # Only after Airflow has taken the last event: a watcher that is stopped before must find its
+                # old watermark.
                 look.kept[self.asset] = watermark
             look.state_need(self._need(watermark, look))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each backup that ends from now on: where Airflow keeps no watermark."""
+        """Yield an event for each backup that ends from now on; used where Airflow stores no watermark."""
         self.log.warning(
             "This Airflow keeps no state for assets: backups of %s that end while no triggerer runs are not "
             "announced. Airflow 3.3 keeps it.",
@@ -211,17 +223,17 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
                 look.state_need(self._need(watermark, look))
 
     def _need(self, watermark: Watermark | None, look: Look) -> datetime:
-        """Return how far back the look after *look* must go."""
+        """Return the earliest start that the look after *look* must cover."""
         if watermark is None:
             return Watermark.first_start(look.now)
         return watermark.earliest_start(look.now + timedelta(seconds=self.poll_interval))
 
     async def _advance(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
-        """Do :meth:`_take` in a thread: of a hundred thousand jobs, the other triggers need not notice."""
+        """Run :meth:`_take` in a thread, so that a hundred thousand jobs do not block the event loop."""
         return await asyncio.to_thread(self._take, watermark, look)
 
     def _take(self, watermark: Watermark | None, look: Look) -> tuple[list[TriggerEvent], Watermark]:
-        """Return the events of *look*, and the watermark after it; the first look has none."""
+        """Return the events of *look*, and the watermark after it; the first look gives no event."""
         jobs = look.jobs
         if self.checked_policy.organization_ids is not None:
             wanted = set(map(normalize_id, self.checked_policy.organization_ids))
@@ -262,7 +274,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's
 
     def _judge(self, job: BackupJob, now: datetime) -> Reason | None:
-        """Return what one backup comes to by itself; None where the policy is not about its scope."""
+        """Return the reason of one backup by itself; None where the policy does not cover its scope."""
         judged = [scope for scope in judge([job], self._judging, now).scopes if scope.job is not None]
         if judged:
             return judged[0].reason
@@ -272,14 +284,14 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             for wanted, found in ((policy.object_types, job.workload), (policy.locations, job.location))
         )
         is_of_type = job.job_type in policy.job_type
-        # A row that does not say whose it is may be of each scope that is asked for.
+        # A row that cannot be read, and names no scope, may belong to any scope of the policy.
         return Reason.UNREADABLE if job.problems and is_of_type and may_be_asked_for else None
 
     async def _load(self) -> Watermark | None:
-        """Return the watermark that is kept with the asset, None where this watcher begins.
+        """Return the watermark that is stored with the asset; None where this watcher begins anew.
 
-        A store that does not answer is asked again: raising would have Airflow begin anew, at once and for
-        ever; beginning without the watermark would lose backups.
+        A store that does not answer is asked again. An error would make Airflow restart the trigger,
+        immediately and without end; a start without the watermark would lose backups.
         """
         if self.asset_state_store is not None and not self._is_watched():
             self.log.error(
@@ -291,7 +303,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             try:
                 kept = await _store_of(self.asset).aget(_WATERMARK)
                 break
-            except Exception:  # whatever stands between us and the store
+            except Exception:  # any failure between the trigger and Airflow's store
                 self.log.exception(
                     "The watermark of asset %s cannot be read; it is tried again in %g s",
                     self.asset,
@@ -315,7 +327,7 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         from airflow.providers.common.compat.sdk import Asset
 
         try:
-            self.asset_state_store[Asset(self.asset)]  # type: ignore[index]  # is not None
+            self.asset_state_store[Asset(self.asset)]  # type: ignore[index]  # the caller has excluded None
         except KeyError:
             return False
         return True
@@ -324,29 +336,35 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
 class Look:
     """One look at the API, for all watchers of a stream.
 
-    :param now: when it was asked for.
-    :param since: jobs that started before were not asked for.
+    :param now: the time of the look.
+    :param since: the earliest start that the look covers.
+    :param jobs: the jobs that the API listed.
     """
 
     def __init__(self, *, now: datetime, since: datetime, jobs: list[BackupJob]) -> None:
         self.now = now
         self.since = since
         self.jobs = jobs
-        #: The watermark after this look, by asset, of each watcher whose events Airflow has taken.
+        #: The watermark after this look by asset, for each watcher whose events Airflow has taken.
         self.kept: dict[str, Watermark] = {}
         self.need: datetime | None = None
         self.is_answered = asyncio.Event()
 
     def state_need(self, since: datetime) -> None:
-        """Have the next look go back to *since* at least."""
+        """Make the next look cover every start from *since* on.
+
+        :param since: the earliest start that a watcher needs.
+        """
         self.need = since if self.need is None else min(self.need, since)
         self.is_answered.set()
 
 
 async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
-    """Yield a look at each interval, for ever; a poll that fails is repeated, not reported.
+    """Yield a look at each interval, without end; a poll that fails is repeated and yields nothing.
 
-    The first look is empty: it lets the watchers say how far they want to look back.
+    The first look is empty. It lets the watchers say which starts the next look must cover.
+
+    :param trigger: one of the watchers that share the stream.
     """
     policy, product = trigger.checked_policy, get_product(trigger.product)
     look = Look(now=datetime.now(UTC), since=_NEVER, jobs=[])
@@ -365,10 +383,10 @@ async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
         while True:
             try:
                 answers = await wait.look()
-            except RuntimeError:  # a defect of the poll, which its log shows; the poll goes on, and so do we
+            except RuntimeError:  # a defect of the poll, which is in its log; the poll continues
                 continue
             if answers is None or isinstance(answers, AvePointError):
-                continue  # the poll has said so in the log
+                continue  # the poll has logged the failure
             jobs = answers.jobs(wait.queries)
             if product.asks_each_object_type:
                 jobs = leave_out_claimed(jobs)
@@ -377,7 +395,12 @@ async def look_on(trigger: AvePointBackupEventTrigger) -> AsyncGenerator[Look]:
 
 
 def build_producer(trigger: AvePointBackupEventTrigger) -> SharedStreamProducer:
-    """Return the producer of a shared stream in ack mode: it keeps watermarks once events are stored."""
+    """Return the producer of a shared stream in ack mode, which stores watermarks after the events.
+
+    Airflow has stored the events of a look before the producer stores the watermarks after that look.
+
+    :param trigger: one of the watchers that share the stream.
+    """
 
     class Producer(SharedStreamProducer):
         async def open_stream(self) -> AsyncIterator[tuple[Look, Look]]:
@@ -388,8 +411,8 @@ def build_producer(trigger: AvePointBackupEventTrigger) -> SharedStreamProducer:
         async def advance(self, batch: Sequence[AdvanceItem]) -> None:
             kept: dict[str, Watermark] = {}
             for item in batch:
-                # Where a watcher has not taken a look, it begins again from what is kept; a later look that
-                # all have taken covers this one.
+                # A watcher that has not taken a look begins again from its stored watermark; a later look
+                # that all watchers have taken covers this look too.
                 if item.outcome.is_clean:
                     kept |= item.broker_payload.kept
             for asset, watermark in kept.items():
@@ -397,7 +420,7 @@ def build_producer(trigger: AvePointBackupEventTrigger) -> SharedStreamProducer:
                     async with asyncio.timeout(_KEEPING):
                         await _store_of(asset).aset(_WATERMARK, watermark.as_dict())
                 except Exception:
-                    # Raising would end the stream and begin it anew, at once and for ever.
+                    # An error would make Airflow restart the stream, immediately and without end.
                     log.exception("The watermark of asset %s could not be kept; events may repeat", asset)
 
     return Producer()

@@ -18,11 +18,13 @@ from airflow_provider_avepoint.simulator import Simulator
 from tests.versions import needs_airflow
 
 pytestmark = pytest.mark.airflow
+#: Seconds that anything may take, on a machine however slow.
+PATIENCE = 300
 AIRFLOW = (sys.executable, "-W", "ignore", "-m", "airflow")
 
 
 def airflow(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*AIRFLOW, *words], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([*AIRFLOW, *words], capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @needs_airflow("3.3", "its own start logs nothing to standard output")
@@ -81,17 +83,14 @@ def test_interrupting_is_quiet_and_does_not_wait(simulator: Simulator, connect: 
     """Pages are on their way in other threads then; none of them holds the command up."""
     connect()
     simulator.generate("dynamics365", 3000)
-    simulator.add_fault("slow", path="/dynamicsbackup", skip=1, count=None, seconds=30)
+    simulator.add_fault("slow", path="/dynamicsbackup", skip=1, count=None, seconds=3 * PATIENCE)
     command = [*AIRFLOW, "avepoint", "jobs", "dynamics365"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while len(simulator.requests("/dynamicsbackup")) < 2:
             assert time.monotonic() < deadline, process.poll()
             time.sleep(0.05)
-        asked = time.monotonic()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-        took = time.monotonic() - asked
+        out, err = process.communicate(timeout=PATIENCE)  # no answer comes as soon as that
 
     assert (process.returncode, out, err) == (130, "", "")
-    assert took < 5

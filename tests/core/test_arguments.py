@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_avepoint.core.arguments import (
     parse_flag,
+    parse_ledger,
     parse_list,
     parse_moment,
     parse_span,
@@ -19,11 +20,13 @@ from airflow_provider_avepoint.core.arguments import (
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, None),
@@ -37,7 +40,7 @@ def test_parse_moment(value: object, expected: datetime | None) -> None:
     assert expected == parse_moment("started_after", value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, None),
@@ -59,7 +62,7 @@ def test_parse_list(value: object, expected: tuple[str, ...] | None) -> None:
     assert expected == parse_list("name", value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [(True, True), (False, False), ("true", True), ("True", True), ("FALSE", False)],
 )
@@ -67,13 +70,13 @@ def test_parse_flag(value: object, *, expected: bool) -> None:
     assert expected is parse_flag("accept_partial", value)
 
 
-@pytest.mark.parametrize("value", [None, 0, 1, "", "yes", "None", []])
+@each_row("value", [None, 0, 1, "", "yes", "None", []])
 def test_flags_that_are_none(value: object) -> None:
     with pytest.raises(AvePointConfigError, match=r"accept_partial: .* is neither true nor false"):
         parse_flag("accept_partial", value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, None),
@@ -106,7 +109,7 @@ def test_parse_span(value: object, expected: timedelta | None) -> None:
     assert expected == parse_span("max_age", value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "said"),
     [
         *(
@@ -140,7 +143,7 @@ def test_spans_that_are_none(value: Any, said: str) -> None:
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["None", " None\n", "", " ", "\u200b"])
+@each_row("value", ["None", " None\n", "", " ", "\u200b"])
 def test_what_a_template_makes_of_none_is_no_text(value: str) -> None:
     """Nobody means an organisation, a tenant or a file of this name."""
     with pytest.raises(AvePointConfigError, match=r"^job_id: .* names nothing") as caught:
@@ -150,8 +153,8 @@ def test_what_a_template_makes_of_none_is_no_text(value: str) -> None:
     assert "render_template_as_native_obj=True" in str(caught.value)
 
 
-@pytest.mark.parametrize("parse", [parse_text, parse_list])
-@pytest.mark.parametrize(
+@each_row("parse", [parse_text, parse_list])
+@each_row(
     "value",
     ["['a', 'b']", "('a',)", "{'a'}", "{'id': 'a'}", "LazyXComSequence(_xcom_arg=1)", "[None]"],
 )
@@ -163,16 +166,14 @@ def test_a_list_in_pythons_words_is_no_text(parse: Any, value: str) -> None:
     assert "render_template_as_native_obj=True" in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["['a']", '["a"]', "[]"])
+@each_row("value", ["['a']", '["a"]', "[]"])
 def test_a_list_within_a_list_is_no_text(value: str) -> None:
     """Such as a template that renders a list, in a list."""
     with pytest.raises(AvePointConfigError, match=r"tojson"):
         parse_list("locations", [value])
 
 
-@pytest.mark.parametrize(
-    "value", [True, 1.5, float("nan"), float("inf"), 2.0**60, ["a"], {"a": 1}, b"a", object()]
-)
+@each_row("value", [True, 1.5, float("nan"), float("inf"), 2.0**60, ["a"], {"a": 1}, b"a", object()])
 def test_what_is_no_text(value: object) -> None:
     """A float of more than 53 bits has lost digits: the id would be another one."""
     with pytest.raises(AvePointConfigError, match=r"^job_id: .* is not a text"):
@@ -190,3 +191,10 @@ def test_a_long_value_is_shortened() -> None:
         parse_list("locations", "[" + "'a', " * 10_000)
 
     assert len(str(caught.value)) < 500
+
+
+def test_the_ledgers_tenant_is_the_connection_unless_it_is_named() -> None:
+    assert (None, "avepoint_default") == parse_ledger(None, None, "avepoint_default")
+    assert ("audit", "contoso") == parse_ledger("audit", " contoso ", "avepoint_default")
+    with pytest.raises(AvePointConfigError, match=r"^tenant: .* names nothing"):
+        parse_ledger("audit", "None", "avepoint_default")

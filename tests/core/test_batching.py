@@ -4,38 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.batching import FEW_JOBS, Answers, ask_for_job, plan
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
-from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
-from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery
 from airflow_provider_avepoint.core.verdict import judge
 from tests.triggers.server import (
     NOW,
-    describe,
-    job_queries_of,
-    list_jobs,
-    policies_of,
-    products,
-    rows_of,
 )
+
+from .tables import each_row
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 LATEST = datetime.max.replace(tzinfo=UTC)
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-each_product = pytest.mark.parametrize("product", products(), ids=lambda product: product.name)
 
 
 def about(product: str, **fields: Any) -> JobQuery:
@@ -61,38 +50,6 @@ def jobs(product: str, count: int, **fields: Any) -> list[JobQuery]:
     return [about(product, job_id=f"J{number}", **fields) for number in range(count)]
 
 
-def share(product: Product, rows: list[Any], queries: list[JobQuery], *, by_organization: bool) -> Answers:
-    """Answer all *queries* in one round."""
-    planned = plan(queries, by_organization=by_organization)
-    found = {
-        key: next((each for each in list_jobs(rows, query) if each.job_id == query.job_id), None)
-        for key, query in planned.jobs.items()
-    }
-    listings = {topic: list_jobs(rows, query) for topic, query in planned.listings.items()}
-    return Answers(NOW, listings, found, by_organization=by_organization)
-
-
-@each_product
-@settings(max_examples=100, deadline=None, database=None)
-@given(data=st.data())
-def test_sharing_never_changes_a_verdict(product: Product, data: st.DataObject) -> None:
-    """Whatever the others ask: the verdict is that on the jobs which a policy's own queries bring.
-
-    Where one listing is to hold several organisations, rows name theirs: that they do is seen to first.
-    """
-    by_organization = data.draw(st.booleans(), label="by organisation")
-    rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
-    policies = data.draw(st.lists(policies_of(product), min_size=2, max_size=5), label="policies")
-    waits = data.draw(st.lists(job_queries_of(product), max_size=6), label="jobs")
-    asked = [policy.queries(NOW) for policy in policies]
-
-    answers = share(product, rows, [*chain(*asked), *waits], by_organization=by_organization)
-
-    for policy, queries in zip(policies, asked, strict=True):
-        own = [each for query in queries for each in list_jobs(rows, query)]
-        assert describe(judge(own, policy, NOW)) == describe(answers.judge(policy, queries))
-
-
 def test_a_job_is_looked_for_as_far_back_as_any_of_its_waits_goes() -> None:
     """Two wait for one job: whoever began earlier must find it too."""
     product = get_product("m365")
@@ -106,41 +63,6 @@ def test_a_job_is_looked_for_as_far_back_as_any_of_its_waits_goes() -> None:
         assert planned.started_after == early.started_after
 
 
-@each_product
-@settings(max_examples=100, deadline=None, database=None)
-@given(data=st.data())
-def test_sharing_never_changes_what_is_found(product: Product, data: st.DataObject) -> None:
-    """A job is found by whoever would find it by himself, and as it is; a wider look may find more."""
-    by_organization = data.draw(st.booleans(), label="by organisation")
-    rows = data.draw(rows_of(product, is_named=None if by_organization else True), label="rows")
-    waits = data.draw(st.lists(job_queries_of(product), min_size=1, max_size=8), label="jobs")
-    policies = data.draw(st.lists(policies_of(product), max_size=2), label="policies")
-    others = [query for policy in policies for query in policy.queries(NOW)]
-
-    answers = share(product, rows, [*waits, *others], by_organization=by_organization)
-
-    for query in waits:
-        own = [each for each in list_jobs(rows, query) if each.job_id == query.job_id]
-        ever = replace(query, started_after=None)
-        possible = [each for each in list_jobs(rows, ever) if each.job_id == query.job_id]
-        assert answers.find(query) in ([pick_sighting(own)] if own else [None, *possible])
-
-
-@each_product
-@settings(max_examples=50, deadline=None, database=None)
-@given(data=st.data())
-def test_the_jobs_of_queries_are_those_that_they_ask_for(product: Product, data: st.DataObject) -> None:
-    """What others ask for beside them, earlier jobs and other organisations, stays out."""
-    by_organization = data.draw(st.booleans(), label="by organisation")
-    rows = data.draw(rows_of(product, is_named=True), label="rows")
-    one, other = (data.draw(policies_of(product)).queries(NOW) for _ in range(2))
-
-    answers = share(product, rows, [*one, *other], by_organization=by_organization)
-
-    own = [each for query in one for each in list_jobs(rows, query)]
-    assert sorted(map(repr, own)) == sorted(map(repr, answers.jobs(one)))
-
-
 def listed(*queries: JobQuery, by_organization: bool = True) -> int:
     planned = plan(queries, by_organization=by_organization)
     assert planned.jobs == {}
@@ -151,7 +73,7 @@ GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 CONTOSO = {"organization_ids": ["contoso"]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("queries", "by_organization", "listings"),
     [
         (gates("dynamics365", 300), False, 1),
@@ -202,6 +124,26 @@ def test_few_jobs_are_asked_for_one_by_one(count: int, single: int, listings: in
     assert (single, listings) == (len(planned.jobs), len(planned.listings))
 
 
+@each_row(("product", "organizations"), [("m365", 1), ("iaas_paas", 1), ("dynamics365", 20)])
+def test_queries_are_asked_in_groups(product: str, organizations: int) -> None:
+    """All types come before each of them, what is to be last comes last, and each comes once."""
+    named = [f"o{number}" for number in range(organizations)] if product == "dynamics365" else None
+    planned = plan(gates(product, organization_ids=named))
+    topics = list(planned.listings)
+    last = set(topics[:2])
+
+    groups = list(planned.groups(4, last=last))
+
+    assert {*range(1, 5)} >= set(map(len, groups))
+    asked = [topic for group in groups for topic in group]
+    assert sorted(topics, key=str) == sorted(asked, key=str)
+    assert last == set(asked[-len(last) :])
+    for topics_of_stage in (asked[: -len(last)], asked[-len(last) :]):
+        order = [planned.listings[topic].is_of_all_types for topic in topics_of_stage]
+        assert sorted(order, reverse=True) == order
+    assert not [group for group in groups if len({planned.listings[t].is_of_all_types for t in group}) > 1]
+
+
 def test_the_same_id_elsewhere_is_another_job() -> None:
     planned = plan([about("m365", job_id="J1"), about("m365", job_id="J1", location="EUR")])
 
@@ -223,7 +165,7 @@ def test_a_listing_is_as_wide_as_any_needs(starts: list[datetime | None], expect
     assert expected == query.started_after
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("organizations", "expected"),
     [
         (["contoso", "contoso"], "contoso"),
@@ -243,7 +185,7 @@ def test_a_merged_listing_is_of_one_organisation_only_where_all_are(
     assert expected == query.organization_id
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("queries", "expected"),
     [
         (gates("salesforce", 3, organization_ids=["a", "b", "c"]), 3),
@@ -258,7 +200,7 @@ def test_how_many_listings_one_might_replace(queries: list[JobQuery], expected: 
     assert expected == plan(queries).listings_apart
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("begun", "known", "expected"),
     [
         (None, None, NOW - SEARCH_SPAN),
@@ -358,3 +300,66 @@ def test_an_error_is_of_those_who_asked_for_it() -> None:
     assert broken is answers.find_error([garbled])
     assert denied is answers.find_error([single])
     assert Answers(NOW, {}).find_error([bad]) is None
+
+
+def test_a_row_that_hides_its_organisation_is_of_each_that_is_judged() -> None:
+    """Where it cannot be read; one that can be read and names none is nobody's."""
+    policy = Policy(product="dynamics365", max_age=3600, organization_ids=["contoso"])
+    queries = policy.queries(NOW)
+    good = job(
+        state=JobState.SUCCESS, started_at=NOW, organization_id="contoso", workload="unified_operations"
+    )
+    hidden = job(job_id="J2", state=JobState.FAILED, started_at=NOW, workload="unified_operations")
+    for problems, reason in (((), "passed"), (("organizationId: [1] is not an id",), "unreadable")):
+        rows = [good, replace(hidden, problems=problems)]
+        (topic,) = plan(queries, by_organization=False).listings
+        answers = Answers(NOW, {topic: rows}, by_organization=False)
+
+        assert reason == answers.judge(policy, queries).reason == judge(rows, policy, NOW).reason
+
+
+def test_further_answers_of_a_round_join_it_and_its_time_is_the_later() -> None:
+    (one,), (other,) = (
+        plan([about("dynamics365", job_type=each)]).listings for each in ("backup", "restore")
+    )
+    lacking = AvePointRequestError("404")
+    for first, second in ((NOW, NOW + SECOND), (NOW + SECOND, NOW)):
+        answers = Answers(first, {one: [job()]})
+        answers.include(Answers(second, {other: [job(), job()]}, errors={other: lacking}))
+
+        assert (3, NOW + SECOND) == (answers.count, answers.now)
+        assert lacking is answers.find_error([about("dynamics365", job_type="restore")])
+
+
+def test_a_wider_listing_for_others_brings_no_older_job_of_the_same_id() -> None:
+    """Which another organisation may have; where none is in the window, the older one is better than none."""
+    query = about("dynamics365", job_id="J1")
+    (topic,) = plan([query, replace(query, started_after=NOW - 9 * DAY)]).listings
+    older = job(state=JobState.FAILED, organization_id="contoso", started_at=NOW - 5 * DAY)
+    newer = job(state=JobState.SUCCESS, organization_id="fabrikam")
+
+    assert newer == Answers(NOW, {topic: [older, newer]}).find(query)
+    assert older == Answers(NOW, {topic: [older]}).find(query)
+
+
+def test_the_jobs_of_a_shared_listing_are_of_the_organisations_that_are_asked_for() -> None:
+    queries = [about("dynamics365", organization_id=each) for each in ("contoso", "Fabrikam", None)]
+    contoso, fabrikam, every = queries
+    (topic,) = plan(queries, by_organization=False).listings
+    listed_jobs = [job(job_id=each, organization_id=each) for each in ("contoso", "Fabrikam", "fabrikam")]
+    answers = Answers(NOW, {topic: listed_jobs}, by_organization=False)
+
+    found = {
+        words: [each.job_id for each in answers.jobs(asked)]
+        for words, asked in {
+            "one": [contoso],
+            "two": [contoso, fabrikam],
+            "all": [contoso, every],
+        }.items()
+    }
+
+    assert {
+        "one": ["contoso"],
+        "two": ["contoso", "Fabrikam"],
+        "all": ["contoso", "Fabrikam", "fabrikam"],
+    } == found

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core import pages
 from airflow_provider_avepoint.core.auth import Token, TokenCache, TokenSource
 from airflow_provider_avepoint.core.client import Client, read_rows
 from airflow_provider_avepoint.core.errors import (
@@ -19,12 +20,15 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
 )
 from airflow_provider_avepoint.core.flow import Request, Response
+from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
+from airflow_provider_avepoint.core.listing import JobListing, find_job
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.core.settings import Settings
 
 from .flows import Answer, Driver, answer
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 M365, LEGACY, D365 = PRODUCTS["m365"], PRODUCTS["m365_legacy"], PRODUCTS["dynamics365"]
@@ -125,11 +129,11 @@ def list_all(
     made: Client, query: JobQuery, serve: Callable[[Request], Answer]
 ) -> tuple[Driver, list[BackupJob]]:
     driver = Driver(serve)
-    listing = made.list_jobs(query, NOW)
+    listing = JobListing(made, query, NOW)
     jobs: list[BackupJob] = []
-    while wanted := listing.wanted(0):
-        for fetch in wanted:
-            jobs += listing.receive(driver.run(listing.fetch(fetch)))
+    while flows := listing.begin(0):
+        for flow in flows:
+            jobs += listing.take(driver.run(flow))
     return driver, jobs
 
 
@@ -166,7 +170,7 @@ def test_the_first_request() -> None:
     assert ([expected], []) == (driver.sent, jobs)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "refusal",
     [
         {},
@@ -184,15 +188,13 @@ def test_the_largest_page_that_the_server_takes(refusal: dict[str, Any]) -> None
     assert "100" == sizes(again)[0]
 
 
-@pytest.mark.parametrize(
-    ("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])]
-)
+@each_row(("page_size", "expected"), [(300, ["300", "200", "100"]), (100, ["100"]), (7, ["7"])])
 def test_a_connections_own_page_size(page_size: int, expected: list[str]) -> None:
     driver, _ = list_all(client(page_size=page_size), JobQuery(product=M365), refuse_above(120))
     assert expected == sizes(driver)[: len(expected)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("refusal", "status"),
     [
         ({"errors": [{"code": "InvalidParameter", "field": "startTime", "message": "No."}]}, 400),
@@ -209,9 +211,9 @@ def test_other_refusals_change_no_size(refusal: dict[str, Any], status: int) -> 
 
 def test_no_size_is_taken() -> None:
     driver = Driver(refuse_above(0))
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
     with pytest.raises(AvePointRequestError):
-        driver.run(listing.fetch(None))
+        driver.run(*listing.begin(0))
     assert list(map(str, M365.paging.sizes)) == sizes(driver)
 
 
@@ -254,23 +256,25 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
     """Whoever leaves after the first job has paid for one; what comes next is known before."""
     rows = [m365_row(1), m365_row(2, id=None)]
     page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
-    jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert [(("pageIndex", "1"),)] == listing.wanted(0)
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
+    driver = Driver([answer(page), answer({"data": []})])
+    jobs = listing.take(driver.run(*listing.begin(0)))
+    driver.run(*listing.begin(0))
+    assert "1" == dict(driver.sent[-1].query)["pageIndex"]
     assert "FB1" == next(iter(jobs)).job_id
     with pytest.raises(AvePointPayloadError, match="a job without id"):
         next(iter(jobs))
 
 
-@pytest.mark.parametrize("row", [{}, {"id": None}, [], None, "FB2"])
+@each_row("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
-    document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
+    document = Driver([answer({"data": [m365_row(1), row]})]).run(*listing.begin(0))
     with pytest.raises(AvePointPayloadError, match="listed a job"):
-        list(listing.receive(document))
+        list(listing.take(document))
 
 
-@pytest.mark.parametrize("status", [204, 400, 404, 416])
+@each_row("status", [204, 400, 404, 416])
 def test_a_refusal_is_the_end_where_the_rows_make_the_total(status: int) -> None:
     """A page beyond the last one may be refused; any other that is refused has rows that nobody has seen."""
 
@@ -316,24 +320,22 @@ def test_an_opaque_token_goes_on_with_the_same_size() -> None:
 
 def test_a_link_elsewhere_gets_no_token() -> None:
     driver = Driver(lambda _: answer({"jobs": [d365_row(1)], "nextLink": "https://evil.example/jobs?a=1"}))
-    listing = client().list_jobs(JobQuery(product=D365), NOW)
+    listing = JobListing(client(), JobQuery(product=D365), NOW)
     with pytest.raises(AvePointPayloadError, match="another address"):
-        listing.receive(driver.run(listing.fetch(None)))
+        listing.take(driver.run(*listing.begin(0)))
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
 
 
-@pytest.mark.parametrize("name", ["totalNumber", "totalCount", "TotalCount"])
-@pytest.mark.parametrize(
-    ("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)]
-)
+@each_row("name", ["totalNumber", "totalCount", "TotalCount"])
+@each_row(("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)])
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
-    listing = client(page_size=10).list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(page_size=10), JobQuery(product=M365), NOW)
     metadata = {name: total, "nextLink": "?pageIndex=1&pageSize=10"}
     page = answer({"data": [m365_row(i) for i in range(10)], "metadata": metadata})
-    jobs = listing.receive(Driver([page]).run(listing.fetch(*listing.wanted(0))))
+    jobs = listing.take(Driver([page]).run(*listing.begin(0)))
     assert 10 == len(list(jobs))
-    assert ahead == len(listing.wanted(0))
+    assert ahead == len(listing.begin(0))
 
 
 def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
@@ -428,11 +430,10 @@ def test_backups_of_many_numbers_are_picked_out() -> None:
     assert ["IB0", "IB1", "IB2", "IB3", "IB4", "IB5"] == list_types(IAAS, rows, job_type="all")
 
 
-@pytest.mark.parametrize("kind", [None, "", "N/A", ...])
-@pytest.mark.parametrize(
+@each_row("kind", [None, "", "N/A", ...])
+@each_row(
     ("product", "make", "key"),
     [(IAAS, iaas_row, "jobType"), (SCANS, scan_row, "type"), (ELEMENTS, elements_row, "jobType")],
-    ids=["iaas_paas", "aos_scan", "elements"],
 )
 def test_a_row_that_hides_its_type_is_no_backup_and_no_other_job(
     product: Any, make: Any, key: str, kind: object
@@ -500,8 +501,8 @@ def test_a_scan_just_at_the_windows_start_may_have_others_beside_it() -> None:
     assert (list(range(35)), 5) == (found, requests)
 
 
-@pytest.mark.parametrize("page_size", [1, 2, 10])
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("page_size", [1, 2, 10])
+@each_row("ahead", [1, 8])
 def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int, ahead: int) -> None:
     """Which is its order unless told otherwise. A page of one row shows no order at all."""
     begin = NOW - timedelta(hours=25)
@@ -509,7 +510,7 @@ def test_a_server_that_lists_the_oldest_first_is_read_to_its_end(page_size: int,
     assert list(range(70, 95)) == sorted(found)
 
 
-@pytest.mark.parametrize("ahead", [1, 8])
+@each_row("ahead", [1, 8])
 def test_a_server_without_order_is_read_to_its_end(ahead: int) -> None:
     begin = NOW - timedelta(hours=25)
     newest, oldest = hourly(95)[:47], hourly(95)[:47:-1]
@@ -537,7 +538,7 @@ def test_a_scan_whose_start_cannot_be_read_may_be_in_the_window() -> None:
     assert {"Scan1": 0, "Scan2": 1} == {job.job_id: len(job.problems) for job in jobs}
 
 
-@pytest.mark.parametrize(("hours", "expected"), [(45, []), (30, ["Scan2"])])
+@each_row(("hours", "expected"), [(45, []), (30, ["Scan2"])])
 def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is(
     hours: int, expected: list[str]
 ) -> None:
@@ -546,7 +547,7 @@ def test_a_start_without_an_offset_is_out_of_the_window_where_all_of_its_span_is
     assert ["Scan1", *expected] == list_types(SCANS, rows, started_after=NOW - timedelta(hours=25))
 
 
-@pytest.mark.parametrize("job_id", ["N/A", "", None, ...])
+@each_row("job_id", ["N/A", "", None, ...])
 def test_a_row_of_a_service_without_a_job_is_no_job(job_id: object) -> None:
     """In the states that say so; in any other a row without an id raises."""
     rows = [elements_row(1, jobId=job_id, status=status) for status in (11, 12)]
@@ -575,7 +576,7 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     assert 15 > requests
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "document", "expected"),
     [
         (M365, {"data": [1]}, [1]),
@@ -594,16 +595,16 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     ],
 )
 def test_rows(product: Any, document: object, expected: list[Any]) -> None:
-    assert expected == read_rows(product, document)
+    assert expected == read_rows(product, pages.Answer(document, {}))
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize(
+@each_row("product", PRODUCTS.values())
+@each_row(
     "document", [None, [], {}, "text", 5, {"rows": []}, {"data": {}, "jobs": {}}, {"data": 5, "jobs": ""}]
 )
 def test_an_answer_without_rows_is_not_an_empty_list(product: Any, document: object) -> None:
     with pytest.raises(AvePointPayloadError, match="answered without the list") as caught:
-        read_rows(product, document)
+        read_rows(product, pages.Answer(document, {}))
     assert product.documentation_url in str(caught.value)
 
 
@@ -623,7 +624,7 @@ def test_the_access_check_names_the_permission() -> None:
 # One job
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("job_id", "location", "url", "query"),
     [
         ("FB1", None, "FB1", ()),
@@ -639,7 +640,7 @@ def test_get_job(job_id: str, location: str | None, url: str, query: tuple[tuple
     assert query == driver.sent[0].query
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("reply", "kind"),
     [
         (answer(status=404), AvePointJobNotFound),
@@ -665,7 +666,7 @@ def test_no_endpoint_for_one_job() -> None:
 def find(product: Any, serve: Callable[[Request], Answer], **arguments: Any) -> tuple[Driver, BackupJob]:
     driver = Driver(serve)
     query = JobQuery(product=product, **arguments)
-    return driver, driver.run(client().find_job(query, "FB1", NOW))
+    return driver, driver.run(find_job(client(), query, "FB1", NOW))
 
 
 def test_find_job_by_its_endpoint() -> None:
@@ -718,7 +719,7 @@ def test_find_job_that_is_nowhere() -> None:
 # Licences
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "location", "url", "query"),
     [
         (M365, None, "/backup/m365/cloudbackuplicenseconsumption", ()),
@@ -738,30 +739,30 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
         purchased_storage_gb=0,
         protected_gb=7,
     )
-    assert expected == driver.run(client().get_license(product, location, NOW))
+    assert expected == driver.run(get_license(client(), product, location, NOW))
     assert (f"https://graph.example{url}", query) == (driver.sent[0].url, driver.sent[0].query)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("since", "expected"), [("2026-11-22T05:00:00Z", True), ("2026-11-22T05:00:01Z", False), (0, False)]
 )
 def test_out_of_policy_once_the_moment_has_come(since: object, *, expected: bool) -> None:
     """The sample calls it the day on which the subscription expires: that may lie ahead."""
     names = ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
     figures = dict.fromkeys(names, 1) | {"outOfPolicyTime": since}
-    got = Driver([answer({"data": figures})]).run(client().get_license(M365, None, NOW))
+    got = Driver([answer({"data": figures})]).run(get_license(client(), M365, None, NOW))
     assert expected is got.is_out_of_policy
 
 
 def test_no_licence_endpoint() -> None:
     with pytest.raises(AvePointConfigError, match=r"product: .* has no API for licence consumption"):
-        Driver([]).run(client().get_license(D365, None, NOW))
+        Driver([]).run(get_license(client(), D365, None, NOW))
 
 
 def test_a_licence_that_knows_no_locations() -> None:
     """The figures of the whole tenant are no answer to a query about one location."""
     with pytest.raises(AvePointConfigError, match=r"location: .* has one licence for all locations"):
-        Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
+        Driver([]).run(get_license(client(), LEGACY, "NAM", NOW))
 
 
 SERVICES = "https://graph.example/partner/external/v3/general/customers/services/batch"
@@ -787,20 +788,20 @@ def page_of(*customers: dict[str, Any], total: int | None = None) -> Any:
 
 
 def licenses(driver: Driver, organization_id: str | None = None) -> list[tuple[str | None, str | None]]:
-    found = driver.run(client().get_licenses(ELEMENTS, organization_id, None, NOW))
+    found = driver.run(get_licenses(client(), ELEMENTS, organization_id, None, NOW))
     return [(each.organization_id, each.service) for each in found]
 
 
-@pytest.mark.parametrize("product", [M365, LEGACY])
+@each_row("product", [M365, LEGACY])
 def test_licences_of_a_tenant_are_one(product: Any) -> None:
     figures = {"purchasedUserSeats": 100, "assignedUserSeats": 47}
     figures |= {"purchasedStorageSize": 0, "protectedSize": 7}
     answers = [answer({"data": figures} | figures)] * 2
     driver = Driver(answers)
 
-    one = driver.run(client().get_license(product, None, NOW))
+    one = driver.run(get_license(client(), product, None, NOW))
 
-    assert [one] == driver.run(client().get_licenses(product, None, None, NOW))
+    assert [one] == driver.run(get_licenses(client(), product, None, None, NOW))
 
 
 def test_a_subscription() -> None:
@@ -818,13 +819,13 @@ def test_a_subscription() -> None:
             protected_gb=1,
             expires_at=datetime(2027, 1, 1, tzinfo=UTC),
         )
-    ] == driver.run(client().get_licenses(ELEMENTS, "c1", None, NOW))
+    ] == driver.run(get_licenses(client(), ELEMENTS, "c1", None, NOW))
     (sent,) = driver.sent
     assert ("POST", SERVICES, {"customerIds": ["c1"]}) == (sent.method, sent.url, sent.json)
     assert (("pageSize", "100"),) == sent.query
 
 
-@pytest.mark.parametrize("first_index", [0, 1])
+@each_row("first_index", [0, 1])
 def test_subscriptions_come_once_however_many_pages(first_index: int) -> None:
     """From whichever number the server counts: its first page comes unasked for, and may come again."""
     customers = [customer(f"c{index}", "Backup", "Fly") for index in range(250)]
@@ -869,7 +870,7 @@ def test_a_page_of_customers_beyond_the_last_one_may_be_refused() -> None:
         licenses(Driver(serve))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("organization_id", "customers"),
     [
         ("c9", [customer("c1", "Backup")]),
@@ -892,7 +893,7 @@ def test_a_page_without_customers_key() -> None:
         licenses(Driver(lambda _: answer({"metadata": {}})))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "organization_id", "location", "problem"),
     [
         (M365, "c1", None, "organization_id: .* has one licence for the tenant"),
@@ -906,22 +907,23 @@ def test_licences_that_cannot_be_asked_for(
     product: Any, organization_id: str | None, location: str | None, problem: str
 ) -> None:
     with pytest.raises(AvePointConfigError, match=problem):
-        Driver([]).run(client().get_licenses(product, organization_id, location, NOW))
+        Driver([]).run(get_licenses(client(), product, organization_id, location, NOW))
 
 
 def test_a_partners_licence_is_not_one() -> None:
     with pytest.raises(AvePointConfigError, match="get_license_consumptions"):
-        Driver([]).run(client().get_license(ELEMENTS, None, NOW))
+        Driver([]).run(get_license(client(), ELEMENTS, None, NOW))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("at_a_time", "limit", "expected"), [(3, None, 4), (3, 2, 2), (3, 1, 1), (1, None, 1), (2, None, 3)]
 )
 def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:
     """Unless told otherwise, half as many pages wait to be drawn as are on their way."""
-    listing = client(max_concurrency=at_a_time).list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(max_concurrency=at_a_time), JobQuery(product=M365), NOW)
     rows = [m365_row(i) for i in range(10)]
     page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
-    listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert expected == len(listing.wanted(0, limit))
-    assert [] == listing.wanted(expected, limit)
+    listing.take(Driver([answer(page)]).run(*listing.begin(0)))
+    flows = listing.begin(0) if limit is None else listing.begin_up_to(limit, 0)
+    assert expected == len(flows)
+    assert [] == (listing.begin(expected) if limit is None else listing.begin_up_to(limit, expected))

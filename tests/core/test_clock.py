@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_provider_avepoint.core.clock import ApiClock
+
+from .tables import each_row
+
+if TYPE_CHECKING:
+    import pytest
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -18,7 +22,7 @@ def dated(moment: datetime, **more: str) -> dict[str, str]:
     return {"date": format_datetime(moment, usegmt=True), **more}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         (dated(NOW), timedelta()),
@@ -66,3 +70,10 @@ def test_a_wrong_clock_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = caplog.records
     assert logging.WARNING == record.levelno
     assert "3:00:00 behind" in record.getMessage()
+
+
+def test_the_time_is_the_apis() -> None:
+    clock = ApiClock()
+    clock.note(dated(NOW + 3 * HOUR), NOW, NOW)
+    before = datetime.now(UTC)
+    assert before + 3 * HOUR <= clock.now() <= datetime.now(UTC) + 3 * HOUR

@@ -8,19 +8,17 @@ import pytest
 
 from airflow_provider_avepoint.core import fields
 
+from .tables import each_row
+
 HUGE = 10**400
 ABSENT = [None, "", "N/A"]
-
-
-def shorten(value: object) -> str:
-    return repr(value)[:30]
 
 
 def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("2024-12-02T07:52:25Z", utc(2024, 12, 2, 7, 52, 25)),
@@ -62,7 +60,7 @@ def test_times_are_in_utc() -> None:
     assert UTC is parsed.tzinfo
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "2024-12-02T07:52:25",
@@ -84,7 +82,6 @@ def test_times_are_in_utc() -> None:
         HUGE,
         "9" * 5000,
     ],
-    ids=shorten,
 )
 def test_parse_time_refuses(value: object) -> None:
     """Neither a documented form nor one of the ways to write "no value"."""
@@ -92,14 +89,29 @@ def test_parse_time_refuses(value: object) -> None:
         fields.parse_time(value)
 
 
-@pytest.mark.parametrize("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
+@each_row(
+    ("value", "span"),
+    [
+        ("2024-12-02T07:52:25", (utc(2024, 12, 1, 17, 52, 25), utc(2024, 12, 2, 21, 52, 25))),
+        ("2024-12-02", (utc(2024, 12, 1, 10), utc(2024, 12, 3, 14))),
+        ("9999-12-31T23:00:00", (utc(9999, 12, 31, 23), utc(9999, 12, 31, 23))),
+    ],
+)
+def test_a_time_without_an_offset_says_when_it_may_be(value: str, span: tuple[datetime, datetime]) -> None:
+    """Anywhere on earth; where that is beyond the calendar, it is read as UTC."""
+    with pytest.raises(fields.UnplacedTime) as caught:
+        fields.parse_time(value)
+    assert span == caught.value.span
+
+
+@each_row("value", ["2024-12-02T07:52:25", "soon", True, 1.5, 10**16])
 def test_parse_time_names_the_value(value: object) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is what is tested
         fields.parse_time(value)
     assert repr(value) in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "moment",
     [
         utc(2024, 10, 15, 2, 53, 12, 178_069),
@@ -117,7 +129,7 @@ def test_to_ticks_of_a_known_instant() -> None:
     assert 638527680000000000 == fields.to_ticks(datetime(2024, 6, 1, tzinfo=timezone(timedelta(hours=8))))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("moment", "expected"),
     [
         (utc(2026, 11, 22, 5), "2026-11-22T05:00:00Z"),
@@ -129,7 +141,7 @@ def test_to_iso(moment: datetime, expected: str) -> None:
     assert expected == fields.to_iso(moment)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (0, 0),
@@ -145,17 +157,16 @@ def test_parse_integer(value: object, expected: int | None) -> None:
     assert expected == fields.parse_integer(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [-1, "-1", -1.0, True, False, 1.5, "1.5", "many", "0 GB", [], {}, float("inf"), "1_000", "9" * 5000],
-    ids=shorten,
 )
 def test_parse_integer_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_integer(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("0.011", timedelta(seconds=39.6)),
@@ -171,17 +182,16 @@ def test_parse_hours(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
-    [True, False, [], {}, "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
-    ids=shorten,
+    [True, False, [], {}, -1, "-0.5", "17m39s", "nan", "inf", float("nan"), float("inf"), 1e300, HUGE],
 )
 def test_parse_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (516606001, timedelta(seconds=51.6606)),
@@ -196,13 +206,13 @@ def test_parse_ticks_or_hours(value: object, expected: timedelta | None) -> None
     assert expected == fields.parse_ticks_or_hours(value)
 
 
-@pytest.mark.parametrize("value", [True, [], "soon", HUGE, "9" * 5000], ids=shorten)
+@each_row("value", [True, [], -1, "-0.5", "soon", HUGE, "9" * 5000])
 def test_parse_ticks_or_hours_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_ticks_or_hours(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("00:04:01", timedelta(minutes=4, seconds=1)),
@@ -221,7 +231,7 @@ def test_parse_time_span(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_time_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "4:1",
@@ -241,14 +251,13 @@ def test_parse_time_span(value: object, expected: timedelta | None) -> None:
         [],
         {},
     ],
-    ids=shorten,
 )
 def test_parse_time_span_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         fields.parse_time_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("17m39s", timedelta(minutes=17, seconds=39)),
@@ -266,7 +275,7 @@ def test_parse_units_span(value: object, expected: timedelta | None) -> None:
     assert expected == fields.parse_units_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "39",
@@ -283,14 +292,13 @@ def test_parse_units_span(value: object, expected: timedelta | None) -> None:
         True,
         [],
     ],
-    ids=shorten,
 )
 def test_parse_units_span_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         fields.parse_units_span(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [(0, 0), (1, 1024), ("12", 12_288), (10**12, 10**12 * 1024), *((value, None) for value in ABSENT)],
 )
@@ -299,13 +307,13 @@ def test_parse_kilobytes(value: object, expected: int | None) -> None:
     assert expected == fields.parse_kilobytes(value)
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "12 KB", "many", True, [], {}], ids=shorten)
+@each_row("value", [-1, 1.5, "12 KB", "many", True, [], {}])
 def test_parse_kilobytes_refuses(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fields.parse_kilobytes(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("0 GB", 0),
@@ -325,7 +333,7 @@ def test_parse_size(value: object, expected: int | None) -> None:
     assert expected == fields.parse_size(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "5",
@@ -343,7 +351,6 @@ def test_parse_size(value: object, expected: int | None) -> None:
         [],
         {},
     ],
-    ids=shorten,
 )
 def test_parse_size_refuses(value: object) -> None:
     """A comma may part thousands or decimals: nobody documented which."""
@@ -351,7 +358,7 @@ def test_parse_size_refuses(value: object) -> None:
         fields.parse_size(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "read", [fields.parse_time_span, fields.parse_units_span, fields.parse_kilobytes, fields.parse_size]
 )
 def test_a_refusal_names_the_value(read: Callable[[object], object]) -> None:
@@ -360,7 +367,7 @@ def test_a_refusal_names_the_value(read: Callable[[object], object]) -> None:
     assert "'soon'" in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, True),
@@ -377,7 +384,7 @@ def test_is_absent(value: object, *, expected: bool) -> None:
     assert expected is fields.is_absent(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "key", "expected"),
     [
         ({"totalCount": 1}, "totalCount", 1),
@@ -392,7 +399,7 @@ def test_get_key(document: dict[str, Any], key: str, expected: object) -> None:
     assert expected == fields.get_key(document, key, "default")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "path", "expected"),
     [
         ({"metadata": {"nextLink": "x"}}, ("metadata", "nextLink"), "x"),
@@ -409,7 +416,7 @@ def test_get_path(document: object, path: tuple[str, ...], expected: object) -> 
     assert expected == fields.get_path(document, path)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("label", "expected"),
     [
         ("Finished with Exception", "finishedwithexception"),
@@ -421,7 +428,7 @@ def test_normalize_label(label: str, expected: str) -> None:
     assert expected == fields.normalize_label(label)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("label", "expected"),
     [
         ("Customer Engagement", "customer_engagement"),
@@ -434,7 +441,7 @@ def test_to_word(label: str, expected: str) -> None:
     assert expected == fields.to_word(label)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("2025-04-05", utc(2025, 4, 5)),
@@ -452,7 +459,7 @@ def test_parse_date(value: object, expected: datetime | None) -> None:
     assert expected == fields.parse_date(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "30/09/2025",
@@ -473,7 +480,7 @@ def test_parse_date_refuses(value: object) -> None:
         fields.parse_date(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("5 GB", 5),
@@ -493,9 +500,7 @@ def test_parse_gigabytes(value: object, expected: float | None) -> None:
     assert expected == fields.parse_gigabytes(value)
 
 
-@pytest.mark.parametrize(
-    "value", ["5", "GB", "five GB", "-1 GB", "1/2/3 GB", "/1 GB", "1 GB/2 GB", 5, True, []]
-)
+@each_row("value", ["5", "GB", "five GB", "-1 GB", "1/2/3 GB", "/1 GB", "1 GB/2 GB", 5, True, []])
 def test_parse_gigabytes_refuses(value: object) -> None:
     with pytest.raises(ValueError, match="is not an amount of storage"):
         fields.parse_gigabytes(value)

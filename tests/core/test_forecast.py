@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from statistics import linear_regression
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.forecast import Trend, fit
+from tests.fuzz import fuzz
+
+from .tables import each_row
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -44,7 +47,7 @@ def test_a_line_and_its_band_by_hand() -> None:
 STUDENT_T = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 8: 2.306, 10: 2.228, 30: 2.042, 100: 1.984}
 
 
-@pytest.mark.parametrize(("freedom", "quantile"), STUDENT_T.items())
+@each_row(("freedom", "quantile"), STUDENT_T.items())
 def test_few_readings_make_a_wide_band(freedom: int, quantile: float) -> None:
     count = freedom + 2
     values = [(-1.0) ** index for index in range(count)]
@@ -58,7 +61,7 @@ def test_few_readings_make_a_wide_band(freedom: int, quantile: float) -> None:
     assert expected == pytest.approx(high - value, rel=0.01)
 
 
-@pytest.mark.parametrize("count", [4, 5, 8, 14])
+@each_row("count", [4, 5, 8, 14])
 def test_the_next_reading_lies_in_the_band_95_times_of_100(count: int) -> None:
     """So it does for readings that scatter about a line as they are assumed to."""
     chance = random.Random(count)
@@ -79,10 +82,9 @@ def test_the_band_is_narrowest_amid_the_readings() -> None:
     assert widths == pytest.approx(widths[::-1])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "days",
     [[], [0], [0, 30], [0, 15, 30], [0, 1, 2, 3, 4, 5, 6.99], [0, 0, 0, 30], [0, 10, 10, 20]],
-    ids=str,
 )
 def test_too_little_history(days: list[float]) -> None:
     """Four moments over a week are the least; several readings at one moment are one."""
@@ -116,7 +118,7 @@ def test_readings_on_a_line_leave_no_doubt() -> None:
         assert abs(moment - day(40)) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("values", [(47, 47, 47, 47), (0, 0, 0, 0), (90, 80, 70, 60), (100, 99, 98, 97)])
+@each_row("values", [(47, 47, 47, 47), (0, 0, 0, 0), (90, 80, 70, 60), (100, 99, 98, 97)])
 def test_what_does_not_grow_reaches_nothing(values: tuple[float, ...]) -> None:
     assert None is weekly(*values).reaches(100, day(21), YEAR)
 
@@ -125,7 +127,7 @@ def test_a_constant_has_no_band() -> None:
     assert (47, 47, 47) == weekly(47, 47, 47, 47).at(day(400))
 
 
-@pytest.mark.parametrize(("within", "is_reached"), [(18, False), (20, True)])
+@each_row(("within", "is_reached"), [(18, False), (20, True)])
 def test_within_decides(within: float, *, is_reached: bool) -> None:
     crossing = weekly(60, 67, 74, 81).reaches(100, day(21), timedelta(days=within))
 
@@ -189,7 +191,7 @@ def test_an_end_beyond_all_calendars_is_none() -> None:
     assert (day(40), None) == (crossing.expected, crossing.latest)
 
 
-@settings(deadline=None)
+@fuzz(4)
 @given(
     values=st.lists(
         st.tuples(st.integers(0, 90 * 24), st.integers(0, 10**41) | st.floats(0, 1e12)),

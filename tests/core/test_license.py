@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from airflow_provider_avepoint.core.license import audit, describe_models, forecast
+from airflow_provider_avepoint.core.license import audit, describe_models, describe_subject, forecast
 from airflow_provider_avepoint.core.model import LicenseConsumption
+
+from .tables import each_row
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ def weekly(
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "near_limit", "reasons"),
     [
         ({}, 0.9, []),
@@ -66,7 +66,7 @@ def test_reasons(fields: dict[str, Any], near_limit: float, reasons: list[str]) 
     assert all(sentence.startswith(reason) for reason, sentence in findings.items())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentence"),
     [
         ({"assigned_user_seats": 124}, "over_assigned: 124 seats assigned, 100 purchased"),
@@ -92,7 +92,7 @@ def test_sentences(fields: dict[str, Any], sentence: str) -> None:
     assert [sentence] == list(audit(consumption(**fields), 0.9).values())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentences"),
     [
         ({"expires_at": NOW - timedelta(days=1)}, ["expired: the subscription ended on 2026-11-22"]),
@@ -112,7 +112,7 @@ def test_the_end_of_a_subscription(fields: dict[str, Any], sentences: list[str])
     assert {} == audit(consumption(**fields), 0.9)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "sentences"),
     [
         ({}, []),
@@ -184,7 +184,7 @@ def test_a_forecast_below_the_limit_says_what_is_expected() -> None:
     assert seats.as_dict()["crossing"] is None
 
 
-@pytest.mark.parametrize("values", [[81], [60, 70, 80]])
+@each_row("values", [[81], [60, 70, 80]])
 def test_too_little_history_is_said_and_no_breach(values: list[int]) -> None:
     history = weekly("assigned_user_seats", values)
     newest = history[-1][1]
@@ -226,3 +226,24 @@ def test_a_figure_without_a_limit_has_no_forecast() -> None:
 
     assert 4 == storage.readings
     assert [] == forecast(unlimited, history, NOW, MONTH)
+
+
+@each_row(
+    ("fields", "said"),
+    [
+        ({}, "m365"),
+        ({"product": "elements", "organization_id": "c1"}, "elements, c1"),
+        (
+            {
+                "product": "elements",
+                "organization_id": "c1",
+                "organization_name": "Contoso",
+                "service": "Fly",
+            },
+            "elements, Contoso, Fly",
+        ),
+        ({"service": "two\nlines"}, "m365, two lines"),
+    ],
+)
+def test_whose_licence_it_is(fields: dict[str, Any], said: str) -> None:
+    assert said == describe_subject(consumption(**fields))

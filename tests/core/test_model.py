@@ -12,6 +12,8 @@ from airflow_provider_avepoint.core import model
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 
+from .tables import each_row
+
 START = datetime(2026, 11, 22, 5, 0, 0, 120_000, tzinfo=UTC)
 JOB = BackupJob(
     product="dynamics365",
@@ -94,7 +96,7 @@ def test_levels_are_all_counts() -> None:
     assert set(counts.values()) == set(job.levels)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("purchased", "used", "ratio"),
     [(100, 47, 0.47), (100, 124, 1.24), (100, 0, 0.0), (0, 5, None), (None, 5, None), (5, None, None)],
 )
@@ -142,7 +144,7 @@ TERMINAL = {"success", "partial", "failed", "skipped", "stopped"}
 OPEN = {"waiting", "running"}
 
 
-@pytest.mark.parametrize("state", list(JobState))
+@each_row("state", list(JobState))
 def test_states(state: JobState) -> None:
     """An undocumented state is neither: it is waited for, and never good."""
     assert (state.value in TERMINAL) is state.is_terminal
@@ -154,13 +156,13 @@ def test_all_states_are_known() -> None:
     assert TERMINAL | OPEN | {"unknown"} == {state.value for state in JobState}
 
 
-@pytest.mark.parametrize("word", ["good", "", "SUCCESS", None, 2])
+@each_row("word", ["good", "", "SUCCESS", None, 2])
 def test_words_that_are_no_state(word: object) -> None:
     with pytest.raises(AvePointConfigError, match="known are waiting, running, success, partial"):
         JobState.parse(word)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "started", "finished", "expected"),
     [
         (JobState.SUCCESS, START, START + timedelta(1), START),
@@ -180,7 +182,7 @@ def test_effective_start(
     assert expected == replace(job, duration=timedelta(1)).effective_start
 
 
-@pytest.mark.parametrize("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])
+@each_row("value", [JOB, Counts(), JobError(), LicenseConsumption(product="m365")])
 def test_values_are_frozen(value: Any) -> None:
     for each in fields(value):
         with pytest.raises(FrozenInstanceError):
@@ -198,3 +200,10 @@ def test_jobs_compare_and_hash_by_what_they_say() -> None:
 
 def test_public_names() -> None:
     assert ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"] == model.__all__
+
+
+def test_a_duration_that_is_longer_than_the_calendar_gives_no_start() -> None:
+    job = BackupJob(
+        product="m365", job_id="FB1", state=JobState.SUCCESS, finished_at=START, duration=timedelta.max
+    )
+    assert job.effective_start is None

@@ -15,6 +15,8 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.verdict import Policy, judge
 
+from .tables import each_row
+
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 DAY = 86400
 # Section 4's table of arguments.
@@ -106,7 +108,7 @@ def test_the_defaults() -> None:
     assert dict.fromkeys(unset) == {name: getattr(policy, name) for name in unset}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "name", "given", "expected"),
     [
         ("dynamics365", "started_after", "2026-11-21T22:00:00Z", datetime(2026, 11, 21, 22, tzinfo=UTC)),
@@ -184,7 +186,7 @@ def test_an_argument_takes(product: str, name: str, given: object, expected: obj
     assert (expected, type(expected)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         [EXCLUSION],
@@ -199,7 +201,6 @@ def test_an_argument_takes(product: str, name: str, given: object, expected: obj
         [EXCLUSION | {"organization_id": " b\n"}],
         Lazy(EXCLUSION),
     ],
-    ids=str,
 )
 def test_exclude_takes(given: object) -> None:
     expected = {"organization_id": "b", "workload": None, "until": "2026-12-31", "reason": "moved"}
@@ -342,9 +343,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("product", "given", "said"), REFUSED, ids=[f"{product} {given}" for product, given, _ in REFUSED]
-)
+@each_row(("product", "given", "said"), REFUSED)
 def test_an_argument_refuses(product: str, given: dict[str, Any], said: list[str]) -> None:
     """The message names the argument first, and what would do."""
     with pytest.raises(AvePointConfigError) as caught:
@@ -359,7 +358,7 @@ def test_either_started_after_or_max_age_is_required() -> None:
         Policy(product="dynamics365")
 
 
-@pytest.mark.parametrize("product", ["dynamics", "", None, 5, ["m365"]])
+@each_row("product", ["dynamics", "", None, 5, ["m365"]])
 def test_an_unknown_product_is_refused_with_the_known_ones(product: Any) -> None:
     with pytest.raises(AvePointConfigError) as caught:
         make_policy(product)
@@ -391,7 +390,7 @@ POLICIES = [
 ]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@each_row("policy", POLICIES)
 def test_a_policy_survives_json(policy: Policy) -> None:
     """It travels to the triggerer as JSON values and comes back the same."""
     written = policy.as_dict()
@@ -409,7 +408,7 @@ def test_a_policy_is_written_in_plain_words() -> None:
     assert (written["max_failed"], written["max_failed_ratio"], written["fail_fast"]) == (3, 0.1, False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "window", "look_back"),
     [
         ({"max_age": 3600}, "2026-11-22T05:00", "2026-11-15T05:00"),
@@ -478,7 +477,7 @@ QUESTION_CASES: list[tuple[str, dict[str, Any], str | None, list[tuple[Any, ...]
 ]
 
 
-@pytest.mark.parametrize(("product", "given", "location", "expected"), QUESTION_CASES)
+@each_row(("product", "given", "location", "expected"), QUESTION_CASES)
 def test_the_queries(
     product: str, given: dict[str, Any], location: str | None, expected: list[tuple[Any, ...]]
 ) -> None:
@@ -501,7 +500,7 @@ def test_no_customer_is_no_policy() -> None:
         make_policy("elements")
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
+@each_row("product", PRODUCTS)
 def test_every_query_can_be_asked(product: str) -> None:
     """No listing lacks the organisation that its path needs, however many are named."""
     known = PRODUCTS[product]
@@ -589,17 +588,52 @@ def test_a_verdict_is_json_with_the_documented_keys() -> None:
     assert absent["scope"] == {"organization_id": "b", "workload": None, "location": None, "content": None}
 
 
-@pytest.mark.parametrize("offset", [-5, 0, 9])
+@each_row("offset", [-5, 0, 9])
 def test_a_verdict_is_dated_in_utc(offset: int) -> None:
     """Wherever the clock stands: an auditor compares the evidence of many."""
     now = NOW.astimezone(timezone(timedelta(hours=offset)))
     assert judge([], make_policy(), now).as_dict()["judged_at"] == "2026-11-22T06:00:00+00:00"
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@each_row("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_no_error(moment: str) -> None:
     """The look-back before the first of all days stops there."""
     policy = make_policy("dynamics365", started_after=moment, max_age=None)
     now = datetime(2026, 11, 22, tzinfo=UTC)
     assert policy.look_back_start(now) <= policy.window_start(now)
     assert policy.queries(now)[0].parameters(now)
+
+
+@each_row(
+    ("teams", "groups", "others", "is_asked"),
+    [
+        ("12", "12", "", True),
+        ("12", "123", "", True),  # a job began between the two queries
+        ("12", "12", "9", True),
+        ("12", "13", "", False),
+        ("", "", "", False),
+        ("", "12", "", False),
+    ],
+)
+def test_two_services_with_the_same_jobs_need_a_third_to_tell(
+    teams: str, groups: str, others: str, *, is_asked: bool
+) -> None:
+    """A team and its group share their jobs; a server that does not filter repeats them for any service."""
+    policy = make_policy("m365", object_types=["teams", "microsoft_365_groups"], locations=["NAM", "EUR"])
+    seen = [
+        BackupJob(product="m365", job_id=job_id, workload=workload, state=JobState.SUCCESS)
+        for workload, ids in (("teams", teams), ("microsoft_365_groups", groups), ("other", others))
+        for job_id in ids
+    ]
+
+    asked = policy.control_queries(policy.queries(NOW), seen)
+
+    expected = [("exchange_online", "NAM"), ("exchange_online", "EUR")] if is_asked else []
+    assert expected == [(query.object_type, query.location) for query in asked]
+
+
+@each_row("services", ["teams", ["teams", "onedrive", "exchange_online"], None])
+def test_one_service_or_three_need_no_other_to_tell(services: Any) -> None:
+    policy = make_policy("m365", object_types=services)
+    jobs = [BackupJob(product="m365", job_id="1", workload="teams", state=JobState.SUCCESS)]
+    assert [] == policy.control_queries(policy.queries(NOW), jobs)

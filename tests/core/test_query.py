@@ -8,7 +8,9 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
-from airflow_provider_avepoint.core.query import JobQuery, build_queries
+from airflow_provider_avepoint.core.query import JobQuery, build_queries, widen
+
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 AFTER = datetime(2026, 11, 21, 5, tzinfo=UTC)
@@ -31,7 +33,7 @@ def job(**fields: Any) -> BackupJob:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         pytest.param(JobQuery(product=M365), {}, id="nothing is asked for"),
@@ -200,8 +202,8 @@ def test_parameters(query: JobQuery, expected: dict[str, str]) -> None:
     assert expected == {name: str(value) for name, value in query.parameters(NOW).items()}
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@each_row("product", PRODUCTS.values())
+@each_row("edge", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
     """A caller may write a window without an end as one that ends with the calendar."""
     for fields in (
@@ -214,7 +216,7 @@ def test_the_ends_of_time_are_no_error(product: Any, edge: str) -> None:
         query.parameters(NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "job_type", "expected"),
     [
         (M365, "backup", True),
@@ -237,7 +239,7 @@ def test_whether_the_server_is_asked_for_a_type(
     assert expected is JobQuery(product=product, job_type=job_type).is_asked_by_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("asked", "fields", "expected"),
     [
         ({}, {}, True),
@@ -305,7 +307,7 @@ def test_one_query_for_each_combination() -> None:
     assert expected == queries
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         ({}, ["backup"]),
@@ -320,7 +322,7 @@ def test_job_types(arguments: dict[str, Any], expected: list[str | None]) -> Non
     assert expected == [query.job_type for query in build_queries("m365", **arguments)]
 
 
-@pytest.mark.parametrize("job_type", ["scan", "backup", ["scan", "backup"]])
+@each_row("job_type", ["scan", "backup", ["scan", "backup"]])
 def test_a_scan_is_what_a_backup_is_there(job_type: Any) -> None:
     (query,) = build_queries("aos_scan", job_type=job_type)
     assert "backup" == query.job_type
@@ -333,7 +335,7 @@ def test_housekeeping_is_asked_for_by_its_word() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "arguments", "text"),
     [
         ("m366", {}, "product: 'm366' is not known; known are m365, m365_legacy, dynamics365"),
@@ -401,3 +403,30 @@ def test_refusals_name_the_argument(product: Any, arguments: dict[str, Any], tex
     with pytest.raises(AvePointConfigError) as caught:
         build_queries(product, **arguments)
     assert text in str(caught.value)
+
+
+def test_silent_listings_of_single_organisations_are_asked_for_together() -> None:
+    """As wide as any needs; not where no organisation is named, where one must be, nor for a single job."""
+    silent = [
+        JobQuery(product=D365, organization_id="a", started_after=AFTER, job_type="backup"),
+        JobQuery(product=D365, organization_id="B", started_after=NOW, job_type="backup"),
+        JobQuery(product=D365, organization_id="a", started_after=NOW, job_type="audit_backup"),
+        JobQuery(product=D365, started_after=NOW),
+        JobQuery(product=D365, organization_id="a", job_id="J1"),
+        JobQuery(product=ELEMENTS, organization_id="c1"),
+    ]
+
+    backups, audits = widen(silent)
+
+    assert JobQuery(product=D365, started_after=AFTER, job_type="backup") == backups.query
+    assert JobQuery(product=D365, started_after=NOW, job_type="audit_backup") == audits.query
+    found = [job(product="dynamics365", organization_id=each, organization_name="Sales") for each in "abB"]
+    assert [True, False, True] == [backups.matches(each) for each in found]
+    backups.refuse_names()
+
+
+def test_an_id_that_is_the_name_of_a_listed_organisation_is_refused() -> None:
+    (widening,) = widen([JobQuery(product=D365, organization_id="contoso-sales")])
+    assert not widening.matches(job(organization_id="69cb", organization_name=" Contoso-Sales"))
+    with pytest.raises(AvePointConfigError, match="'contoso-sales' is the name of 69cb; give the id"):
+        widening.refuse_names()

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.flow import NoAnswer, Request, Response
 from airflow_provider_avepoint.core.responses import explain_refusal, parse_answer, send_with_retries
 
 from .flows import Answer, Driver, answer
+from .tables import each_row
 
 SECRET = "s3cr3t-t0k3n"  # made up
 REQUEST = Request(
@@ -47,14 +48,14 @@ def test_a_good_answer_is_taken_at_once() -> None:
     assert ([REQUEST], []) == (driver.sent, driver.pauses)
 
 
-@pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 403, 404, 418, 501])
+@each_row("status", [200, 204, 302, 400, 401, 403, 404, 418, 501])
 def test_no_second_try_for_an_answer_that_stays(status: int) -> None:
     driver, outcome = send([answer(status=status)])
     assert status == outcome[1].status
     assert 1 == len(driver.sent)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fault", [NoAnswer("ConnectionError"), *(answer(status=s) for s in (408, 425, 429, 500, 502, 503, 504))]
 )
 def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
@@ -69,7 +70,7 @@ def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
 PAGES = [b"<!DOCTYPE html>", b"\xef\xbb\xbf \r\n<html>", "<html>".encode("utf-16"), b"<?xml?>"]
 
 
-@pytest.mark.parametrize("body", PAGES)
+@each_row("body", PAGES)
 def test_a_web_page_is_tried_again_as_a_503_is(body: bytes) -> None:
     """A gateway sends it with 200 while the service is away, whatever it says the content type is."""
     page, good = answer(body=body, content_type="application/json"), answer({})
@@ -120,7 +121,7 @@ def test_requests_are_built_anew_for_each_try() -> None:
     assert [REQUEST, request] == driver.sent
 
 
-@pytest.mark.parametrize(
+@each_row(
     "document",
     [
         {"statusCode": 200, "message": "", "data": []},
@@ -154,7 +155,7 @@ def test_a_good_answer_is_returned_as_it_is(document: object) -> None:
 REFUSAL = {"code": "InvalidParameter", "field": "pageSize", "message": "It is too large."}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "facts", "text"),
     [
         pytest.param(
@@ -221,7 +222,7 @@ def test_every_error_envelope_is_read(
         assert fact is None or fact in str(error)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind"),
     [
         *((status, AvePointRequestError) for status in (201, 204, 400, 401, 403, 404, 409, 413, 418, 422)),
@@ -240,7 +241,7 @@ def test_whose_fault_a_status_is(status: int, kind: type[AvePointError]) -> None
             assert status == caught.value.status
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("document", "kind", "status"),
     [
         ({"statusCode": 500, "message": "Oops", "data": None}, AvePointUnavailable, 500),
@@ -276,15 +277,15 @@ def test_a_200_with_an_error_in_it(
     assert status == caught.value.status
 
 
-@pytest.mark.parametrize("data", [None, []])
-@pytest.mark.parametrize("errors", [[REFUSAL], REFUSAL])
+@each_row("data", [None, []])
+@each_row("errors", [[REFUSAL], REFUSAL])
 def test_a_200_that_lists_errors_is_an_error(errors: object, data: object) -> None:
     """The envelope's ``errors`` stand in refusals only: beside empty rows they are no empty listing."""
     with pytest.raises(AvePointError):
         parse_answer(REQUEST, answer({"statusCode": 200, "message": "", "errors": errors, "data": data}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "content_type", "what"),
     [
         (b"<!DOCTYPE html><html></html>", "text/html; charset=utf-8", "28 bytes of text/html"),
@@ -337,7 +338,7 @@ def collect(response: Response) -> AvePointError:
     return caught.value
 
 
-@pytest.mark.parametrize("place", PLACES)
+@each_row("place", PLACES)
 def test_a_message_is_one_bounded_line(place: str) -> None:
     """A server's text can neither flood a log nor forge a line of it."""
     message = str(collect(echo(place, LONG_AND_FORGED)))
@@ -345,13 +346,13 @@ def test_a_message_is_one_bounded_line(place: str) -> None:
     assert message.isprintable()
 
 
-@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c"])
+@each_row("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c"])
 def test_a_message_has_no_line_separator(separator: str) -> None:
     message = str(collect(echo("message", f"one{separator}two")))
     assert [message] == message.splitlines()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@each_row("place", PLACES)
 def test_a_message_holds_no_token_that_the_server_echoes(place: str) -> None:
     """Neither the message nor a fact: both stand in logs, and facts in trigger events."""
     error = collect(echo(place, f"Bearer {SECRET} is not accepted"))
@@ -359,7 +360,7 @@ def test_a_message_holds_no_token_that_the_server_echoes(place: str) -> None:
     assert SECRET not in repr(vars(error))
 
 
-@pytest.mark.parametrize("shown", [repr, str])
+@each_row("shown", [repr, str])
 def test_a_request_shows_neither_token_nor_secret(shown: Any) -> None:
     assert SECRET not in shown(REQUEST)
 

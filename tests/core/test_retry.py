@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_provider_avepoint.core import retry
 
+from .tables import each_row
 
-@pytest.mark.parametrize(
+if TYPE_CHECKING:
+    import pytest
+
+
+@each_row(
     ("status", "expected"),
     [
         *((status, True) for status in (408, 425, 429, 500, 502, 503, 504)),
@@ -22,7 +26,7 @@ def test_is_transient(status: int, *, expected: bool) -> None:
 NOON = "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         ({}, None),
@@ -47,7 +51,7 @@ def test_parse_retry_after(headers: dict[str, str], expected: float | None) -> N
     assert expected == retry.parse_retry_after(headers)
 
 
-@pytest.mark.parametrize("date", [{}, {"date": "no date"}])
+@each_row("date", [{}, {"date": "no date"}])
 def test_retry_after_a_date_without_the_answers_own(date: dict[str, str]) -> None:
     """Without a usable ``Date`` our own clock must do."""
     until = datetime.now(UTC) + timedelta(hours=1)
@@ -55,7 +59,7 @@ def test_retry_after_a_date_without_the_answers_own(date: dict[str, str]) -> Non
     assert 3500 < delay <= 3600
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("attempt", "retry_after", "chance", "expected"),
     [
         (1, None, 0.0, 0.5),

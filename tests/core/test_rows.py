@@ -13,15 +13,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.license_calls import read_customer_id, read_license, read_subscriptions
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
-from airflow_provider_avepoint.core.rows import (
-    RowReader,
-    read_customer_id,
-    read_license,
-    read_subscriptions,
-)
+from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.starts import find_start_range
+
+from .tables import each_row
 
 M365_ROW: dict[str, Any] = {
     "id": "FB20241015105312327583",
@@ -281,12 +279,10 @@ def change(product: str, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in (SAMPLES[product] | fields).items() if value is not ...}
 
 
-@pytest.fixture(params=SAMPLES)
-def product(request: pytest.FixtureRequest) -> str:
-    return request.param
+for_each_product = each_row("product", SAMPLES)
 
 
-@pytest.mark.parametrize("expected", JOBS, ids=SAMPLES)
+@each_row("expected", JOBS)
 def test_the_samples(expected: BackupJob) -> None:
     row = SAMPLES[expected.product]
     for written in (row, to_pascal(row)):
@@ -305,8 +301,8 @@ def test_raw_is_read_only() -> None:
         read("m365", M365_ROW).raw["id"] = "other"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("product", ["m365", "m365_legacy"])
-@pytest.mark.parametrize("suffix", ["Number", "Count", "NUMBER", "count"])
+@each_row("product", ["m365", "m365_legacy"])
+@each_row("suffix", ["Number", "Count", "NUMBER", "count"])
 def test_either_name_of_the_counts(product: str, suffix: str) -> None:
     """The tables say totalNumber, the list's sample and the older page totalCount."""
     details = {f"{name}{suffix}": i for i, name in enumerate(("total", "failed", "successful", "skipped"))}
@@ -392,7 +388,7 @@ DOCUMENTED = {
 DOCUMENTED["m365_legacy"] = DOCUMENTED["m365"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "raw", "expected"),
     [
         (product, raw, state)
@@ -409,8 +405,8 @@ def test_every_documented_state(
     assert [] == caplog.records
 
 
-@pytest.mark.parametrize("finish", [None, "", "N/A", ..., "0001-01-01T00:00:00Z", 0])
-@pytest.mark.parametrize("product", ["m365", "m365_legacy"])
+@each_row("finish", [None, "", "N/A", ..., "0001-01-01T00:00:00Z", 0])
+@each_row("product", ["m365", "m365_legacy"])
 def test_partially_finished_without_a_finish_is_running(product: str, finish: object) -> None:
     job = read(product, change(product, state="Partially Finished", finishTime=finish))
     assert (JobState.RUNNING, None) == (job.state, job.finished_at)
@@ -436,16 +432,15 @@ def test_every_product_has_documented_and_undocumented_states() -> None:
         assert DOCUMENTED[name].keys() == {line.state for line in product.states}
 
 
-@pytest.mark.parametrize(
-    ("product", "raw"), [(product, raw) for product, states in UNDOCUMENTED.items() for raw in states]
-)
+@each_row(("product", "raw"), [(product, raw) for product, states in UNDOCUMENTED.items() for raw in states])
 def test_undocumented_states_are_unknown(product: str, raw: object) -> None:
     job = read(product, change(product, **{KEYS[product][1]: raw}))
     assert (JobState.UNKNOWN, raw) == (job.state, job.raw_state)
     assert not job.state.is_terminal
 
 
-@pytest.mark.parametrize("raw", [None, "", ..., True, False, [3], {"state": 3}])
+@for_each_product
+@each_row("raw", [None, "", ..., True, False, [3], {"state": 3}])
 def test_a_state_that_is_none_makes_the_row_unreadable(product: str, raw: object) -> None:
     """Nobody knows what the job came to; the problem names the key, or both where the documents have two."""
     key = KEYS[product][1]
@@ -456,7 +451,7 @@ def test_a_state_that_is_none_makes_the_row_unreadable(product: str, raw: object
     assert "('" not in problem
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "raw", "expected"),
     [
         ("dynamics365", 3.0, "success"),
@@ -474,7 +469,7 @@ def test_a_state_in_another_form(product: str, raw: object, expected: str) -> No
     assert (expected, ()) == (job.state, job.problems)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "key", "raw", "expected"),
     [
         ("dynamics365", "module", "CustomerEngagement", "customer_engagement"),
@@ -492,6 +487,7 @@ def test_a_job_type_in_another_form() -> None:
     assert "audit_backup" == read("dynamics365", change("dynamics365", type="AuditBackup")).job_type
 
 
+@for_each_product
 def test_an_undocumented_state_is_reported_once(product: str, caplog: pytest.LogCaptureFixture) -> None:
     """With the vendor's word, cut to a sane length, and where it should be documented."""
     odd = f"Odd {next(_numbers)} " + "x" * 10_000
@@ -505,8 +501,9 @@ def test_an_undocumented_state_is_reported_once(product: str, caplog: pytest.Log
     assert 1000 > len(record.getMessage())
 
 
-@pytest.mark.parametrize("value", [None, "", "N/A", ..., "0001-01-01T00:00:00Z", "0001-01-01T00:00:00", 0])
-@pytest.mark.parametrize("which", [2, 3])
+@for_each_product
+@each_row("value", [None, "", "N/A", ..., "0001-01-01T00:00:00Z", "0001-01-01T00:00:00", 0])
+@each_row("which", [2, 3])
 def test_absent_times(product: str, which: int, value: object) -> None:
     """Where a time is missing, the vendor's own duration counts."""
     job = read(product, change(product, **{KEYS[product][which]: value}))
@@ -515,6 +512,7 @@ def test_absent_times(product: str, which: int, value: object) -> None:
     assert expected == job.duration
 
 
+@for_each_product
 def test_neither_times_nor_duration(product: str) -> None:
     *_, start, finish = KEYS[product]
     duration, _ = DURATIONS.get(product, ("duration", None))
@@ -529,6 +527,7 @@ def test_a_product_without_durations() -> None:
     assert None is reader.read(change("m365", finishTime=None)).duration
 
 
+@for_each_product
 def test_times_in_another_offset_are_utc(product: str) -> None:
     job = read(product, change(product, **{KEYS[product][2]: "2024-12-02T15:52:25.1234567+08:00"}))
     assert datetime(2024, 12, 2, 7, 52, 25, 123456, tzinfo=UTC) == job.started_at
@@ -557,7 +556,7 @@ def test_a_rows_own_word_counts() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (1, "backup"),
@@ -580,7 +579,7 @@ def test_job_types(value: object, expected: str) -> None:
     assert expected == read("dynamics365", change("dynamics365", type=value)).job_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [("Customer Engagement", "customer_engagement"), ("Unified Operations", "unified_operations"), (5, "5")],
 )
@@ -588,7 +587,7 @@ def test_modules(value: object, expected: str) -> None:
     assert expected == read("dynamics365", change("dynamics365", module=value)).workload
 
 
-@pytest.mark.parametrize("value", [None, "", "N/A", ...])
+@each_row("value", [None, "", "N/A", ...])
 def test_absent_size_and_names(value: object) -> None:
     absent = dict.fromkeys(("backupSize", "organizationId", "organizationName", "module", "type"), value)
     job = read("dynamics365", change("dynamics365", **absent))
@@ -601,7 +600,7 @@ def test_absent_size_and_names(value: object) -> None:
     ]
 
 
-@pytest.mark.parametrize("errors", [None, [], ..., ""])
+@each_row("errors", [None, [], ..., ""])
 def test_no_errors(errors: object) -> None:
     assert () == read("m365", change("m365", jobErrors=errors)).errors
 
@@ -612,13 +611,15 @@ def test_an_error_with_gaps() -> None:
     assert (JobError(), JobError(message="5", count=7)) == job.errors
 
 
-@pytest.mark.parametrize("row", [None, [], "row", 5, [M365_ROW]])
+@for_each_product
+@each_row("row", [None, [], "row", 5, [M365_ROW]])
 def test_a_row_that_is_no_object(product: str, row: object) -> None:
     with pytest.raises(AvePointPayloadError, match=re.escape(PRODUCTS[product].label)):
         read(product, row)
 
 
-@pytest.mark.parametrize("value", [..., None, "", "N/A", [], {}, 1.5, "two\nlines"])
+@for_each_product
+@each_row("value", [..., None, "", "N/A", [], {}, 1.5, "two\nlines"])
 def test_a_row_without_an_id(product: str, value: object) -> None:
     key = KEYS[product][0]
     with pytest.raises(AvePointPayloadError) as caught:
@@ -627,6 +628,7 @@ def test_a_row_without_an_id(product: str, value: object) -> None:
     assert key.casefold() in str(caught.value).casefold()
 
 
+@for_each_product
 def test_an_id_that_is_a_number(product: str) -> None:
     """The Salesforce sample forgets the quotes."""
     assert (
@@ -659,7 +661,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("product", "key", "value"), UNREADABLE)
+@each_row(("product", "key", "value"), UNREADABLE)
 def test_what_a_verdict_reads_and_cannot_is_a_problem(product: str, key: str, value: object) -> None:
     """The row is read all the same; the problem names the key and shows the value."""
     job = read(product, change(product, **{key: value}))
@@ -677,7 +679,7 @@ UNREAD = [
 ]
 
 
-@pytest.mark.parametrize(("product", "key", "value"), UNREAD)
+@each_row(("product", "key", "value"), UNREAD)
 def test_what_no_verdict_reads_is_left_out(product: str, key: str, value: object) -> None:
     job = read(product, change(product, **{key: value}))
     assert ((), None) == (job.problems, job.size_bytes if key.endswith("ize") else None)
@@ -693,7 +695,7 @@ def test_what_is_left_out_is_said_once(caplog: pytest.LogCaptureFixture) -> None
     assert odd in record.getMessage()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("listed", "expected"),
     [
         ("text", (JobError(message="text"),)),
@@ -707,10 +709,8 @@ def test_errors_in_another_form(listed: object, expected: tuple[JobError, ...]) 
     assert (expected, ()) == (job.errors, job.problems)
 
 
-@pytest.mark.parametrize(
-    "value", ["soon", True, [], "17 min", "-", 10**400, "-739575.05:12:33"], ids=lambda value: repr(value)[:9]
-)
-@pytest.mark.parametrize("product", DURATIONS)
+@each_row("value", ["soon", True, [], "17 min", "-", 10**400, "-739575.05:12:33"])
+@each_row("product", DURATIONS)
 def test_a_malformed_duration_is_left_out(product: str, value: object) -> None:
     *_, finish = KEYS[product]
     duration, _ = DURATIONS[product]
@@ -719,7 +719,8 @@ def test_a_malformed_duration_is_left_out(product: str, value: object) -> None:
     assert (None, ()) == (unfinished.duration, unfinished.problems)
 
 
-@pytest.mark.parametrize(
+@for_each_product
+@each_row(
     ("written", "earliest", "latest"),
     [
         ("2024-12-02T07:52:25", "2024-12-01T17:52:25+00:00", "2024-12-02T21:52:25+00:00"),
@@ -750,6 +751,7 @@ def test_no_job_started_after_its_end(finish: str, latest: str) -> None:
     assert datetime.fromisoformat(latest) == find_start_range(job)[1]
 
 
+@for_each_product
 def test_a_row_that_does_not_say_its_type(product: str) -> None:
     """It gets the type that was asked for, and nobody knows whether it is of it."""
     key = PRODUCTS[product].columns.job_type
@@ -761,13 +763,13 @@ def test_a_row_that_does_not_say_its_type(product: str) -> None:
         assert ("backup", (f"{key} is missing",)) == (job.job_type, job.problems)
 
 
-@pytest.mark.parametrize("asked", ["entra_id", "virtual_machine", None])
+@each_row("asked", ["entra_id", "virtual_machine", None])
 def test_a_machines_job_answers_for_no_other_service(asked: str | None) -> None:
     job = read("iaas_paas", IAAS_ROW, workload=asked)
     assert bool(job.problems) == (asked == "entra_id")
 
 
-@pytest.mark.parametrize("key", ["startTime", "id"])
+@each_row("key", ["startTime", "id"])
 def test_a_problem_is_one_bounded_line(key: str) -> None:
     text = "line one\n2026-11-22 INFO all is well " + "x" * 100_000
     row = change("m365", startTime=text, **({"id": text.replace("\n", " ")} if key == "id" else {}))
@@ -802,7 +804,7 @@ def test_words_made_up_as_a_server_goes_do_not_fill_the_memory() -> None:
         assert 1100 > len(inspect.getclosurevars(look_up).nonlocals["remembered"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("more", "expected"),
     [
         ({"State": "Failed"}, JobState.FAILED),
@@ -822,6 +824,7 @@ def test_two_other_values_in_one_row_are_not_understood() -> None:
     assert job.started_at is None
     assert job.problems
     assert () == read("m365", {**M365_ROW, "StartTime": M365_ROW["startTime"], "FinishTime": ""}).problems
+    assert None is read("m365", {**M365_ROW, "finishTime": None, "FinishTime": ""}).finished_at
 
 
 FORMS_OF_COUNTS = [
@@ -833,7 +836,7 @@ FORMS_OF_COUNTS = [
 ]
 
 
-@pytest.mark.parametrize("details", FORMS_OF_COUNTS, ids=repr)
+@each_row("details", FORMS_OF_COUNTS)
 def test_counts_in_another_form(details: object) -> None:
     job = read("m365", change("m365", backupDetails=details))
     assert (Counts(total=1000, successful=600, failed=400), ()) == (job.counts, job.problems)
@@ -846,7 +849,7 @@ def test_counts_beside_the_object_that_should_hold_them() -> None:
     assert Counts(total=1000, failed=400) == job.counts
 
 
-@pytest.mark.parametrize("details", [None, "", "N/A", {}, [], "{}", "null", ...], ids=repr)
+@each_row("details", [None, "", "N/A", {}, [], "{}", "null", ...])
 def test_no_counts(details: object) -> None:
     job = read("m365", change("m365", backupDetails=details))
     assert (Counts(), ()) == (job.counts, job.problems)
@@ -859,10 +862,8 @@ ORGANIZATION = "00D5g000004XyzAEAS"
 NO_FIGURES = (None, "", "N/A", ...)
 
 
-@pytest.mark.parametrize("progress", [0.0, 50.0, 100.0, None, ...])
-@pytest.mark.parametrize(
-    ("status", "expected"), [(0, "running"), (2, "success"), (3, "failed"), (7, "partial")]
-)
+@each_row("progress", [0.0, 50.0, 100.0, None, ...])
+@each_row(("status", "expected"), [(0, "running"), (2, "success"), (3, "failed"), (7, "partial")])
 def test_google_progress_is_no_success(status: int, expected: str, progress: object) -> None:
     """Whatever ended has 100 %, a failure too; and 0 is a state, not none."""
     job = read("google_workspace", change("google_workspace", status=status, progress=progress))
@@ -882,7 +883,7 @@ def test_salesforce_as_the_table_has_it() -> None:
     assert ("audit_log_backup", ORGANIZATION) == (job.job_type, job.organization_id)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("product", "status", "state", "expected"),
     [
         ("salesforce", 2, 4, "failed"),
@@ -900,7 +901,7 @@ def test_where_a_row_has_both_the_worse_holds(
     assert expected == read(product, change(product, status=status, state=state)).state
 
 
-@pytest.mark.parametrize("value", NO_FIGURES)
+@each_row("value", NO_FIGURES)
 def test_salesforce_rows_that_leave_out_their_organisation(value: object) -> None:
     """Then it is the one that was asked for, or nobody knows."""
     row = change("salesforce", organizationId=value, dataSize=value)
@@ -909,7 +910,7 @@ def test_salesforce_rows_that_leave_out_their_organisation(value: object) -> Non
     assert read("salesforce", row).organization_id is None
 
 
-@pytest.mark.parametrize("name", ["successfulCount", "successCount", "SuccessCount"])
+@each_row("name", ["successfulCount", "successCount", "SuccessCount"])
 def test_iaas_as_older_pages_have_it(name: str) -> None:
     """``state``, and in the report of a job ``SuccessCount``."""
     row = change("iaas_paas", status=..., state=8, successfulCount=...) | {name: 11}
@@ -924,7 +925,7 @@ def test_iaas_rows_say_their_type_and_not_their_service() -> None:
     assert "99999" == read("iaas_paas", change("iaas_paas", jobType=99999), job_type="backup").job_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "category", "expected"),
     [
         (0, 1, ("backup", "power_platform")),
@@ -940,8 +941,8 @@ def test_scans(kind: object, category: object, expected: tuple[str, str]) -> Non
     assert expected == (job.job_type, job.workload)
 
 
-@pytest.mark.parametrize("asked", [None, "backup", "archiver"])
-@pytest.mark.parametrize(
+@each_row("asked", [None, "backup", "archiver"])
+@each_row(
     ("kind", "module", "expected"),
     [
         (7, 304, ("backup", "microsoft_365_groups")),
@@ -960,7 +961,7 @@ def test_elements_modules(kind: object, module: object, expected: tuple[str, str
     assert expected == (job.job_type, job.workload)
 
 
-@pytest.mark.parametrize("value", NO_FIGURES)
+@each_row("value", NO_FIGURES)
 def test_elements_figures_that_are_absent(value: object) -> None:
     names = ["totalCount", "failedCount", "successfulCount", "skippedCount", "warningCount"]
     names += ["backupSize", "startTime", "endTime", "jobDuration"]
@@ -975,7 +976,7 @@ def test_elements_figures_that_are_absent(value: object) -> None:
     assert "c1" == job.organization_id
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "expected"), [("0 GB", 0), ("5 GB", 5 * 1024**3), ("1.5 MB", 1572864), ("12 KB", 12288)]
 )
 def test_elements_sizes(written: str, expected: int) -> None:
@@ -1009,7 +1010,7 @@ def test_the_licence_sample(product: str, written: dict[str, int]) -> None:
     } == read_license(PRODUCTS[product], LICENSED[product](written))
 
 
-@pytest.mark.parametrize("value", [638645575921780695, 1728960792178, "2024-10-15T02:53:12.178Z"])
+@each_row("value", [638645575921780695, 1728960792178, "2024-10-15T02:53:12.178Z"])
 def test_out_of_policy_in_any_unit(value: object) -> None:
     figures = read_license(PRODUCTS["m365"], {"data": {**FIGURES, "outOfPolicyTime": value}})
     assert datetime(2024, 10, 15, 2, 53, 12, 178000, tzinfo=UTC) == figures["out_of_policy_at"].replace(
@@ -1017,15 +1018,15 @@ def test_out_of_policy_in_any_unit(value: object) -> None:
     )
 
 
-@pytest.mark.parametrize("product", LICENSED)
-@pytest.mark.parametrize("document", [None, [], {"data": None}, {"data": []}, {}, "text"])
+@each_row("product", LICENSED)
+@each_row("document", [None, [], {"data": None}, {"data": []}, {}, "text"])
 def test_no_licence_figures(product: str, document: object) -> None:
     with pytest.raises(AvePointPayloadError, match="answered without"):
         read_license(PRODUCTS[product], document)
 
 
-@pytest.mark.parametrize("value", [None, ..., "", "N/A", "5 GB", -1, 1.5, True, []])
-@pytest.mark.parametrize("name", list(FIGURES)[1:])
+@each_row("value", [None, ..., "", "N/A", "5 GB", -1, 1.5, True, []])
+@each_row("name", list(FIGURES)[1:])
 def test_a_licence_figure_is_never_guessed(name: str, value: object) -> None:
     """An audit must not take what is missing for nothing used."""
     figures = {key: each for key, each in (FIGURES | {name: value}).items() if each is not ...}
@@ -1033,7 +1034,7 @@ def test_a_licence_figure_is_never_guessed(name: str, value: object) -> None:
         read_license(PRODUCTS["m365"], {"data": figures})
 
 
-@pytest.mark.parametrize("value", ["soon", True, 1.5, []])
+@each_row("value", ["soon", True, 1.5, []])
 def test_a_malformed_out_of_policy_time(value: object) -> None:
     with pytest.raises(AvePointPayloadError, match="licence: outOfPolicyTime"):
         read_license(PRODUCTS["m365"], {"data": {**FIGURES, "outOfPolicyTime": value}})
@@ -1155,14 +1156,14 @@ def test_a_customer_without_subscriptions() -> None:
     assert [] == read_customer(SUBSCRIPTIONS | {"products": []})
 
 
-@pytest.mark.parametrize("value", ["N/A", None, "", ...])
+@each_row("value", ["N/A", None, "", ...])
 def test_a_subscription_without_end(value: object) -> None:
     (found,) = read_customer(change_subscription(expirationDate=value))
     assert found["expires_at"] is None
 
 
-@pytest.mark.parametrize("value", [None, ..., "", "many", -1, True, []])
-@pytest.mark.parametrize(
+@each_row("value", [None, ..., "", "many", -1, True, []])
+@each_row(
     "name", ["purchasedUserSeats", "microsoftLicenseAssigned", "purchasedCapacity", "protectedCapacity"]
 )
 def test_a_figure_of_a_subscription_is_never_guessed(name: str, value: object) -> None:
@@ -1171,7 +1172,7 @@ def test_a_figure_of_a_subscription_is_never_guessed(name: str, value: object) -
         read_customer(change_subscription(**{name: value}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("customer", "missing"),
     [
         (change_subscription(expirationDate="soon"), "expirationDate"),
@@ -1186,9 +1187,27 @@ def test_subscriptions_that_cannot_be_read(customer: Any, missing: str) -> None:
         read_customer(customer)
 
 
-@pytest.mark.parametrize("customer", [None, "text", {}, {"customerId": None}, {"customerId": "N/A"}])
+@each_row("customer", [None, "text", {}, {"customerId": None}, {"customerId": "N/A"}])
 def test_a_customer_without_id(customer: object) -> None:
     elements = PRODUCTS["elements"]
     assert elements.subscriptions is not None
     with pytest.raises(AvePointPayloadError, match="without customerId"):
         read_customer_id(elements, elements.subscriptions, customer)
+
+
+@each_row(
+    ("fields", "expected"),
+    [
+        ({"status": 12}, True),
+        ({"status": "Disabled"}, True),
+        ({"status": 3}, False),
+        ({"status": [12]}, False),
+        ({"status": 12, "jobId": "FB1"}, False),
+    ],
+)
+def test_a_row_without_an_id_is_no_job_where_its_state_says_so(
+    fields: dict[str, Any], *, expected: bool
+) -> None:
+    reader = RowReader(PRODUCTS["elements"])
+    row = change("elements", **({"jobId": "N/A"} | fields))
+    assert expected is reader.is_no_job(reader.identify(row))

@@ -8,6 +8,8 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.settings import ENVIRONMENTS, REGIONS, Settings
 
+from .tables import each_row
+
 SECRET = "hunter2-secret"  # made up
 COMMERCIAL = "https://identity.avepointonlineservices.com/connect/token"
 DEFAULT = Settings(
@@ -39,7 +41,7 @@ def test_the_least_that_is_needed() -> None:
     )
 
 
-@pytest.mark.parametrize("region", REGIONS)
+@each_row("region", REGIONS)
 def test_regions(region: str) -> None:
     settings = read(extra={"region": region})
     assert f"https://graph-{region}.avepointonlineservices.com" == settings.base_url
@@ -47,7 +49,7 @@ def test_regions(region: str) -> None:
     assert f"https://{identity}.avepointonlineservices.com/connect/token" == settings.identity_endpoint
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("environment", "host", "identity"),
     [
         ("us_government", "graph-gov.avepointonlineservices.com", "identity-gov.avepointonlineservices.com"),
@@ -72,7 +74,7 @@ def test_an_environment_of_its_own_beside_a_host() -> None:
     assert "https://identity.online15.net/connect/token" == settings.identity_endpoint
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "expected"),
     [
         ({"host": "https://graph.example/"}, "https://graph.example"),
@@ -96,7 +98,7 @@ def test_addresses(fields: dict[str, Any], expected: str) -> None:
     assert expected == read(**fields).base_url
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("extra", "expected"),
     [
         ({"location": "NAM"}, {"location": "NAM"}),
@@ -150,7 +152,7 @@ def test_a_certificate_needs_no_password(extra: dict[str, Any], password: str | 
     assert read(password=password, extra=extra).client_secret is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "fields"),
     [
         ("host", {"host": None}),
@@ -211,7 +213,7 @@ def test_refusals_name_connection_and_field(field: str, fields: dict[str, Any]) 
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         f"https://me:{SECRET}@graph.example",
@@ -221,7 +223,7 @@ def test_refusals_name_connection_and_field(field: str, fields: dict[str, Any]) 
         f"https://me:{SECRET}@graph.example:port",
     ],
 )
-@pytest.mark.parametrize("field", ["host", "identity_endpoint"])
+@each_row("field", ["host", "identity_endpoint"])
 def test_a_password_in_an_address_is_not_repeated(host: str, field: str) -> None:
     with pytest.raises(AvePointConfigError) as caught:
         read(**({"host": host} if field == "host" else {"extra": {field: host}}))

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
 from airflow_provider_avepoint.core.text import one_line, quoted
 
+from .tables import each_row
 
-@pytest.mark.parametrize(
+
+@each_row(
     ("text", "longest", "expected"),
     [
         ("as it is", 300, "as it is"),
@@ -18,13 +18,12 @@ from airflow_provider_avepoint.core.text import one_line, quoted
         ("1234567", 6, "123456\u2026"),
         ("x" * 10**6, 6, "xxxxxx\u2026"),
     ],
-    ids=lambda value: repr(value)[:20],
 )
 def test_one_line(text: object, longest: int, expected: str) -> None:
     assert expected == one_line(text, longest)
 
 
-@pytest.mark.parametrize(("value", "expected"), [("a\nb", r"'a\nb'"), (7, "7"), (None, "None")])
+@each_row(("value", "expected"), [("a\nb", r"'a\nb'"), (7, "7"), (None, "None")])
 def test_quoted(value: object, expected: str) -> None:
     assert expected == quoted(value)
 

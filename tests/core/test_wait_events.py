@@ -10,7 +10,17 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.verdict import Policy, Reason, Verdict, grade_job, judge
-from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Watch, describe_job, find_pause
+from airflow_provider_avepoint.core.wait_events import (
+    MAX_FAILED_POLLS,
+    Status,
+    Watch,
+    describe_job,
+    doubt_job,
+    doubt_verdict,
+    find_pause,
+)
+
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 
@@ -35,7 +45,7 @@ def verdict(*jobs: BackupJob, fail_fast: bool = True) -> Verdict:
     return judge(jobs, Policy(product="dynamics365", max_age=86400, fail_fast=fail_fast), NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seen", "status"),
     [
         (verdict(job()), "passed"),
@@ -61,7 +71,7 @@ def test_what_a_verdict_means(seen: Verdict, status: str | None) -> None:
         assert event == json.loads(json.dumps(event))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "accept_partial", "status"),
     [
         *((JobState.SUCCESS, accept, "passed") for accept in (False, True)),
@@ -99,8 +109,8 @@ LASTING = [
 ]
 
 
-@pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("of", [lambda error: error, exceptions.to_airflow], ids=["ours", "Airflow's"])
+@each_row("error", LASTING)
+@each_row("of", [lambda error: error, exceptions.to_airflow])
 def test_what_no_later_poll_can_mend_ends_the_wait(error: errors.AvePointError, of: Any) -> None:
     facts = {name: value for name, value in vars(error).items() if value is not None}
     expected = {"status": "error", "message": str(error), "error": type(error).__name__, "facts": facts}
@@ -161,7 +171,7 @@ def test_a_watch_is_handed_over_as_json() -> None:
     assert Watch() == Watch.resume(**Watch().hand_over())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         ({}, Watch()),
@@ -242,6 +252,19 @@ def test_a_look_without_an_answer_is_a_failed_one() -> None:
     assert "The last error: Away." in watch.time_out(60)["message"]
 
 
+def test_a_look_that_ends_with_somebody_elses_error_is_a_failed_one() -> None:
+    watch = Watch()
+    watch.note_defect(ZeroDivisionError("division by zero"))
+    message = watch.time_out(60)["message"]
+    assert "The last error: ZeroDivisionError: division by zero" in message
+
+
+def test_the_error_of_others_explains_a_look_without_an_answer() -> None:
+    watch = Watch()
+    watch.note_silence(PASSING[0])
+    assert "The last error: Away." in watch.time_out(60)["message"]
+
+
 def test_an_outage_of_an_earlier_release_has_no_more_to_tell() -> None:
     """0.1.0 hands over how many looks have failed, and what had been seen before, only."""
     message = Watch.resume(failed_polls=3, news="All was well.").time_out(60)["message"]
@@ -276,7 +299,7 @@ def test_no_pause_is_longer_than_it_may_be(
     assert expected == find_pause(interval, elapsed, max_wait)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seen", "expected"),
     [
         (job(), "dynamics365 job DCIB1 is success (3)."),
@@ -329,3 +352,84 @@ def test_a_description_is_one_bounded_line() -> None:
     for seen in (job(errors=(JobError(message=text, url=text),)), job(raw_state=text), job(job_id=text)):
         assert 2500 > len(describe_job(seen, grade_job(seen, NOW)))
         assert describe_job(seen, grade_job(seen, NOW)).isprintable()
+
+
+# What an event's evidence must be, before a task succeeds by it.
+
+GOOD = verdict(job()).as_dict()
+(SCOPE,) = GOOD["scopes"]
+BAD = verdict(job(JobState.FAILED)).as_dict()
+OF_O1 = {"organization_ids": ["O1", "o1"]}
+
+
+def change_scope(**fields: Any) -> dict[str, Any]:
+    return GOOD | {"scopes": [SCOPE | fields]}
+
+
+@each_row(
+    ("status", "evidence", "doubt"),
+    [
+        (Status.PASSED, GOOD, None),
+        (Status.FAILED, BAD, None),
+        (Status.PASSED, None, "it holds no verdict"),
+        (Status.PASSED, [GOOD], "it holds no verdict"),
+        (Status.PASSED, GOOD | {"reason": None}, "it holds no verdict"),
+        (Status.PASSED, GOOD | {"policy": None}, "its verdict is on None"),
+        (Status.PASSED, GOOD | {"policy": {"product": "m365"}}, "its verdict is on 'm365'"),
+        (Status.PASSED, GOOD | {"passed": False}, "its verdict says passed: False, reason: 'passed'"),
+        (Status.PASSED, GOOD | {"passed": "true"}, "its verdict says passed: 'true'"),
+        (Status.PASSED, GOOD | {"reason": "failed"}, "its verdict says passed: True, reason: 'failed'"),
+        (Status.PASSED, BAD, "its verdict says passed: False"),
+        (Status.FAILED, GOOD, "its verdict says passed: True"),
+        (Status.TIMEOUT, BAD | {"passed": None}, "its verdict says passed: None"),
+        (Status.PASSED, GOOD | {"scopes": None}, "its scopes have not all passed"),
+        (Status.PASSED, GOOD | {"scopes": ["o1"]}, "its scopes have not all passed"),
+        (Status.PASSED, GOOD | {"scopes": []}, "its scopes have not all passed"),
+        (Status.PASSED, change_scope(passed=False), "its scopes have not all passed"),
+        (Status.PASSED, change_scope(reason="failed"), "its scopes have not all passed"),
+        (Status.PASSED, change_scope(reason="excluded"), "its scopes have not all passed"),
+        (Status.PASSED, GOOD | {"policy": GOOD["policy"] | OF_O1}, None),
+        (
+            Status.PASSED,
+            GOOD | {"policy": GOOD["policy"] | {"organization_ids": ["o2"]}},
+            "its scopes are of 'o1', which its policy does not name",
+        ),
+        (
+            Status.FAILED,
+            BAD | {"scopes": None, "policy": GOOD["policy"] | OF_O1},
+            None,
+        ),
+    ],
+)
+def test_evidence_that_cannot_be_the_verdict(status: Status, evidence: object, doubt: str | None) -> None:
+    found = doubt_verdict(status, evidence, "dynamics365")
+    assert (doubt is None) is (found is None), found
+    assert doubt is None or doubt in (found or "")
+
+
+ENDED = {name: value for name, value in job().as_dict().items() if name != "raw"}
+
+
+@each_row(
+    ("status", "evidence", "accept_partial", "doubt"),
+    [
+        (Status.PASSED, ENDED, False, None),
+        (Status.FAILED, ENDED | {"state": "failed"}, False, None),
+        (Status.PASSED, None, False, "it holds no job"),
+        (Status.PASSED, ENDED | {"product": "m365"}, False, "its job is 'DCIB1' of 'm365'"),
+        (Status.PASSED, ENDED | {"job_id": "DCIB2"}, False, "its job is 'DCIB2' of 'dynamics365'"),
+        (Status.PASSED, ENDED | {"state": "failed"}, False, "its job is in the state 'failed'"),
+        (Status.PASSED, ENDED | {"state": "partial"}, False, "has not ended well"),
+        (Status.PASSED, ENDED | {"state": "partial"}, True, None),
+        (Status.PASSED, ENDED | {"state": "good"}, False, "has not ended well"),
+        (Status.PASSED, ENDED | {"problems": ["odd"]}, False, "has not ended well"),
+        (Status.PASSED, ENDED | {"counts": {"total": 1000, "failed": 400}}, False, "has not ended well"),
+        (Status.PASSED, ENDED | {"counts": {"some": 1}}, False, "has not ended well"),
+    ],
+)
+def test_evidence_that_cannot_be_the_job(
+    status: Status, evidence: object, *, accept_partial: bool, doubt: str | None
+) -> None:
+    found = doubt_job(status, evidence, "dynamics365", "DCIB1", accept_partial=accept_partial)
+    assert (doubt is None) is (found is None), found
+    assert doubt is None or doubt in (found or "")

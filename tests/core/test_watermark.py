@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.watermark import Watermark, key_of
+
+from .tables import each_row
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
@@ -41,7 +40,7 @@ def begin(*jobs: BackupJob, now: datetime = NOW - 10 * MINUTE) -> Watermark:
     return Watermark.begin(jobs, now)
 
 
-@pytest.mark.parametrize("state", TERMINAL)
+@each_row("state", TERMINAL)
 def test_a_job_that_was_under_way_is_announced_once_when_it_has_ended(state: JobState) -> None:
     watermark = begin(job(state="running"))
 
@@ -61,8 +60,13 @@ def test_a_job_that_began_and_ended_between_two_looks_is_announced() -> None:
     assert ["J1"] == look(begin(), job(started_at=NOW - MINUTE))[0]
 
 
-@pytest.mark.parametrize(
-    ("late_by", "announced"), [(6 * HOUR, ["J1"]), (6 * HOUR + 11 * MINUTE, [])], ids=["6 h", "more"]
+@each_row(
+    ("late_by", "announced"),
+    [
+        (6 * HOUR, ["J1"]),
+        (6 * HOUR + 10 * MINUTE, ["J1"]),  # the last look was ten minutes ago
+        (6 * HOUR + 11 * MINUTE, []),
+    ],
 )
 def test_a_job_may_be_listed_six_hours_after_it_started(late_by: timedelta, announced: list[str]) -> None:
     """Later than that it cannot be told from those that were known before."""
@@ -314,7 +318,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize(("one", "other", "is_same"), KEYS.values(), ids=KEYS)
+@each_row(("one", "other", "is_same"), KEYS.values())
 def test_what_tells_two_ends_apart(one: dict[str, Any], other: dict[str, Any], *, is_same: bool) -> None:
     """By the key, and by the digest that is kept."""
     first, second = job(**one), job(**other)
@@ -430,7 +434,7 @@ CORRUPT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("written", CORRUPT.values(), ids=CORRUPT)
+@each_row("written", CORRUPT.values())
 def test_something_else_than_a_watermark_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match="not a watermark"):
         Watermark.from_dict(written)
@@ -453,7 +457,7 @@ def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str |
     return announced
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("states", "announced"),
     [
         (["failed", "success", "success"], [None, "success"]),
@@ -462,14 +466,6 @@ def corrections(watermark: Watermark, *states: str, **fields: Any) -> list[str |
         (["failed", "running", "success"], [None, "success"]),
         (["failed", "running", "failed"], [None, None]),
         (["stopped", "partial", "partial"], [None, "partial"]),
-    ],
-    ids=[
-        "mended",
-        "bad after all",
-        "a server that cannot decide",
-        "run again",
-        "failed again",
-        "stopped, then partial",
     ],
 )
 def test_an_end_that_is_corrected_is_announced_once_more(
@@ -595,115 +591,13 @@ def test_a_watermark_of_release_0_1_0_knows_jobs_by_ids_in_lower_case() -> None:
     assert look(watermark, now=NOW + 31 * DAY)[1].folded_until is None
 
 
-@dataclass(frozen=True)
-class Life:
-    """One job at the vendor.
+def test_an_end_whose_outcome_is_not_kept_is_remembered_without_one() -> None:
+    """Release 0.1.0 kept none, and a later look keeps those that it sees."""
+    _, watermark = look(begin(), job(), job("J2"))
+    written = watermark.as_dict()
+    del written["outcomes"]
 
-    :param listed_after: how long after its start it appears; before it, where it waits for its time.
-    :param hides_start: while it runs, its row does not say when it started.
-    """
+    again = Watermark.from_dict(Watermark.from_dict(written).as_dict())
 
-    name: str
-    started_at: datetime
-    listed_after: timedelta
-    lasts: timedelta
-    hides_start: bool
-    ends_as: JobState
-    is_unknown_meanwhile: bool
-
-    @property
-    def ended_at(self) -> datetime:
-        return self.started_at + self.lasts
-
-    @property
-    def listed_at(self) -> datetime:
-        return self.started_at + self.listed_after
-
-    def row(self, at: datetime, skew: timedelta) -> BackupJob | None:
-        """Return its row at a time, by a vendor's clock that is ahead by *skew*; None before it is listed."""
-        if at < self.listed_at:
-            return None
-        if at >= self.ended_at:
-            return job(
-                self.name,
-                self.ends_as,
-                started_at=self.started_at + skew,
-                finished_at=self.ended_at + skew,
-            )
-        meanwhile = "unknown" if self.is_unknown_meanwhile else "running"
-        state = "waiting" if at < self.started_at else meanwhile
-        return job(self.name, state, started_at=None if self.hides_start else self.started_at + skew)
-
-
-BEGINNING = NOW
-
-
-@st.composite
-def lives(draw: st.DrawFn) -> list[Life]:
-    """Draw jobs that start from days before the watcher's beginning on."""
-    minutes = st.integers(-3 * 24 * 60, 4 * 24 * 60)
-    drawn = []
-    for index in range(draw(st.integers(1, 12))):
-        hides_start = draw(st.booleans())
-        starts = draw(st.integers(-5 * 60, 4 * 24 * 60) if hides_start else minutes)
-        drawn.append(
-            Life(
-                name=f"J{index}",
-                started_at=BEGINNING + starts * MINUTE,
-                listed_after=draw(st.integers(-600, 5 * 60 + 45)) * MINUTE,
-                lasts=draw(st.sampled_from([1, 4, 45, 300, 500, 1500, 5000, 20_000])) * MINUTE,
-                hides_start=hides_start,
-                ends_as=draw(st.sampled_from(TERMINAL)),
-                is_unknown_meanwhile=draw(st.booleans()),
-            )
-        )
-    return drawn
-
-
-@settings(deadline=None, max_examples=300, database=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    jobs=lives(),
-    gaps=st.lists(st.sampled_from([1, 5, 5, 5, 60, 400, 1800, 6000]), min_size=1, max_size=60),
-    jitters=st.lists(st.integers(-120, 120), min_size=70, max_size=70),
-    skew=st.integers(-4, 4),
-    interrupts=st.sets(st.integers(0, 60)),
-    others_need=st.sets(st.integers(0, 60)),
-)
-def test_every_end_after_the_beginning_is_announced_whatever_happens(
-    jobs: list[Life],
-    gaps: list[int],
-    jitters: list[int],
-    skew: int,
-    interrupts: set[int],
-    others_need: set[int],
-) -> None:
-    """Looks come at any time, by clocks that differ; after an interrupt the look before is done again.
-
-    Without interrupts nothing is announced twice. What has ended before the beginning is not announced,
-    unless it was listed later.
-    """
-    ahead = skew * MINUTE
-
-    def listed(at: datetime, since: datetime) -> list[BackupJob]:
-        rows = [row for each in jobs if (row := each.row(at, ahead)) is not None]
-        return [row for row in rows if row.effective_start is None or row.effective_start >= since]
-
-    watermark = begin(*listed(BEGINNING, Watermark.first_start(BEGINNING)), now=BEGINNING)
-    at, need, announced = BEGINNING, watermark.earliest_start(BEGINNING), Counter[str]()
-    # Two quiet looks at the end: by then every job has ended.
-    last = max(each.ended_at for each in jobs)
-    for index, minutes in enumerate([*gaps, None, 3 * 24 * 60]):
-        at = max(at, last) + 6 * HOUR if minutes is None else at + minutes * MINUTE
-        now = at + timedelta(seconds=jitters[index])
-        since = need - 40 * DAY if index in others_need else need
-        news, kept = watermark.advance(listed(at, since), now, asked_since=since)
-        announced.update(each.job_id for each in news)
-        if index not in interrupts or index >= len(gaps):
-            watermark = Watermark.from_dict(kept.as_dict())
-        need = watermark.earliest_start(now)
-
-    ended_after = {each.name for each in jobs if max(each.ended_at, each.listed_at) > BEGINNING}
-    expected = {each.name: each for each in jobs if each.name in ended_after}
-    assert set(expected) == set(announced)
-    if not interrupts:
-        assert {1} >= set(announced.values())
+    assert (2, {}) == (len(again.ended), again.outcomes)
+    assert [] == look(again, job(), job("J2"))[0]

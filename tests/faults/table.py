@@ -25,7 +25,7 @@ ONCE, FOR_GOOD = 1, None
 
 AN_HOUR = 3600
 # In seconds; what hangs is waited for this long, and what drips ten times as long.
-HASTY = {"timeout": 0.2}
+HASTY = {"timeout": 0.5}
 
 AGAIN = "It is asked for again, up to five times in all."
 NEW_TOKEN = "A new token is asked for, once."
@@ -683,14 +683,29 @@ def all_cases() -> Iterator[Case]:
 
 
 def some_cases() -> Iterator[Case]:
-    """Yield every fault with every product, and among these with every driver on every page.
+    """Yield every fault on each of its pages, with both drivers and each way to page among these.
 
-    Each fault begins elsewhere in the round of drivers and pages, so that over the faults each product meets
-    them all, with pages fetched one by one and with several at a time.
+    Products of one way take turns, fault by fault. Each fault begins elsewhere in the round of drivers and
+    pages, so that over the faults each product meets every driver on every page.
     """
+    ways = products_by_way()
+    longest = max(map(len, ways))
     for number, fault in enumerate(FAULTS):
-        rounds = list(combinations(DRIVERS, fault.pages))
-        for index, product in enumerate(PRODUCTS):
-            driver, where = rounds[(number + index) % len(rounds)]
-            at_a_time = AT_A_TIME[(number // len(rounds) + index) % len(AT_A_TIME)]
-            yield Case(fault=fault, product=product, driver=driver, page=where, at_a_time=at_a_time)
+        turn = number // longest
+        for index in range(max(len(ways), len(fault.pages), len(DRIVERS))):
+            takers = ways[index % len(ways)]
+            yield Case(
+                fault=fault,
+                product=takers[number % len(takers)],
+                driver=DRIVERS[(turn + index) % 2],
+                page=fault.pages[(turn // 2 + index) % len(fault.pages)],
+                at_a_time=AT_A_TIME[(turn // 6 + index) % 2],
+            )
+
+
+def products_by_way() -> list[list[str]]:
+    """Return the products' names by the way in which their pages are asked for."""
+    ways: dict[tuple[str, bool], list[str]] = {}
+    for name, product in PRODUCTS.items():
+        ways.setdefault((product.method, product.paging.is_offset), []).append(name)
+    return list(ways.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
 
@@ -15,8 +16,14 @@ from tests.hooks.drivers import DRIVERS, Triggerer, Worker, required_by
 
 AN_HOUR = 3600
 
-for_each_driver = pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)
-for_each_product = pytest.mark.parametrize("product", PRODUCTS)
+#: The clock is the driver's, the window's form the product's: each product with one of the drivers, in turn.
+for_each_product = pytest.mark.parametrize(
+    ("product", "driver"),
+    [
+        pytest.param(product, DRIVERS[driver], id=f"{product}-{driver}")
+        for product, driver in zip(PRODUCTS, cycle(DRIVERS), strict=False)
+    ],
+)
 
 
 def judge(driver: Worker | Triggerer, product: str) -> Verdict:
@@ -25,7 +32,6 @@ def judge(driver: Worker | Triggerer, product: str) -> Verdict:
 
 
 @for_each_product
-@for_each_driver
 @pytest.mark.parametrize(
     ("date_header", "reason"), [(0, Reason.FAILED), (None, Reason.CLOCK_SKEW)], ids=["its-date", "no-date"]
 )
@@ -49,7 +55,6 @@ def test_a_failure_in_our_future_is_seen(
 
 
 @for_each_product
-@for_each_driver
 @pytest.mark.parametrize(("ahead", "said"), [(3, "behind"), (-3, "ahead of")], ids=["behind", "ahead"])
 def test_a_backup_is_as_old_as_the_api_says(
     simulator: Simulator,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import cycle
 from typing import Any
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
@@ -114,3 +115,13 @@ class Triggerer:
 
 
 DRIVERS = {"requests": Worker(), "aiohttp": Triggerer()}
+
+
+#: Each product with one of the drivers, in turn: for what a product does, whichever driver asks.
+IN_TURN = dict(zip(PRODUCTS, cycle(DRIVERS), strict=False))
+
+
+def one_of_each_paging() -> list[str]:
+    """Return one product of each way to page: numbered pages by GET or by POST, rows that are skipped."""
+    ways = {(each.method, each.paging.is_offset): name for name, each in reversed(PRODUCTS.items())}
+    return sorted(ways.values())

@@ -118,6 +118,13 @@ def m365(number: int) -> dict[str, Any]:
     }
 
 
+def scan(number: int) -> dict[str, Any]:
+    row = d365(number)
+    return {"id": f"Scan{number}", "type": 0, "category": 0, "state": 2} | {
+        name: row[name] for name in ("startTime", "finishTime")
+    }
+
+
 def list_ids(driver: Any, product: str = "dynamics365") -> list[str]:
     jobs = driver.list_jobs(product, started_after=NOW - timedelta(days=2))
     return [job.job_id for job in jobs]
@@ -150,9 +157,9 @@ def test_a_short_page_is_no_end(driver: Any, server: EdgeServer) -> None:
 
 
 def test_pages_that_are_filtered_after_they_are_cut(driver: Any, server: EdgeServer) -> None:
-    """400 jobs, a third of them restores, among these all of four pages in the middle."""
-    is_backup = [number % 3 != 0 or 240 < number for number in range(400)]
-    is_backup[100:140] = [False] * 40
+    """400 jobs, a third of them restores, among these all of sixteen pages in the middle."""
+    is_backup = [number % 3 != 0 or 260 < number for number in range(400)]
+    is_backup[100:260] = [False] * 160
     rows = [d365(number) if is_backup[number] else None for number in range(400)]
     pages = [[row for row in rows[begin : begin + 10] if row] for begin in range(0, 400, 10)]
     for base in (0, 1):
@@ -244,6 +251,18 @@ def test_a_link_that_is_a_bare_query(driver: Any, server: EdgeServer) -> None:
     server.serve = serve
     assert 21 == len(list_ids(driver))
     assert [None, "2", "3"] == [query.get("pageindex") for query in server.asked]
+
+
+def test_a_link_that_stays_the_same_where_rows_are_skipped(driver: Any, server: EdgeServer) -> None:
+    """Where the next page begins follows from the rows, so no link is needed."""
+
+    def serve(query: Query) -> Answer:
+        begin = int(query.get("skip", 0))
+        link = "/aos/jobs?skip=10&top=10" if begin < 30 else None
+        return 200, {"jobs": [scan(number) for number in range(begin, min(begin + 10, 35))], "nextLink": link}
+
+    server.serve = serve
+    assert 35 == len(set(list_ids(driver, "aos_scan")))
 
 
 def test_a_gateways_page_is_tried_again(driver: Any, server: EdgeServer) -> None:

@@ -1,16 +1,21 @@
-"""A plain HTTP caller of the simulator, which knows of each product only what the vendor's pages print."""
+"""A plain HTTP caller of the simulator, which reads each product's pages by the product's own description.
+
+So every test of the simulator proves that ``core/products`` and ``simulator/products`` fit each other.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
+from airflow_provider_avepoint.core.products import PRODUCTS as OURS
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.simulator.products import PRODUCTS
 
 M365_LIST = "/backup/m365/cloudbackupjobs"
 M365_LICENSE = "/backup/m365/cloudbackuplicenseconsumption"
@@ -28,17 +33,12 @@ JOB_SCOPE = "microsoft365backup.jobInfo.read.all"
 LICENSE_SCOPE = "microsoft365backup.subscriptionInfo.read.all"
 D365_SCOPE = "Dynamics.ReadWrite.All"
 SCOPES = {
-    M365_LIST: JOB_SCOPE,
-    LEGACY_LIST: JOB_SCOPE,
-    M365_LICENSE: LICENSE_SCOPE,
-    LEGACY_LICENSE: LICENSE_SCOPE,
-    D365_LIST: D365_SCOPE,
-    GOOGLE_LIST: "gsuite.graph.read.all",
-    SALESFORCE_LIST: "salesforce.public.read.all",
-    IAAS_LIST: "PlatformBackup.ReadWrite.All",
-    AOS_LIST: "autodiscovery.readwrite.all",
-    CUSTOMERS: "elements.jobs.read.all",
-}
+    endpoint.path: endpoint.scope
+    for product in PRODUCTS.values()
+    for endpoint in (product.license, product.subscriptions)
+    if endpoint
+} | {product.list_path.partition("{")[0]: product.scope for product in PRODUCTS.values()}
+"""The permission that each path needs; a path that begins like another comes before it."""
 PATIENCE = 300.0
 """The longest that a test waits for anything, in seconds: a backstop, for a machine however slow."""
 
@@ -54,31 +54,65 @@ class Wire:
 
     *required* is what a question cannot do without, or what has the newest row come first. *first_index* is
     None where rows are skipped, not pages. *states* are those that every product has, as rows show them;
-    *no_finish* and *year_1* are what stands for a finish that is not there.
+    *no_finish* is what stands for a finish that is not there.
     """
 
     product: str
     path: str
-    method: str = "GET"
-    required: dict[str, str] = field(default_factory=dict)
-    has_window: bool = True
-    index: str = "pageIndex"
-    first_index: int | None = 0
-    size: str = "pageSize"
-    default_size: int = 10
+    method: str
+    required: dict[str, str]
+    has_window: bool
+    index: str
+    first_index: int | None
+    size: str
+    default_size: int
     rows: tuple[str, ...]
-    row_id: str = "jobId"
-    state: str = "status"
-    start: str = "startTime"
-    finish: str = "finishTime"
-    link: tuple[str, ...] = ("nextLink",)
-    total: tuple[str, ...] = ("totalCount",)
+    row_id: str
+    state: str
+    start: str
+    finish: str
+    link: tuple[str, ...]
+    totals: tuple[tuple[str, ...], ...]
     states: dict[str, Any]
-    lists_waiting: bool = False
-    has_counts: bool = True
-    has_duration: bool = True
-    no_finish: str | None = None
-    year_1: Any = "0001-01-01T00:00:00Z"
+    lists_waiting: bool
+    has_counts: bool
+    has_duration: bool
+    no_finish: str | None
+
+    @classmethod
+    def of(cls, name: str) -> Wire:
+        """Return the wire of a product."""
+        ours, theirs = OURS[name], PRODUCTS[name]
+        columns, envelope, quirks = ours.columns, ours.envelope, theirs.quirks
+        required = {each.parameter: "0" for each in theirs.filters if each.is_required}
+        if theirs.is_window_required:
+            required |= {"startTime": "2000-01-01", "finishTime": "2100-01-01"}
+        if theirs.order is not None:
+            required[theirs.order.sense_parameter] = "1"
+        shown = theirs.spellings.get(quirks.state_spelling, {})
+        return cls(
+            product=name,
+            path=ours.path.format(organization_id=theirs.default_organization[0]),
+            method=ours.method,
+            required=required,
+            has_window=theirs.read_time is not None,
+            index=ours.paging.index,
+            first_index=None if ours.paging.is_offset else quirks.first_index,
+            size=ours.paging.size,
+            default_size=theirs.paging.default_size,
+            rows=envelope.rows[0],
+            row_id=_first(columns.job_id),
+            state=_first(columns.state),
+            start=_first(columns.started_at),
+            finish=_first(columns.finished_at),
+            link=envelope.link,
+            totals=envelope.total,
+            states={word: shown.get(number, number) for word, number in theirs.states.items()},
+            lists_waiting=theirs.lists_waiting,
+            has_counts="counts" in theirs.carries,
+            has_duration="duration" in theirs.carries,
+            no_finish={"null": None, "n/a": "N/A"}[quirks.no_finish],
+        )
 
     def rows_of(self, page: Any) -> list[Any]:
         """Return a page's rows."""
@@ -95,7 +129,8 @@ class Wire:
 
     def total_of(self, page: Any) -> Any:
         """Return the page's total."""
-        return _dig(page, self.total)
+        found = [path for path in self.totals if path[-1] in _dig(page, path[:-1])]
+        return _dig(page, (found or self.totals)[0])
 
     def nth(self, page: int, size: int, *, first_index: int | None = None) -> dict[str, str]:
         """Return the parameters for a page, counted from 0 here, in the server's base."""
@@ -105,105 +140,15 @@ class Wire:
         return {self.index: str(base + page), self.size: str(size)}
 
 
-M365_STATES = {
-    "running": "In Progress",
-    "success": "Finished",
-    "failed": "Failed",
-    "partial": "Finished with Exception",
-}
-M365 = Wire(
-    product="m365",
-    path=M365_LIST,
-    rows=("data",),
-    row_id="id",
-    state="state",
-    link=("metadata", "nextLink"),
-    total=("metadata", "totalCount"),
-    states=M365_STATES,
-)
-LEGACY = Wire(
-    product="m365_legacy",
-    path=LEGACY_LIST,
-    rows=("Jobs",),
-    row_id="Id",
-    state="State",
-    start="StartTime",
-    finish="FinishTime",
-    link=("NextLink",),
-    total=("TotalCount",),
-    states=M365_STATES,
-    year_1=0,
-)
-D365 = Wire(
-    product="dynamics365",
-    path=D365_LIST,
-    required={"type": "0", "startTime": "2000-01-01", "finishTime": "2100-01-01"},
-    first_index=1,
-    rows=("jobs",),
-    states={"running": 2, "success": 3, "failed": 4, "partial": 7},
-    year_1="0001-01-01T00:00:00.00Z",
-)
-GOOGLE = Wire(
-    product="google_workspace",
-    path=GOOGLE_LIST,
-    default_size=100,
-    rows=("jobs",),
-    states={"running": 0, "success": 2, "failed": 3, "partial": 7},
-    has_counts=False,
-    has_duration=False,
-    year_1="0001-01-01T00:00:00+00:00",
-)
-SALESFORCE = Wire(
-    product="salesforce",
-    path=SALESFORCE_LIST,
-    required={"startTime": "2000-01-01", "finishTime": "2100-01-01"},
-    rows=("data", "jobs"),
-    link=("data", "nextLink"),
-    total=("data", "totalCount"),
-    states={"running": 1, "success": 2, "failed": 4, "partial": 3},
-    has_duration=False,
-)
-IAAS = Wire(
-    product="iaas_paas",
-    path=IAAS_LIST,
-    index="pageNumber",
-    rows=("jobs",),
-    states={"running": 1, "success": 2, "failed": 16, "partial": 8},
-    lists_waiting=True,
-)
-AOS = Wire(
-    product="aos_scan",
-    path=AOS_LIST,
-    required={"sortorder": "1"},
-    has_window=False,
-    index="skip",
-    first_index=None,
-    size="top",
-    default_size=100,
-    rows=("jobs",),
-    row_id="id",
-    state="state",
-    states={"running": 1, "success": 2, "failed": 3, "partial": 4},
-    has_counts=False,
-    has_duration=False,
-    year_1="0001-01-01T00:00:00.0000000+00:00",
-)
-ELEMENTS = Wire(
-    product="elements",
-    path=jobs_of_customer(CUSTOMER),
-    method="POST",
-    has_window=False,
-    first_index=1,
-    default_size=50,
-    rows=("data",),
-    finish="endTime",
-    link=("metadata", "nextLink"),
-    total=("metadata", "totalCount"),
-    states={"running": 1, "success": 2, "failed": 3, "partial": 4},
-    lists_waiting=True,
-    no_finish="N/A",
-)
-WIRES = (M365, LEGACY, D365, GOOGLE, SALESFORCE, IAAS, AOS, ELEMENTS)
+def _first(keys: str | tuple[str, ...]) -> str:
+    """Return the key that the product's own page has."""
+    return keys if isinstance(keys, str) else keys[0]
+
+
+WIRES = {name: Wire.of(name) for name in PRODUCTS}
+M365, LEGACY, D365 = WIRES["m365"], WIRES["m365_legacy"], WIRES["dynamics365"]
+GOOGLE, SALESFORCE = WIRES["google_workspace"], WIRES["salesforce"]
+IAAS, AOS, ELEMENTS = WIRES["iaas_paas"], WIRES["aos_scan"], WIRES["elements"]
 
 
 class Caller:

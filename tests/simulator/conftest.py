@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 
-from .caller import WIRES, Caller, Wire
+from .caller import AOS, ELEMENTS, LEGACY, M365, WIRES, Caller, Wire
 
 
 @pytest.fixture(scope="session")
@@ -30,24 +30,22 @@ def caller(avepoint: Simulator) -> Iterator[Caller]:
         yield caller
 
 
-@pytest.fixture(params=WIRES, ids=lambda wire: wire.product)
+@pytest.fixture(params=[M365, AOS, ELEMENTS], ids=lambda wire: wire.product)
 def wire(request: pytest.FixtureRequest) -> Wire:
-    """Return each product's wire in turn."""
+    """Return a wire of each kind: pages by their number, rows that are skipped, questions in a body."""
     chosen: Wire = request.param
     return chosen
 
 
-@pytest.fixture(params=[wire for wire in WIRES if wire.has_window], ids=lambda wire: wire.product)
+@pytest.fixture(params=WIRES.values(), ids=WIRES)
+def any_wire(request: pytest.FixtureRequest) -> Wire:
+    """Return each product's wire in turn, for what its own rows and pages show."""
+    chosen: Wire = request.param
+    return chosen
+
+
+@pytest.fixture(params=[M365, LEGACY], ids=lambda wire: wire.product)
 def windowed(request: pytest.FixtureRequest) -> Wire:
-    """Return the wire of each product with a time window."""
-    chosen: Wire = request.param
-    return chosen
-
-
-@pytest.fixture(
-    params=[wire for wire in WIRES if wire.first_index is not None], ids=lambda wire: wire.product
-)
-def numbered(request: pytest.FixtureRequest) -> Wire:
-    """Return the wire of each product that numbers its pages."""
+    """Return a wire of each kind of time window: ISO 8601 and ticks."""
     chosen: Wire = request.param
     return chosen

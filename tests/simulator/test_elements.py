@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from airflow_provider_avepoint.simulator import Simulator
 
 from .caller import CUSTOMER, CUSTOMERS, ELEMENTS, Caller, jobs_of_customer
@@ -77,13 +75,13 @@ def test_customer(avepoint: Simulator, caller: Caller) -> None:
     assert [] == ids("Customer-A")
 
 
-@pytest.mark.parametrize("customer", ["customer-c", "00000000-0000-0000-0000-000000000000"])
-def test_unknown_customer(avepoint: Simulator, caller: Caller, customer: str) -> None:
+def test_unknown_customer(avepoint: Simulator, caller: Caller) -> None:
     """A customer that no job was ever added for is not found."""
     avepoint.add_job("elements", organization_id="customer-a")
-    response = caller.post(jobs_of_customer(customer))
+    for customer in ("customer-c", "00000000-0000-0000-0000-000000000000"):
+        response = caller.post(jobs_of_customer(customer))
 
-    assert (404, "customerId") == (response.status_code, response.json()["errors"][0]["field"])
+        assert (404, "customerId") == (response.status_code, response.json()["errors"][0]["field"])
 
 
 def test_generated_jobs_make_customers(avepoint: Simulator, caller: Caller) -> None:
@@ -98,88 +96,23 @@ def test_it_is_a_post(avepoint: Simulator, caller: Caller) -> None:
     assert 404 == caller.get(ELEMENTS.path).status_code
 
 
-SERVICES = {
-    "microsoft_365_scan": 0,
-    "microsoft_365": 7,
-    "google_workspace_scan": 10,
-    "google_workspace": 11,
-    "iaas_paas": 12,
-    "salesforce": 15,
-    "dynamics_365": 16,
-}
-M365_MODULES = {
-    "none": 0,
-    "archiver": 8,
-    "retention": 10,
-    "sharepoint_online": 302,
-    "exchange_online": 303,
-    "microsoft_365_groups": 304,
-    "onedrive": 305,
-    "project_online": 306,
-    "exchange_online_public_folder": 307,
-    "microsoft_teams": 308,
-    "teams_chat": 309,
-    "power_bi": 310,
-    "power_automate": 311,
-    "power_apps": 312,
-    "viva_engage": 402,
-}
-OTHER_MODULES = {
-    12: {
-        "cloud_backup_for_azure": 355,
-        "azure_virtual_machine": 356,
-        "disk": 357,
-        "microsoft_entra_id": 358,
-        "storage": 359,
-        "admin_portal_settings": 360,
-        "amazon_ec2": 361,
-        "native_azure_sql_backup_monitoring": 362,
-        "dev_ops": 363,
-        "microsoft_entra_id_b2c": 364,
-        "azure_sql_backup": 365,
-        "google_virtual_machine_instance": 366,
-        "azure_vmware_solution": 367,
-        "microsoft_sql_server_in_azure_vm": 368,
-        "google_cloud_storage": 369,
-        "cosmos_db": 370,
-        "azure_postgresql": 371,
-    },
-    16: {"dynamics_365": 401, "customer_engagement": 550, "unified_operations": 551},
-    11: {
-        "gmail": 501,
-        "calendar": 502,
-        "contacts": 503,
-        "drive": 504,
-        "shared_drives": 505,
-        "google_classroom": 506,
-        "chat": 507,
-        "google_directory": 508,
-    },
-}
-
-
-@pytest.mark.parametrize(("service", "modules"), [(7, M365_MODULES), *OTHER_MODULES.items()])
-def test_module(avepoint: Simulator, caller: Caller, service: int, modules: dict[str, int]) -> None:
-    """Each module selects its jobs, which show it and, unless another is named, the service it is part of."""
-    for word in modules:
+def test_module_is_part_of_a_service(avepoint: Simulator, caller: Caller) -> None:
+    """A job of a module shows the service that the module is part of, unless another is named."""
+    services = {"exchange_online": 7, "disk": 12, "customer_engagement": 16, "gmail": 11}
+    for word in services:
         avepoint.add_job("elements", job_id=word, workload=word)
 
-    for word, number in modules.items():
-        rows = caller.page(ELEMENTS, json={"jobModule": number})["data"]
-        shown = [(row["jobId"], row["jobType"], row["jobModule"]) for row in rows]
-        assert [(word, service, number)] == shown
-    assert set(modules) == set(caller.ids(ELEMENTS, json={}))
+    assert services == {row["jobId"]: row["jobType"] for row in caller.page(ELEMENTS)["data"]}
 
 
 def test_service(avepoint: Simulator, caller: Caller) -> None:
-    """A job type is a service; 0 is one of them and not all."""
-    for word in SERVICES:
-        avepoint.add_job("elements", job_id=word, job_type=word, workload="none")
+    """A job type is a service; 0 is one of them and not all, and null is all."""
+    for number, word in enumerate(("microsoft_365_scan", "microsoft_365")):
+        avepoint.add_job("elements", job_id=word, job_type=word, workload="none", started_ago=number)
 
-    for word, number in SERVICES.items():
-        assert [word] == caller.ids(ELEMENTS, json={"jobType": number})
+    assert ["microsoft_365_scan"] == caller.ids(ELEMENTS, json={"jobType": 0})
     assert [] == caller.ids(ELEMENTS, json={"jobType": 7, "jobModule": 302})
-    assert set(SERVICES) == set(caller.ids(ELEMENTS, json={"jobType": None}))
+    assert 2 == len(caller.ids(ELEMENTS, json={"jobType": None}))
 
 
 def test_new_module_is_shown(avepoint: Simulator, caller: Caller) -> None:
@@ -200,9 +133,9 @@ def test_time_and_status_select_nothing(avepoint: Simulator, caller: Caller) -> 
     assert 1 == len(caller.ids(ELEMENTS, startTime="2099-01-01", status=3, json=body))
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "status", "field"),
-    [
+def test_body_is_refused(caller: Caller) -> None:
+    """The body is a JSON object of documented numbers, and is said to be JSON."""
+    refused: list[tuple[bytes, str, int, str | None]] = [
         (b'{"jobType": 8}', "application/json", 400, "jobType"),
         (b'{"jobModule": "302"}', "application/json; charset=utf-8", 400, "jobModule"),
         (b'{"jobType": true}', "application/json", 400, "jobType"),
@@ -210,15 +143,14 @@ def test_time_and_status_select_nothing(avepoint: Simulator, caller: Caller) -> 
         (b"{", "application/json", 400, "$"),
         (b"[7]", "application/json", 400, "$"),
         (b'{"jobType": 7}', "text/plain", 415, None),
-    ],
-)
-def test_body_is_refused(caller: Caller, content: bytes, kind: str, status: int, field: str | None) -> None:
-    """The body is a JSON object of documented numbers, and is said to be JSON."""
-    headers = {"Authorization": f"Bearer {caller.token('elements.jobs.read.all')}", "Content-Type": kind}
-    response = caller.http.post(ELEMENTS.path, content=content, headers=headers)
+    ]
+    token = f"Bearer {caller.token('elements.jobs.read.all')}"
+    for content, kind, status, field in refused:
+        headers = {"Authorization": token, "Content-Type": kind}
+        response = caller.http.post(ELEMENTS.path, content=content, headers=headers)
 
-    causes = [error["field"] for error in response.json().get("errors", [])]
-    assert (status, [field] if field else []) == (response.status_code, causes)
+        causes = [error["field"] for error in response.json().get("errors", [])]
+        assert (status, [field] if field else []) == (response.status_code, causes), content
 
 
 def test_journal_has_the_body(avepoint: Simulator, caller: Caller) -> None:
@@ -229,34 +161,13 @@ def test_journal_has_the_body(avepoint: Simulator, caller: Caller) -> None:
     assert ({}, {"jobType": 7}) == (token["body"], question["body"])
 
 
-@pytest.mark.parametrize(
-    ("state", "number"),
-    [
-        ({"state": "running"}, 1),
-        ({"state": "success"}, 2),
-        ({"state": "failed"}, 3),
-        ({"state": "partial"}, 4),
-        ({"state": "skipped"}, 5),
-        ({"state": "waiting"}, 6),
-        ({"state": "stopped"}, 10),
-        *(({"raw_state": number}, number) for number in (0, 7, 8, 9, 11, 12, 13, 14)),
-    ],
-)
-def test_status(avepoint: Simulator, caller: Caller, state: dict[str, Any], number: int) -> None:
-    """Each of the fifteen documented numbers can be had."""
-    avepoint.add_job("elements", **state)
-
-    assert number == caller.page(ELEMENTS)["data"][0]["status"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(39, "39s"), (60, "1m0s"), (1059.9, "17m39s"), (4659, "1h17m39s")]
-)
-def test_duration(avepoint: Simulator, caller: Caller, seconds: float, shown: str) -> None:
+def test_duration(avepoint: Simulator, caller: Caller) -> None:
     """Minutes and seconds, cut off."""
-    avepoint.add_job("elements", runs_for=seconds, started_ago=100_000)
+    spans = {39: "39s", 60: "1m0s", 1059.9: "17m39s", 4659: "1h17m39s"}
+    for age, seconds in enumerate(spans):
+        avepoint.add_job("elements", runs_for=seconds, started_ago=100_000 + age)
 
-    assert shown == caller.page(ELEMENTS)["data"][0]["jobDuration"]
+    assert list(spans.values()) == [row["jobDuration"] for row in caller.page(ELEMENTS)["data"]]
 
 
 def test_running_job(avepoint: Simulator, caller: Caller) -> None:
@@ -362,28 +273,14 @@ def test_subscriptions_in_pages_and_of_some_customers(avepoint: Simulator, calle
     assert list("abcde") == ids(json={"customerIds": []})
 
 
-@pytest.mark.parametrize("wanted", ["c1", [1], {"id": "c1"}, 7])
-def test_customers_are_named_by_a_list_of_texts(caller: Caller, wanted: Any) -> None:
-    response = services(caller, json={"customerIds": wanted})
+def test_customers_are_named_by_a_list_of_texts(caller: Caller) -> None:
+    wrong: list[Any] = ["c1", [1], {"id": "c1"}, 7]
+    for wanted in wrong:
+        response = services(caller, json={"customerIds": wanted})
 
-    assert (400, ["customerIds"]) == (
-        response.status_code,
-        [error["field"] for error in response.json()["errors"]],
-    )
+        causes = [error["field"] for error in response.json()["errors"]]
+        assert (400, ["customerIds"]) == (response.status_code, causes), wanted
 
 
 def test_subscriptions_need_their_own_permission(caller: Caller) -> None:
     assert 403 == caller.post(SUBSCRIPTIONS, token=caller.token("elements.jobs.read.all")).status_code
-
-
-@pytest.mark.parametrize(
-    ("product", "change"),
-    [
-        ("elements", {"location": "NAM", "service": "Fly"}),
-        ("elements", {"out_of_policy_time": 5}),
-        ("m365", {"organization_id": "c1"}),
-        ("m365", {"expiration_date": "2025-04-05", "protected_size": 1}),
-    ],
-)
-def test_licence_figures_that_a_product_has_not(caller: Caller, product: str, change: dict[str, Any]) -> None:
-    assert 400 == caller.http.put(f"/control/license/{product}", json=change).status_code

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-import pytest
-
 from airflow_provider_avepoint.simulator import Simulator
 
 from .caller import GOOGLE, GOOGLE_LIST, Caller
@@ -77,39 +75,6 @@ def test_total_is_not_there_by_default(avepoint: Simulator, caller: Caller) -> N
     avepoint.set_quirks("google_workspace", total="match")
 
     assert 1 == caller.page(GOOGLE)["totalCount"]
-
-
-APPS = {
-    "gmail": 1,
-    "drive": 2,
-    "calendar": 4,
-    "contacts": 8,
-    "shared_drives": 64,
-    "classroom": 128,
-    "users": 256,
-    "groups": 512,
-    "chat": 4096,
-    "vault_gmail": 8192,
-    "vault_drive": 16384,
-    "vault_shared_drives": 32768,
-}
-JOB_TYPES = {"backup": 1, "restore": 2, "export": 3, "delete": 4, "retention": 5, "report": 6}
-
-
-@pytest.mark.parametrize(
-    ("field", "words", "parameter"), [("workload", APPS, "appType"), ("job_type", JOB_TYPES, "jobType")]
-)
-def test_app_and_job_type(
-    avepoint: Simulator, caller: Caller, field: str, words: dict[str, int], parameter: str
-) -> None:
-    """Each documented number selects its rows, which show it; without one all rows come."""
-    for word in words:
-        avepoint.add_job("google_workspace", job_id=word, **{field: word})
-
-    for word, number in words.items():
-        rows = caller.page(GOOGLE, **{parameter: number})["jobs"]
-        assert [(word, number)] == [(row["jobId"], row[parameter]) for row in rows]
-    assert set(words) == set(caller.ids(GOOGLE))
 
 
 def test_recenter_is_hidden(avepoint: Simulator, caller: Caller) -> None:

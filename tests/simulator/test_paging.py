@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 
-from .caller import AOS, ELEMENTS, Caller, Wire
+from .caller import AOS, ELEMENTS, M365, Caller, Wire
 
 TOKEN_FORMS = ("token", "raw_token")
 LINK_FORMS = ("absolute", "relative", "relative_without_prefix", "query", "bare_query", *TOKEN_FORMS)
@@ -24,46 +24,40 @@ def add_history(avepoint: Simulator, wire: Wire, count: int) -> list[str]:
     return [job["job_id"] for job in reversed(avepoint.add_jobs(jobs))]
 
 
-def test_page_has_its_documented_size(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """Ten rows are the usual page; the samples begin with the newest."""
-    ids = add_history(avepoint, wire, wire.default_size + 2)
+def test_page_has_its_documented_size(avepoint: Simulator, caller: Caller, any_wire: Wire) -> None:
+    """Without a size the page has the usual one; the samples begin with the newest."""
+    ids = add_history(avepoint, any_wire, any_wire.default_size + 2)
 
-    assert ids[: wire.default_size] == caller.ids(wire)
+    assert ids[: any_wire.default_size] == caller.ids(any_wire)
+    assert ids[2:4] == caller.ids(any_wire, **any_wire.nth(1, 2))
 
 
-def test_first_page_is_served_without_a_number(avepoint: Simulator, caller: Caller, numbered: Wire) -> None:
+@pytest.mark.parametrize("wire", [M365, ELEMENTS], ids=lambda wire: wire.product)
+def test_first_page_is_served_without_a_number(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """No number, 0, and the base's own first number all mean the first page."""
-    ids = add_history(avepoint, numbered, 5)
+    ids = add_history(avepoint, wire, 5)
 
     for first_index in (0, 1):
-        avepoint.set_quirks(numbered.product, first_index=first_index)
-        pages = [caller.ids(numbered, pageSize=2, **query) for query in ({}, {numbered.index: 0})]
+        avepoint.set_quirks(wire.product, first_index=first_index)
+        pages = [caller.ids(wire, pageSize=2, **query) for query in ({}, {wire.index: 0})]
         assert [ids[:2]] * 2 == pages
         for page, expected in enumerate((ids[:2], ids[2:4], ids[4:], [])):
-            assert expected == caller.ids(numbered, **numbered.nth(page, 2, first_index=first_index))
+            assert expected == caller.ids(wire, **wire.nth(page, 2, first_index=first_index))
 
 
-def test_base_is_the_documented_one(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """The tables count from 1 for Dynamics 365 and Elements, from 0 elsewhere."""
-    ids = add_history(avepoint, wire, 3)
-
-    assert ids[2:] == caller.ids(wire, **wire.nth(1, 2))
-
-
-@pytest.mark.parametrize("form", LINK_FORMS)
-def test_links_lead_through_all_rows(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
+def test_links_lead_through_all_rows(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """Whatever its form, each link leads on, and the last page has none."""
-    avepoint.set_quirks(wire.product, link=form, last_link="empty", token_parameter="skiptoken")
     ids = add_history(avepoint, wire, 5)
-    page = caller.page(wire, **{wire.size: 2})
-    seen = wire.ids(page)
-    for _ in range(2):
-        link = wire.link_of(page)
-        page = caller.ask(wire, **query_of(wire, link, form)).json()
-        seen += wire.ids(page)
+    for form in LINK_FORMS:
+        avepoint.set_quirks(wire.product, link=form, last_link="empty", token_parameter="skiptoken")
+        page = caller.page(wire, **{wire.size: 2})
+        seen = wire.ids(page)
+        for _ in range(2):
+            link = wire.link_of(page)
+            page = caller.ask(wire, **query_of(wire, link, form)).json()
+            seen += wire.ids(page)
 
-    assert ids == seen
-    assert "" == wire.link_of(page)
+        assert (form, ids, "") == (form, seen, wire.link_of(page))
 
 
 def query_of(wire: Wire, link: str, form: str) -> dict[str, str]:
@@ -74,14 +68,10 @@ def query_of(wire: Wire, link: str, form: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(link).query))
 
 
-@pytest.mark.parametrize("form", LINK_FORMS)
-def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
+def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """The forms that the products' pages show, to the letter, and two that are easily taken for others."""
-    avepoint.set_quirks(wire.product, link=form)
     add_history(avepoint, wire, 3)
-    link = wire.link_of(caller.page(wire, **{wire.size: 2}))
-
-    prefix = {
+    prefixes = {
         "absolute": f"{avepoint.url}{wire.path}?",
         "relative": f"{wire.path}?",
         "relative_without_prefix": f"/{wire.path.split('/')[-1]}?",
@@ -89,9 +79,13 @@ def test_link_has_its_form(avepoint: Simulator, caller: Caller, wire: Wire, form
         "bare_query": {"skip": "Top=2&skip=2"}.get(wire.index, f"P{wire.index[1:]}="),
         "token": "%2B%2F%2B%2F",
         "raw_token": "+/+/",
-    }[form]
-    assert link.startswith(prefix)
-    assert ("?" in link) == (form not in {"bare_query", *TOKEN_FORMS})
+    }
+    assert set(LINK_FORMS) == prefixes.keys()
+    for form, prefix in prefixes.items():
+        avepoint.set_quirks(wire.product, link=form)
+        link = wire.link_of(caller.page(wire, **{wire.size: 2}))
+        assert link.startswith(prefix), form
+        assert ("?" in link) == (form not in {"bare_query", *TOKEN_FORMS}), form
 
 
 def test_raw_token_looks_like_a_query(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -106,22 +100,14 @@ def test_raw_token_looks_like_a_query(avepoint: Simulator, caller: Caller, wire:
     assert all(link.endswith("==") for link in links)
 
 
-@pytest.mark.parametrize(("form", "field"), [("empty", ""), ("null", None)])
-def test_field_without_link(
-    avepoint: Simulator, caller: Caller, wire: Wire, form: str, field: str | None
-) -> None:
-    """A server that never links leaves the field empty or null, though pages follow."""
-    avepoint.set_quirks(wire.product, link=form)
+def test_field_without_link(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A server that never links leaves the field empty or null, though pages follow, or has no such field."""
     add_history(avepoint, wire, 3)
 
-    assert field == wire.link_of(caller.page(wire, **{wire.size: 2}))
-
-
-def test_no_link_field(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """A server can have no link field at all."""
+    for form, field in (("empty", ""), ("null", None)):
+        avepoint.set_quirks(wire.product, link=form)
+        assert field == wire.link_of(caller.page(wire, **{wire.size: 2}))
     avepoint.set_quirks(wire.product, link="none")
-    add_history(avepoint, wire, 3)
-
     with pytest.raises(KeyError):
         wire.link_of(caller.page(wire, **{wire.size: 2}))
 
@@ -155,35 +141,26 @@ def test_token_makes_the_number_ignored(avepoint: Simulator, caller: Caller, wir
     assert ids[2:4] == caller.ids(wire, skiptoken=token, **wire.nth(9, 2))
 
 
-@pytest.mark.parametrize("form", LINK_FORMS)
-def test_foreign_link_names_another_host(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
-    """A link can lead to where no token must go."""
-    avepoint.set_quirks(wire.product, link=form, foreign_link=True)
+def test_foreign_link_names_another_host(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+    """A link can lead to where no token must go, or to a listener that a test names."""
     add_history(avepoint, wire, 3)
-    link = urlsplit(wire.link_of(caller.page(wire, **{wire.size: 2})))
-
-    assert ("https", "graph.elsewhere.example", 8443) == (link.scheme, link.hostname, link.port)
-    assert wire.path == link.path
-
-
-def test_foreign_link_can_name_a_given_host(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
-    """A test may let the link lead to a listener of its own."""
+    for form in LINK_FORMS:
+        avepoint.set_quirks(wire.product, link=form, foreign_link=True)
+        link = urlsplit(wire.link_of(caller.page(wire, **{wire.size: 2})))
+        host = (link.scheme, link.hostname, link.port, link.path)
+        assert ("https", "graph.elsewhere.example", 8443, wire.path) == host, form
     avepoint.set_quirks(wire.product, link="absolute", foreign_link="http://127.0.0.1:9/")
-    add_history(avepoint, wire, 3)
-
     assert wire.link_of(caller.page(wire, **{wire.size: 2})).startswith(f"http://127.0.0.1:9{wire.path}?")
 
 
-@pytest.mark.parametrize("form", LINK_FORMS)
-def test_repeated_link_never_moves_on(avepoint: Simulator, caller: Caller, wire: Wire, form: str) -> None:
+def test_repeated_link_never_moves_on(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A page that links to itself does so for ever, even where no rows follow."""
-    avepoint.set_quirks(wire.product, link=form, repeat_link=True, token_parameter="skiptoken")
     ids = add_history(avepoint, wire, 2)
-    link = wire.link_of(caller.page(wire, **{wire.size: 2}))
-    page = caller.ask(wire, **query_of(wire, link, form)).json()
-
-    assert ids == wire.ids(page)
-    assert link == wire.link_of(page)
+    for form in LINK_FORMS:
+        avepoint.set_quirks(wire.product, link=form, repeat_link=True, token_parameter="skiptoken")
+        link = wire.link_of(caller.page(wire, **{wire.size: 2}))
+        page = caller.ask(wire, **query_of(wire, link, form)).json()
+        assert (form, ids, link) == (form, wire.ids(page), wire.link_of(page))
 
 
 def test_page_lengths_repeat(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -213,16 +190,17 @@ def test_everything_comes_whatever_page_is_asked_for(avepoint: Simulator, caller
         assert (ids, 5, None) == (wire.ids(page), wire.total_of(page), wire.link_of(page))
 
 
-@pytest.mark.parametrize("status", [204, 400, 404, 416])
-def test_status_beyond_the_end(avepoint: Simulator, caller: Caller, wire: Wire, status: int) -> None:
+def test_status_beyond_the_end(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A page behind the last gets a status; the last, and the first of nothing, are served."""
-    avepoint.set_quirks(wire.product, beyond_end=status)
-    empty = caller.ask(wire, **wire.required | wire.nth(0, 2))
+    avepoint.set_quirks(wire.product, beyond_end=404)
+    assert 200 == caller.ask(wire, **wire.required | wire.nth(0, 2)).status_code
     add_history(avepoint, wire, 4)
-    answers = [caller.ask(wire, **wire.required | wire.nth(page, 2)) for page in (1, 2, 3)]
+    for status in (204, 400, 404, 416):
+        avepoint.set_quirks(wire.product, beyond_end=status)
+        answers = [caller.ask(wire, **wire.required | wire.nth(page, 2)) for page in (1, 2, 3)]
 
-    assert [200, 200, status, status] == [answer.status_code for answer in (empty, *answers)]
-    assert (status == 204) == (answers[-1].content == b"")
+        assert [200, status, status] == [answer.status_code for answer in answers]
+        assert (status == 204) == (answers[-1].content == b"")
 
 
 def test_last_page_repeats(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -277,35 +255,33 @@ def test_large_page_is_refused(avepoint: Simulator, caller: Caller, wire: Wire) 
     assert 2 == len(caller.ids(wire, **{wire.size: 2}))
 
 
-@pytest.mark.parametrize(("wire", "most"), [(AOS, 1000), (ELEMENTS, 100)], ids=["aos_scan", "elements"])
-def test_documented_limit_is_kept(caller: Caller, wire: Wire, most: int) -> None:
+def test_documented_limit_is_kept(caller: Caller) -> None:
     """Two pages say how large a page may be."""
-    sizes = (most, most + 1)
-    answers = [caller.ask(wire, **wire.required | {wire.size: str(size)}).status_code for size in sizes]
+    for wire, most in ((AOS, 1000), (ELEMENTS, 100)):
+        sizes = (most, most + 1)
+        answers = [caller.ask(wire, **wire.required | {wire.size: str(size)}).status_code for size in sizes]
 
-    assert [200, 400] == answers
+        assert [200, 400] == answers, wire.product
 
 
-@pytest.mark.parametrize(("name", "text"), [("size", "0"), ("size", "ten"), ("index", "-1"), ("index", "x")])
-def test_page_must_be_a_number(caller: Caller, wire: Wire, name: str, text: str) -> None:
+def test_page_must_be_a_number(caller: Caller, wire: Wire) -> None:
     """What is no number, or none that makes sense, is refused by name."""
-    parameter = getattr(wire, name)
-    response = caller.ask(wire, **wire.required | {parameter: text})
+    for name, text in ((wire.size, "0"), (wire.size, "ten"), (wire.index, "-1"), (wire.index, "x")):
+        response = caller.ask(wire, **wire.required | {name: text})
+        refused = (response.status_code, response.json()["errors"][0]["field"].lower())
+        assert (400, name.lower()) == refused, text
 
-    assert 400 == response.status_code
-    assert parameter.lower() == response.json()["errors"][0]["field"].lower()
 
-
-def test_total_counts_what_matches(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
+def test_total_counts_what_matches(avepoint: Simulator, caller: Caller, any_wire: Wire) -> None:
     """The total is of all pages, of this page, or is not there."""
-    add_history(avepoint, wire, 5)
+    add_history(avepoint, any_wire, 5)
 
     for total, expected in (("match", 5), ("page", 2)):
-        avepoint.set_quirks(wire.product, total=total)
-        assert expected == wire.total_of(caller.page(wire, **{wire.size: 2}))
-    avepoint.set_quirks(wire.product, total="absent")
+        avepoint.set_quirks(any_wire.product, total=total)
+        assert expected == any_wire.total_of(caller.page(any_wire, **{any_wire.size: 2}))
+    avepoint.set_quirks(any_wire.product, total="absent")
     with pytest.raises(KeyError):
-        wire.total_of(caller.page(wire, **{wire.size: 2}))
+        any_wire.total_of(caller.page(any_wire, **{any_wire.size: 2}))
 
 
 def test_total_is_wrong(avepoint: Simulator, caller: Caller, wire: Wire) -> None:

@@ -19,7 +19,7 @@ from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.__main__ import main
 from airflow_provider_avepoint.simulator.demo import DAYS, demo_jobs
 
-from .caller import JOB_SCOPE, M365_LIST, PATIENCE, WIRES, Caller, Wire, wait_until
+from .caller import JOB_SCOPE, M365, M365_LIST, PATIENCE, WIRES, Caller, Wire, wait_until
 
 MODULE = "airflow_provider_avepoint.simulator"
 
@@ -132,7 +132,7 @@ def test_simulator_starts_again_with_its_jobs() -> None:
         with simulator:
             caller = Caller(simulator)
             with caller.http:
-                assert ["early"] == caller.ids(WIRES[0])
+                assert ["early"] == caller.ids(M365)
 
 
 def test_stopped_simulator_has_no_url() -> None:
@@ -165,14 +165,14 @@ def test_many_threads(avepoint: Simulator, caller: Caller) -> None:
     def add() -> None:
         for _ in range(25):
             avepoint.add_job("m365")
-            caller.page(WIRES[0])
+            caller.page(M365)
 
-    caller.page(WIRES[0])
+    caller.page(M365)
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(add) for _ in range(4)]:
             future.result(PATIENCE)
 
-    assert 100 == caller.page(WIRES[0])["metadata"]["totalCount"]
+    assert 100 == caller.page(M365)["metadata"]["totalCount"]
 
 
 def test_deep_page_of_bulk_history(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
@@ -186,18 +186,18 @@ def test_deep_page_of_bulk_history(avepoint: Simulator, caller: Caller, wire: Wi
 
 
 def test_demo_is_plausible() -> None:
-    """The demo has good nights and bad ones, for every product, and nothing from the future."""
+    """The demo has good nights and bad ones, of eight products, and nothing from the future."""
     simulator = Simulator()
     count = simulator.seed_demo()
     now = datetime.now(UTC).isoformat()
 
-    jobs = [job for wire in WIRES for job in simulator.jobs(wire.product)]
+    jobs = [job for product in WIRES for job in simulator.jobs(product)]
     assert count == len(jobs) > DAYS * 10
     assert all(job["started_at"] < job["finished_at"] <= now for job in jobs)
     assert {"success", "partial", "failed"} == {job["state"] for job in jobs}
     assert 3 == len({job["organization_id"] for job in simulator.jobs("dynamics365")})
     assert 6 == len({job["workload"] for job in simulator.jobs("m365")} - {None})
-    assert all(simulator.jobs(wire.product) for wire in WIRES)
+    assert 8 <= sum(bool(simulator.jobs(product)) for product in WIRES)
 
 
 def test_demo_tells_the_same_each_time() -> None:

@@ -87,26 +87,6 @@ def test_row_of_the_table(avepoint: Simulator, caller: Caller) -> None:
     assert figures == {name: row[name] for name in row if name not in {"jobId", "startTime", "finishTime"}}
 
 
-JOB_TYPES = [
-    *("backup", "on_demand_backup", "restore", "pre_restore", "compare", "archive", "simulation"),
-    *("inactive_data_analysis", "retention", "discovery", "backup_export", "on_demand_export"),
-    *("auto_export", "data_cleanup", "sandbox_seeding", "generate_recovery_point"),
-    *("continuous_data_protection", "data_service", "on_demand_data_service", "audit_log_backup"),
-    *("audit_log_export", "audit_log_auto_export"),
-]
-
-
-def test_job_type(avepoint: Simulator, caller: Caller) -> None:
-    """Types are numbered from 1 in the page's order; 0 is all."""
-    for word in JOB_TYPES:
-        avepoint.add_job("salesforce", job_id=word, job_type=word)
-
-    for number, word in enumerate(JOB_TYPES, start=1):
-        rows = caller.page(SALESFORCE, type=number)["data"]["jobs"]
-        assert [(word, number)] == [(row["jobId"], row["type"]) for row in rows]
-    assert set(JOB_TYPES) == set(caller.ids(SALESFORCE, type=0, pageSize=50))
-
-
 def test_level(avepoint: Simulator, caller: Caller) -> None:
     """A level selects rows, none of which shows it."""
     words = ("organization", "object", "record", "field", "metadata", "n_a")

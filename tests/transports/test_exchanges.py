@@ -68,14 +68,15 @@ def test_a_form(fetch: Fetch, server: Server) -> None:
     assert asked.headers["content-type"].startswith("application/x-www-form-urlencoded")
 
 
-@pytest.mark.parametrize("body", [{"jobType": [7]}, {"jobModule": 0}, {}])
-def test_a_json_body(fetch: Fetch, server: Server, body: dict[str, Any]) -> None:
+def test_a_json_body(fetch: Fetch, server: Server) -> None:
     """A query without filters is an empty object, and the query stays beside it."""
-    url = f"{server.url}/jobs"
-    fetch(settings(server.url), Request(method="POST", url=url, json=body, query=(("pageIndex", "2"),)))
-    (asked,) = server.asked
-    assert ("POST", "/jobs?pageIndex=2", body) == (asked.method, asked.path, json.loads(asked.body))
-    assert "application/json" == asked.headers["content-type"]
+    bodies: list[dict[str, Any]] = [{"jobType": [7]}, {"jobModule": 0}, {}]
+    url, page = f"{server.url}/jobs", (("pageIndex", "2"),)
+    fetch(settings(server.url), *(Request(method="POST", url=url, json=body, query=page) for body in bodies))
+    assert [("POST", "/jobs?pageIndex=2", "application/json")] * len(bodies) == [
+        (asked.method, asked.path, asked.headers["content-type"]) for asked in server.asked
+    ]
+    assert bodies == [json.loads(asked.body) for asked in server.asked]
 
 
 def test_no_body(fetch: Fetch, server: Server) -> None:
@@ -99,16 +100,15 @@ def test_redirects_are_not_followed(fetch: Fetch, server: Server) -> None:
     assert ["/redirect"] == [asked.path for asked in server.asked]
 
 
-@pytest.mark.parametrize("path", ["drop", "half", "garbage"])
-def test_a_connection_that_breaks(fetch: Fetch, server: Server, path: str) -> None:
+def test_a_connection_that_breaks(fetch: Fetch, server: Server) -> None:
     """It is reported by its kind, never with the query in it, and the next request goes well."""
-    broken, good = fetch(
-        settings(server.url), get(f"{server.url}/{path}", query=(("q", SECRET),)), get(f"{server.url}/jobs")
-    )
-    assert NoAnswer is type(broken)
-    assert SECRET not in str(broken)
-    assert str(broken)
-    assert 200 == good.status
+    for path in ("drop", "half", "garbage"):
+        odd = get(f"{server.url}/{path}", query=(("q", SECRET),))
+        broken, good = fetch(settings(server.url), odd, get(f"{server.url}/jobs"))
+        assert NoAnswer is type(broken), path
+        assert SECRET not in str(broken)
+        assert str(broken)
+        assert 200 == good.status
 
 
 def test_nobody_listens(fetch: Fetch) -> None:
@@ -155,17 +155,18 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("netrc")
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_netrc_is_never_used(fetch: Fetch, server: Server, host: str) -> None:
-    url = f"http://{host}:{server.port}"
-    fetch(
-        settings(url),
-        get(url),
-        get(f"{url}/redirect"),
-        get(url, headers={"Authorization": "Bearer t"}),
-        Request(method="POST", url=url, form={"client_secret": "x"}),
-    )
-    assert [None, None, "Bearer t", None] == [asked.headers.get("authorization") for asked in server.asked]
+def test_netrc_is_never_used(fetch: Fetch, server: Server) -> None:
+    for url in (f"http://localhost:{server.port}", server.url):
+        server.asked.clear()
+        fetch(
+            settings(url),
+            get(url),
+            get(f"{url}/redirect"),
+            get(url, headers={"Authorization": "Bearer t"}),
+            Request(method="POST", url=url, form={"client_secret": "x"}),
+        )
+        signed = [asked.headers.get("authorization") for asked in server.asked]
+        assert [None, None, "Bearer t", None] == signed, url
 
 
 # Proxies
@@ -178,49 +179,43 @@ def through(server: Server, proxy: Server) -> str:
     return "proxy" if proxy.asked else "direct"
 
 
-@pytest.mark.parametrize(
-    ("own", "environment", "trust_env", "expected"),
-    [
-        ({}, {}, True, "direct"),
-        ({"http": "{proxy}"}, {}, True, "proxy"),
-        ({"http": "{proxy}"}, {}, False, "proxy"),
-        ({}, {"http_proxy": "{proxy}"}, True, "proxy"),
-        ({}, {"HTTP_PROXY": "{proxy}"}, True, "proxy"),
-        ({}, {"all_proxy": "{proxy}"}, True, "proxy"),
-        ({}, {"http_proxy": "{proxy}"}, False, "direct"),
-        ({}, {"https_proxy": "{proxy}"}, True, "direct"),
-        ({}, {"http_proxy": "{proxy}", "no_proxy": "127.0.0.1"}, True, "direct"),
-        ({}, {"http_proxy": "{proxy}", "no_proxy": "elsewhere.example"}, True, "proxy"),
-        ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9"}, True, "proxy"),
-        ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9", "no_proxy": "elsewhere"}, True, "proxy"),
-        ({}, {"http_proxy": "127.0.0.1:{port}"}, True, "proxy"),
-        ({"http": "127.0.0.1:{port}"}, {}, True, "proxy"),
-        ({"https": "http://127.0.0.1:9"}, {"http_proxy": "{proxy}"}, True, "direct"),
-    ],
-)
-def test_proxies(
-    fetch: Fetch,
-    server: Server,
-    proxy: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    own: dict[str, str],
-    environment: dict[str, str],
-    trust_env: bool,
-    expected: str,
-) -> None:
+#: The connection's proxies, the environment, whether it is trusted, and the way that is taken.
+WAYS: list[tuple[dict[str, str], dict[str, str], bool, str]] = [
+    ({}, {}, True, "direct"),
+    ({"http": "{proxy}"}, {}, True, "proxy"),
+    ({"http": "{proxy}"}, {}, False, "proxy"),
+    ({}, {"http_proxy": "{proxy}"}, True, "proxy"),
+    ({}, {"HTTP_PROXY": "{proxy}"}, True, "proxy"),
+    ({}, {"all_proxy": "{proxy}"}, True, "proxy"),
+    ({}, {"http_proxy": "{proxy}"}, False, "direct"),
+    ({}, {"https_proxy": "{proxy}"}, True, "direct"),
+    ({}, {"http_proxy": "{proxy}", "no_proxy": "127.0.0.1"}, True, "direct"),
+    ({}, {"http_proxy": "{proxy}", "no_proxy": "elsewhere.example"}, True, "proxy"),
+    ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9"}, True, "proxy"),
+    ({"http": "{proxy}"}, {"http_proxy": "http://127.0.0.1:9", "no_proxy": "elsewhere"}, True, "proxy"),
+    ({}, {"http_proxy": "127.0.0.1:{port}"}, True, "proxy"),
+    ({"http": "127.0.0.1:{port}"}, {}, True, "proxy"),
+    ({"https": "http://127.0.0.1:9"}, {"http_proxy": "{proxy}"}, True, "direct"),
+]
+
+
+def test_proxies(fetch: Fetch, server: Server, proxy: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection's own, else the environment's where it is trusted."""
 
     def fill(values: dict[str, str]) -> dict[str, str]:
         return {name: value.format(proxy=proxy.url, port=proxy.port) for name, value in values.items()}
 
-    for name, value in fill(environment).items():
-        monkeypatch.setenv(name, value)
-    answer = only(
-        fetch(settings(server.url, proxies=fill(own), trust_env=trust_env), get(f"{server.url}/jobs"))
-    )
-    assert isinstance(answer, Response), answer
-    assert expected == through(server, proxy)
+    for own, environment, trust_env, expected in WAYS:
+        server.asked.clear()
+        proxy.asked.clear()
+        with monkeypatch.context() as patch:
+            for name, value in fill(environment).items():
+                patch.setenv(name, value)
+            chosen = settings(server.url, proxies=fill(own), trust_env=trust_env)
+            answer = only(fetch(chosen, get(f"{server.url}/jobs")))
+        row = (own, environment, trust_env)
+        assert isinstance(answer, Response), (row, answer)
+        assert expected == through(server, proxy), row
 
 
 def test_a_proxy_of_an_unknown_kind(fetch: Fetch, server: Server) -> None:
@@ -231,36 +226,27 @@ def test_a_proxy_of_an_unknown_kind(fetch: Fetch, server: Server) -> None:
 # Certificates
 
 
-@pytest.mark.parametrize(
-    ("own", "environment", "trust_env", "is_answered"),
-    [
-        (True, {}, True, False),
-        (False, {}, True, True),
-        ("{bundle}", {}, True, True),
-        ("{folder}", {}, True, False),
-        (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, True),
-        (True, {"CURL_CA_BUNDLE": "{bundle}"}, True, True),
-        (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, False, False),
-        (False, {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
-        ("{bundle}", {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
-        ("{other}", {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, False),
-        (True, {"REQUESTS_CA_BUNDLE": "{missing}"}, True, False),
-        ("{missing}", {}, True, False),
-        ("{odd}", {}, True, False),
-    ],
-)
+#: The connection's choice, the environment, whether it is trusted, and whether the server is.
+CHECKS: list[tuple[bool | str, dict[str, str], bool, bool]] = [
+    (True, {}, True, False),
+    (False, {}, True, True),
+    ("{bundle}", {}, True, True),
+    ("{folder}", {}, True, False),
+    (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, True),
+    (True, {"CURL_CA_BUNDLE": "{bundle}"}, True, True),
+    (True, {"REQUESTS_CA_BUNDLE": "{bundle}"}, False, False),
+    (False, {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
+    ("{bundle}", {"REQUESTS_CA_BUNDLE": "{other}"}, True, True),
+    ("{other}", {"REQUESTS_CA_BUNDLE": "{bundle}"}, True, False),
+    (True, {"REQUESTS_CA_BUNDLE": "{missing}"}, True, False),
+    ("{missing}", {}, True, False),
+    ("{odd}", {}, True, False),
+]
+
+
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_certificates(
-    fetch: Fetch,
-    tls_server: Server,
-    bundle: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    own: bool | str,
-    environment: dict[str, str],
-    trust_env: bool,
-    is_answered: bool,
+    fetch: Fetch, tls_server: Server, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection's own choice goes before the environment's; what cannot be checked is not answered."""
     import certifi
@@ -274,8 +260,12 @@ def test_certificates(
         "odd": tmp_path / "odd.pem",
         "folder": tmp_path / "folder",
     }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value.format(**places))
-    verify = own.format(**places) if isinstance(own, str) else own
-    answer = only(fetch(settings(tls_server.url, verify=verify, trust_env=trust_env), get(tls_server.url)))
-    assert (Response if is_answered else NoAnswer) is type(answer), answer
+    for own, environment, trust_env, is_answered in CHECKS:
+        verify = own.format(**places) if isinstance(own, str) else own
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value.format(**places))
+            chosen = settings(tls_server.url, verify=verify, trust_env=trust_env)
+            answer = only(fetch(chosen, get(tls_server.url)))
+        row = (own, environment, trust_env)
+        assert (Response if is_answered else NoAnswer) is type(answer), (row, answer)

@@ -1,4 +1,4 @@
-"""Listings against the simulator: whole, by either driver; left early; and what is closed in the end."""
+"""What the drivers let go of: listings that are left early, sessions, threads, and flows that fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,8 +19,8 @@ import requests
 
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.client import Client
-from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointUnavailable
 from airflow_provider_avepoint.core.flow import Join, NoAnswer, Pause, Protect, Request, Send
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.query import build_queries
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
@@ -33,133 +32,9 @@ from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from .conftest import exchange, hook_with, settings
 from .server import Server
 
-PATHS = {
-    "m365": "/backup/m365/cloudbackupjobs",
-    "m365_legacy": "/cloudbackup/jobs",
-    "dynamics365": "/dynamicsbackup/jobs",
-}
+PATH = "/backup/m365/cloudbackupjobs"
 AFTER = "2020-01-01T00:00:00Z"
 Connect = Callable[..., str]
-
-
-def list_blocking(product: str) -> list[str]:
-    with AvePointHook() as hook:
-        return [job.job_id for job in hook.iter_jobs(product, started_after=AFTER)]
-
-
-def list_on_a_loop(product: str) -> list[str]:
-    async def run() -> list[str]:
-        async with AvePointAsyncHook() as hook:
-            return [job.job_id async for job in hook.aiter_jobs(product, started_after=AFTER)]
-
-    return asyncio.run(run())
-
-
-DRIVERS = pytest.mark.parametrize("list_ids", [list_blocking, list_on_a_loop], ids=["requests", "aiohttp"])
-
-
-@DRIVERS
-@pytest.mark.parametrize("product", PATHS)
-@pytest.mark.parametrize("first_index", [0, 1])
-@pytest.mark.parametrize(
-    "link",
-    ["none", "empty", "null", "absolute", "relative", "relative_without_prefix", "query", "token"],
-)
-def test_every_job_comes_once(
-    simulator: Simulator, connect: Connect, list_ids: Any, product: str, first_index: int, link: str
-) -> None:
-    simulator.generate(product, 95)
-    simulator.set_quirks(product, first_index=first_index, link=link, max_page_size=10, arrivals_per_page=1)
-    expected = {job["job_id"] for job in simulator.jobs(product)}
-    connect()
-    got = list_ids(product)
-    assert len(got) == len(set(got))
-    assert expected <= set(got)
-
-
-@DRIVERS
-@pytest.mark.parametrize("product", PATHS)
-def test_netrc_is_never_used(
-    simulator: Simulator,
-    connect: Connect,
-    list_ids: Any,
-    product: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The token request is signed by nobody, the others by the token: the simulator would refuse others."""
-    path = tmp_path / "netrc"
-    path.write_text("machine localhost login stray password x\ndefault login stray password x\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    url = simulator.url.replace("127.0.0.1", "localhost")
-    connect(host=url, extra={"identity_endpoint": f"{url}/connect/token"})
-    simulator.add_job(product)
-    assert 1 == len(list_ids(product))
-    token, *others = simulator.requests()
-    assert "/connect/token" == token["path"]
-    assert "authorization" not in token["header_names"]
-    assert {200} == {each["status"] for each in others}
-
-
-@DRIVERS
-def test_the_connections_secrets_are_no_headers(
-    simulator: Simulator, connect: Connect, list_ids: Any
-) -> None:
-    """Airflow's HttpHook sends extras that it does not know as headers, and the login by Basic."""
-    connect(extra={"identity_endpoint": simulator.token_url, "location": "NAM", "page_size": 10})
-    list_ids("m365")
-    usual = {"host", "user-agent", "accept", "accept-encoding", "connection", "authorization"}
-    usual |= {"content-length", "content-type"}
-    assert {name for each in simulator.requests() for name in each["header_names"]} <= usual
-
-
-@DRIVERS
-@pytest.mark.parametrize("where", ["before", "middle"])
-def test_dropped_connections_cost_no_job(
-    simulator: Simulator, connect: Connect, list_ids: Any, where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_avepoint.core.retry.BASE_DELAY", 0.0)
-    simulator.generate("m365", 55)
-    simulator.set_quirks("m365", max_page_size=10)
-    simulator.add_fault("drop", path=PATHS["m365"], where=where, skip=2, count=2)
-    connect()
-    assert 55 == len(set(list_ids("m365")))
-
-
-@DRIVERS
-@pytest.mark.parametrize("kind", ["html", "broken_json", "empty_body", "missing_rows"])
-def test_a_page_that_cannot_be_read_is_no_end(
-    simulator: Simulator, connect: Connect, list_ids: Any, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_avepoint.core.retry.BASE_DELAY", 0.0)
-    simulator.generate("dynamics365", 55)
-    simulator.set_quirks("dynamics365", max_page_size=10, first_index=1)
-    simulator.add_fault(kind, path=PATHS["dynamics365"], skip=2, count=None)
-    connect(extra={"identity_endpoint": simulator.token_url, "max_concurrency": 1})
-    with pytest.raises(AvePointPayloadError):
-        list_ids("dynamics365")
-
-
-@DRIVERS
-def test_an_error_body_is_no_end(simulator: Simulator, connect: Connect, list_ids: Any) -> None:
-    simulator.generate("m365", 55)
-    simulator.set_quirks("m365", max_page_size=10)
-    simulator.add_fault("error_body", path=PATHS["m365"], skip=2)
-    connect(extra={"identity_endpoint": simulator.token_url, "max_concurrency": 1})
-    with pytest.raises(AvePointUnavailable):
-        list_ids("m365")
-
-
-@DRIVERS
-def test_a_redirect_gets_no_token(
-    simulator: Simulator, connect: Connect, list_ids: Any, server: Server
-) -> None:
-    simulator.add_fault("redirect", path=PATHS["m365"], location=f"{server.url}/jobs")
-    connect()
-    with pytest.raises(AvePointPayloadError, match="redirect"):
-        list_ids("m365")
-    assert [] == server.asked
 
 
 # Left early
@@ -179,14 +54,14 @@ def fill(alone: Simulator) -> None:
 
 def is_quiet(alone: Simulator) -> bool:
     """Tell whether all that has been asked for is answered; from now on, no page is."""
-    if [200] * ASKED != [each["status"] for each in alone.requests(PATHS["m365"])]:
+    if [200] * ASKED != [each["status"] for each in alone.requests(PATH)]:
         return False
-    alone.add_fault("hang", path=PATHS["m365"], count=None)
+    alone.add_fault("hang", path=PATH, count=None)
     return True
 
 
 def is_asked_for_one_more(alone: Simulator) -> bool:
-    return ASKED + 1 == len(alone.requests(PATHS["m365"]))
+    return ASKED + 1 == len(alone.requests(PATH))
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -258,7 +133,7 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
         pass
 
     async with AiohttpTransport(own, protect) as transport:
-        pages = transport.aiter_pages(client.list_jobs(query, datetime.now(UTC)))
+        pages = transport.draw(JobListing(client, query, datetime.now(UTC)))
         async with aclosing(jobs_of(pages)) as jobs:
             assert set() == await leave_early(alone, jobs)
 

@@ -15,6 +15,7 @@ from airflow_provider_avepoint.core.fields import (
     normalize_label,
     parse_integer,
     parse_number,
+    parse_time,
     to_iso,
     to_word,
 )
@@ -82,6 +83,8 @@ class Columns:
     """Where a row holds what: our field → the vendor's key. Keys are matched whatever their case.
 
     :param counts_at: the key of the object that holds the counts, where they are not in the row itself.
+    :param parse_time: how the vendor writes times; where it gives none for a time without an offset, that
+        time is a problem of the row.
     :param parse_duration: how the vendor's own duration is written.
     :param parse_size: how the vendor writes a size; gives bytes.
     """
@@ -92,6 +95,7 @@ class Columns:
     finished_at: Key
     job_type: Key | None = None
     workload: Key | None = None
+    parse_time: Callable[[object], datetime | None] = parse_time
     duration: Key | None = None
     parse_duration: Callable[[object], timedelta | None] | None = None
     counts_at: str | None = None
@@ -129,7 +133,7 @@ class Filters:
 class Paging:
     """How the product cuts a listing into pages.
 
-    :param index: the parameter that says which page.
+    :param index: the parameter that says which page; None where nothing but a link leads to the next one.
     :param is_offset: *index* counts the rows before the page, from 0, not pages.
     :param sizes: page sizes to try, largest first; the next is tried where the server refuses one.
     :param token: the parameter that takes a next link which is an opaque token.
@@ -137,7 +141,7 @@ class Paging:
         window begins. Believed only as far as each page shows it.
     """
 
-    index: str
+    index: str | None = None
     is_offset: bool = False
     size: str
     newest_first: bool = False
@@ -147,10 +151,17 @@ class Paging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Where an answer holds its rows, its next link and its total: the places that the documents show."""
+    """Where an answer holds its rows, its next link and its total: the places that the documents show.
+
+    :param rows: where in the body the rows stand; the first place that is there counts.
+    :param link: where in the body the next link stands.
+    :param link_header: the header that has the next link, or an opaque token of the next page, instead.
+    :param total: where in the body totals stand; the largest counts.
+    """
 
     rows: tuple[Path, ...]
-    link: Path
+    link: Path = ()
+    link_header: str | None = None
     total: tuple[Path, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""The table of products: one row each, one file each."""
+"""The table of products: one row and one file for each."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ SCOPES = frozenset(
     for endpoint in (product, product.license, product.subscriptions)
     if endpoint
 )
-"""Every scope that some endpoint asks for."""
+"""The scopes of all endpoints."""

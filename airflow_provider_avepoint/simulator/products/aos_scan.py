@@ -21,7 +21,7 @@ _CATEGORIES = Vocabulary(
     default="m365",
     others="numbers",
 )
-# 0 is None, told by no state word: send it as raw_state.
+# The number 0, None, has no state word: send it as raw_state.
 _STATES = {"running": 1, "success": 2, "failed": 3, "partial": 4, "skipped": 5, "stopped": 10}
 
 

@@ -1,4 +1,4 @@
-"""What a product is to the simulator: the shape of its row in the table, and of what the row is made of."""
+"""The description of a product for the simulator: the fields of a product, and the types of these fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_avepoint.simulator.paging import Paging, parameter
 from airflow_provider_avepoint.simulator.quirks import PRODUCT_QUIRKS, Quirks
 
 ANY = ABSENT
-"""A filter value that asks for everything."""
+"""The filter value for all rows."""
 
 _CARRIED_BY_SOME = frozenset(
     {
@@ -37,10 +37,14 @@ _NO_TIME = {"null": None, "empty": "", "n/a": "N/A", "absent": ABSENT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """The control API's words for one field of a job, and what the vendor's rows and filters have for each.
+    """The control API's words for one field of a job, with the vendor's values in rows and filters.
 
-    *others* says which values besides them are taken: a number that the vendor may add, or any text. A number
-    that has a word is read as the word.
+    A number that has a word is read as the word.
+
+    :param shown: the vendor's value of each word.
+    :param default: the word for a job that names none.
+    :param others: which values without a word are accepted: none, numbers that the vendor may add, or any
+        text.
     """
 
     shown: Mapping[str, Any] = field(default_factory=dict)
@@ -48,9 +52,11 @@ class Vocabulary:
     others: Literal["refused", "numbers", "texts"] = "refused"
 
     def read(self, given: str, what: str) -> str:
-        """Return the word for *given*, or *given* itself.
+        """Return the word for a value, or the value itself.
 
-        :raises Refused: it is neither a word nor one of the others.
+        :param given: the value from the control API.
+        :param what: the kind of value, for the error's message.
+        :raises Refused: the value is neither a word nor one of the others.
         """
         if given in self.shown or self.others == "texts":
             return given
@@ -59,29 +65,38 @@ class Vocabulary:
         return known(given, self.shown, what)
 
     def read_or_default(self, given: str | None, what: str) -> str | None:
-        """Return the word for *given*, the default for None.
+        """Return the word for a value, or the default for None.
 
+        :param given: the value from the control API, or None.
+        :param what: the kind of value, for the error's message.
         :raises Refused: see :meth:`read`.
         """
         return self.default if given is None else self.read(given, what)
 
     def show(self, word: str | None) -> Any:
-        """Return what the vendor's row has for *word*; null for none."""
+        """Return the value in the vendor's row.
+
+        :param word: the word; None gives null.
+        """
         if word is None or word in self.shown:
             return self.shown.get(word or "")
         return int(word) if self.others == "numbers" else word
 
 
 NO_WORDS = Vocabulary()
-"""The vocabulary of a field that a product does not have."""
+"""The vocabulary for a field that a product does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """One parameter, in the query or in the JSON body, that selects rows by one of their facts.
 
-    *values* maps what may be sent, in lower case, to the fact that is wanted; None takes any text. *default*
-    is what a request that leaves it out asks for.
+    :param parameter: the parameter's name.
+    :param place: where the parameter is sent.
+    :param fact: the name of the fact.
+    :param values: the wanted fact of each accepted value, which is in lower case; None accepts any text.
+    :param is_required: whether a request without the parameter is refused.
+    :param default: the wanted fact of a request without the parameter.
     """
 
     parameter: str
@@ -92,8 +107,9 @@ class Filter:
     default: Any = ANY
 
     def read(self, text: str) -> Any:
-        """Return the fact wanted, or ANY.
+        """Return the wanted fact, or ANY.
 
+        :param text: the parameter's value.
         :raises ValueError: the vendor lists no such value.
         """
         if self.values is None:
@@ -104,18 +120,30 @@ class Filter:
 
 
 def numbered(words: Mapping[str, int], *, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of an enum: number as text to word."""
+    """Return the filter values of an enum: number as text → word.
+
+    :param words: the number of each word.
+    :param all_is_zero: whether 0 asks for all rows.
+    """
     return ({"0": ANY} if all_is_zero else {}) | {str(number): word for word, number in words.items()}
 
 
 def codes(*numbers: int, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of a status enum: number as text to number."""
+    """Return the filter values of a status enum: number as text → number.
+
+    :param numbers: the numbers of the states.
+    :param all_is_zero: whether 0 asks for all rows.
+    """
     return ({"0": ANY} if all_is_zero else {}) | {str(number): number for number in numbers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A parameter whose text must stand in a job's id, or in one of the *facts*; in any part of it."""
+    """A parameter for a text that must occur in a job's id or in one of its facts.
+
+    :param parameter: the parameter's name.
+    :param facts: the names of the facts that are searched.
+    """
 
     parameter: str
     facts: tuple[str, ...] = ()
@@ -123,9 +151,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Parameters for the rows' order: a column, which can only be the start time, and 0 or 1 for its sense.
+    """The parameters for the rows' order. Without them the oldest row comes first.
 
-    Without them the oldest row comes first.
+    :param column_parameter: the name of the parameter for the column.
+    :param column: the only column: the start time.
+    :param sense_parameter: the name of the parameter for the direction: 0 is oldest first, 1 newest first.
     """
 
     column_parameter: str
@@ -133,9 +163,10 @@ class Order:
     sense_parameter: str
 
     def is_newest_first(self, query: Mapping[str, str]) -> bool:
-        """Tell whether *query* asks for the newest rows first.
+        """Tell whether a query asks for the newest rows first.
 
-        :raises VendorError: there is no such column or sense.
+        :param query: the query parameters.
+        :raises VendorError: there is no such column or direction.
         """
         column = parameter(query, self.column_parameter) or self.column
         if column.casefold() != self.column.casefold():
@@ -150,9 +181,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a listing, for a product's envelope: *rows* is the list of rows, or stands for it.
+    """One page of a listing, for a product's envelope.
 
-    *total* and *link* are ABSENT where the quirks leave the field out; *index* and *size* are as served.
+    :param rows: the list of rows, or a placeholder for them.
+    :param total: the total; ABSENT where the quirks leave it out.
+    :param link: the link; ABSENT where the quirks leave it out.
+    :param index: the index of the page that is sent.
+    :param size: the page size.
     """
 
     rows: Any
@@ -164,7 +199,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """An endpoint for one job; *path* has ``{job_id}`` in it, *filters* may have defaults of their own."""
+    """An endpoint for one job.
+
+    :param path: the path, with ``{job_id}`` in it.
+    :param filters: the endpoint's parameters.
+    :param quirks: returns the quirks of this endpoint, from the product's.
+    :param envelope: returns the body for a row.
+    :param payload_key: the key of the row in the body.
+    """
 
     path: str
     filters: tuple[Filter, ...]
@@ -175,9 +217,13 @@ class Details:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseEndpoint:
-    """An endpoint for licence figures; *envelope* takes them by the vendor's names.
+    """An endpoint for licence figures.
 
-    *payload_key* is the key that holds them, "" where they stand without an envelope.
+    :param path: the path.
+    :param scope: the scope that a token needs.
+    :param filters: the endpoint's parameters.
+    :param envelope: returns the body for figures by the vendor's names.
+    :param payload_key: the key of the figures in the body; "" if the body is the figures.
     """
 
     path: str
@@ -189,7 +235,13 @@ class LicenseEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEndpoint:
-    """An endpoint that lists a partner's customers with their subscriptions; it pages as the jobs do."""
+    """An endpoint that lists a partner's customers with their subscriptions, in pages like those of jobs.
+
+    :param path: the path.
+    :param scope: the scope that a token needs.
+    :param envelope: returns the body for a page.
+    :param payload_key: the key of the customers in the body.
+    """
 
     path: str
     scope: str
@@ -199,15 +251,49 @@ class SubscriptionEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One product, all of it.
+    """The complete description of one product.
 
-    A row is ``head`` (what differs from job to job) and ``tail`` (what jobs of the same facts share: it is
-    rendered once for all of them). *states* are the words the vendor has a number for, and *lists_waiting*
-    tells whether a job is listed before it starts. *backups* maps a workload to the job type that "backup"
-    means there (None: any other's), in products without a job type of this name. *customer_parameter* is the
-    part of the path that names an organisation, of which the list then is. A product whose *read_time* is
-    None has no time window. *carries* names the job fields, of those that only some products know, which this
-    one's rows or filters have ("warning": the count of that name).
+    A row has two parts. ``head`` holds the fields that differ from job to job. ``tail`` holds the fields that
+    jobs with the same facts share; it is rendered once for all of them.
+
+    :param name: the product's name.
+    :param method: the HTTP method of the list.
+    :param list_path: the path of the list.
+    :param customer_parameter: the part of the path that names the organisation of the list; None for none.
+    :param scope: the scope that a token needs.
+    :param filters: the list's filters.
+    :param search: the list's text search; None for none.
+    :param order: the parameters for the list's order; None where the newest row always comes first.
+    :param read_time: returns the ticks of a window's bound, or None for no bound; None where there is no
+        window.
+    :param is_window_required: whether a request without a window is refused.
+    :param paging: the dialect for pages.
+    :param job_types: the words for job types.
+    :param backups: the job type that "backup" means for each workload (None: for the others); empty where a
+        job type has the name "backup".
+    :param workloads: the words for workloads.
+    :param data_sources: the words for data sources.
+    :param levels: the words for levels.
+    :param default_label: the free text of a job that names none.
+    :param default_organization: id and name of the organisation of a job that names none.
+    :param locations: the Multi-Geo codes, the central location first; empty for none.
+    :param states: the number of each state word that the vendor documents.
+    :param lists_waiting: whether a job is listed before it starts.
+    :param spellings: by name of a spelling, the label of each state's number; empty where rows show the
+        number.
+    :param carries: the names of those job fields that only some products have, and that this product's rows
+        or filters have; "warning" is the count of this name.
+    :param job_id_prefix: the beginning of a job's id.
+    :param job_id_digits: how many digits end a job's id.
+    :param quirks: the default quirks.
+    :param own_quirks: the quirks of ``PRODUCT_QUIRKS`` that this product has.
+    :param head: returns the row's fields that differ from job to job.
+    :param tail: returns the row's fields that jobs with the same facts share.
+    :param envelope: returns the body for a page.
+    :param payload_key: the key of the rows in the body.
+    :param details: the endpoint for one job; None for none.
+    :param license: the endpoint for licence figures; None for none.
+    :param subscriptions: the endpoint for subscriptions; None for none.
     """
 
     name: str
@@ -247,7 +333,7 @@ class Product:
 
     @property
     def quirk_names(self) -> frozenset[str]:
-        """The quirks that this product's server can have."""
+        """The names of the quirks that this product's server can have."""
         names = (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
         if self.read_time is None:
             names -= {"window_filters_by"}
@@ -268,7 +354,11 @@ class Product:
         return frozenset(names)
 
     def check_fields(self, fields: JobFields) -> None:
-        """Refuse a field that neither the product's rows nor its filters know."""
+        """Refuse fields that neither the product's rows nor its filters have.
+
+        :param fields: the description of a job.
+        :raises Refused: a field is not one of the product's.
+        """
         defaults = {name: JobFields.model_fields[name].default for name in _CARRIED_BY_SOME - self.carries}
         for name, default in sorted(defaults.items()):
             if getattr(fields, name) not in (None, default):
@@ -277,7 +367,11 @@ class Product:
             raise Refused(f"{self.name} counts no warnings")
 
     def check_state(self, word: str) -> str:
-        """Return *word* if the vendor documents a state for it."""
+        """Return a state's word if the vendor documents the state.
+
+        :param word: the word.
+        :raises Refused: the vendor documents no such state.
+        """
         if word not in self.states:
             raise Refused(
                 f"{self.name} documents no state for {word!r}, only for {', '.join(self.states)}; "
@@ -286,7 +380,10 @@ class Product:
         return word
 
     def code_of_raw(self, raw_state: object) -> int | None:
-        """Return the number under which a status filter finds *raw_state*, None for an undocumented text."""
+        """Return the number by which a status filter finds a raw state; None for an undocumented text.
+
+        :param raw_state: the state as sent.
+        """
         if isinstance(raw_state, int) or (isinstance(raw_state, float) and raw_state.is_integer()):
             return int(raw_state)
         if isinstance(raw_state, str) and raw_state.strip().isdecimal():
@@ -295,8 +392,9 @@ class Product:
         return next((code for code, label in spelt if label == raw_state), None)
 
     def read_workload(self, fields: JobFields) -> str | None:
-        """Return the job's workload, the default one if the job names none.
+        """Return the job's workload; the default one if the job names none.
 
+        :param fields: the description of the job.
         :raises Refused: the product has no such workload.
         """
         if "workload" not in fields.model_fields_set:
@@ -304,50 +402,78 @@ class Product:
         return fields.workload and self.workloads.read(fields.workload, f"{self.name} workload")
 
     def read_job_type(self, given: str, workload: str | None) -> str:
-        """Return the job type; "backup" is the kind of backup that *workload* has.
+        """Return the job type; "backup" becomes the workload's own kind of backup.
 
-        :raises Refused: the product has no such jobs.
+        :param given: the job type from the control API.
+        :param workload: the job's workload.
+        :raises Refused: the product has no such job type.
         """
         if given == BACKUP and self.backups:
             return self.backups.get(workload, self.backups[None])
         return self.job_types.read(given, f"{self.name} job type")
 
     def read_organization(self, fields: JobFields) -> tuple[str | None, str | None]:
-        """Return id and name of the job's organisation, the default one's if the job names none."""
+        """Return id and name of the job's organisation; the default organisation if the job names none.
+
+        :param fields: the description of the job.
+        """
         if "organization_id" not in fields.model_fields_set:
             return self.default_organization[0], fields.organization_name or self.default_organization[1]
         return fields.organization_id, fields.organization_name
 
     def read_location(self, code: str | None) -> str | None:
-        """Return the Multi-Geo code as the facts hold it: the central location is None."""
+        """Return the Multi-Geo code for the facts, which have None for the central location.
+
+        :param code: the code from the control API, or None.
+        :raises Refused: the product has no such location.
+        """
         if code is None or not self.locations:
             return None
         return None if known(code, self.locations, "location") == self.locations[0] else code
 
 
 def finish(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
-    """Return the finish time as the row shows it, or what stands there for none."""
+    """Return the finish time in the row, or the product's value for no finish.
+
+    :param job: the job.
+    :param quirks: the quirks, which decide the value for no finish.
+    :param render: writes ticks in the product's form.
+    """
     if job.finished is not None:
         return render(job.finished)
     return render(0) if quirks.no_finish == "year_1" else _NO_TIME[quirks.no_finish]
 
 
 def start(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
-    """Return the start time as the row of a product with ``no_start`` shows it, or what stands for none."""
+    """Return the start time in the row of a product with ``no_start``, or the value for no start.
+
+    :param job: the job.
+    :param quirks: the quirks, which decide the value for no start.
+    :param render: writes ticks in the product's form.
+    """
     if job.facts.state != "waiting" or quirks.no_start == "planned":
         return render(job.started)
     return render(0) if quirks.no_start == "year_1" else _NO_TIME[quirks.no_start]
 
 
 def shown_state(spelling: Mapping[int, str] | None, facts: Facts) -> Any:
-    """Return the state as the row shows it: a raw one as given, else its number, or the number's spelling."""
+    """Return the state in the row: a raw state as given, or the state's number or label.
+
+    :param spelling: the label of each number; None shows numbers.
+    :param facts: the job's facts.
+    """
     if facts.raw_state is not ABSENT or facts.state_code is None:
         return facts.raw_state
     return spelling[facts.state_code] if spelling else facts.state_code
 
 
 def duration(job: Job, computed: Callable[[int], Any], *, unfinished: Any) -> Any:
-    """Return the duration as the row shows it: the override, or *computed* from the ticks it took."""
+    """Return the duration in the row: the job's own one, or one from its times.
+
+    :param job: the job.
+    :param computed: writes a duration in ticks in the product's form.
+    :param unfinished: the value for a job without a finish.
+    """
     if job.facts.duration is not ABSENT:
         return job.facts.duration
     return unfinished if job.finished is None else computed(job.finished - job.started)

@@ -45,7 +45,7 @@ def _head(job: Job, quirks: Quirks) -> dict[str, Any]:
         "jobId": job.job_id,
         "startTime": times.to_iso_millis(job.started),
         "finishTime": finish(job, quirks, times.to_iso_millis),
-        # A double, so a job that has not finished has 0 rather than null.
+        # The vendor's type is double, so a job without a finish shows 0 and not null.
         "durationHours": duration(job, _hours, unfinished=0.0),
     }
 
@@ -87,7 +87,7 @@ DYNAMICS365 = Product(
             is_required=True,
         ),
         Filter(parameter="status", fact="state_code", values=codes(*_STATES.values())),
-        # Any text: the vendor's own sample id is no GUID.
+        # Any text is accepted: the id in the vendor's sample is no GUID.
         Filter(parameter="organizationId", fact="organization_id"),
     ),
     read_time=times.parse_iso,

@@ -1,7 +1,7 @@
 """Elements, the API for partners: AvePoint/cloud-api, docs/elements/general/job/get-customer-jobs.md.
 
-A list is of one customer, which is an organisation here. Its job types are services, its modules workloads;
-there is no time or status filter, and no link: only the total tells how many pages there are.
+Each list belongs to one customer, which is an organisation here. The job types are services, and the modules
+are workloads. There is no time or status filter and no link: only the total shows how many pages there are.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _IAAS_MODULES = {
     "cosmos_db": 370,
     "azure_postgresql": 371,
 }
-# The page's words for the last two: Dynamics CRM Backup, Dynamics Unified Operations Backup.
+# The page calls the last two Dynamics CRM Backup and Dynamics Unified Operations Backup.
 _DYNAMICS_MODULES = {"dynamics_365": 401, "customer_engagement": 550, "unified_operations": 551}
 _GOOGLE_MODULES = {
     "gmail": 501,
@@ -95,7 +95,7 @@ _MODULES = Vocabulary(
     default="exchange_online",
     others="numbers",
 )
-# More numbers than words: 0 None, 7 Failed to start, 8 Canceled, 9 Rejected, 11 Not scanned, 12 Disabled,
+# These numbers have no word: 0 None, 7 Failed to start, 8 Canceled, 9 Rejected, 11 Not scanned, 12 Disabled,
 # 13 Not started, 14 Waiting for configuration. Send them as raw_state; "waiting" is Pending.
 _STATES = {
     "running": 1,
@@ -109,7 +109,7 @@ _STATES = {
 
 
 def _minutes_and_seconds(ticks: int) -> str:
-    """Return ``17m39s``, cut off; below a minute ``39s``, from an hour on ``1h17m39s``: those are guesses."""
+    """Return ``17m39s``, the fraction cut off; the forms ``39s`` and ``1h17m39s`` are guesses."""
     minutes, seconds = divmod(ticks // times.TICKS_PER_SECOND, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -164,7 +164,7 @@ ELEMENTS = Product(
     customer_parameter="customerId",
     scope="elements.jobs.read.all",
     filters=(
-        # 0 is a value of both; all are asked for by leaving them out.
+        # 0 is a value of both filters; a request for all rows leaves the filters out.
         Filter(parameter="jobType", place="body", fact="job_type", values=numbered(_SERVICES.shown)),
         Filter(parameter="jobModule", place="body", fact="workload", values=numbered(_MODULES.shown)),
     ),

@@ -1,6 +1,8 @@
-"""Cloud Backup for Google Workspace: https://learn.avepoint.com/docs/services-and-features/google/google.html.
+"""Cloud Backup for Google Workspace.
 
-Rows have neither counts nor a duration, and a job that failed has a progress of 100 like any that ended.
+https://learn.avepoint.com/docs/services-and-features/google/google.html
+
+Rows have no counts and no duration. Every ended job has a progress of 100, also a failed one.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ GOOGLE_WORKSPACE = Product(
     list_path="/backup/google/admin/jobs",
     scope="gsuite.graph.read.all",
     filters=(
-        # Without it the jobs of ReCenter are hidden, and no value asks for both.
+        # Without this filter the jobs of ReCenter are hidden, and no value of it asks for both sources.
         Filter(
             parameter="dataSource",
             fact="data_source",
@@ -79,7 +81,7 @@ GOOGLE_WORKSPACE = Product(
         ),
         Filter(parameter="appType", fact="workload", values=numbered(_APPS.shown)),
         Filter(parameter="jobType", fact="job_type", values=numbered(_JOB_TYPES.shown)),
-        # The table's name; the sample request says "status", and its answer shows that nothing heeds it.
+        # The table's name. The sample request has "status", and its answer shows that the server ignores it.
         Filter(parameter="jobStatus", fact="state_code", values=codes(*_STATES.values())),
     ),
     read_time=times.parse_iso,
@@ -90,10 +92,10 @@ GOOGLE_WORKSPACE = Product(
     default_label="System",
     states=_STATES,
     carries=frozenset({"workload", "data_source", "label"}),
-    # The sample's ids end after the seconds, which would make two jobs of one second the same.
+    # The sample's ids end after the seconds: two jobs of one second would have the same id.
     job_id_prefix="GDIG",
     job_id_digits=3,
-    # The page has no total, and no word of the parameter; the swagger that it came from says NextLink.
+    # The page has no total and does not name the parameter; the swagger behind the page names it NextLink.
     quirks=Quirks(link="token", token_parameter="NextLink", last_link="null", total="absent"),  # noqa: S106
     head=_head,
     tail=_tail,

@@ -1,7 +1,7 @@
 """Cloud Backup for IaaS + PaaS.
 
-https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html. A row has its job type, and
-neither service nor resource; the filter ``serviceType`` alone knows the service.
+https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html. A row has a job type, but
+neither service nor resource; only the filter ``serviceType`` selects by service.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BACKUPS = {
     "devops": 20014,
     "azure_sql": 20016,
     "b2c": 20019,
-    # Nine more services and nine more numbers of backups: matched in their order, which is a guess.
+    # The documents list nine more services and nine more backup numbers: matching them in order is a guess.
     "gcp": 20022,
     "aws_setting": 40000,
     "sql_server": 60000,
@@ -68,7 +68,7 @@ _JOB_TYPES = Vocabulary(
     | {
         "virtual_machine_restore": 2,
         "virtual_machine_file_level_export": 4,
-        # 32 in an older page.
+        # An older page has 32.
         "virtual_machine_index_generation": 33,
         "data_retention": 64,
         "entra_id_restore": 256,
@@ -85,7 +85,7 @@ _JOB_TYPES = Vocabulary(
         "b2c_restore": 20020,
         "data_deletion": 30003,
         "aws_platform_configurations": 40001,
-        # Whose these are is a guess, too: of the service whose backup has the number before.
+        # The service of each of these numbers is a guess: the service whose backup has the number before.
         "gcp_restore": 20023,
         "gcp_index_generation": 20024,
         "gcp_export": 20025,
@@ -101,7 +101,7 @@ _JOB_TYPES = Vocabulary(
     },
     others="numbers",
 )
-# Of the two kinds of waiting, this is 0, Not Started; send raw_state 32 for Waiting.
+# "waiting" is 0, Not Started; send raw_state 32 for the vendor's Waiting.
 _STATES = {
     "waiting": 0,
     "running": 1,
@@ -114,7 +114,7 @@ _STATES = {
 
 
 def _time_span(ticks: int) -> str:
-    """Return ``[d.]hh:mm:ss``, the rest cut off: the samples are a second shorter than their times tell."""
+    """Return ``[d.]hh:mm:ss``, the fraction cut off: the samples are a second shorter than their times."""
     minutes, seconds = divmod(ticks // times.TICKS_PER_SECOND, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -159,7 +159,7 @@ IAAS_PAAS = Product(
     read_time=times.parse_iso,
     paging=PageNumbers(index_parameter="pageNumber"),
     job_types=_JOB_TYPES,
-    # The service Common has no backups; its job type is the one that the page gives to no service.
+    # The service Common has no backups; it gets the job type that the page assigns to no service.
     backups={service: f"{service}_backup" for service in _BACKUPS}
     | {"common": "data_retention", None: "virtual_machine_backup"},
     workloads=_SERVICES,

@@ -1,7 +1,8 @@
 """Cloud Backup for Microsoft 365, the current API.
 
 https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html
-and .../subscription.html. Rows say nothing of service, job type, tenant or location; only filters know them.
+and .../subscription.html. Rows do not show service, job type, tenant or location; only the filters select by
+them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ OBJECT_TYPES = {
 STATES = {"running": 1, "success": 2, "failed": 3, "partial": 4}
 STATE_CODES = (1, 2, 3, 4, 5)
 # "labels" are the enum's descriptions on the page, "names" the enum names of the older swagger; the samples
-# show "Finished" only. 5 is told by no state word: send raw_state "Partially Finished".
+# show "Finished" only. The number 5 has no state word: send raw_state "Partially Finished".
 SPELLINGS = {
     "labels": {
         1: "In Progress",
@@ -74,13 +75,19 @@ _CENTRAL_LOCATION = Filter(parameter="location", fact="location", values=_LOCATI
 
 
 def hours_rounded_up(ticks: int) -> str:
-    """Return decimal hours, rounded up to three places: the samples make 39 s "0.011" and 48 s "0.014"."""
+    """Return decimal hours, rounded up to three places: the samples show 39 s as "0.011" and 48 s as "0.014".
+
+    :param ticks: the duration in ticks.
+    """
     ticks_per_milli_hour = 3_600 * times.TICKS_PER_SECOND // 1000
     return f"{-(-ticks // ticks_per_milli_hour) / 1000:.3f}"
 
 
 def job_errors(facts: Facts) -> list[dict[str, Any]]:
-    """Return the rows of ``jobErrors``."""
+    """Return the rows of ``jobErrors``.
+
+    :param facts: the job's facts.
+    """
     return [
         {"isErrorCode": error.is_code, "value": error.message, "url": error.url, "number": error.count}
         for error in facts.errors
@@ -88,7 +95,11 @@ def job_errors(facts: Facts) -> list[dict[str, Any]]:
 
 
 def backup_details(counts: Counts | None, suffix: str) -> dict[str, Any] | None:
-    """Return ``backupDetails``, its names ending in Count or Number."""
+    """Return the value of ``backupDetails``; None without counts.
+
+    :param counts: the object counts.
+    :param suffix: the end of the names: Count or Number.
+    """
     if counts is None:
         return None
     return {

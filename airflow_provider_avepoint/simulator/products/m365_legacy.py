@@ -1,8 +1,8 @@
 """Cloud Backup for Microsoft 365, the first API: the product guide's page "Use Public APIs".
 
 Times and durations are .NET ticks; names are PascalCase on that page and camelCase in the sample of the API
-reference (AvePoint/cloud-api, docs/docs/services-and-features/m365/jobs.md, late 2024), whose request has a
-StartTime and FinishTime of 0: no bound.
+reference (AvePoint/cloud-api, docs/docs/services-and-features/m365/jobs.md, late 2024). The request of that
+sample has a StartTime and FinishTime of 0, which means no bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from .m365 import JOB_FILTERS, JOB_TYPES, OBJECT_TYPES, SPELLINGS, STATES, backu
 def read_ticks(text: str) -> int | None:
     """Return a bound in ticks, or None for 0.
 
-    :raises ValueError: not a whole number, or negative.
+    :param text: the bound.
+    :raises ValueError: the text is not a whole number, or is negative.
     """
     if not text.isdecimal():
         raise ValueError(f"{text!r} is not a time in ticks")

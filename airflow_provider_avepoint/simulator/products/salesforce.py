@@ -40,12 +40,12 @@ _JOB_TYPES = Vocabulary(
     },
     others="numbers",
 )
-# A filter only: no row shows it.
+# Only a filter has the level: no row shows it.
 _LEVELS = Vocabulary(
     shown={"organization": 1, "object": 2, "record": 3, "field": 4, "metadata": 5, "n_a": 6},
     default="organization",
 )
-# "waiting" is Paused: the job has started, and none is listed before it has.
+# "waiting" is Paused: the job has started. No job is listed before its start.
 _STATES = {
     "running": 1,
     "success": 2,

@@ -29,7 +29,7 @@ _LICENSE_KEY = ("tenant", "product", "location", "organization_id", "service")
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Create the tables."""
     op.create_table(
         "avepoint_jobs",
         *_texts(*_JOB_KEY, nullable=False),
@@ -95,7 +95,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them, with what they hold."""
+    """Drop the tables and their contents."""
     for name in ("avepoint_licenses", "avepoint_verdicts", "avepoint_loads", "avepoint_jobs"):
         op.drop_table(name)
 

@@ -1,4 +1,4 @@
-"""What of a job could not be read; and organisation ids as they compare now."""
+"""Add the column ``problems``, and normalise organisation ids as this release does."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _JOBS = table(
 
 
 def upgrade() -> None:
-    """Add the column, and give each job the organisation id that a load gives it now.
+    """Add the column, and give each job the organisation id that a load now gives it.
 
-    Release 0.1.0 wrote all ids in lower case. A GUID stands so still; any other id has its case again where
-    the stored row says it. Where no row does (Elements, licence readings) nobody knows it any more.
+    Release 0.1.0 wrote all ids in lower case. A GUID is still written so; any other id gets its case back if
+    the stored row shows it. Where no row shows it (Elements, licence readings), the case is lost.
     """
     op.add_column("avepoint_jobs", Column("problems", Text, nullable=False, server_default="[]"))
     connection = op.get_bind()
@@ -52,15 +52,15 @@ def downgrade() -> None:
 
 
 def _is_guid(text: str) -> bool:
-    """Tell whether *text* is a GUID as ids are written, in whatever case it was received."""
+    """Tell whether a stored id is a GUID in its normalised form."""
     return normalize_id(text.upper()) == text != text.upper()
 
 
 def _respell(connection: Connection, product: str, organization: str) -> None:
-    """Give the jobs of a product that stand under *organization* its id as it is written now."""
+    """Give a product's jobs with the organisation id *organization* that id in its present spelling."""
     try:
         reader = RowReader(get_product(product))
-    except AvePointError:  # a product of a release to come
+    except AvePointError:  # a product of a later release
         return
     is_theirs = and_(_JOBS.c.product == product, _JOBS.c.organization_id == organization)
     jobs = connection.execute(select(_JOBS).where(is_theirs)).mappings()
@@ -80,7 +80,7 @@ def _respell(connection: Connection, product: str, organization: str) -> None:
 
 
 def _spell(reader: RowReader, raw: str, organization: str) -> str:
-    """Return the id of a stored row's organisation; where it has none, *organization* as ids are now."""
+    """Return the organisation id of a stored row; if the row has none, *organization* normalised."""
     row = json.loads(raw)
     stated = reader.identify(row).organization_id if row else None
     return storable(normalize_id(stated if stated is not None else organization) or "")
