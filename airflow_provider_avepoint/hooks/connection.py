@@ -23,7 +23,7 @@ def find_connection(conn_id: str, get: Callable[[str], Connection] = BaseHook.ge
     :raises AvePointConfigError: there is none.
     """
     try:
-        return (get or BaseHook.get_connection)(conn_id)
+        return BaseHook.get_connection(conn_id) if get is None else get(conn_id)
     except AirflowNotFoundException:
         raise _connection_not_found(conn_id) from None
 
