@@ -516,28 +516,31 @@ def test_a_listing_that_fails_leaves_nothing(
         assert getattr(store, "pending", 0) == 0, form
 
 
-@pytest.mark.parametrize("form", FORMATS)
 def test_a_file_is_replaced_by_a_whole_one_only(
-    simulator: Simulator, connect: Callable[..., str], store: Store, form: str
+    simulator: Simulator, connect: Callable[..., str], store: Store
 ) -> None:
     """The old one stays through a failure, and goes with the success of the retry."""
     connect(extra=PAGE_BY_PAGE)
     simulator.generate("dynamics365", 35, every_seconds=60)
-    name = f"jobs.{form}"
-    store.write(name, b"before")
-    simulator.add_fault("broken_json", path="/dynamicsbackup/jobs", skip=1)
-    task = list_jobs(path=store.url(name))
+    wanted = [job.job_id for job in listed("dynamics365")]
 
-    with pytest.raises(AvePointPayloadError):
+    for form in FORMATS:
+        name = f"jobs.{form}"
+        store.write(name, b"before")
+        simulator.add_fault("broken_json", path="/dynamicsbackup/jobs", skip=1)
+        task = list_jobs(path=store.url(name))
+
+        with pytest.raises(AvePointPayloadError):
+            task.execute({})
+        let_go(store)
+        kept = store.read(name)
         task.execute({})
-    let_go(store)
-    kept = store.read(name)
-    task.execute({})
 
-    assert kept == b"before"
-    assert store.names() == [name]
-    rows = read_table(store.read(name)) if form == "parquet" else read_lines(store.read(name), name)
-    assert [row["job_id"] for row in rows] == [job.job_id for job in listed("dynamics365")]
+        assert kept == b"before", form
+        rows = read_table(store.read(name)) if form == "parquet" else read_lines(store.read(name), name)
+        assert [row["job_id"] for row in rows] == wanted, form
+
+    assert sorted(store.names()) == sorted(f"jobs.{form}" for form in FORMATS)
 
 
 def test_uploads_are_streamed(
