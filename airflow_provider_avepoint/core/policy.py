@@ -294,9 +294,8 @@ class Policy:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
         fewer, more = sorted(answers.values(), key=len)
-        if (
-            not fewer or not fewer <= more
-        ):  # the larger answer may hold jobs that began between the two queries
+        # A subset, not equality: jobs may have begun between the two queries.
+        if not fewer or not fewer <= more:
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]
