@@ -77,7 +77,8 @@ class AvePointHook(HttpHook):
     def settings(self) -> Settings:
         """What the connection says, checked. The connection is looked up once a hook."""
         with _for_airflow():
-            connection = find_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
+            conn_id = require_text("avepoint_conn_id", self.avepoint_conn_id)
+            connection = find_connection(conn_id, self.get_connection)
             return read_settings(connection, connection.extra_dejson)
 
     @cached_property

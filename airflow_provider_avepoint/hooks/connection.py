@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.credentials import build_credential
 
 
-def find_connection(conn_id: str) -> Connection:
+def find_connection(conn_id: str, get: Callable[[str], Connection] | None = None) -> Connection:
     """Return the Airflow connection of this id.
 
+    :param get: a hook's own ``get_connection``; None: Airflow's.
     :raises AvePointConfigError: there is none.
     """
     try:
-        return BaseHook.get_connection(conn_id)
+        return BaseHook.get_connection(conn_id) if get is None else get(conn_id)
     except AirflowNotFoundException:
         raise _connection_not_found(conn_id) from None
 

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -43,8 +44,11 @@ from airflow_provider_avepoint.triggers import poll
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger, AvePointJobTrigger
 from tests.triggers import server
 
+#: How many examples ``make fuzz`` wants, which looks for new ones; a hundredth is enough for a whole poll.
+FUZZ = int(os.environ.get("AVEPOINT_FUZZ_EXAMPLES", "0"))
+EXAMPLES = max(20, FUZZ // 100)
 LONGEST_WAIT = 300.0  # seconds: a backstop, which no wait comes near on any machine
-MANY = 300
+MANY = 60
 TOKEN = "/connect/token"
 Trigger = AvePointBackupTrigger | AvePointJobTrigger
 Connect = Callable[..., str]
@@ -286,8 +290,16 @@ async def cost_of_a_round(
     return [Counter(entry["path"] for entry in each) for each in asked[1:]], max(map(len, asked))
 
 
-@pytest.mark.parametrize("product", BUDGET)
-@pytest.mark.parametrize("kinds", ["jobs", "gates", "both"])
+@pytest.mark.parametrize(
+    ("product", "kinds"),
+    [
+        ("m365", "both"),
+        ("iaas_paas", "both"),
+        ("salesforce", "both"),
+        ("dynamics365", "gates"),
+        ("m365", "jobs"),
+    ],
+)
 async def test_a_round_costs_the_same_for_however_many(
     simulator: Simulator, connect: Connect, rounds: Rounds, product: str, kinds: str
 ) -> None:
@@ -310,13 +322,13 @@ async def test_a_round_costs_the_same_for_however_many(
 
 
 @pytest.mark.parametrize("product", ["dynamics365", "m365"])
-async def test_a_thousand_waits_on_a_thousand_jobs(
+async def test_hundreds_of_waits_on_as_many_jobs(
     simulator: Simulator, connect: Connect, rounds: Rounds, product: str
 ) -> None:
     connect()
-    add_running(simulator, product, 1000)
+    add_running(simulator, product, 300)
 
-    _, dearest = await cost_of_a_round(simulator, rounds, job_waits(product, 1000, poll_interval=1))
+    _, dearest = await cost_of_a_round(simulator, rounds, job_waits(product, 300, poll_interval=1))
 
     assert dearest <= 10
 
@@ -471,7 +483,7 @@ async def judge_together(policies: list[Policy]) -> list[Verdict]:
 
 
 @pytest.mark.parametrize("product", server.products(), ids=lambda product: product.name)
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, derandomize=not FUZZ, deadline=None, database=None)
 @given(data=st.data())
 def test_a_shared_poll_never_opens_a_gate(product: Product, data: st.DataObject) -> None:
     """Nor shuts one: each verdict is that of a poll by oneself, also where rows leave out whose they are."""
@@ -855,10 +867,9 @@ ERROR, DROP, HTML = {"kind": "status", "status": 503}, {"kind": "drop"}, {"kind"
 @pytest.mark.parametrize(
     ("fault", "product", "count"),
     [
-        *((ERROR, product, MANY) for product in BUDGET),
         (ERROR, "dynamics365", 1),
-        (ERROR, "m365", 1),
-        (HTML, "dynamics365", MANY),
+        (ERROR, "m365", MANY),
+        (ERROR, "iaas_paas", MANY),
         (HTML, "m365", MANY),
         (DROP, "dynamics365", MANY),
     ],
@@ -1540,8 +1551,7 @@ def test_nothing_holds_up_the_loop(
 
     guard(time, "sleep")
     guard(requests.Session, "send")
-    guard(hooks, "_open_client")
-    guard(hooks, "_build_client")
+    guard(hooks, "open_client")
     guard(BaseHook, "get_connection")
 
     most: list[int] = []
