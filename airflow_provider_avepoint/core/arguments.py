@@ -1,6 +1,7 @@
-"""What users give as arguments: read, and refused by name with what would do.
+"""Parse the arguments that users give; refuse a bad value by its argument's name.
 
-A template renders to text, and natively to whatever Python reads in that text: each argument takes both.
+The message of a refusal says what to give instead. A template renders to text or, with native rendering, to
+the Python value of that text: each parser accepts both.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ if TYPE_CHECKING:
 
     from airflow_provider_avepoint.core.products.vocabulary import Product
 
-#: Every job type, whatever the rows say.
+#: The argument ``job_type`` that stands for every job type.
 ALL = "all"
 
-# Larger floats have lost digits.
+# Above this value, a float does not hold every digit of a whole number.
 _LARGEST_FLOAT = 2**53
 
 _LONGEST_SPAN = timedelta(days=36500)
 _SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D", a timedelta, or 86400 as a number of seconds'
-# Pendulum's two parsers read these alike. Beyond them the compiled one counts in 32 bits, and takes a number
-# of eleven digits for a small one; the other takes 1.25 hours for 1 hour and 25 tenths.
+# Pendulum has two parsers, a compiled one and one in Python. They agree on numbers of these lengths. With
+# more digits, the compiled parser overflows 32 bits and returns a small number, and the Python parser reads
+# 1.25 hours as 1 hour and 25 tenths.
 _NUMBER, _SECONDS = r"\d{1,9}(?:[.,]\d)?", r"\d{1,9}(?:[.,]\d{1,6})?"
 _ISO_SPAN = re.compile(rf"P(?:T|{_NUMBER}[WDHM]|{_SECONDS}S)+", re.ASCII)
 _ISO_YEARS_OR_MONTHS = re.compile(r"P[^T]*\d[YM]", re.ASCII)
-# As Python writes a timedelta.
+# A timedelta as Python prints it: "1 day, 2:00:00".
 _CLOCK_SPAN = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,6})?)", re.ASCII)
 # In words: "1d12h", "30 minutes", "1 week 3 days" (as pendulum writes a duration).
 _WORDS_SPAN = re.compile(r"(?:\d+(?:\.\d+)?\s*[a-z]+(?:,?\s+|(?=\d)|$))+", re.ASCII | re.IGNORECASE)
@@ -57,9 +59,13 @@ _UNITS = {
 
 
 def parse_text(name: str, value: object) -> str | None:
-    """Read an argument that is a name or an id: a text, trimmed, or a whole number, which gives its text.
+    """Parse a name or an id: a text, or a whole number, which becomes its text.
 
-    :raises AvePointConfigError: it is something else, empty, or what a template made of None or of a list.
+    :param name: the argument's name.
+    :param value: a text, a UUID, a whole number (also as a float), or None.
+    :returns: the text without spaces at its ends; None for None.
+    :raises AvePointConfigError: *value* is something else, is empty, or is the text that a template renders
+        from None or from a list.
     """
     if value is None:
         return None
@@ -79,7 +85,12 @@ def parse_text(name: str, value: object) -> str | None:
 
 
 def require_text(name: str, value: object) -> str:
-    """Read such an argument, which may not be None."""
+    """Parse a name or an id that must be given.
+
+    :param name: the argument's name.
+    :param value: as in :func:`parse_text`, but for None.
+    :raises AvePointConfigError: as in :func:`parse_text`; also where *value* is None.
+    """
     text = parse_text(name, value)
     if text is None:
         raise refuse(name, value, "names nothing; give a text.")
@@ -87,7 +98,14 @@ def require_text(name: str, value: object) -> str:
 
 
 def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: object) -> tuple[str | None, str]:
-    """Read the arguments of these names: the ledger's connection, and the tenant's name in the ledger."""
+    """Parse the two arguments of a task that writes to the ledger.
+
+    :param ledger_conn_id: the Airflow connection of the ledger's database; None where nothing is kept.
+    :param tenant: the tenant's name in the ledger; None takes *avepoint_conn_id*.
+    :param avepoint_conn_id: the Airflow connection of the AvePoint API.
+    :returns: the ledger's connection id, or None, and the tenant's name.
+    :raises AvePointConfigError: as in :func:`parse_text`.
+    """
     named = parse_text("tenant", tenant)
     return (
         parse_text("ledger_conn_id", ledger_conn_id),
@@ -96,11 +114,14 @@ def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: objec
 
 
 def parse_list(name: str, value: object) -> tuple[str, ...] | None:
-    """Read an argument that is one text or several: a list of any kind, or a JSON array in a string.
+    """Parse one text or several texts: a text, an iterable of texts, or a JSON array as a text.
 
-    A number stands for its text. A mapped task's output is a list, too.
+    Whole numbers become their text. The output of a mapped task is an iterable, too.
 
-    :raises AvePointConfigError: it is something else, or empty.
+    :param name: the argument's name.
+    :param value: the text or texts, or None.
+    :returns: the texts, each once, in the order given; None for None.
+    :raises AvePointConfigError: *value* is something else, or an empty list.
     """
     if value is None:
         return None
@@ -126,13 +147,27 @@ def parse_list(name: str, value: object) -> tuple[str, ...] | None:
 
 
 def parse_ids(name: str, value: object) -> tuple[str, ...] | None:
-    """Read an argument that is one id or several; each is there once, in the vendor's form."""
+    """Parse one id or several ids, and normalise them with :func:`normalize_id`.
+
+    :param name: the argument's name.
+    :param value: as in :func:`parse_list`.
+    :returns: the ids, each once; None for None.
+    :raises AvePointConfigError: as in :func:`parse_list`.
+    """
     texts = parse_list(name, value)
     return None if texts is None else tuple(dict.fromkeys(normalize_id(text) or "" for text in texts))
 
 
 def parse_dimension(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
-    """Read an argument that is a text by which the product may tell jobs apart, if *is_told*."""
+    """Parse a text that selects jobs, such as an organisation or a location.
+
+    :param name: the argument's name.
+    :param value: as in :func:`parse_text`.
+    :param product: the product of the jobs.
+    :param is_told: whether the product can tell jobs apart by this argument.
+    :raises AvePointConfigError: as in :func:`parse_text`; also where *value* is given and the product cannot
+        tell jobs apart by this argument.
+    """
     text = parse_text(name, value)
     if text is not None and not is_told:
         raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
@@ -140,9 +175,15 @@ def parse_dimension(name: str, value: object, product: Product, *, is_told: bool
 
 
 def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
-    """Read an argument that is one of the product's words, or several.
+    """Parse one or several of the product's words.
 
-    :raises AvePointConfigError: a word is not known; the message lists those that are.
+    :param name: the argument's name.
+    :param value: as in :func:`parse_list`.
+    :param known: the words that the product has for this argument.
+    :param product: the product, for the message.
+    :returns: the words, each once; None for None.
+    :raises AvePointConfigError: a word is not known (the message lists the known words), or the product has
+        no words for this argument.
     """
     words = parse_list(name, value)
     if words and not known:
@@ -154,25 +195,41 @@ def parse_words(name: str, value: object, known: Collection[str], product: Produ
 
 
 def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
-    """Read the argument ``job_type``: a word, a list of words, or ``"all"``, which gives None."""
+    """Parse the argument ``job_type``: a word, a list of words, or ``"all"``.
+
+    :param value: as in :func:`parse_list`, but for None.
+    :param product: the product whose job types are known.
+    :returns: the words that rows of these types get, each once; None for ``"all"``.
+    :raises AvePointConfigError: a word is not known, or *value* is None.
+    """
     words = parse_list("job_type", value)
     if words is None:
         raise AvePointConfigError('job_type is None; give a job type, a list of them, or "all".')
     if words == (ALL,):
         return None
     known = parse_words("job_type", words, product.job_types, product)
-    # Two words may stand for one number: ask once, by the word that rows get.
+    # Two words may stand for one of the vendor's codes: keep the word that rows get, and ask once.
     return tuple(dict.fromkeys(map(product.canonical_job_type, known or ())))
 
 
 def parse_states(value: object) -> frozenset[JobState] | None:
-    """Read the argument ``state``: a ``JobState`` word or several."""
+    """Parse the argument ``state``: one or several words of :class:`JobState`.
+
+    :param value: as in :func:`parse_list`.
+    :returns: the states; None for None.
+    :raises AvePointConfigError: a word is not a state.
+    """
     words = parse_list("state", value)
     return None if words is None else frozenset(map(JobState.parse, words))
 
 
 def parse_flag(name: str, value: object) -> bool:
-    """Read an argument that is true or false, or says so in a string (from a template)."""
+    """Parse a boolean, or the text ``true`` or ``false`` (from a template), in capitals or small letters.
+
+    :param name: the argument's name.
+    :param value: the boolean or the text.
+    :raises AvePointConfigError: *value* is neither.
+    """
     if isinstance(value, str) and trim(value).casefold() in ("true", "false"):
         return trim(value).casefold() == "true"
     if isinstance(value, bool):
@@ -181,9 +238,12 @@ def parse_flag(name: str, value: object) -> bool:
 
 
 def parse_moment(name: str, value: object) -> datetime | None:
-    """Read an argument that is an instant: an aware datetime or an ISO 8601 string with an offset.
+    """Parse an instant: an aware datetime, or an ISO 8601 text with an offset.
 
-    :raises AvePointConfigError: it is neither, or has no offset.
+    :param name: the argument's name.
+    :param value: the instant, or None.
+    :returns: the instant in UTC; None for None.
+    :raises AvePointConfigError: *value* is neither, has no offset, or is outside the years that UTC has.
     """
     if value is None:
         return None
@@ -208,7 +268,12 @@ def parse_moment(name: str, value: object) -> datetime | None:
 
 
 def parse_day(name: str, value: object) -> date:
-    """Read an argument that is a day, or a moment of that day: a date, a datetime, or either in ISO 8601."""
+    """Parse a day: a date, a datetime, or either of them as an ISO 8601 text.
+
+    :param name: the argument's name.
+    :param value: the day. Of a datetime, the date part counts, whatever its offset.
+    :raises AvePointConfigError: *value* is something else.
+    """
     day = value
     if isinstance(value, str):
         try:
@@ -223,12 +288,16 @@ def parse_day(name: str, value: object) -> date:
 
 
 def parse_span(name: str, value: object) -> timedelta | None:
-    """Read an argument that is a time span: a timedelta, seconds as a number, or a text with its unit.
+    """Parse a time span: a timedelta, a number of seconds, or a text with its unit.
 
-    The text: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python writes it.
+    Accepted texts: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python prints
+    it.
 
-    :raises AvePointConfigError: it is something else, a number without a unit in a text, or months or years;
-        or it is not more than zero and at most 100 years.
+    :param name: the argument's name.
+    :param value: the time span, or None.
+    :returns: more than zero and at most 100 years; None for None.
+    :raises AvePointConfigError: *value* is something else, such as a text without a unit or a span in months
+        or years; or the span is out of range.
     """
     if value is None:
         return None
@@ -250,8 +319,8 @@ def parse_span(name: str, value: object) -> timedelta | None:
 
 
 def _read_span(name: str, value: str) -> timedelta | None:
-    """Read a time span in a text; None where it is none."""
-    import pendulum  # not before a task runs: a DAG file need not pay for it
+    """Read a time span from a text; return None where pendulum cannot read the text."""
+    import pendulum  # imported late, so that parsing a DAG file does not load pendulum
 
     text = trim(value)
     if _is_number(text):
@@ -259,7 +328,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
     seconds = 0.0
     for part in _write_iso(name, value, text):
         try:
-            # Anything that begins with a P is a duration.
+            # Pendulum returns a Duration for a text that begins with P.
             seconds += cast("pendulum.Duration", pendulum.parse(part)).total_seconds()
         except (ValueError, OverflowError):
             return None
@@ -267,7 +336,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
 
 
 def _write_iso(name: str, value: str, text: str) -> list[str]:
-    """Return a time span as ISO 8601 has it: several where ISO would not have them together."""
+    """Rewrite a time span as ISO 8601 durations: one for each number with a unit where *text* is in words."""
     if _ISO_YEARS_OR_MONTHS.match(text.upper()):
         raise _refuse_months(name, value)
     if match := _CLOCK_SPAN.fullmatch(text):
@@ -300,7 +369,13 @@ def _is_number(text: str) -> bool:
 
 
 def parse_limit(name: str, value: object) -> int | None:
-    """Read an argument that is a whole number from 0 up."""
+    """Parse a whole number from 0 up, or its text.
+
+    :param name: the argument's name.
+    :param value: the number, or None.
+    :returns: the number; None for None.
+    :raises AvePointConfigError: *value* is something else.
+    """
     if value is None:
         return None
     try:
@@ -313,7 +388,13 @@ def parse_limit(name: str, value: object) -> int | None:
 
 
 def parse_ratio(name: str, value: object) -> float | None:
-    """Read an argument that is a share from 0 to 1."""
+    """Parse a share from 0 to 1, or its text.
+
+    :param name: the argument's name.
+    :param value: the share, or None.
+    :returns: the share; None for None.
+    :raises AvePointConfigError: *value* is something else.
+    """
     if value is None:
         return None
     try:
@@ -326,7 +407,15 @@ def parse_ratio(name: str, value: object) -> float | None:
 
 
 def parse_objects(name: str, value: object) -> list[object] | None:
-    """Read an argument that is an object or several: a list of any kind, or JSON in a string."""
+    """Parse one object or several objects: a mapping, an iterable, or either of them as JSON text.
+
+    The objects themselves are not checked here.
+
+    :param name: the argument's name.
+    :param value: the object or objects, or None.
+    :returns: the objects in a list; None for None.
+    :raises AvePointConfigError: *value* is something else.
+    """
     if value is None:
         return None
     items = value

@@ -1,13 +1,14 @@
-"""Tokens: one a permission, shared by every client of the process, renewed before they expire.
+"""Fetch one token for each permission, share the token in the process, and renew it before it expires.
 
-An OAuth scope of AvePoint's is a permission of the app registration; it is called a permission here, because
-a scope is what a verdict is about.
+An OAuth scope of AvePoint is a permission of the app registration. This package says *permission*, because
+*scope* is the word for what a verdict judges.
 
-The client credentials flow of OAuth 2.0, with a secret or a certificate:
+The tokens come from OAuth 2.0's client credentials flow, with a secret or with a certificate:
 https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/Use-AvePoint-Graph-API.md
 
-One token a permission, although the request could name several: the vendor withdrew a note that
-``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse long scope strings.
+One request could name several permissions, but this module asks for one permission at a time: the vendor
+withdrew a note that ``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse
+long scope texts.
 """
 
 from __future__ import annotations
@@ -31,35 +32,42 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.flow import Flow, Join, Protect, Request, Response
 from airflow_provider_avepoint.core.responses import explain_refusal, send_with_retries
 
-#: Seconds before its expiry at which a token is renewed; a tenth of its life if that is less.
+#: Renew a token this many seconds before it expires, or a tenth of its lifetime before if that is less.
 RENEWAL_LEAD = 300.0
 _DEFAULT_LIFETIME = 3600.0
 _ERROR_CODE = re.compile(r"[\x21-\x7e]{1,40}")
-# What a header can hold: RFC 6750, 2.1, and whatever else is visible ASCII.
+# A header can hold visible ASCII. RFC 6750, 2.1, allows fewer characters in a token; servers may send others.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Credential(Protocol):
-    """Proves who we are: a client secret, or a certificate's private key."""
+    """The proof of who we are: a client secret, or the private key of a certificate."""
 
     @property
     def fingerprint(self) -> str:
-        """A digest that tells credentials apart without revealing them."""
+        """Digest that tells two credentials apart and reveals neither."""
 
     def form_fields(self, token_url: str) -> Mapping[str, str]:
-        """Return the form fields that prove who we are to *token_url*."""
+        """Return the form fields that prove who we are.
+
+        :param token_url: the URL that receives the form; a client assertion names that URL as its audience.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and the moment (monotonic clock, seconds) from which it is renewed."""
+    """An access token.
+
+    :param value: the token's text.
+    :param renew_at: the moment from which the token must be renewed, in seconds of the monotonic clock.
+    """
 
     value: str = field(repr=False)
     renew_at: float
 
     @property
     def is_fresh(self) -> bool:
-        """Tell whether the token need not be renewed yet."""
+        """Whether the token need not be renewed yet."""
         return time.monotonic() < self.renew_at
 
 
@@ -68,23 +76,28 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A token on its way: its future, and whether the claimant is the one to fetch it."""
+    """A token that some flow is fetching.
+
+    :param future: the token to come.
+    :param is_ours: whether the flow that holds this claim must fetch the token.
+    """
 
     future: Future[Token]
     is_ours: bool
 
 
 class TokenCache:
-    """The tokens of a process, safe for threads and event loops together.
+    """The tokens of a process. Threads and event loops can use one cache together.
 
-    The first flow that needs a token fetches it; the others join its future, in whichever thread or loop.
+    The first flow that needs a token fetches the token. Other flows, in any thread or loop, wait for the same
+    future.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tokens: dict[_Key, Token] = {}
         self._pending: dict[_Key, Future[Token]] = {}
-        # A forked child must not wait for a flow that only its parent runs, nor for a lock it holds.
+        # A forked child must not wait for a flow or a lock of its parent: neither ends in the child.
         os.register_at_fork(after_in_child=self._forget_pending)
 
     def _forget_pending(self) -> None:
@@ -92,7 +105,11 @@ class TokenCache:
         self._pending = {}
 
     def claim(self, key: _Key) -> Token | Claim:
-        """Return a fresh token, or a claim on the one that is (or is now to be) fetched."""
+        """Return a fresh token, or a claim on a token that is being fetched.
+
+        :param key: the token URL with the client id, the credential's fingerprint, the permission.
+        :returns: a claim that is ours where no other flow is fetching this token.
+        """
         with self._lock:
             token = self._tokens.get(key)
             if token is not None and token.is_fresh:
@@ -105,7 +122,12 @@ class TokenCache:
             return Claim(future, is_ours=True)
 
     def settle(self, key: _Key, future: Future[Token], outcome: Token | AvePointError | None) -> None:
-        """Fulfil *future*: with a token, an error, or None where its flow was abandoned."""
+        """End a claim: give the outcome to the flows that wait.
+
+        :param key: as in :meth:`claim`.
+        :param future: the future of the claim.
+        :param outcome: the token, the error, or None where the flow was abandoned before its end.
+        """
         with self._lock:
             if self._pending.get(key) is future:
                 del self._pending[key]
@@ -117,16 +139,20 @@ class TokenCache:
             future.set_exception(outcome)
         else:
             future.cancel()
-            future.set_running_or_notify_cancel()  # without it, who waits in a thread is never told
+            future.set_running_or_notify_cancel()  # without this call, futures.wait() does not return
 
     def discard(self, key: _Key, token: Token) -> None:
-        """Forget *token*, unless it has been replaced already."""
+        """Remove *token* from the cache, unless a newer token has replaced it.
+
+        :param key: as in :meth:`claim`.
+        :param token: the token that no longer works.
+        """
         with self._lock:
             if self._tokens.get(key) is token:
                 del self._tokens[key]
 
     def clear(self) -> None:
-        """Forget every token."""
+        """Remove every token."""
         with self._lock:
             self._tokens.clear()
 
@@ -137,7 +163,13 @@ TOKENS = TokenCache()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSource:
-    """Where the tokens of one connection come from."""
+    """Where the tokens of one connection come from.
+
+    :param token_url: the identity service's endpoint for tokens.
+    :param client_id: the app registration.
+    :param credential: the proof that goes with *client_id*.
+    :param cache: the cache to share; by default, the cache of the process.
+    """
 
     token_url: str
     client_id: str
@@ -148,14 +180,21 @@ class TokenSource:
         return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, permission)
 
     def discard(self, permission: str, token: Token) -> None:
-        """Forget a token that the API has refused."""
+        """Remove a token that the API has refused.
+
+        :param permission: the permission that the token was fetched for.
+        :param token: the refused token.
+        """
         self.cache.discard(self._key(permission), token)
 
     def get(self, permission: str) -> Flow[Token]:
-        """Return a fresh token for *permission*.
+        """Return a fresh token: from the cache, from a flow that is fetching it, or by fetching it.
 
-        :raises AvePointAuthError: the credentials are refused.
+        :param permission: the permission to ask for, such as ``dynamics.readwrite.all``.
+        :raises AvePointAuthError: the identity service refuses the credentials.
         :raises AvePointPermissionError: the app registration may not ask for *permission*.
+        :raises AvePointUnavailable: the identity service does not answer.
+        :raises AvePointPayloadError: the identity service answers without a usable token.
         """
         key = self._key(permission)
         while True:
@@ -181,7 +220,7 @@ class TokenSource:
             self.cache.settle(key, future, outcome)
 
     def _request(self, permission: str) -> Flow[Token]:
-        def build() -> Request:  # anew for each try: a client assertion must not be replayed
+        def build() -> Request:  # a new request for each try: a client assertion must not be sent twice
             return Request(
                 method="POST",
                 url=self.token_url,
@@ -210,7 +249,10 @@ class TokenSource:
         return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
 
     def _explain(self, request: Request, response: Response, permission: str) -> AvePointError:
-        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into ours, by its code; its text may be anything."""
+        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into our error.
+
+        Only the error code is read and shown: the answer's text may hold anything.
+        """
         code = request.redact(_parse_oauth_error(response.body) or f"HTTP {response.status}")
         if code in ("invalid_scope", "unauthorized_client"):
             return AvePointPermissionError(

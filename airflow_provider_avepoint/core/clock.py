@@ -1,4 +1,4 @@
-"""The API's clock, as the ``Date`` header of its answers shows it: a worker's own may be wrong."""
+"""Keep the API's clock, as the ``Date`` header of its answers shows it: a worker's own clock may be wrong."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from airflow_provider_avepoint.core.retry import parse_http_date
 
 log = logging.getLogger(__name__)
 
-#: Where the clocks differ by more, that is said, and what was asked by the wrong one is asked again.
+#: A larger difference between the clocks is logged, and queries by the wrong clock are sent again.
 TOLERANCE = timedelta(minutes=1)
-# The header tells whole seconds.
+# The header has whole seconds.
 _SECOND = timedelta(seconds=1)
-# A clock that shows another year shows no time.
+# A clock outside these years is not set at all.
 _YEARS = range(2000, 2200)
-# A cache keeps no answer for longer, in seconds.
+# The largest age of a cached answer, in seconds.
 _OLDEST = 10 * 365 * 86400
 
 
 @dataclass(slots=True)
 class ApiClock:
-    """What time the API has.
+    """The API's clock.
 
-    :param ahead: how far the API's clock is known to be ahead of this machine's; negative where behind.
+    :param ahead: how far the API's clock is ahead of this machine's clock; negative where behind.
     """
 
     ahead: timedelta = timedelta()
     _is_new_look: bool = True
 
     def now(self) -> datetime:
-        """Return the time by the API's clock; by this machine's as long as no answer has shown it."""
+        """Return the time by the API's clock; by this machine's clock until an answer has shown the API's."""
         return datetime.now(UTC) + self.ahead
 
     def begin_look(self) -> None:
-        """Have the next answer set the clock, whatever those before have shown."""
+        """Let the next answer set the clock, whatever earlier answers have shown."""
         self._is_new_look = True
 
     def note(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
-        """Take the headers of an answer.
+        """Set the clock by the headers of an answer.
 
-        The answer was written at some moment between *sent_at* and *received_at*, which are by this machine's
-        clock: where that may have been when the header says, the clocks agree. Where the answers of one look
-        disagree, as those of several machines may, the latest time holds: by it no backup is too fresh.
+        The server wrote the answer at some moment between *sent_at* and *received_at*. Where the header's
+        time may lie between them, the clocks agree. Several servers may answer in one look, and their clocks
+        may differ: then the latest time holds, because by the latest time no backup is too fresh.
+
+        :param headers: the answer's headers, names in lower case.
+        :param sent_at: when the request was sent, by this machine's clock.
+        :param received_at: when the answer had come, by this machine's clock.
         """
         shown = parse_http_date(headers.get("date", ""))
         if shown is None or shown.year not in _YEARS:
             return
-        age = parse_digits(headers.get("age", "").strip()) or 0  # a cache has kept the answer for so long
+        age = parse_digits(headers.get("age", "").strip()) or 0  # seconds that a cache has kept the answer
         shown += timedelta(seconds=min(age, _OLDEST))
         least, most = shown - received_at, shown + _SECOND - sent_at
         ahead = timedelta() if least <= timedelta() <= most else min(least, most, key=abs)

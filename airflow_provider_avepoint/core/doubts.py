@@ -1,4 +1,4 @@
-"""Signs that the server did not answer what it was asked, found in the jobs that came."""
+"""Find signs, among the jobs that came, that the server ignored a filter."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.starts import find_start_range
 
-# So many workloads that get the very same jobs show that the server does not filter by workload. Two may
-# share a job: a team and its group do.
+# This many workloads with the very same jobs show that the server does not filter by workload. Two workloads
+# may share a job: a team and its group do.
 _TOO_ALIKE = 3
 
 
 def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:
-    """Return *jobs*, with a problem noted in those by which a server shows that a filter is ignored.
+    """Add a problem to each job by which the server shows that it ignores a filter.
 
-    Rows that do not say their workload, location or organisation get those that were asked for. Where the
-    very same jobs come for all that was asked, nobody knows whose they are.
+    Where rows leave out their workload, location or organisation, jobs get the value that was asked for.
+    Where the server sends the same jobs for every value, nobody knows which value is true.
+
+    :param jobs: the jobs of all queries of one product.
+    :param product: that product.
+    :returns: the same jobs; doubtful jobs are copies with one more problem.
     """
     doubted: dict[int, str] = {}
     if product.asks_each_object_type:
@@ -47,9 +51,9 @@ def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]
 def _find_same_answers(
     jobs: Iterable[BackupJob], dimension: str, parameter: str | None, too_alike: int
 ) -> dict[int, str]:
-    """Return what is wrong with jobs that came for so many values of *dimension* that nothing filters by it.
+    """Find the jobs that came for *too_alike* or more values of *dimension*.
 
-    :returns: by the ``id()`` of the job.
+    :returns: the problem, by the ``id()`` of the job.
     """
     answers: dict[tuple[object, ...], dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
     for job in jobs:
@@ -74,7 +78,7 @@ _Answer = Mapping[str, datetime | None]
 
 
 def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]:
-    """Return for each value those whose answer is its own, but for jobs that began between two queries."""
+    """Return, for each value, the values with the same answer but for jobs that began between two queries."""
     answers: dict[str, _Answer] = {
         value: {job.job_id: find_start_range(job)[1] for job in jobs} for value, jobs in by_value.items()
     }
@@ -93,7 +97,7 @@ def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]
 
 
 def _is_grown(one: _Answer, other: _Answer) -> bool:
-    """Tell whether *other* is the same answer as *one*, or the same with newer jobs in it."""
+    """Tell whether *other* is the same answer as *one*, or the same answer with newer jobs added."""
     if not one or not one.keys() <= other.keys():
         return False
     newest = max((start for start in one.values() if start is not None), default=None)
@@ -102,9 +106,9 @@ def _is_grown(one: _Answer, other: _Answer) -> bool:
 
 
 def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:
-    """Return what is wrong with jobs that came for two organisations, neither of which their rows name.
+    """Find the jobs that came for two or more organisations and whose rows name none of them.
 
-    :returns: by the ``id()`` of the job.
+    :returns: the problem, by the ``id()`` of the job.
     """
     owners: dict[tuple[str | None, ...], list[BackupJob]] = defaultdict(list)
     for job in jobs:

@@ -1,4 +1,4 @@
-"""What can go wrong, first split by whose fault it is.
+"""Say what can go wrong; the first split is whose fault the error is.
 
 ::
 
@@ -9,10 +9,10 @@
     ├── AvePointRequestError       the API refuses a parameter
     │   └── AvePointJobNotFound    no job has this id
     ├── AvePointUnavailable        the network or the service; trying again later may help
-    ├── AvePointPayloadError       an answer that nobody documented
+    ├── AvePointPayloadError       an answer that the documents do not describe
     └── AvePointLedgerError        the ledger's database; trying again later may help
 
-A message says what happened, where, and what to do; the facts are attributes too.
+A message says what happened, where, and what to do. The facts are attributes, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AvePointError(Exception):
-    """Anything this provider raises on purpose."""
+    """Every error that this provider raises on purpose."""
 
 
 class AvePointConfigError(AvePointError):
@@ -43,7 +43,11 @@ class AvePointAuthError(AvePointError):
 
 
 class AvePointPermissionError(AvePointError):
-    """The app registration lacks a permission; *permission* names it."""
+    """The app registration lacks a permission.
+
+    :param message: what happened, where, and what to do.
+    :param permission: the name of the missing permission; None where it is not known.
+    """
 
     def __init__(self, message: str, *, permission: str | None = None) -> None:
         super().__init__(message)
@@ -53,10 +57,11 @@ class AvePointPermissionError(AvePointError):
 class AvePointRequestError(AvePointError):
     """The API refused the request.
 
-    :param status: HTTP status, or the status a 200's body carries.
-    :param code: the vendor's error code, where it sends one.
-    :param field: the parameter the vendor names, where it names one.
-    :param request_id: the vendor's request id, to quote to its support.
+    :param message: what happened, where, and what to do.
+    :param status: the HTTP status, or the status in the body of a 200; None where there is none.
+    :param code: the vendor's error code; None where the vendor sends none.
+    :param field: the parameter that the vendor names; None where the vendor names none.
+    :param request_id: the vendor's id of the request, to quote to its support.
     """
 
     def __init__(
@@ -76,14 +81,15 @@ class AvePointRequestError(AvePointError):
 
 
 class AvePointJobNotFound(AvePointRequestError):
-    """No job has this id, or none that the connection may see."""
+    """No job has this id, or the connection may not see the job."""
 
 
 class AvePointUnavailable(AvePointError):
-    """No answer, a 5xx, or throttled for longer than we wait.
+    """The service did not answer, answered with a 5xx, or throttled us for longer than we wait.
 
-    :param status: the last HTTP status, or None where there was no answer.
-    :param retry_after: seconds the service asked us to wait, where it did.
+    :param message: what happened, where, and what to do.
+    :param status: the last HTTP status; None where no answer came.
+    :param retry_after: the seconds that the service asked us to wait; None where it did not.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
@@ -93,9 +99,10 @@ class AvePointUnavailable(AvePointError):
 
 
 class AvePointPayloadError(AvePointError):
-    """An answer that cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form.
+    """An answer cannot be read: broken JSON, HTML, a missing key, a value in an undocumented form.
 
-    :param is_web_page: True where it is HTML or XML: somebody else than the API has answered; else None.
+    :param message: what happened, where, and what to do.
+    :param is_web_page: True where the answer is HTML or XML, so not the API's own; else None.
     """
 
     def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:

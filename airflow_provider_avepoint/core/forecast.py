@@ -1,8 +1,9 @@
-"""Where is it heading? A straight line through readings, with the band that the next reading will lie in.
+"""Fit a straight line through readings, with the band in which the next reading will lie.
 
 Least squares, and the 95 % prediction band around the line: NIST/SEMATECH e-Handbook of Statistical Methods,
-4.1.4.1 and 4.5.1.2. It holds where growth goes on as it did and readings scatter about it by chance; a
-reorganisation is neither, so a forecast comes with its band, and not at all from too little history.
+4.1.4.1 and 4.5.1.2. The line holds where growth goes on as before and readings scatter about the line by
+chance. A reorganisation breaks both conditions. So each forecast comes with its band, and a short history
+gives no forecast.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 __all__ = ["LEAST_READINGS", "LEAST_SPAN", "Crossing", "Estimate", "Trend", "fit"]
 
-#: What a trend needs: so many readings at different moments, over so long.
+#: A trend needs at least this many readings at different moments, over at least this span.
 LEAST_READINGS = 4
 LEAST_SPAN = timedelta(days=7)
 
@@ -24,7 +25,12 @@ _DAY = timedelta(days=1)
 
 
 class Estimate(NamedTuple):
-    """What a reading at some moment would be: most likely *value*, and 95 times of 100 *low* to *high*."""
+    """The estimate of a reading at some moment.
+
+    :param value: the most likely reading, in the unit of the readings.
+    :param low: the lower edge of the band that holds 95 of 100 readings.
+    :param high: the upper edge of that band.
+    """
 
     value: float
     low: float
@@ -32,9 +38,12 @@ class Estimate(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """When a limit is reached: most likely *expected*; by the band *earliest* and *latest*.
+    """When a growing value reaches a limit.
 
-    *latest* is None where the band leaves open whether the limit is reached at all.
+    :param earliest: when the upper edge of the band reaches the limit.
+    :param expected: when the line reaches the limit.
+    :param latest: when the lower edge of the band reaches the limit; None where that edge may never reach the
+        limit.
     """
 
     earliest: datetime
@@ -44,16 +53,18 @@ class Crossing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A line through readings.
+    """A line through readings, and how surely it is known.
 
-    :param readings: how many there are, each at a moment of its own.
-    :param begin: the first reading's moment.
-    :param end: the last one's.
-    :param center: the mean of all moments, where the line runs through *level*, the mean of all values.
-    :param slope: how much the value grows a day.
-    :param scatter: half the band's width if the line itself were certain: Student's t times the readings'
-        standard deviation about it.
-    :param leverage: the sum of the squared distances from *center*, in days: the larger, the surer the slope.
+    :param readings: how many readings there are, each at a moment of its own.
+    :param begin: the moment of the first reading.
+    :param end: the moment of the last reading.
+    :param center: the mean of all moments; there, the line runs through *level*.
+    :param level: the mean of all values.
+    :param slope: the growth of the value in a day.
+    :param scatter: half the width of the band if the line itself were certain: Student's t times the standard
+        deviation of the readings about the line.
+    :param leverage: the sum of the squared distances from *center*, in square days; a larger sum gives a
+        surer slope.
     """
 
     readings: int
@@ -66,16 +77,21 @@ class Trend:
     leverage: float
 
     def at(self, moment: datetime) -> Estimate:
-        """Return what a reading at *moment* would be."""
+        """Estimate a reading.
+
+        :param moment: the aware moment of that reading.
+        """
         days = (moment - self.center) / _DAY
         value = self.level + self.slope * days
         half = self.scatter * math.sqrt(self._least + days**2 / self.leverage)
         return Estimate(value, value - half, value + half)
 
     def reaches(self, limit: float, after: datetime, within: timedelta) -> Crossing | None:
-        """Return when the growing value reaches *limit*; None where the line does not, *within* this time.
+        """Return when the growing value reaches a limit; None where the line reaches it too late or never.
 
-        :param after: when to begin, no sooner than the last reading.
+        :param limit: the limit, in the unit of the readings.
+        :param after: the first moment that counts; the last reading's moment where that is later.
+        :param within: how long after that first moment the line may take.
         """
         if self.slope <= 0:
             return None
@@ -95,7 +111,7 @@ class Trend:
             earliest = (gap**2 - self.scatter**2 * self._least) / (reach + root)
         if low >= limit:
             latest = begin
-        elif lead > 0:  # else the line may as well be level
+        elif lead > 0:  # otherwise the true slope may be 0, and the lower edge may never reach the limit
             latest = (reach + root) / lead
         return Crossing(
             self.center + earliest * _DAY,
@@ -115,9 +131,12 @@ class Trend:
 
 
 def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
-    """Return the line through *readings*; None from too little history.
+    """Fit a line to readings.
 
-    :param readings: aware moments, in any order; of several at one moment the last given holds.
+    :param readings: aware moments with their values, in any order; of several at one moment, the last one
+        counts.
+    :returns: the line; None where there are fewer than ``LEAST_READINGS``, or they span less than
+        ``LEAST_SPAN``.
     """
     known = sorted(dict(readings).items())
     if len(known) < LEAST_READINGS or known[-1][0] - known[0][0] < LEAST_SPAN:
@@ -142,10 +161,10 @@ def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
 
 
 def _student_t(freedom: int) -> float:
-    """Return the 97.5 % point of Student's t: 95 % lie between it and its negative.
+    """Return the 97.5 % point of Student's t: 95 % of the distribution lie within this distance from 0.
 
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5: within 1 % from 2 degrees of freedom,
-    0.2 % from 3.
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5. The error is at most 1 % from 2 degrees
+    of freedom, and 0.2 % from 3.
     """
     z = NormalDist().inv_cdf(0.975)
     return (

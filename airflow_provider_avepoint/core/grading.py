@@ -1,4 +1,4 @@
-"""What one backup is worth, and which of two is newer: by its state, its counts and its times."""
+"""Grade one backup, and order two backups by age: from state, counts and times."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import CLOCK_SKEW
 from airflow_provider_avepoint.core.starts import find_start_range
 
-#: What an ended backup may be worth, better first.
+#: The grades of an ended backup, best first.
 GRADES = (JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much of a backup may have failed."""
+    """The share of a backup that may have failed.
+
+    :param accept_partial: a partial backup counts as a success, however much of it failed.
+    :param max_failed: a partial backup counts as a success up to this many failed objects.
+    :param max_failed_ratio: a partial backup counts as a success up to this share of failed objects, 0 to 1.
+    """
 
     accept_partial: bool = False
     max_failed: int | None = None
@@ -26,7 +31,10 @@ class Limits:
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
-        """Return the limits of *policy*."""
+        """Return the limits of a policy.
+
+        :param policy: the policy of a gate.
+        """
         return cls(
             accept_partial=policy.accept_partial,
             max_failed=policy.max_failed,
@@ -34,9 +42,12 @@ class Limits:
         )
 
     def grade(self, job: BackupJob) -> JobState:
-        """Return what an ended backup is worth: success, partial or failed.
+        """Grade an ended backup as success, partial or failed.
 
-        State and counts are both read and the worse holds; a partial one within the limits is a success.
+        State and counts are both read, and the worse of the two holds. A partial backup within the limits is
+        a success.
+
+        :param job: a job in one of the states of ``GRADES``.
         """
         if job.state is JobState.FAILED:
             return JobState.FAILED
@@ -49,7 +60,7 @@ class Limits:
         return JobState.SUCCESS if self._holds(levels) else JobState.PARTIAL
 
     def _holds(self, levels: list[Counts]) -> bool:
-        """Tell whether every level that counts anything stays within the limits, and one does count."""
+        """Tell whether some level counts objects, and each such level stays within a limit that is given."""
         if self.max_failed is None and self.max_failed_ratio is None:
             return False
         counting = [level for level in levels if level.total != 0 or level.failed]
@@ -65,14 +76,14 @@ class Limits:
 
 
 def _count_done(level: Counts) -> int:
-    """Return how many objects a job has saved, passed over, or saved with a warning."""
+    """Count the objects that a job saved, skipped, or saved with a warning."""
     return sum(filter(None, (level.successful, level.skipped, level.warning)))
 
 
 def _count_unexplained(level: Counts) -> int:
-    """Return how many objects of the total are in none of the other counts.
+    """Count the objects of the total that no other count holds.
 
-    None are where the row does not count the successful ones: then the total says nothing.
+    The result is 0 where the row does not count the successful objects: then the total explains nothing.
     """
     if level.successful is None:
         return 0
@@ -89,9 +100,13 @@ _UNREADABLE_BADNESS = 4
 
 
 def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
-    """Order jobs by start; of two with the same, the worse is newer, by the limits and then by itself.
+    """Return a sort key: a later start is newer; of two equal starts, the worse job is newer.
 
-    A job that does not say when it started counts as the newest, or as new as it may be.
+    "Worse" is first by the grade within *limits*, then by the state itself. A job with an uncertain start
+    counts with its latest possible start; a job without any start is the newest.
+
+    :param job: the job to order.
+    :param limits: the limits of the policy.
     """
     begun = find_start_range(job)[1] or _FAR_FUTURE
     if job.problems:
@@ -101,19 +116,27 @@ def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
 
 
 def may_be_since(job: BackupJob, start: datetime) -> bool:
-    """Tell whether a job started at *start* or later, or may have."""
+    """Tell whether a job started, or may have started, at *start* or later.
+
+    :param job: the job; its start may be uncertain.
+    :param start: an aware instant.
+    """
     begun = find_start_range(job)[1]
     return begun is None or begun >= start
 
 
-# A time may be cut to whole seconds, and another of the same row may not.
+# One time of a row may be cut to whole seconds while another time of the same row is not.
 _ROUNDING = timedelta(seconds=1)
 
 
 def is_askew(job: BackupJob, now: datetime) -> bool:
-    """Tell whether a job's times cannot be: a start or an end that is still to come, an end before the start.
+    """Tell whether a job's times are impossible.
 
-    A job that waits may well be planned for a time to come.
+    Impossible are a start in the future (except of a waiting job, whose start is planned), the end of an
+    ended job in the future, and an end before the start.
+
+    :param job: the job to check.
+    :param now: the time by the API's clock; up to ``CLOCK_SKEW`` ahead is not the future.
     """
     begun, finished, latest = job.effective_start, job.finished_at, now + CLOCK_SKEW
     if begun is not None and begun > latest and job.state is not JobState.WAITING:
@@ -124,7 +147,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
     return is_early or (finished > latest and job.state.is_terminal)
 
 
-# What a job was seen as, from what says least to what stands whatever else was seen.
+# The kinds of sightings, weakest first.
 _OPEN, _ENDED, _NOT_UNDERSTOOD, _UNREADABLE = range(4)
 _END_BADNESS = {
     JobState.SUCCESS: 0,
@@ -136,8 +159,15 @@ _END_BADNESS = {
 
 
 def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, int, int], int]:
-    """Order what one job was seen as: what is not understood stands, else its end, and of two the worse."""
-    if is_not_understood(job):  # as new as it may be, whatever it came to
+    """Return a sort key for several sightings of one job; the largest one holds.
+
+    A sighting that is not understood beats every other one. An ended job beats an open one. Of two ends, the
+    worse holds.
+
+    :param job: one sighting.
+    :param limits: the limits of the policy.
+    """
+    if is_not_understood(job):  # of two such sightings, the newer one holds
         return (_UNREADABLE if job.problems else _NOT_UNDERSTOOD, 0, newness(job, limits), 0)
     rank = _ENDED if job.state.is_terminal else _OPEN
     graded = limits.grade(job) if job.state in GRADES else job.state
@@ -146,12 +176,19 @@ def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, i
 
 
 def is_not_understood(job: BackupJob) -> bool:
-    """Tell whether nobody knows what a job came to, or when a backup that ended began."""
+    """Tell whether nobody knows what a job came to, or when an ended backup started.
+
+    :param job: the job to check.
+    """
     return bool(
         job.problems or job.state is JobState.UNKNOWN or (job.state in GRADES and job.effective_start is None)
     )
 
 
 def pick_sighting(sightings: Iterable[BackupJob]) -> BackupJob | None:
-    """Return what stands of one job that was listed several times: what it came to, of two ends the worse."""
+    """Return the sighting that holds, by :func:`outcome` without any limits.
+
+    :param sightings: what several listings said of one job.
+    :returns: None where *sightings* is empty.
+    """
     return max(sightings, key=lambda job: outcome(job, Limits()), default=None)

@@ -1,4 +1,4 @@
-"""The vendor's ids, and how they compare."""
+"""Normalise the vendor's ids for comparison."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ _GUID = re.compile(
 )
 
 
-# Rows by the hundred thousand name the same few organisations.
+# Hundreds of thousands of rows name the same few organisations.
 @lru_cache(maxsize=4096)
 def normalize_id(value: str | None) -> str | None:
-    """Return an id as the vendor writes it, which is also how two ids compare.
+    """Normalise an id for comparison: write GUIDs as the vendor does, with small letters and hyphens.
 
-    A GUID in any of its forms (capitals, braces, parentheses, no hyphens, ``urn:uuid:``) has small letters
-    and hyphens. Any other id stays as it is, trimmed: Salesforce's may differ in case only.
+    Braces, parentheses and ``urn:uuid:`` go; missing hyphens are added. Every other id is only trimmed: ids
+    of Salesforce may differ in case alone.
+
+    :param value: an id, or None.
+    :returns: the normalised id; None for None.
     """
     if value is None:
         return None

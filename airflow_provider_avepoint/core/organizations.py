@@ -1,4 +1,4 @@
-"""Which organisations were listed, and what becomes of a name that was given for an id."""
+"""Collect the organisations that were listed, and refuse a name that was given for an id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_avepoint.core.text import one_line
 
 
 class Organizations:
-    """The organisations that jobs are of: their ids, and the id of each name."""
+    """The organisations of some jobs: their ids, and the id of each name."""
 
     def __init__(self) -> None:
         self.ids: set[str | None] = set()
@@ -20,14 +20,20 @@ class Organizations:
 
     @classmethod
     def of(cls, jobs: Iterable[BackupJob]) -> Self:
-        """Return those of *jobs*."""
+        """Return the organisations of *jobs*.
+
+        :param jobs: the jobs of a listing.
+        """
         found = cls()
         for job in jobs:
             found.add(job)
         return found
 
     def add(self, job: BackupJob) -> None:
-        """Note whose *job* is."""
+        """Add the organisation of *job*, where its row names one.
+
+        :param job: one job of a listing.
+        """
         if job.organization_id is None:
             return
         self.ids.add(normalize_id(job.organization_id))
@@ -35,9 +41,11 @@ class Organizations:
             self._id_of.setdefault(job.organization_name.strip().casefold(), job.organization_id)
 
     def find_misnamed(self, argument: str, given: Iterable[str]) -> dict[str, AvePointConfigError]:
-        """Return what is wrong with each of the ids *given* that is the name of an organisation.
+        """Find, among the ids *given*, the names of organisations.
 
-        :param argument: the name of the argument, for the message.
+        :param argument: the argument's name, for the message.
+        :param given: what the user gave as ids.
+        :returns: the error for each name; its message has the organisation's id.
         """
         return {
             each: AvePointConfigError(
@@ -48,10 +56,11 @@ class Organizations:
         }
 
     def refuse_names(self, argument: str, given: Iterable[str]) -> None:
-        """Raise where one of the ids *given* is the name of an organisation: nothing would ever come of it.
+        """Raise where one of the ids *given* is the name of an organisation: no job has a name for its id.
 
-        :param argument: the name of the argument, for the message.
-        :raises AvePointConfigError: the message has the id.
+        :param argument: the argument's name, for the message.
+        :param given: what the user gave as ids.
+        :raises AvePointConfigError: the message has the organisation's id.
         """
         for error in self.find_misnamed(argument, given).values():
             raise error

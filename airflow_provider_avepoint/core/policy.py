@@ -1,4 +1,4 @@
-"""What a good backup is: the arguments of the check and the sensor, checked, in one value."""
+"""Define what a good backup is: the arguments of the check and the sensor, checked and kept in one value."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What is judged by itself; None where rows do not say.
+    """The part of a product that a verdict judges by itself; None where rows leave a dimension out.
 
+    :param organization_id: the organisation's id, as the policy or else a row writes it.
+    :param workload: our word, such as ``exchange_online``; ``OTHER`` for jobs that no object type claims.
+    :param location: the Multi-Geo location.
     :param content: what the backups hold, such as ``audit_log``; None for the data.
     """
 
@@ -63,7 +66,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
-    """A scope that is shown but not judged until a day (UTC)."""
+    """A scope that is shown but not judged until a day.
+
+    At least one of *organization_id* and *workload* is given; None matches every scope.
+
+    :param organization_id: the organisation's id.
+    :param workload: our word.
+    :param until: the first day (UTC) on which the scope is judged again.
+    :param reason: why the scope is not judged, for an auditor.
+    """
 
     organization_id: str | None = None
     workload: str | None = None
@@ -71,7 +82,11 @@ class Exclusion:
     reason: str
 
     def covers(self, scope: Scope, now: datetime) -> bool:
-        """Tell whether *scope* is not to be judged at *now*."""
+        """Tell whether *scope* must not be judged at *now*.
+
+        :param scope: the scope in question.
+        :param now: the time of judgement, in UTC.
+        """
         if now.date() >= self.until:
             return False
         organization_id = normalize_id(self.organization_id)
@@ -98,29 +113,32 @@ class Policy:
     :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta,
         seconds as a number, or a text with its unit: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``;
         no months or years), or a rendered timedelta. One of the two is required; with both, both hold.
-    :param organization_ids: the organisations expected; an absent one is ``missed``. Each id is kept once, a
-        GUID in small letters with hyphens, however it was written. Here as in every list: one text is a list
-        of one, a number is its text, a text may be a JSON array, and a mapped task's output is a list.
+    :param organization_ids: the organisations expected; an absent one is ``missed``. Each id is kept once and
+        normalised. This list and every other one accept the forms of :func:`.parse_list`: one text, a JSON
+        array as a text, any iterable; a number becomes its text.
     :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules, Google apps …
     :param locations: the Multi-Geo locations expected.
-    :param expect_seen_within: a scope with any job within this time before the window is expected too; None
-        switches it off. Written as *max_age* is.
-    :param exclude: scopes that are shown, not judged, until a day:
+    :param expect_seen_within: a scope with any job within this time before the window is expected, too. None
+        expects only the named scopes. Accepts the forms of *max_age*.
+    :param exclude: scopes that are shown but not judged until a day:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``. ``until`` is a date
         or a datetime, or either as a text.
-    :param job_type: the job types that count as a backup, a word or several. Types that hold the same stand
-        for one another; what holds something else (an audit log) is a scope of its own, and expected.
+    :param job_type: the job types that count as a backup: one word or several words. Types with the same
+        content stand for one another. A type with another content (an audit log) is a scope of its own, and
+        that scope is expected.
     :param decide_by: which ended backups of a scope in the window must be good: the ``newest``, ``any`` one
         or ``all``. None is ``newest`` where rows name their organisation, or where the connection says
-        ``single_tenant``; else ``all``: one tenant's or machine's success must not hide another's failure.
+        ``single_tenant``; else ``all``, so that the success of one tenant or machine cannot hide the failure
+        of another.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
     :param on_failed: what the task does with a verdict that does not pass. ``fail``: the task fails, without
-        a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and every
-        such verdict is retried as Airflow's settings say. ``skip``: the task is skipped; downstream tasks
-        whose trigger rule matches skipped ones then still run.
-    :param fail_fast: the sensor ends as soon as a scope is bad and nothing newer of it is under way.
+        a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and Airflow
+        retries the task as its settings say. ``skip``: the task is skipped; a downstream task whose trigger
+        rule accepts skipped tasks then still runs.
+    :param fail_fast: the sensor ends as soon as a scope is bad and no newer backup of the scope is running or
+        waiting.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
 
@@ -195,7 +213,7 @@ class Policy:
         object.__setattr__(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the policy, ready for JSON: ``Policy(**policy.as_dict())`` is the same policy."""
+        """Return the policy, ready for JSON: ``Policy(**policy.as_dict())`` is an equal policy."""
         written: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -209,7 +227,10 @@ class Policy:
         return written
 
     def window_start(self, now: datetime) -> datetime:
-        """Return the earliest start that counts at *now*."""
+        """Return the earliest start that counts: the later one of the cut-off and of *max_age* before *now*.
+
+        :param now: the time of judgement, in UTC.
+        """
         starts = []
         if self.started_after is not None:
             starts.append(self.started_after)
@@ -219,30 +240,51 @@ class Policy:
         return start
 
     def look_back_start(self, now: datetime) -> datetime:
-        """Return from when on a job makes its scope expected at *now*: the window, and the time before it."""
+        """Return the earliest start by which a job makes its scope expected.
+
+        Look-back is *expect_seen_within* long, and lies before the window.
+
+        :param now: the time of judgement, in UTC.
+        """
         return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
 
     def memory_start(self, now: datetime) -> datetime:
-        """Return from when on jobs matter at *now*: as long before look-back, a scope is ``forgotten``."""
+        """Return the earliest start by which a job makes its scope ``forgotten``.
+
+        Memory is *expect_seen_within* long, and lies before look-back.
+
+        :param now: the time of judgement, in UTC.
+        """
         return shift(self.look_back_start(now), -(self.expect_seen_within or timedelta()))
 
     def content_of(self, job_type: str) -> str | None:
-        """Return what backups of a type hold; None for the data."""
+        """Return what backups of a job type hold; None for the data.
+
+        :param job_type: a word of the product.
+        """
         return get_product(self.product).contents.get(job_type)
 
     def queries(self, now: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the listings whose jobs :func:`judge` needs at *now*; see :meth:`listings`."""
+        """Return the queries whose jobs :func:`.judge` needs.
+
+        :param now: the time of judgement, in UTC.
+        :param location: as in :meth:`listings`.
+        """
         return self.listings(self.memory_start(now), location=location)
 
     @property
     def may_need_control(self) -> bool:
-        """Whether :meth:`control_queries` may have anything to ask."""
+        """Whether :meth:`control_queries` may return any queries."""
         return get_product(self.product).asks_each_object_type and len(self.object_types or ()) == 2
 
     def control_queries(self, queries: Iterable[JobQuery], jobs: Iterable[BackupJob]) -> list[JobQuery]:
-        """Return what to ask besides *queries*, where two object types have got the very same *jobs*.
+        """Return the queries for a third object type, where the two asked for have the same jobs.
 
-        Two may share jobs, as a team and its group do. A third one tells whether the server filters at all.
+        Two object types may share jobs, as a team and its group do. A third type with the same jobs shows
+        that the server does not filter.
+
+        :param queries: the queries that were asked.
+        :param jobs: the jobs that answer them.
         """
         if not self.may_need_control:
             return []
@@ -252,24 +294,27 @@ class Policy:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
         fewer, more = sorted(answers.values(), key=len)
-        if not fewer or not fewer <= more:  # a job may have begun between the two queries
+        # A subset, not equality: jobs may have begun between the two queries.
+        if not fewer or not fewer <= more:
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]
         return [replace(each, object_type=control) for each in queries if each.object_type == first]
 
     def listings(self, started_after: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the listings that hold the jobs which this policy is about.
+        """Return the queries whose jobs this policy is about.
 
-        Where rows do not say their service (Microsoft 365, IaaS), each object type is asked for, and all
-        together; where they may not say their organisation, or every list is of one, each that is named.
+        Where rows leave out their service (Microsoft 365, IaaS), each object type has its own query, and all
+        types together have one. Where rows may leave out their organisation, or each list is of one
+        organisation, each named organisation has its own query.
 
-        :param location: the connection's own location, used where the policy names none.
+        :param started_after: the earliest start to ask for.
+        :param location: the connection's own location; used where the policy names none.
         """
         product = get_product(self.product)
         workloads: tuple[str | None, ...] = (None,)
         if product.asks_each_object_type:
-            # All together first: a job that begins meanwhile is then claimed by its type.
+            # Ask for all types first: the query for its own type then finds a job that begins meanwhile.
             workloads = self.object_types or (None, *product.object_types)
         organizations: tuple[str | None, ...] = self.organization_ids or (None,)
         if len(organizations) > 1 and not (product.asks_each_organization or product.needs_organization):
@@ -291,7 +336,7 @@ class Policy:
 
 
 def _judged_workloads(product: Product) -> list[str]:
-    """Return the workloads that may hold backups."""
+    """Return the workloads that may hold backups: all but housekeeping."""
     return [word for word in product.known_workloads if word not in product.housekeeping]
 
 
@@ -313,7 +358,8 @@ def _parse_exclusion(value: object, product: Product) -> Exclusion:
         raise refuse("exclude", value, "names neither an organization_id nor a workload.")
     if organization and not product.tells_organizations:
         raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
-    # A module that nobody documents may still be left out; an object type is one that we ask for.
+    # Rows may show an undocumented module, so any word may be excluded. Where we ask for each object type, no
+    # other word can occur.
     if workload and product.asks_each_object_type:
         parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
     if reason is None:

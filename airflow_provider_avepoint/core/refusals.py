@@ -1,4 +1,4 @@
-"""How an argument is refused: by its name, its value, and what would do."""
+"""Refuse an argument: name the argument and its value, and say what to give instead."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ _RENDERED_LIST = (
     f" A template has rendered a list or an object as Python writes it: write {{{{ … | tojson }}}}, or set "
     f"{_NATIVE}."
 )
-# A list, a tuple, a set or an object in Python's words or in JSON, and Airflow's lazy sequences.
+# The beginning of a list, tuple, set or object, printed by Python or as JSON, or of one of Airflow's lazy
+# sequences.
 _PYTHON_TEXT = re.compile(r"\[|[({]\s*['\"\])}]|Lazy\w+\(")
 
 
 def refuse(name: str, value: object, why: str) -> AvePointConfigError:
-    """Return the error that names an argument and its value, shortened.
+    """Return the error for an argument; a value that looks wrongly rendered adds how to mend the template.
 
-    :param why: the rest of the sentence, with what would do. What a template that went wrong has rendered is
-        told by its look.
+    :param name: the argument's name.
+    :param value: the bad value; the message has it shortened.
+    :param why: the rest of the sentence, with what to give instead.
     """
     text = trim(value) if isinstance(value, str) else None
     hint = ""
@@ -36,10 +38,16 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
 
 
 def is_rendered_none(text: str) -> bool:
-    """Tell whether *text* is what Jinja makes of None, or nothing at all."""
+    """Tell whether *text* is the text that Jinja renders from None, or empty.
+
+    :param text: the value of an argument.
+    """
     return trim(text) in ("None", "")
 
 
 def is_rendered_list(text: str) -> bool:
-    """Tell whether *text* is a list or an object as Python writes it."""
+    """Tell whether *text* looks like a list or an object as Python prints it.
+
+    :param text: the value of an argument.
+    """
     return _PYTHON_TEXT.match(text) is not None

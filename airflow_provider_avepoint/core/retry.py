@@ -1,4 +1,4 @@
-"""When to try again, and after how long: a pure decision for both drivers."""
+"""Decide whether to try a request again, and after how long; both drivers share the decision."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: Tries in all for one request, the first included.
+#: The most tries for one request, the first one included.
 MAX_ATTEMPTS = 5
 #: The first back-off in seconds; it doubles with each try.
 BASE_DELAY = 1.0
-#: No single wait is longer, in seconds; a service that asks for more is reported instead.
+#: The longest single wait in seconds; where a service asks for more, the request fails instead.
 MAX_DELAY = 60.0
 
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def is_transient(status: int) -> bool:
-    """Tell whether an answer with this status may be different next time."""
+    """Tell whether the answer to the same request may be different next time.
+
+    :param status: the HTTP status of the answer.
+    """
     return status in _TRANSIENT
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, given in seconds or as a date, or None.
+    """Read ``Retry-After``, given in seconds or as a date.
 
-    A date is read against the answer's own ``Date``, so that a clock that differs from ours does no harm.
+    A date is compared with the answer's own ``Date``, so a wrong clock of this machine does no harm.
+
+    :param headers: the answer's headers, names in lower case.
+    :returns: seconds; None where the header is missing or cannot be read.
     """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value[:12])  # longer than anybody waits, however many digits follow
+        return float(value[:12])  # twelve digits are longer than anybody waits; ignore the rest
     until = parse_http_date(value)
     if until is None:
         return None
@@ -39,10 +45,10 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def next_delay(attempt: int, retry_after: float | None, chance: float) -> float | None:
-    """Return the seconds to wait before the next try, or None to give up.
+    """Return the seconds to wait before the next try; None to give up.
 
-    :param attempt: tries so far, at least 1.
-    :param retry_after: what the service asked for, honoured up to ``MAX_DELAY``.
+    :param attempt: how many tries there were, at least 1.
+    :param retry_after: the seconds that the service asked for; more than ``MAX_DELAY`` means to give up.
     :param chance: a random number in [0, 1), so that many callers do not come back at once.
     """
     if attempt >= MAX_ATTEMPTS or (retry_after is not None and retry_after > MAX_DELAY):
@@ -54,7 +60,11 @@ def next_delay(attempt: int, retry_after: float | None, chance: float) -> float 
 
 
 def parse_http_date(value: str) -> datetime | None:
-    """Return the moment that a header's date names; None where it names none."""
+    """Read the date in a header.
+
+    :param value: the header's value.
+    :returns: an aware moment; None where *value* is no date.
+    """
     try:
         parsed = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

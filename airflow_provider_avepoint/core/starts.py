@@ -1,4 +1,4 @@
-"""When a job may have started, also where its row does not say so that everybody reads the same."""
+"""Find the range of instants in which a job may have started: rows may have a time without an offset."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from airflow_provider_avepoint.core.fields import UnplacedTime, get_key
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.products import get_product
 
-#: The earliest and the latest instant at which a job may have started; None where nothing is known.
+#: The earliest and the latest instant at which a job may have started, in UTC; None where nothing is known.
 StartRange = tuple[datetime | None, datetime | None]
 
 
 def find_start_range(job: BackupJob) -> StartRange:
-    """Return between which instants a job started.
+    """Return the earliest and the latest instant at which a job may have started.
 
-    Both are ``effective_start``, but for a row whose start has no offset: its wall clock may hang anywhere
-    where it is not later than the job's end.
+    Both are ``effective_start``, except where the row's start has no offset. Then the range is that of all
+    offsets, cut at the job's end where the end lies in the range.
+
+    :param job: the job, with its raw row.
+    :returns: both None where nothing is known.
     """
     if job.problems and job.started_at is None:
         columns = get_product(job.product).columns

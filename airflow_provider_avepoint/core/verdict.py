@@ -1,8 +1,8 @@
-"""Is the backup good? One pure function, one answer with its evidence.
+"""Judge whether the backup is good, in one pure function, and give the evidence with the answer.
 
-:func:`judge` never sees the API: it takes jobs, a :class:`Policy` and the time, filters and sorts the jobs
-itself, and trusts no caller to have done so. A scope that is missing, stale, unfinished or not understood
-never passes.
+:func:`judge` never sees the API. The function takes jobs, a :class:`Policy` and the time, and filters and
+    sorts the jobs itself: no caller needs to do so. A scope that is missing, stale, unfinished or not
+    understood never passes.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ __all__ = [
     "leave_out_claimed",
 ]
 
-#: Which rules a verdict was reached by; it rises when the same jobs could be judged otherwise.
+#: The version of the rules. Raise the number when a change may judge the same jobs otherwise.
 RULES_VERSION = 2
 
-# A message names so many scopes, the worst first; the evidence holds all.
+# The most scopes that a message names, the worst first; the evidence holds all scopes.
 _MOST_NAMED = 20
 
 
 class Reason(StrEnum):
-    """Why a scope passes or does not; the worst of a verdict's scopes is the verdict's."""
+    """Why a scope passes or does not pass. The worst reason of its scopes is the reason of a verdict."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -81,11 +81,11 @@ _SEVERITY = (
     Reason.UNREADABLE,
     Reason.CLOCK_SKEW,
 )
-# Shown in the evidence, and without a say in the verdict.
+# Scopes with these reasons are in the evidence but do not count in the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
-# The problem with a row that may be of several scopes.
+# The problem of a row that may belong to several scopes.
 _UNPLACED = "the row does not say whose it is, so it may belong here"
-# What to do about each reason, for messages.
+# What a message advises for each reason.
 _ADVICE = {
     Reason.FAILED: (
         "Look at the failed job in AvePoint Online Services, mend its cause and run the backup again."
@@ -115,15 +115,19 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeVerdict:
-    """One scope's verdict.
+    """The verdict on one scope.
 
-    :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``; and *decided_because*.
-    :param job: the job that decided; where none did, the newest there is.
-    :param newer_good: where *job* is bad and all had to be good: a newer backup that is good.
+    :param scope: the scope.
+    :param passed: whether the scope is good.
+    :param reason: why *passed* is what it is.
+    :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``.
+    :param decided_because: why *decided_by* held.
+    :param job: the job that decided; where none did, the newest job.
+    :param newer_good: a newer backup that is good, where *job* is bad and all backups had to be good.
     :param open_jobs: every running or waiting job of the scope, newest first.
-    :param age_seconds: how long ago *job* started.
-    :param window_start: what started before is too old.
-    :param is_settled: it does not pass, and nothing newer is under way that could mend it.
+    :param age_seconds: the time from the start of *job* to the judgement; None where the start is not known.
+    :param window_start: the earliest start that counts.
+    :param is_settled: the scope is bad, and no running or waiting job can mend that.
     """
 
     scope: Scope
@@ -139,7 +143,7 @@ class ScopeVerdict:
     is_settled: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the scope's evidence, ready for JSON; jobs without their raw rows."""
+        """Return the scope's evidence, ready for JSON; jobs come without their raw rows."""
         return {
             "scope": self.scope.as_dict(),
             "passed": self.passed,
@@ -166,9 +170,13 @@ class ScopeVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether the backup is good, and the evidence.
+    """Whether the backup is good, with the evidence.
 
-    :param reason: ``passed``, or the worst scope's.
+    :param passed: whether every judged scope is good, and at least one scope was judged.
+    :param reason: ``passed``, or the reason of the worst scope.
+    :param scopes: the verdicts on the scopes, sorted by scope.
+    :param policy: what had to be good.
+    :param judged_at: the time of judgement, in UTC.
     """
 
     passed: bool
@@ -179,14 +187,14 @@ class Verdict:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether waiting longer cannot help, by what is known: some scope is bad and stays so."""
+        """Whether waiting longer cannot help: some scope is bad and stays bad."""
         return any(scope.is_settled for scope in self.scopes)
 
     @property
     def warnings(self) -> list[str]:
-        """What the reader should know besides the verdict, a sentence each.
+        """Sentences about what the verdict itself does not say.
 
-        Scopes that are no longer expected, and organisations that no job is of.
+        They name scopes that are no longer expected, and organisations of which no job was listed.
         """
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
@@ -209,7 +217,7 @@ class Verdict:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict with its evidence, ready for JSON: what an auditor keeps."""
+        """Return the verdict with its evidence, ready for JSON."""
         return {
             "passed": self.passed,
             "reason": self.reason.value,
@@ -219,7 +227,7 @@ class Verdict:
         }
 
     def describe(self) -> str:
-        """Say in one line what the verdict is and, where it does not pass, which scopes are why."""
+        """Describe the verdict in one line; name the bad scopes, worst first, and say what to do."""
         judged = [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
         good = sum(scope.passed for scope in judged)
         tail = "".join(
@@ -247,7 +255,7 @@ class Verdict:
         return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
-        """Return what would let a newer good backup decide, where there is one."""
+        """Return what would let a newer good backup decide; empty where there is no such backup."""
         if not any(scope.newer_good for scope in bad):
             return ""
         ways = 'decide_by="newest"'
@@ -261,10 +269,12 @@ def judge(
 ) -> Verdict:
     """Decide whether *jobs* hold the good backups that *policy* asks for at *now*.
 
-    :param jobs: in any order; those of other products, types and scopes are left out here.
-    :param now: aware; what "ago" is measured from.
-    :param single_tenant: rows that do not name their organisation are all of one.
-    :raises AvePointConfigError: the policy gives an organisation's name where its id belongs.
+    :param jobs: jobs in any order; jobs of other products, types and scopes are ignored.
+    :param policy: what a good backup is.
+    :param now: an aware datetime, from which ages are measured.
+    :param single_tenant: rows without an organisation all belong to one organisation.
+    :raises AvePointConfigError: *now* has no time zone, or the policy gives an organisation's name where its
+        id belongs.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
@@ -307,7 +317,12 @@ def judge(
 
 
 def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) -> Reason:
-    """Return what one job by itself has come to, by the rules by which a gate grades it."""
+    """Grade one job by itself, by the same rules as a gate.
+
+    :param job: the job.
+    :param now: the time by the API's clock, aware.
+    :param accept_partial: a partial backup passes.
+    """
     if job.problems:
         return Reason.UNREADABLE
     if job.state is JobState.UNKNOWN:
@@ -325,7 +340,11 @@ def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) ->
 def _sort_into_scopes(
     jobs: Iterable[BackupJob], policy: Policy, product: Product
 ) -> dict[Scope, list[BackupJob]]:
-    """Return *jobs* by scope, as often as seen, without scopes that the policy's lists leave out."""
+    """Group jobs by scope; drop scopes that the policy does not name.
+
+    A job that was listed several times is kept several times. A job that may belong to several scopes is put
+    into each of them, with a problem.
+    """
     counted = list(jobs)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
@@ -348,7 +367,7 @@ def _sort_into_scopes(
             unplaced.append((scope, job))
         elif _is_asked_for(scope, policy):
             sightings[scope].append(job)
-    # The rows that say most come first: what says less may be of the same scope.
+    # Rows with more dimensions come first: a row with fewer dimensions may belong to their scopes.
     for scope, job in sorted(
         unplaced, key=lambda each: (each[0].organization_id, each[0].workload).count(None)
     ):
@@ -362,7 +381,7 @@ def _sort_into_scopes(
 
 
 def _is_asked_for(scope: Scope, policy: Policy) -> bool:
-    """Tell whether the policy's lists leave *scope* in."""
+    """Tell whether the policy's lists, where given, name the dimensions of *scope*."""
     asked = (
         (policy.organization_ids, scope.organization_id),
         (policy.object_types, scope.workload),
@@ -372,9 +391,9 @@ def _is_asked_for(scope: Scope, policy: Policy) -> bool:
 
 
 def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product) -> bool:
-    """Tell whether a job's row should say more than it does, so that it may be of several scopes.
+    """Tell whether a row leaves out a dimension that other rows have, so that several scopes may own the job.
 
-    A job that came without its row is taken at its word.
+    A job without its raw row is trusted.
     """
     parts = (
         (scope.organization_id, product.columns.organization_id, policy.organization_ids),
@@ -387,7 +406,7 @@ def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product)
 
 
 def _may_be(unplaced: Scope, scope: Scope) -> bool:
-    """Tell whether a row that says only what *unplaced* holds may be of *scope*."""
+    """Tell whether a job whose row shows only the dimensions of *unplaced* may belong to *scope*."""
     return (
         unplaced.organization_id in (None, scope.organization_id)
         and unplaced.workload in (None, scope.workload)
@@ -397,9 +416,11 @@ def _may_be(unplaced: Scope, scope: Scope) -> bool:
 
 
 def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
-    """Return *jobs* without those that came without a workload and with one too.
+    """Drop each job without a workload that was also listed with a workload.
 
-    Asked for all object types together, a server repeats the jobs that one of them claims.
+    Where a query asks for all object types together, the server repeats the jobs of each single type.
+
+    :param jobs: the jobs of all queries of one product.
     """
     listed = list(jobs)
     claimed = {_identity(job) for job in listed if job.workload is not None}
@@ -407,9 +428,9 @@ def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
 
 
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
-    """Yield the scopes that the policy names, by its lists or its job types, and none of those *seen* covers.
+    """Yield the scopes that the policy names, by its lists or job types, and that no scope in *seen* covers.
 
-    Where job types hold different things, each is expected of every organisation.
+    Where job types have different contents, each content is expected of every organisation.
     """
     known = list(seen)
     contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
@@ -481,7 +502,7 @@ def _judge_scope(
         return conclude(Reason.PASSED, decisive)
     reason = Reason.FAILED if grade is JobState.FAILED else Reason.PARTIAL
     if rule.word == "all":
-        # Whatever is under way, this backup stays as bad as it is.
+        # Under this rule, no newer backup can mend a bad one.
         newer = [job for job in ended if newness(job, limits) > newness(decisive, limits)]
         newer_good = next((job for job in newer if limits.grade(job) is JobState.SUCCESS), None)
         return conclude(reason, decisive, newer_good=newer_good, is_settled=True)
@@ -494,7 +515,7 @@ def _judge_scope(
 def _forget(
     scope: Scope, seen: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
 ) -> ScopeVerdict:
-    """Return the evidence of a scope that look-back has let go."""
+    """Return the evidence of a scope that is older than look-back, so no longer expected."""
     rule = _find_rule(policy, scope, single_tenant=single_tenant)
     newest = _order(seen, Limits.of(policy))[0]
     is_excluded = any(exclusion.covers(scope, now) for exclusion in policy.exclude or ())
@@ -511,7 +532,7 @@ def _forget(
 
 
 def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
-    """Return the jobs of a scope, each once, newest first."""
+    """Return each job of a scope once, newest first."""
     sightings: dict[str, list[BackupJob]] = defaultdict(list)
     for job in seen:
         sightings[job.job_id].append(job)
@@ -520,7 +541,7 @@ def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
 
 
 def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]) -> tuple[Reason, BackupJob]:
-    """Return why a window that holds jobs holds none that decides, and the job that shows it."""
+    """Return why no job in the window decides, and the job that shows the reason."""
     if not_understood:
         job = not_understood[0]
         return Reason.UNREADABLE if job.problems else Reason.UNKNOWN_STATE, job
@@ -531,15 +552,15 @@ def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]
 def _decide(
     ended: list[BackupJob], not_understood: list[BackupJob], rule: str, limits: Limits
 ) -> BackupJob | None:
-    """Return the backup that decides, or None where there is none or something newer is not understood.
+    """Return the backup that decides; None where no backup ended, or a newer job is not understood.
 
     :param ended: the window's ended backups, newest first.
-    :param not_understood: the window's jobs of which nobody knows what they came to, newest first.
+    :param not_understood: the window's jobs with an unknown outcome, newest first.
     """
     if not ended:
         return None
     if rule == "all":
-        # Whatever is not understood may be what another resource's backup came to.
+        # A job that is not understood may be a bad backup of another tenant or machine.
         worst = max(ended, key=lambda job: GRADES.index(limits.grade(job)))
         return worst if limits.grade(worst) is not JobState.SUCCESS or not not_understood else None
     deciding = ended[0]
@@ -558,7 +579,7 @@ class _Rule(NamedTuple):
 
 
 def _find_rule(policy: Policy, scope: Scope, *, single_tenant: bool) -> _Rule:
-    """Return which backups of *scope* must be good: the ``newest``, ``any`` or ``all``."""
+    """Return which backups of *scope* must be good, and why."""
     product = get_product(policy.product)
     if policy.decide_by is not None:
         return _Rule(policy.decide_by, f"the policy says decide_by={policy.decide_by!r}")
@@ -581,7 +602,7 @@ def _age(job: BackupJob | None, now: datetime) -> float | None:
 
 
 def _describe(job: BackupJob) -> str:
-    """Say which job, how it stands by the vendor's word, when it started, and what is wrong with it."""
+    """Describe a job: its id, the vendor's word for its state, its start, and its problems."""
     text = f"job {one_line(job.job_id, 100)}, {quoted(job.raw_state)}"
     if job.effective_start is not None:
         text += f", started {_show_time(job.effective_start)}"
@@ -590,7 +611,7 @@ def _describe(job: BackupJob) -> str:
 
 
 def _list_some(texts: Iterable[str]) -> str:
-    """Return *texts* in one line, as many as a message holds, and how many more there are."""
+    """Join *texts* into one line; after ``_MOST_NAMED`` of them, say how many more there are."""
     listed = list(texts)
     more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
     return "; ".join(listed[:_MOST_NAMED] + more)

@@ -1,8 +1,9 @@
-"""Which backups have ended since somebody last looked: each one once, and none lost.
+"""Find the backups that have ended since the last look: each one once, and none lost.
 
-A :class:`Watermark` is what is kept between two looks. It does not trust times to tell what is new: a job is
-listed when it starts, ends hours later, and may be listed late. So it remembers the jobs that were under way,
-and of the last hours which jobs it has seen end, and as what: an end that is corrected is news once more.
+A :class:`Watermark` is the state between two looks. Times cannot tell which jobs are new: a job is listed
+when it starts, ends hours later, and may be listed late. So a watermark remembers the jobs that were under
+way. For the last hours, it also remembers which jobs have ended, and with which outcome: a corrected outcome
+is news again.
 """
 
 from __future__ import annotations
@@ -23,22 +24,24 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
 from airflow_provider_avepoint.core.starts import find_start_range
 
-# What is under way for longer is looked for again after so long for each job that such a look lists: a backup
-# that hangs must not make every look go back for weeks, through all that ran since.
+# Re-check long-running jobs at an interval proportional to the size of the listing: this long for each job
+# that the re-check lists. So a hanging backup does not make every look list weeks of jobs.
 _PAUSE_A_JOB = timedelta(seconds=0.1)
-# 72 bits tell a lifetime of jobs apart, and are as many characters without padding.
+# 72 bits are enough to tell all jobs of a tenant apart, and need no padding in base 64.
 _DIGEST_BYTES, _DIGEST_LENGTH = 9, 12
 _HOUR = timedelta(hours=1)
-#: What a job that could not be read has ended as, whatever its state.
+#: The outcome of an unreadable job, whatever its state.
 _UNREADABLE = "unreadable"
-# What stands for an outcome that release 0.1.0 did not keep.
+# The outcome of a job that release 0.1.0 announced, which kept no outcomes.
 _NOT_KEPT = ""
 
 
 def key_of(job: BackupJob) -> str:
-    """Return what tells a job from every other of its connection, the same each time.
+    """Return the key of a job: the same at each look, and different for any two jobs of a connection.
 
-    Without the workload where rows do not say it: a server may list one job for several.
+    The key leaves out the workload where rows do: a server may list one job for several workloads.
+
+    :param job: a job of any product.
     """
     workload = None if get_product(job.product).asks_each_object_type else job.workload
     parts = (job.product, job.location, normalize_id(job.organization_id), workload, job.job_id)
@@ -47,16 +50,19 @@ def key_of(job: BackupJob) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """Up to where a watcher has announced the ends of backups.
+    """The point up to which a watcher has announced the ends of backups.
 
-    :param since: jobs that started before are known: only those of *under_way* can still end.
-    :param searched_at: when all of *under_way* were looked for last.
-    :param searched_through: how many jobs must be listed to find them all.
-    :param under_way: the jobs seen that had not ended, by digest, with when they started.
-    :param ended: the jobs that have ended and are announced, by digest, with the hour in which they started.
-    :param outcomes: what those of *ended* were first seen to end as; release 0.1.0 did not keep it.
-    :param corrections: of those that were seen to end otherwise later, as what, in this order.
-    :param folded_until: so long digests of release 0.1.0 may be among them, which wrote ids in lower case.
+    :param since: of the jobs that started before this moment, only those in *under_way* can still end.
+    :param searched_at: when a look last covered all jobs in *under_way*.
+    :param searched_through: how many jobs such a look lists.
+    :param under_way: the jobs seen that had not ended: digest → start.
+    :param ended: the ended jobs that were announced: digest → the hour of the start.
+    :param outcomes: the first outcome seen of jobs in *ended*, by digest; release 0.1.0 did not keep
+        outcomes.
+    :param corrections: the later, different outcomes of jobs in *ended*, by digest, in the order in which
+        they were seen.
+    :param folded_until: until this moment, digests of release 0.1.0 may occur, which wrote ids in small
+        letters.
     """
 
     since: datetime
@@ -70,24 +76,34 @@ class Watermark:
 
     @classmethod
     def begin(cls, jobs: Iterable[BackupJob], now: datetime) -> Self:
-        """Return the watermark of a watcher that begins at *now*: what has ended before is not announced.
+        """Return the watermark of a watcher that begins now; jobs that ended before are not announced.
 
-        :param jobs: all since :meth:`first_start`.
+        :param jobs: all jobs that started since :meth:`first_start`.
+        :param now: when the jobs were asked for, aware.
         """
         start = cls(since=shift(now, -LISTED_LATE), searched_at=now)
         return start.advance(jobs, now, asked_since=cls.first_start(now))[1]
 
     @staticmethod
     def first_start(now: datetime) -> datetime:
-        """Return how far back a watcher must look that begins at *now*, to see all that is under way."""
+        """Return the earliest start that a new watcher must ask for, to see every job that is under way.
+
+        :param now: when the watcher begins, aware.
+        """
         return shift(now, -LONGEST_JOB)
 
     def since_at(self, now: datetime) -> datetime:
-        """Return :attr:`since`; where that is still to come, our clock was wrong: what is sure at *now*."""
+        """Return :attr:`since`; where that is in the future, our clock was wrong, so return what is certain.
+
+        :param now: the time of the look, aware.
+        """
         return self.since if self.since <= now else shift(now, -LISTED_LATE)
 
     def earliest_start(self, now: datetime) -> datetime:
-        """Return how far back a look must go that comes at *now*."""
+        """Return the earliest start that a look must ask for.
+
+        :param now: the time of the look, aware.
+        """
         sought = [self.since_at(now)]
         if abs(now - self.searched_at) >= self.searched_through * _PAUSE_A_JOB:
             sought += self.under_way.values()
@@ -96,17 +112,16 @@ class Watermark:
     def advance(
         self, jobs: Iterable[BackupJob], now: datetime, *, asked_since: datetime
     ) -> tuple[list[BackupJob], Self]:
-        """Return the jobs that have ended since the last look, and what to keep.
+        """Return the jobs that have ended since the last look, and the next watermark.
 
-        A job that was listed several times, for several workloads, is returned as often: the same key tells.
-        What it came to is the same each time: of two ends the worse.
+        A job that was listed for several workloads is returned for each of them; all have the same key and
+        the same outcome (of two ends, the worse). A job with a new outcome is returned again, once for each
+        outcome: see :meth:`correction_of`.
 
-        A job that has ended otherwise than it was announced is returned again, as each outcome once: see
-        :meth:`correction_of`.
-
-        :param jobs: all that started since *asked_since*, which is :meth:`since_at` or before. Jobs that are
-            under way and not among them are not forgotten.
-        :param now: when they were asked for.
+        :param jobs: all jobs that started since *asked_since*. Jobs under way that are not listed stay
+            remembered.
+        :param now: when the jobs were asked for, aware.
+        :param asked_since: :meth:`since_at` or an earlier moment.
         """
         known_before = self.since_at(now)
         since = max(known_before, shift(now, -LISTED_LATE))
@@ -123,7 +138,7 @@ class Watermark:
             begun = find_start_range(job)[0]
             is_to_come = (begun or start or now) > shift(now, CLOCK_SKEW)
             if not job.state.is_terminal or is_to_come:
-                # What does not say when it started was listed late at most.
+                # A new job without a start began at *since* at the earliest, however late it was listed.
                 under_way[digest] = begun or self.under_way.get(digest, known_before)
                 continue
             was_under_way = digest in self.under_way
@@ -138,7 +153,7 @@ class Watermark:
             if start is None or start >= since:
                 ended[digest] = _hour_of(start or now)
         for digest, hour in self.ended.items():
-            # A listing that leaves one out, once, must not make it new again.
+            # Keep a job that this listing leaves out: the job must not be new when it is listed again.
             if hour + _HOUR > since:
                 ended.setdefault(digest, hour)
         for digest, start in self.under_way.items():
@@ -165,18 +180,21 @@ class Watermark:
         return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
 
     def correction_of(self, job: BackupJob) -> str | None:
-        """Return as what *job* has ended, where that corrects what it was announced as; else None."""
+        """Return the outcome of *job* where that outcome corrects an announcement; else None.
+
+        :param job: a job that :meth:`advance` returned together with this watermark.
+        """
         outcome = _outcome_of(job)
         return outcome if outcome in self.corrections.get(self._digest(job), ()) else None
 
     def _correct(self, digest: str, outcome: str) -> dict[str, tuple[str, ...]]:
-        """Return the corrections of an ended job with *outcome*, where it was not announced as that yet."""
+        """Return the corrections of an ended job with *outcome* added; empty where *outcome* is no news."""
         announced, words = self.outcomes.get(digest), self.corrections.get(digest, ())
         is_known = announced is None or outcome in (words or (announced,))
         return {} if is_known else {digest: (*words, outcome)}
 
     def _group(self, jobs: Iterable[BackupJob]) -> dict[str, list[BackupJob]]:
-        """Return the sightings of each job, by digest."""
+        """Group the sightings of each job, by digest."""
         grouped: dict[str, list[BackupJob]] = defaultdict(list)
         for job in jobs:
             grouped[self._digest(job)].append(job)
@@ -194,9 +212,10 @@ class Watermark:
         return digest in self.ended or digest in self.under_way
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the watermark, ready for JSON, and short: Airflow warns of more than 64 KB.
+        """Return the watermark, ready for JSON and short: Airflow warns above 64 KB.
 
-        What the jobs of an hour ended as stands beside their digests, as how many of them in a row did.
+        For each hour, *ended* joins the digests of its jobs in one text. The outcomes of an hour are run
+        lengths over these digests.
         """
         hours: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for digest, hour in self.ended.items():
@@ -221,7 +240,8 @@ class Watermark:
     def from_dict(cls, written: Any) -> Self:
         """Read what :meth:`as_dict` wrote.
 
-        :raises ValueError: it is something else.
+        :param written: the object, as it came from JSON.
+        :raises ValueError: *written* is not a watermark.
         """
         try:
             since = _parse(written["since"])
@@ -259,20 +279,20 @@ def _pick(sightings: list[BackupJob]) -> BackupJob:
 
 
 def _outcome_of(job: BackupJob) -> str:
-    """Return what a job that has ended came to, in a word: as a gate grades it, without a policy."""
+    """Return the outcome of an ended job in a word: the grade of a gate without limits."""
     if job.problems:
         return _UNREADABLE
     return (Limits().grade(job) if job.state in GRADES else job.state).value
 
 
 def _latest_start(job: BackupJob) -> datetime | None:
-    """Return when a job started at the latest: no job starts after its end."""
+    """Return the latest instant at which a job may have started: at the latest, its end."""
     start = find_start_range(job)[1]
     return job.finished_at if start is None and job.state.is_terminal else start
 
 
 def _read_outcomes(ended: Mapping[str, str], outcomes: Mapping[str, list[Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the digests with what each ended as, where that was kept."""
+    """Yield each digest with its outcome, where the outcome was kept."""
     for hour, counted in outcomes.items():
         words = [word for word, count in counted for _ in range(count)]
         for digest, word in zip(_split(ended[hour]), words, strict=True):
@@ -281,7 +301,7 @@ def _read_outcomes(ended: Mapping[str, str], outcomes: Mapping[str, list[Any]]) 
 
 
 def _digest(job: BackupJob) -> str:
-    """Return a short stand-in for :func:`key_of`: thousands must fit where Airflow keeps them."""
+    """Return a short stand-in for :func:`key_of`: Airflow's storage must hold thousands."""
     digest = hashlib.blake2b(key_of(job).encode(), digest_size=_DIGEST_BYTES).digest()
     return urlsafe_b64encode(digest).decode()
 

@@ -1,4 +1,4 @@
-"""The products: a file each, and a row each in this table."""
+"""List the products: each has a file beside this one, and a row in this table."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ PRODUCTS: dict[str, Product] = {
 
 
 def get_product(name: object) -> Product:
-    """Return the product called *name*.
+    """Return a product by its name.
 
-    :raises AvePointConfigError: there is none; the message lists those there are.
+    :param name: a name such as ``dynamics365``.
+    :raises AvePointConfigError: no product has this name; the message lists the known names.
     """
     if isinstance(name, str) and name in PRODUCTS:
         return PRODUCTS[name]

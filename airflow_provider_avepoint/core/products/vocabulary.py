@@ -1,7 +1,7 @@
-"""The vocabulary in which a product is described: paths, names at the wire, tables of numbers, paging.
+"""Define the vocabulary that describes a product: paths, names at the wire, tables of codes, paging.
 
-A product is data: one of the files beside this one. The code that reads it is :mod:`..rows`, :mod:`..query`
-and :mod:`..paging`. A product that needs code of its own means that a word is missing here.
+A product is data, in one of the files beside this one. The code that reads a product is in :mod:`..rows`,
+:mod:`..query` and :mod:`..paging`. Where a product seems to need code of its own, a word is missing here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from airflow_provider_avepoint.core.fields import (
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.text import quoted
 
-#: A key of a row, or several of which the documents show now one, now another.
+#: A key of a row, or several keys where the documents show different ones.
 Key = str | tuple[str, ...]
-#: Where something stands in nested objects.
+#: A place in nested objects: the keys from the outside to the inside.
 Path = tuple[str, ...]
-#: How a filter names a state, a job type or a workload: by the vendor's number, or by a word.
+#: The vendor's number or word for a state, a job type or a workload, as filters send it.
 Code = int | str
-#: One code, or several that mean the same to us.
+#: One code, or several codes for one of our words.
 Codes = Code | tuple[Code, ...]
 
 
@@ -39,9 +39,10 @@ class State:
     :param number: the vendor's number, in filters and (for most products) in rows; None where the vendor has
         words alone.
     :param labels: the vendor's spellings; case, spaces, hyphens and underscores do not count.
-    :param needs_finish: the documents leave open whether the state is final: without a finish time the
-        job counts as running.
-    :param is_no_job: a row in this state may have no id, and then stands for no job at all.
+    :param state: our state.
+    :param needs_finish: the documents leave open whether the state is final, so a job without a finish time
+        counts as running.
+    :param is_no_job: a row in this state may lack an id; such a row is no job at all.
     """
 
     number: int | None
@@ -52,13 +53,20 @@ class State:
 
     @property
     def code(self) -> Code:
-        """What a filter calls the state: its number, or its first label where it has none."""
+        """Return what a filter sends for the state: its number, or its first label where it has no number."""
         return self.labels[0] if self.number is None else self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountKeys:
-    """Where a row holds one level of counts."""
+    """The keys of one level of counts in a row.
+
+    :param total: the key of the number of all objects.
+    :param successful: the key of the number of objects that were saved.
+    :param failed: the key of the number of objects that failed.
+    :param skipped: the key of the number of objects that were skipped.
+    :param warning: the key of the number of objects that were saved with a warning.
+    """
 
     total: Key
     successful: Key
@@ -69,7 +77,14 @@ class CountKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKeys:
-    """Where a row holds its list of errors, and the keys of each."""
+    """The keys of a job's errors in a row.
+
+    :param at: the key of the list of errors in the row.
+    :param is_error_code: in an error, the key of the flag that says whether the vendor has a code for it.
+    :param message: in an error, the key of its code or text.
+    :param url: in an error, the key of the page that explains it.
+    :param count: in an error, the key of how often it occurred.
+    """
 
     at: str
     is_error_code: str
@@ -80,13 +95,29 @@ class ErrorKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where a row holds what: our field → the vendor's key. Keys are matched whatever their case.
+    """The columns of a row: our field → the vendor's key.
 
+    Keys match in any case. None means that the product's rows have no such column.
+
+    :param job_id: the key of the job's id.
+    :param state: the key of the job's state.
+    :param started_at: the key of the start.
+    :param finished_at: the key of the end.
+    :param job_type: the key of the job type.
+    :param workload: the key of the workload.
+    :param parse_time: parses a time as the vendor writes it. Where it raises
+        :class:`.UnplacedTime` for a time without an offset, the row has a problem.
+    :param duration: the key of the vendor's own duration.
+    :param parse_duration: parses that duration.
     :param counts_at: the key of the object that holds the counts, where they are not in the row itself.
-    :param parse_time: how the vendor writes times; where it gives none for a time without an offset, that
-        time is a problem of the row.
-    :param parse_duration: how the vendor's own duration is written.
-    :param parse_size: how the vendor writes a size; gives bytes.
+    :param counts: the keys of the objects' counts.
+    :param record_counts: the keys of the records' counts.
+    :param metadata_counts: the keys of the metadata's counts.
+    :param size: the key of the size of the backup.
+    :param parse_size: parses that size; returns bytes.
+    :param organization_id: the key of the organisation's id.
+    :param organization_name: the key of the organisation's name.
+    :param errors: the keys of the job's errors.
     """
 
     job_id: Key
@@ -111,10 +142,20 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The names of the parameters; None where the product has no such filter: we filter its rows ourselves.
+    """The names of a product's filter parameters.
 
-    :param always: parameters sent with this value where the query does not set them.
-    :param write_time: how the window's ends are written: a text, or a number.
+    None means that the product has no such filter: then the package filters the rows itself.
+
+    :param started_after: the parameter for the window's begin.
+    :param started_before: the parameter for the window's end.
+    :param write_time: writes the window's ends, as text or as a number.
+    :param window_required: the API refuses a query without a window.
+    :param job_type: the parameter for the job type.
+    :param state: the parameter for the state.
+    :param object_type: the parameter for the workload.
+    :param organization_id: the parameter for the organisation.
+    :param location: the parameter for the Multi-Geo location.
+    :param always: parameters and values to send where the query does not set them.
     """
 
     started_after: str | None = None
@@ -133,12 +174,13 @@ class Filters:
 class Paging:
     """How the product cuts a listing into pages.
 
-    :param index: the parameter that says which page; None where nothing but a link leads to the next one.
-    :param is_offset: *index* counts the rows before the page, from 0, not pages.
-    :param sizes: page sizes to try, largest first; the next is tried where the server refuses one.
+    :param index: the parameter that says which page; None where only a link leads to the next page.
+    :param is_offset: *index* is the number of rows before the page, from 0, not the number of the page.
+    :param size: the parameter for the number of rows in a page.
+    :param newest_first: the query asks for the newest start first, so a listing may stop where its window
+        begins. The listing checks the order on each page.
     :param token: the parameter that takes a next link which is an opaque token.
-    :param newest_first: the parameters ask for the newest start first, so that a listing may stop where its
-        window begins. Believed only as far as each page shows it.
+    :param sizes: page sizes to try, largest first; where the server refuses one, the next is tried.
     """
 
     index: str | None = None
@@ -151,12 +193,12 @@ class Paging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Where an answer holds its rows, its next link and its total: the places that the documents show.
+    """The places in an answer that hold its rows, its next link and its total, as the documents show them.
 
-    :param rows: where in the body the rows stand; the first place that is there counts.
-    :param link: where in the body the next link stands.
-    :param link_header: the header that has the next link, or an opaque token of the next page, instead.
-    :param total: where in the body totals stand; the largest counts.
+    :param rows: the places of the rows in the body; the first place that exists counts.
+    :param link: the place of the next link in the body.
+    :param link_header: the header with the next link or an opaque token, where the link is not in the body.
+    :param total: the places of the totals in the body; the largest total counts.
     """
 
     rows: tuple[Path, ...]
@@ -167,7 +209,11 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEndpoint:
-    """The endpoint for one job: its path with ``{job_id}``, and where the row stands."""
+    """The endpoint for one job.
+
+    :param path: the path, with ``{job_id}``.
+    :param row: the place of the job's row in the body.
+    """
 
     path: str
     row: Path
@@ -175,10 +221,17 @@ class JobEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseColumns:
-    """Where licence figures stand: our field → the vendor's key.
+    """The keys of licence figures: our field → the vendor's key.
 
-    :param parse_storage: how the vendor writes an amount of storage; gives GB.
-    :param not_applicable: what stands for a figure that a subscription has not; anything else is an error.
+    :param purchased_user_seats: the key of the seats that were purchased.
+    :param assigned_user_seats: the key of the seats that are assigned.
+    :param purchased_storage_gb: the key of the storage that was purchased.
+    :param protected_gb: the key of the storage that is protected.
+    :param parse_storage: parses an amount of storage; returns GB.
+    :param out_of_policy_at: the key of the time at which the subscription went out of policy.
+    :param expires_at: the key of the time at which the subscription expires.
+    :param not_applicable: the text that stands for a figure which a subscription does not have; any other
+        text is an error.
     """
 
     purchased_user_seats: str
@@ -193,10 +246,13 @@ class LicenseColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseEndpoint:
-    """The endpoint for a tenant's licence figures.
+    """The endpoint for the licence figures of a tenant.
 
-    :param figures: where they stand in its answer.
-    :param location: the parameter for the Multi-Geo location.
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param columns: the keys of the figures.
+    :param figures: the place of the figures in the body.
+    :param location: the parameter for the Multi-Geo location; None where there is none.
     """
 
     path: str
@@ -208,14 +264,21 @@ class LicenseEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEndpoint:
-    """The endpoint by which a partner lists customers, each with their subscriptions.
+    """The endpoint by which a partner lists customers with their subscriptions.
 
-    It is asked by POST: paging in the query, the customers that are wanted in the body.
+    The request is a POST: paging parameters are in the query, the wanted customers in the body.
 
-    :param wanted: the body's key for a list of ids; without it the list is of all.
-    :param subscriptions: the key of a customer's list of subscriptions.
-    :param service: the keys that, together, name a subscription.
-    :param columns: of a subscription.
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param envelope: the places of rows, link and total; a row is a customer.
+    :param paging: how the list of customers is cut into pages.
+    :param wanted: the key for a list of customer ids in the request's body; without it, the list has all
+        customers.
+    :param organization_id: in a row, the key of the customer's id.
+    :param organization_name: in a row, the key of the customer's name.
+    :param subscriptions: in a row, the key of the list of subscriptions.
+    :param service: in a subscription, the keys that together name it.
+    :param columns: in a subscription, the keys of the figures.
     """
 
     path: str
@@ -232,27 +295,38 @@ class SubscriptionEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """One product, described.
+    """The description of one product.
 
-    :param label: the vendor's name of it.
-    :param permission: the OAuth scope, which is the permission of the app registration.
-    :param path: of the list of jobs; ``{organization_id}`` in it where a list is of one organisation.
-    :param method: ``POST`` where the filters travel in a JSON body; paging stays in the query.
-    :param job_types: our word → the vendor's code. A word that has several is what rows of any of them read
-        as, and is not asked for but filtered here; one that has none is found by its workload.
-    :param backup_types: the job types that are a backup and may stand for one in a verdict: ``backup``, and
-        those that a caller opts into by name.
-    :param contents: what a backup type holds, where that is not the data: ``audit_log``. Types that hold the
-        same stand for one another, and for no other.
-    :param object_types: our word → the vendor's code of a workload, where rows or filters have one.
-    :param workload_of_type: the vendor's number of a job type → the workload that alone has jobs of it, where
-        rows carry a type and no workload.
-    :param workloads: the known words for ``BackupJob.workload``, where rows carry words.
-    :param housekeeping: workloads that are in truth job types: a row of one reads as a job of this type.
-    :param asks_each_organization: rows may leave out their organisation, so each that a policy names is asked
-        for by itself.
-    :param differs_by_tenant_only: rows that do not name their organisation differ in nothing but the tenant:
-        where there is one tenant, its newest backup decides.
+    :param name: our name of the product.
+    :param label: the vendor's name of the product.
+    :param documentation_url: the vendor's page about the jobs.
+    :param permission: the OAuth scope to ask for, which is a permission of the app registration.
+    :param path: the path of the list of jobs; holds ``{organization_id}`` where a list is of one
+        organisation.
+    :param method: ``POST`` where the filters are in a JSON body; the paging parameters stay in the query.
+    :param columns: the keys of a job's row.
+    :param filters: the names of the filters.
+    :param paging: how a listing is cut into pages.
+    :param envelope: the places of rows, link and total.
+    :param states: every documented state.
+    :param job_types: our word → the vendor's code or codes. Rows with any of several codes get the word; such
+        a word is never sent, and the package filters the rows. A word without codes is found by its workload.
+    :param backup_types: the job types that count as a backup in a verdict: ``backup``, and the types that a
+        caller must name.
+    :param contents: backup type → what it holds, such as ``audit_log``; a type that is not listed holds the
+        data. Types with the same content stand for one another.
+    :param object_types: our word → the vendor's code of a workload, where rows or filters have codes.
+    :param workload_of_type: the vendor's number of a job type → the only workload with such jobs, where rows
+        have a type and no workload.
+    :param workloads: the known words of ``BackupJob.workload``, where rows have words.
+    :param housekeeping: workloads that are in truth job types: the row's workload becomes its job type.
+    :param asks_each_organization: rows may leave out their organisation, so each organisation of a policy has
+        its own query.
+    :param differs_by_tenant_only: rows without an organisation differ in the tenant only, so the newest
+        backup decides where there is one tenant.
+    :param job: the endpoint for one job; None where there is none.
+    :param license: the endpoint for licence figures; None where there is none.
+    :param subscriptions: the endpoint for a partner's customers; None where there is none.
     """
 
     name: str
@@ -281,12 +355,12 @@ class Product:
 
     @property
     def undocumented(self) -> str:
-        """What to say of an answer that this description does not fit, and what to do about it."""
+        """Return the end of a message about an answer that does not fit this description."""
         return f"{self.documentation_url} has it otherwise: update this provider, or report it"
 
     @cached_property
     def state_table(self) -> Mapping[int | str, State]:
-        """Every spelling of every state: the number, and each label normalised."""
+        """Return every spelling of every state: the number, and each normalised label."""
         table: dict[int | str, State] = {each.number: each for each in self.states if each.number is not None}
         for state in self.states:
             table |= {normalize_label(label): state for label in state.labels}
@@ -294,7 +368,7 @@ class Product:
 
     @cached_property
     def job_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code, a text normalised → our word (the first, where a code has two)."""
+        """Return the vendor's code, a text normalised → our word; of two words for a code, the first."""
         return {
             _normalize_code(code): word
             for word in reversed(tuple(self.job_types))
@@ -303,7 +377,7 @@ class Product:
 
     @cached_property
     def object_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code of a workload, a text normalised → our word."""
+        """Return the vendor's code of a workload, a text normalised → our word."""
         return {_normalize_code(code): word for word, code in self.object_types.items()}
 
     @cached_property
@@ -316,41 +390,50 @@ class Product:
 
     @property
     def tells_organizations(self) -> bool:
-        """Whether jobs can be told apart by organisation."""
+        """Whether rows, filters or paths tell jobs apart by organisation."""
         return bool(self.columns.organization_id or self.filters.organization_id or self.needs_organization)
 
     @property
     def needs_organization(self) -> bool:
-        """Whether every list is of one organisation, which must be named."""
+        """Whether every list is of one organisation, so that a query must name the organisation."""
         return "{organization_id}" in self.path
 
     @property
     def tells_locations(self) -> bool:
-        """Whether jobs can be asked for by location."""
+        """Whether a query can ask for a location."""
         return self.filters.location is not None
 
     @property
     def asks_each_object_type(self) -> bool:
-        """Whether rows do not say their workload, so that each must be asked for by itself."""
+        """Whether rows leave out their workload, so that each workload has its own query."""
         return self.filters.object_type is not None and self.columns.workload is None
 
     @property
     def known_workloads(self) -> tuple[str, ...]:
-        """The words a caller may use for workloads, whether asked for or read from rows."""
+        """Return the words of the workloads, in arguments and in rows."""
         return tuple(self.object_types) or self.workloads
 
     def job_type_codes(self, word: str) -> tuple[Code, ...]:
-        """Return the vendor's codes for our *word*."""
+        """Return the vendor's codes of a job type.
+
+        :param word: our word.
+        """
         codes = self.job_types[word]
         return codes if isinstance(codes, tuple) else (codes,)
 
     def canonical_job_type(self, word: str) -> str:
-        """Return the word that rows get for the type that a caller calls *word*."""
+        """Return the word that rows of a job type get; another word may stand for the same code.
+
+        :param word: the word that a caller gives.
+        """
         codes = self.job_type_codes(word)
         return self.job_type_words[_normalize_code(codes[0])] if codes else word
 
     def state_codes(self, states: frozenset[JobState]) -> list[Code]:
-        """Return the vendor's codes that mean one of *states*."""
+        """Return the vendor's codes that mean one of *states*.
+
+        :param states: our states.
+        """
         return [
             line.code
             for line in self.states
@@ -358,9 +441,10 @@ class Product:
         ]
 
     def find_state(self, value: object) -> State | None:
-        """Return the line of the state table that a row's state names; None where it lists no such state.
+        """Return the state of a row; None where the state is not documented.
 
-        :raises ValueError: *value* can be no state.
+        :param value: the row's state: a number or a label.
+        :raises ValueError: *value* cannot be a state.
         """
         number = parse_number(value)
         if number is not None:
@@ -370,16 +454,18 @@ class Product:
         return self.state_table.get(normalize_label(value))
 
     def read_job_type(self, value: object) -> str:
-        """Return our word for a row's job type; an undocumented number or label is kept as text.
+        """Return our word for the job type of a row; an undocumented number or label stays as text.
 
-        :raises ValueError: *value* can be no job type.
+        :param value: the row's job type: a number or a label.
+        :raises ValueError: *value* cannot be a job type.
         """
         return _read_word(value, self.job_type_words, self._job_type_labels, "job type")
 
     def read_workload(self, value: object) -> str:
-        """Return our word for a row's workload; an undocumented number or label is kept as text.
+        """Return our word for the workload of a row; an undocumented number or label stays as text.
 
-        :raises ValueError: *value* can be no workload.
+        :param value: the row's workload: a number or a label.
+        :raises ValueError: *value* cannot be a workload.
         """
         return _read_word(value, self.object_type_words, self._workload_labels, "workload")
 
