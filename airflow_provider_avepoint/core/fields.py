@@ -1,8 +1,7 @@
-"""Parsers for single wire values: one function a form, literals in, Python values out.
+"""Parse single JSON values of the API: one function for each documented form.
 
-The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks, so every
-parser takes any of these and returns None. Anything else that is not of a documented form raises
-ValueError with the value in its message.
+The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks. Every
+parser returns None for these. A value of another form raises a ValueError, whose message quotes the value.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _EPOCH_TICKS = 621_355_968_000_000_000
 # Today's instants are near 6.4e17 ticks, 1.8e12 ms and 1.8e9 s: the magnitude tells the unit.
 _LEAST_TICKS = 10**17
 _LEAST_MILLISECONDS = 10**11
-# More digits than any figure has, and fewer than Python refuses to read or a float cannot hold.
+# More digits than any real figure has, and fewer than the limits of int() and float().
 _MOST_DIGITS = 40
 _LARGEST = 10**_MOST_DIGITS
 _DIGITS = re.compile(rf"(-?[0-9]{{1,{_MOST_DIGITS}}})(?:\.0+)?")
@@ -32,16 +31,17 @@ _CAPACITY = re.compile(r"(?:\d{1,20}(?:\.\d{1,9})?\s*/\s*)?(.+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})", re.ASCII)
 _DATE_MONTH_FIRST = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(T.+)?", re.ASCII)
 _MIDNIGHT = "T00:00:00Z"
-# No place on earth is further from UTC than this.
+# The largest offset from UTC of any place on earth.
 _FURTHEST_OFFSET = timedelta(hours=14)
 _DAY = timedelta(days=1)
 _KILOBYTE = 1024
 
 
 class UnplacedTime(ValueError):
-    """A time that does not say its offset: nobody documented whose wall clock shows it.
+    """A time without an offset. The vendor does not document its time zone.
 
-    :param span: the earliest and the latest instant that it may be.
+    :param message: the error, which quotes the value.
+    :param span: the earliest and the latest instant that the time may mean.
     """
 
     def __init__(self, message: str, span: tuple[datetime, datetime]) -> None:
@@ -50,22 +50,26 @@ class UnplacedTime(ValueError):
 
 
 def is_absent(value: object) -> bool:
-    """Tell whether *value* is one of the vendor's ways to write "no value"."""
+    """Tell whether a value is one of the vendor's ways to write "no value".
+
+    :param value: any JSON value.
+    """
     return value is None or value in ("", "N/A")
 
 
 def parse_time(value: object) -> datetime | None:
     """Read an instant: ISO 8601 with an offset and 0 to 7 fraction digits, .NET ticks, or Unix time.
 
-    Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds.
-
+    :param value: a string or a number. Numbers (or digits in a string) are ticks from 1e17 on, milliseconds
+        from 1e11 on, else seconds.
+    :returns: the instant in UTC.
     :raises UnplacedTime: the time has no offset.
-    :raises ValueError: *value* is something else.
+    :raises ValueError: the value is no time.
     """
     if type(value) is str and value[4:5] == "-" and len(value) > 10:
         try:
             parsed = datetime.fromisoformat(value)
-            if parsed.tzinfo is UTC and parsed.year != 1:  # what it gives for both Z and +00:00
+            if parsed.tzinfo is UTC and parsed.year != 1:  # UTC is the tzinfo for both Z and +00:00
                 return parsed
         except ValueError:
             return _parse_untidy_time(value)
@@ -108,7 +112,7 @@ def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
 
 
 def _parse_untidy_time(text: str) -> datetime | None:
-    """Read a time that has spaces around it, or that is a day only."""
+    """Read a time with spaces around it, or a time that is a day only."""
     try:
         return _to_utc(datetime.fromisoformat(text.strip()), text)
     except UnplacedTime:
@@ -130,7 +134,7 @@ def _to_utc(moment: datetime, text: str) -> datetime | None:
 
 
 def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
-    """Return the earliest and the latest instant at which a wall clock somewhere shows *moment*."""
+    """Return the earliest and the latest instant at which a clock anywhere on earth shows *moment*."""
     moment = moment.replace(tzinfo=UTC)
     try:
         return moment - _FURTHEST_OFFSET, moment + _FURTHEST_OFFSET + (_DAY if is_day else timedelta())
@@ -139,10 +143,13 @@ def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
 
 
 def parse_date(value: object) -> datetime | None:
-    """Read a day or an instant; a day is its beginning, in UTC.
+    """Read a day or an instant. A day gives its beginning, in UTC.
 
     The vendor's documents show ``2025-04-05``, ``2025/09/30``, ``08/23/2027`` (the month first) and
-    ``2025-09-26T00:00:00Z``; its service has been seen to send ``03-14-2026T12:00:00Z``.
+    ``2025-09-26T00:00:00Z``. The vendor's service has sent ``03-14-2026T12:00:00Z``.
+
+    :param value: a day in one of these forms, or a value for :func:`parse_time`.
+    :raises ValueError: the value is neither.
     """
     text = value if isinstance(value, str) else ""
     if day := _DATE.fullmatch(text):
@@ -154,17 +161,27 @@ def parse_date(value: object) -> datetime | None:
 
 
 def to_ticks(moment: datetime) -> int:
-    """Write an aware instant as .NET ticks, UTC."""
+    """Write an instant as .NET ticks in UTC.
+
+    :param moment: an aware datetime.
+    """
     return (moment - _EPOCH) // timedelta(microseconds=1) * 10 + _EPOCH_TICKS
 
 
 def to_iso(moment: datetime) -> str:
-    """Write an aware instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down)."""
+    """Write an instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down).
+
+    :param moment: an aware datetime.
+    """
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse_integer(value: object) -> int | None:
-    """Read a whole number, also one written as a string; negative and absurd ones are refused."""
+    """Read a whole number from 0 up.
+
+    :param value: a number, or its digits in a string.
+    :raises ValueError: the value is no whole number, is negative, or has more than 40 digits.
+    """
     if type(value) is int and 0 <= value < _LARGEST:
         return value
     if is_absent(value):
@@ -178,12 +195,18 @@ def parse_integer(value: object) -> int | None:
 
 
 def parse_digits(text: str) -> int | None:
-    """Read ASCII digits, no more than any figure has; anything else gives None."""
+    """Read up to 40 ASCII digits as a number; return None for any other text.
+
+    :param text: the text.
+    """
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def parse_number(value: object) -> int | None:
-    """Read the vendor's number of a state or a type: ``3``, ``3.0``, ``"3 "``; anything else gives None."""
+    """Read the vendor's number of a state or a type; return None for a value that is no whole number.
+
+    :param value: the value, such as ``3``, ``3.0`` or ``"3 "``.
+    """
     if isinstance(value, str):
         text = value.strip()
         whole, point, fraction = text.partition(".")
@@ -194,7 +217,11 @@ def parse_number(value: object) -> int | None:
 
 
 def parse_hours(value: object) -> timedelta | None:
-    """Read decimal hours, as a number or a string."""
+    """Read a duration in decimal hours.
+
+    :param value: the hours, as a number or a string.
+    :raises ValueError: the value is no number, or is negative.
+    """
     if is_absent(value):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -209,7 +236,11 @@ def parse_hours(value: object) -> timedelta | None:
 
 
 def parse_ticks_or_hours(value: object) -> timedelta | None:
-    """Read a duration that is documented as ticks (whole numbers) and shown as hours (decimals)."""
+    """Read a duration that the documents define as ticks and their samples show as hours.
+
+    :param value: ticks as a whole number, or hours as a decimal number; either may be a string.
+    :raises ValueError: the value is neither, or is negative.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError(f"{quoted(value)} is negative")
@@ -223,12 +254,20 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
 
 
 def parse_time_span(value: object) -> timedelta | None:
-    """Read .NET's TimeSpan: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``."""
+    """Read a duration in the form of .NET's TimeSpan.
+
+    :param value: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``.
+    :raises ValueError: the value has another form.
+    """
     return _parse_parts(_TIME_SPAN, value)
 
 
 def parse_units_span(value: object) -> timedelta | None:
-    """Read a duration with units: ``"17m39s"``, ``"1h17m39s"``."""
+    """Read a duration with units.
+
+    :param value: such as ``"17m39s"`` or ``"1h17m39s"``.
+    :raises ValueError: the value has another form.
+    """
     return _parse_parts(_UNITS_SPAN, value)
 
 
@@ -243,13 +282,21 @@ def _parse_parts(form: re.Pattern[str], value: object) -> timedelta | None:
 
 
 def parse_kilobytes(value: object) -> int | None:
-    """Read a size in KB, which are 1,024 bytes; gives bytes."""
+    """Read a size in KB; return bytes.
+
+    :param value: a whole number of KB, which are 1,024 bytes each.
+    :raises ValueError: the value is no whole number, or is negative.
+    """
     number = parse_integer(value)
     return None if number is None else number * _KILOBYTE
 
 
 def parse_size(value: object) -> int | None:
-    """Read a size with its unit, such as ``"5 GB"``; gives bytes."""
+    """Read a size with its unit; return bytes.
+
+    :param value: such as ``"5 GB"``. A KB are 1,024 bytes.
+    :raises ValueError: the value has another form.
+    """
     if is_absent(value):
         return None
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
@@ -260,10 +307,11 @@ def parse_size(value: object) -> int | None:
 
 
 def parse_gigabytes(value: object) -> float | None:
-    """Read an amount of storage with its unit; gives GB.
+    """Read an amount of storage with its unit; return GB.
 
-    ``"5 GB"``, or, as a pooled subscription has it, ``"0/1 GB"``: used of bought (inferred), which gives what
-    is bought.
+    :param value: ``"5 GB"``, or for a pooled subscription ``"0/1 GB"``. We infer that the latter means used
+        and purchased; the purchased amount is returned.
+    :raises ValueError: the value has another form.
     """
     if is_absent(value):
         return None
@@ -276,7 +324,11 @@ def parse_gigabytes(value: object) -> float | None:
 
 
 def get_path(document: object, path: tuple[str, ...]) -> Any:
-    """Return what stands at *path* in nested JSON objects, whatever the case of the keys, or None."""
+    """Return the value at a path in nested JSON objects, in any case of the keys; None if it is absent.
+
+    :param document: the outermost object.
+    :param path: the keys from the outermost object to the value.
+    """
     for key in path:
         if not isinstance(document, Mapping):
             return None
@@ -285,9 +337,13 @@ def get_path(document: object, path: tuple[str, ...]) -> Any:
 
 
 def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """Return ``document[key]``, else the value of the key that differs only in case, else *default*.
+    """Return the value of a key, or of a key that differs only in case.
 
-    The vendor's tables write ``TotalCount`` where its samples write ``totalCount``.
+    The vendor's tables write ``TotalCount``, and the vendor's samples ``totalCount``.
+
+    :param document: a JSON object.
+    :param key: the key.
+    :param default: returned if the object has no such key.
     """
     if key in document:
         return document[key]
@@ -296,14 +352,20 @@ def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
 
 
 def normalize_label(label: str) -> str:
-    """Fold a vendor's label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``."""
+    """Normalise a label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``.
+
+    :param label: the vendor's label of a state, a type or a workload.
+    """
     return re.sub(r"[\s_-]+", "", label).lower().replace("exceptions", "exception")
 
 
 def to_word(label: str) -> str:
-    """Write a vendor's label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
+    """Write a label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
 
-    Letters of every script stay, and a label that has none: two labels must not become one word.
+    Letters of every script stay. A label without any letter or digit stays as it is, so that two labels do
+    not become the same word.
+
+    :param label: the vendor's label.
     """
     return re.sub(r"[\W_]+", "_", label.strip().casefold()).strip("_") or storable(label)
 

@@ -1,4 +1,4 @@
-"""What callers get: jobs, counts, errors and licence figures, frozen, in our words and in UTC."""
+"""The values that callers get: jobs, counts, errors and licence figures; frozen, in our words, in UTC."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
 
 
 class JobState(StrEnum):
-    """How a job stands, whichever product's number or label said so.
+    """The state of a job, the same words for every product.
 
-    ``unknown`` is a state that the vendor does not document: never a success and never terminal.
+    ``unknown`` is a state that the vendor does not document. It is never a success and never terminal.
     """
 
     WAITING = "waiting"
@@ -35,18 +35,19 @@ class JobState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether a job in this state will not change any more."""
+        """Tell whether a job in this state has ended."""
         return self in _TERMINAL
 
     @property
     def is_open(self) -> bool:
-        """Tell whether a job in this state is on its way: waiting or running."""
+        """Tell whether a job in this state is waiting or running."""
         return self in _OPEN
 
     @classmethod
     def parse(cls, word: object) -> JobState:
-        """Return the state called *word*.
+        """Return the state with a name.
 
+        :param word: the name, such as ``success``.
         :raises AvePointConfigError: no state has this name.
         """
         try:
@@ -62,7 +63,7 @@ _TERMINAL = frozenset(
 )
 
 
-# What JSON knows as it is.
+# The types that JSON can hold as they are.
 _AS_IS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -72,7 +73,7 @@ def _names_of(cls: type) -> tuple[str, ...]:
 
 
 def _to_json(value: object) -> Any:
-    """Turn a field of one of our values into what JSON knows: ISO times, durations in seconds."""
+    """Turn a field of one of our values into a JSON value: ISO times, durations in seconds."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -89,10 +90,10 @@ def _to_json(value: object) -> Any:
 
 
 def _quick(cls: type[T]) -> type[T]:
-    """Let a frozen dataclass with slots fill them directly.
+    """Give a frozen dataclass with slots a faster ``__init__``, which fills the slots directly.
 
-    The ``__init__`` that dataclasses writes calls ``object.__setattr__`` for each field, by name: that alone
-    was half of the time in which a row becomes a job.
+    The usual ``__init__`` calls ``object.__setattr__`` by name for each field. These calls took half of the
+    time in which a row becomes a job.
     """
     known: dict[str, Any] = {"_missing": _MISSING}
     parameters, statements = [], []
@@ -133,7 +134,14 @@ class _Value:
 @_quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts(_Value):
-    """How many objects (or entities, or records) a job handled; None where the row does not say."""
+    """How many objects (or entities, or records) a job handled. A count is None if the row does not have it.
+
+    :param total: the number of all objects.
+    :param successful: the number of saved objects.
+    :param failed: the number of failed objects.
+    :param skipped: the number of skipped objects.
+    :param warning: the number of objects saved with a warning.
+    """
 
     total: int | None = None
     successful: int | None = None
@@ -150,10 +158,10 @@ NO_COUNTS = Counts()
 class JobError(_Value):
     """One kind of error that a job reports.
 
-    :param is_error_code: whether the vendor has an error code, hence a page, for it.
+    :param is_error_code: whether the vendor has an error code, and so a page, for the error.
     :param message: the vendor's text.
-    :param url: the page of the error code.
-    :param count: how often it occurred in the job.
+    :param url: the URL of the page on the error code.
+    :param count: how often the error occurred in the job.
     """
 
     is_error_code: bool | None = None
@@ -165,19 +173,28 @@ class JobError(_Value):
 @_quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupJob(_Value):
-    """One job of one product.
+    """One job of one product. All times are in UTC. A field is None if the row does not have it.
 
-    :param job_type: the job type in our words; for a product whose rows carry none, the one asked for.
-    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says:
-        the Dynamics or Elements module, Google app, AOS category.
+    :param product: the name of the product.
+    :param job_id: the vendor's id of the job.
+    :param job_type: the job type in our words; if the rows of the product have none, the one asked for.
+    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or the workload in the
+        row: the Dynamics or Elements module, Google app, AOS category.
+    :param state: the state in our words.
     :param raw_state: the state as the vendor wrote it.
-    :param duration: finish minus start; the vendor's own figure only where one of them is missing.
+    :param started_at: when the job started; for a waiting job the planned start.
+    :param finished_at: when the job ended.
+    :param duration: finish minus start; the vendor's own figure if one of them is missing.
     :param counts: objects, or Dynamics entities.
     :param record_counts: Dynamics or Salesforce records.
     :param metadata_counts: Salesforce metadata.
+    :param size_bytes: the size of the backup, in bytes.
+    :param organization_id: the vendor's id of the organisation.
+    :param organization_name: the name of the organisation.
     :param location: the Multi-Geo location that was asked for.
-    :param problems: what of the row cannot be read and matters to a verdict, in words; such a job is never a
-        pass.
+    :param errors: the errors that the job reports.
+    :param problems: the parts of the row that cannot be read and matter to a verdict, in words. A job with a
+        problem never passes.
     :param raw: the row as received, read-only.
     """
 
@@ -203,11 +220,11 @@ class BackupJob(_Value):
 
     @property
     def levels(self) -> tuple[Counts, ...]:
-        """All counts: of objects, of records, of metadata."""
+        """The counts of objects, of records and of metadata, in this order."""
         return (self.counts, self.record_counts, self.metadata_counts)
 
     def describe_failures(self) -> str:
-        """Say how many objects, records and metadata failed, each after a comma; nothing where none did."""
+        """Say how many objects, records and metadata failed, each after a comma; return "" if none failed."""
         text = ""
         for what, level in zip(("objects", "records", "metadata"), self.levels, strict=True):
             if level.failed:
@@ -216,9 +233,9 @@ class BackupJob(_Value):
 
     @property
     def effective_start(self) -> datetime | None:
-        """When the job started; for one that ended and does not say: its finish less the vendor's duration.
+        """When the job started; if an ended job has no start, its finish less the vendor's duration.
 
-        None where that is not known either: a finish never stands for a start.
+        None if neither is known: a finish alone never stands for a start.
         """
         if self.started_at is not None:
             return self.started_at
@@ -232,13 +249,22 @@ class BackupJob(_Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseConsumption(_Value):
-    """What is bought and what is used, by a tenant or, for Elements, by a customer's subscription.
+    """What is purchased and what is used, by a tenant or, for Elements, by a customer's subscription.
 
-    :param service: the subscription's name, where there are several.
+    A figure is None if the answer does not have it.
+
+    :param product: the name of the product.
+    :param service: the name of the subscription, for Elements.
+    :param organization_id: the vendor's id of the customer, for Elements.
+    :param organization_name: the name of the customer, for Elements.
     :param location: the Multi-Geo location that was asked for.
-    :param expires_at: when the subscription ends.
     :param out_of_policy_at: when the subscription went (or, in the vendor's sample, goes) out of policy.
-    :param is_out_of_policy: whether that moment is set and has passed at the time of reading.
+    :param purchased_user_seats: the number of purchased seats.
+    :param assigned_user_seats: the number of assigned seats.
+    :param purchased_storage_gb: the purchased storage, in GB.
+    :param protected_gb: the protected data, in GB.
+    :param expires_at: when the subscription ends.
+    :param is_out_of_policy: whether *out_of_policy_at* was in the past at the time of reading.
     """
 
     product: str

@@ -9,11 +9,12 @@ import msgspec
 
 
 def loads(body: bytes) -> Any:
-    """Return what the JSON in *body* says.
+    """Parse a body as JSON.
 
-    :raises ValueError: it is none.
+    :param body: the bytes of an answer.
+    :raises ValueError: the body is no JSON.
     """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(body)  # takes what strict JSON is not: NaN, other encodings, numbers of any length
+        return json.loads(body)  # also reads NaN, other encodings and numbers of any length

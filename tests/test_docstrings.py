@@ -1,0 +1,57 @@
+"""Each argument of a public function, method or class is named by a ``:param name:`` in its docstring."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "airflow_provider_avepoint"
+# Modules that do not yet follow the rule.
+EXEMPT: frozenset[str] = frozenset(
+    (
+        "cli/probe_findings.py",
+        "core/batching.py",
+        "core/client.py",
+        "core/doubts.py",
+        "core/flow.py",
+        "core/paging.py",
+        "core/products/vocabulary.py",
+        "core/query.py",
+        "core/rows.py",
+        "hooks/avepoint.py",
+        "ledger/rows.py",
+        "ledger/store.py",
+        "simulator/faults.py",
+        "simulator/paging.py",
+        "triggers/poll.py",
+    )
+)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _list_arguments(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, FUNCTIONS):
+        yield from (each.arg for each in node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
+    elif isinstance(node, ast.ClassDef):
+        marks = " ".join(map(ast.unparse, node.decorator_list + node.bases))
+        for each in node.body:
+            if isinstance(each, ast.AnnAssign) and ("dataclass" in marks or "NamedTuple" in marks):
+                yield ast.unparse(each.target)
+            elif isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                yield from _list_arguments(each)
+
+
+def _find_undescribed(body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and not node.name.startswith("_"):
+            names = [name for name in _list_arguments(node) if name not in ("self", "cls") and name[0] != "_"]
+            text = ast.get_docstring(node) or ""
+            yield from (f"{node.name}: {name}" for name in names if f":param {name}:" not in text)
+            yield from _find_undescribed(node.body if isinstance(node, ast.ClassDef) else [])
+
+
+@pytest.mark.parametrize("module", sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")))
+def test_each_argument_is_described(module: str) -> None:
+    undescribed = list(_find_undescribed(ast.parse((PACKAGE / module).read_text(encoding="utf-8")).body))
+    assert bool(undescribed) == (module in EXEMPT), undescribed
