@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import listing, loading, waits, wakeups
+from benchmarks import listing, loading, looks, waits, wakeups
 from benchmarks.report import Figure, Table
 
 Result = Mapping[str, Any]
@@ -34,6 +34,12 @@ SUBJECTS = {
         judge=listing.judge,
         tabulate=(listing.tabulate, listing.tabulate_growth),
         footnote=listing.footnote,
+    ),
+    "looks": Subject(
+        measure=looks.measure,
+        judge=looks.judge,
+        tabulate=(looks.tabulate,),
+        footnote=looks.footnote,
     ),
     "loading": Subject(
         measure=loading.measure,

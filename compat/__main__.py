@@ -19,6 +19,7 @@ from compat.releases import RELEASES, Release
 
 _PYTEST = (
     *("--numprocesses", "4", "--dist", "loadgroup"),
+    *("-m", ""),  # what "make test" and "make test-system" run
     # What is about the checkout and not about an Airflow.
     *(
         f"--ignore=tests/test_{name}.py"

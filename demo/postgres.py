@@ -158,7 +158,7 @@ def _binary(name: str) -> str:
     debian = sorted(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     found = shutil.which(name, path=os.pathsep.join([*map(str, debian), os.environ.get("PATH", os.defpath)]))
     if found is None:
-        raise PostgresError(f"There is no {name}. Install PostgreSQL: python -m demo.debian postgresql")
+        raise PostgresError(f"There is no {name}. Install PostgreSQL, or run make system")
     return found
 
 

@@ -67,7 +67,7 @@ class Redis:
         :raises RedisError: that did not come in time; it is stopped then.
         """
         if shutil.which("redis-server") is None:
-            raise RedisError("There is no redis-server. Install Redis: python -m demo.debian redis-server")
+            raise RedisError("There is no redis-server. Install Redis, or run make system")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._process.start()

@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore::{category.__name__}:{module}.*")
 
 
+#: Fixtures that start a server, which a system package holds.
+_SERVERS = {"postgres", "own_postgres", "postgres_database"}
+
+
 class _Skipped(pytest.Module):
     """A file of tests that this Airflow cannot even import."""
 
@@ -58,13 +62,15 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return module
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks, and before xdist reads them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share one Airflow on one of pytest's processes, those with their own on another."""
+    """Mark what ``make test-system`` runs, and keep the tests of one Airflow on one of pytest's processes."""
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         if item.get_closest_marker("airflow"):
-            is_shared = "gate" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("shared-airflow" if is_shared else "airflows"))
+            item.add_marker(pytest.mark.xdist_group("shared-airflow" if "gate" in fixtures else "airflows"))
+        if item.get_closest_marker("airflow") or _SERVERS.intersection(fixtures):
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture(scope="session")

@@ -192,16 +192,18 @@ KEYS: dict[str, tuple[PrivateFormat, bool]] = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_a_pem(pair: Pair, form: str, kind: str) -> None:
-    written, (private_format, is_encrypted) = FORMS[form], KEYS[kind]
+def test_every_form_of_a_pem(pair: Pair, kind: str) -> None:
+    private_format, is_encrypted = KEYS[kind]
     encryption = BestAvailableEncryption(PASSPHRASE.encode()) if is_encrypted else None
-    assertion = sign(
-        certificate=written(pair.pem),
-        private_key=written(pair.key_pem(private_format, encryption)),
-        client_secret=PASSPHRASE if is_encrypted else None,
-    )
-    assert CLIENT == verify(assertion, pair)["sub"]
+    certificate, key = pair.pem, pair.key_pem(private_format, encryption)
+
+    for form, written in FORMS.items():
+        assertion = sign(
+            certificate=written(certificate),
+            private_key=written(key),
+            client_secret=PASSPHRASE if is_encrypted else None,
+        )
+        assert CLIENT == verify(assertion, pair)["sub"], form
 
 
 def test_the_first_certificate_of_a_chain(pair: Pair, other_pair: Pair) -> None:
@@ -231,31 +233,31 @@ def test_a_secret_beside_a_plain_key_is_no_passphrase(pair: Pair) -> None:
     assert CLIENT == verify(assertion, pair)["sub"]
 
 
-@pytest.mark.parametrize(
-    ("certificate", "key", "text"),
-    [
-        ("hello", "KEY", "certificate: no -----BEGIN …----- block is in it"),
-        ("PEM", "hello", "private_key: no -----BEGIN …----- block is in it"),
-        ("KEY", "KEY", "certificate: this is not an X.509 certificate in PEM form"),
-        ("PEM", "PEM", "private_key: this key cannot be read."),
-        (
-            "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----",
-            "KEY",
-            "certificate: this is not an X.509",
-        ),
-        (
-            "PEM",
-            "-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----",
-            "private_key: this key cannot be read.",
-        ),
-        ("-----BEGIN CERTIFICATE-----", "KEY", "certificate: no -----BEGIN"),
-    ],
-)
-def test_what_is_no_pem(pair: Pair, certificate: str, key: str, text: str) -> None:
+NO_PEM = [
+    ("hello", "KEY", "certificate: no -----BEGIN …----- block is in it"),
+    ("PEM", "hello", "private_key: no -----BEGIN …----- block is in it"),
+    ("KEY", "KEY", "certificate: this is not an X.509 certificate in PEM form"),
+    ("PEM", "PEM", "private_key: this key cannot be read."),
+    (
+        "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----",
+        "KEY",
+        "certificate: this is not an X.509",
+    ),
+    (
+        "PEM",
+        "-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----",
+        "private_key: this key cannot be read.",
+    ),
+    ("-----BEGIN CERTIFICATE-----", "KEY", "certificate: no -----BEGIN"),
+]
+
+
+def test_what_is_no_pem(pair: Pair) -> None:
     texts = {"PEM": pair.pem, "KEY": pair.key_pem()}
-    message = refuse(certificate=texts.get(certificate, certificate), private_key=texts.get(key, key))
-    assert text in message
-    assert "AAAA" not in message
+    for certificate, key, text in NO_PEM:
+        message = refuse(certificate=texts.get(certificate, certificate), private_key=texts.get(key, key))
+        assert text in message
+        assert "AAAA" not in message
 
 
 # A PKCS #8 key of the made-up algorithm 1.2.3.4.
@@ -287,31 +289,29 @@ def test_a_pfx(pair: Pair, passphrase: str | None, tmp_path: Path) -> None:
     assert CLIENT == verify(assertion, pair)["sub"]
 
 
-@pytest.mark.parametrize(
-    ("content", "passphrase", "text"),
-    [
-        (
-            lambda pair: pair.pfx(PASSPHRASE),
-            None,
-            "cannot be opened; check the file, and that the connection's",
-        ),
-        (lambda pair: pair.pfx(PASSPHRASE), "wrong", "cannot be opened"),
-        (lambda _: b"hello", None, "cannot be opened"),
-        (lambda _: b"", None, "cannot be opened"),
-        (lambda pair: pair.pem.encode(), None, "cannot be opened"),
-        (lambda pair: pair.pfx(None, key=False), None, "holds no private key"),
-        (lambda pair: pair.pfx(None, certificate=False), None, "holds no certificate"),
-    ],
-)
-def test_a_pfx_that_cannot_be_used(
-    pair: Pair, content: Any, passphrase: str | None, text: str, tmp_path: Path
-) -> None:
+NO_PFX: list[tuple[Callable[[Pair], bytes], str | None, str]] = [
+    (
+        lambda pair: pair.pfx(PASSPHRASE),
+        None,
+        "cannot be opened; check the file, and that the connection's",
+    ),
+    (lambda pair: pair.pfx(PASSPHRASE), "wrong", "cannot be opened"),
+    (lambda _: b"hello", None, "cannot be opened"),
+    (lambda _: b"", None, "cannot be opened"),
+    (lambda pair: pair.pem.encode(), None, "cannot be opened"),
+    (lambda pair: pair.pfx(None, key=False), None, "holds no private key"),
+    (lambda pair: pair.pfx(None, certificate=False), None, "holds no certificate"),
+]
+
+
+def test_a_pfx_that_cannot_be_used(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "app.pfx"
-    path.write_bytes(content(pair))
-    message = refuse(pfx_path=str(path), client_secret=passphrase)
-    assert message.startswith(f"pfx_path: {path} ")
-    assert text in message
-    assert "wrong" not in message
+    for content, passphrase, text in NO_PFX:
+        path.write_bytes(content(pair))
+        message = refuse(pfx_path=str(path), client_secret=passphrase)
+        assert message.startswith(f"pfx_path: {path} ")
+        assert text in message
+        assert "wrong" not in message
 
 
 def test_a_pfx_that_is_not_there(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def test_a_round_of_a_poll_is_counted(
         started_at=datetime.now(UTC).isoformat(),
     )
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert 1 == len([event async for event in trigger.run()])
 
     polls = {key: n for key, n in counted.items() if key[0] == "avepoint.polls"}
@@ -110,7 +110,7 @@ async def test_a_round_of_a_poll_is_counted(
 def statsd() -> Iterator[socket.socket]:
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server:
         server.bind(("127.0.0.1", 0))
-        server.settimeout(20)
+        server.settimeout(60)
         yield server
 
 

@@ -101,6 +101,7 @@ def test_metadata_load_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.system
 def test_airflow_shows_the_provider() -> None:
     """``airflow providers get`` finds the installed package and its connection type."""
     done = subprocess.run(

@@ -25,7 +25,6 @@ from airflow_provider_avepoint.cli.probe_findings import (
 )
 from airflow_provider_avepoint.cli.terminal import Bar
 from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
-from airflow_provider_avepoint.core.client import read_rows
 from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
@@ -33,10 +32,11 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, get_path, parse_time
-from airflow_provider_avepoint.core.flow import Flow
-from airflow_provider_avepoint.core.paging import Pairs, merge_parameters
+from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.pages import Answer, read_rows
+from airflow_provider_avepoint.core.paging import merge_parameters
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
-from airflow_provider_avepoint.core.products.vocabulary import LicenseEndpoint, Path
+from airflow_provider_avepoint.core.products.vocabulary import Envelope, LicenseEndpoint, Path
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
@@ -162,14 +162,15 @@ class _Probe:
         if product.method == "GET":
             filters = {name: str(value) for name, value in self._query.parameters(self._now).items()}
             sent = merge_parameters((filters | changed).items(), paging)
-            flow = client.call(product.path, sent, product.permission)
+            flow = client.get(product.path, sent, product.permission)
         else:
             flow = client.ask(self._query, self._now, paging)
-        document, refusal = self._run(flow)
-        if refusal:
+        answer, refusal = self._run(flow)
+        if answer is None:
             return _Answer(refusal=refusal)
+        document = answer.document
         try:
-            listed = read_rows(product, document)
+            listed = read_rows(product, answer)
         except AvePointPayloadError:
             return _Answer(document=document, refusal="the list is not where the file has it")
         rows = tuple(row for row in listed if isinstance(row, Mapping))
@@ -180,11 +181,11 @@ class _Probe:
             rows=rows,
             keys=keys,
             document=document,
-            link=_find(document, product.envelope.link),
+            link=_find_link(product.envelope, answer),
             total=next((total for total in totals if total is not None), None),
         )
 
-    def _run(self, flow: Flow[Any]) -> tuple[Any, str]:
+    def _run(self, flow: Flow[Answer]) -> tuple[Answer | None, str]:
         """Return the answer; or None, and why there is no answer."""
         if self.findings.requests >= MAX_REQUESTS:
             flow.close()
@@ -192,7 +193,7 @@ class _Probe:
         self.findings.requests += 1
         self._bar.count()
         try:
-            document = self._hook.transport.run(flow)
+            answer = self._hook.transport.run(flow)
         except AvePointRequestError as e:
             return None, f"refused with {e.status}"
         except AvePointPayloadError:
@@ -202,14 +203,14 @@ class _Probe:
                 raise
             return None, f"answered with {e.status or 'an error'}"
         self._has_answered = True
-        return document, ""
+        return answer, ""
 
     def _identify(self, row: Row) -> int:
         columns = self._product.columns
         return hash((str(get_value(row, columns.organization_id)), str(get_value(row, columns.job_id))))
 
     def _page(self, number: int, size: int) -> _Answer:
-        return self._ask(((self._product.paging.index, str(number)), *self._of_size(size)))
+        return self._ask(((str(self._product.paging.index), str(number)), *self._of_size(size)))
 
     def _of_size(self, size: int) -> Pairs:
         return ((self._product.paging.size, str(size)),)
@@ -251,6 +252,8 @@ class _Probe:
     def _find_base(self, first: _Answer, size: int) -> int | None:
         """Return the number of the first page (or row); None where the pages do not show it."""
         paging = self._product.paging
+        if paging.index is None:
+            return None
         name, step = paging.index, size if paging.is_offset else 1
         about = "row base" if paging.is_offset else "page base"
         zeroth, following = self._page(0, size), self._page(step, size)
@@ -290,7 +293,7 @@ class _Probe:
     def _describe_links(self, sample: _Answer, first: _Answer, *, has_more: bool | None) -> None:
         product, base_url = self._product, self._hook.settings.base_url
         path = product.path.format(organization_id=quote(self._query.organization_id or "", safe=""))
-        place = ".".join(product.envelope.link)
+        place = product.envelope.link_header or ".".join(product.envelope.link)
         if first.rows:
             is_elsewhere = first.link is MISSING and _holds(first.document, "nextlink")
             form = describe_link(first.link, base_url=base_url, path=path)
@@ -447,14 +450,14 @@ class _Probe:
             return
         query = [(endpoint.location, location)] if endpoint.location and location else []
         try:
-            document, refusal = self._run(self._hook.client.call(endpoint.path, query, endpoint.permission))
+            answer, refusal = self._run(self._hook.client.get(endpoint.path, query, endpoint.permission))
         except AvePointPermissionError as e:
             self._note("licence", f"not readable: the app lacks the permission {e.permission}")
             return
-        if refusal:
+        if answer is None:
             self._note("licence", refusal, differs=True)
         else:
-            self._describe_license(get_path(document, endpoint.figures), endpoint)
+            self._describe_license(get_path(answer.document, endpoint.figures), endpoint)
 
     def _describe_license(self, figures: object, endpoint: LicenseEndpoint) -> None:
         if not isinstance(figures, Mapping):
@@ -481,6 +484,12 @@ def _find(document: Any, path: Path) -> object:
     *where, key = path
     holder = get_path(document, tuple(where))
     return get_key(holder, key, MISSING) if isinstance(holder, Mapping) else MISSING
+
+
+def _find_link(envelope: Envelope, answer: Answer) -> object:
+    if envelope.link_header is None:
+        return _find(answer.document, envelope.link)
+    return answer.headers.get(envelope.link_header.lower(), MISSING)
 
 
 def _holds(document: Any, *names: str) -> bool:

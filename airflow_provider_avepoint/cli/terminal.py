@@ -182,24 +182,19 @@ class WatchedHook(AvePointHook):
         self._bar = bar
 
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs of several queries, and tell the bar how many queries there are.
+        """Yield the jobs of several queries, count them, and tell the bar how many queries there are.
 
         :param queries: the queries.
         :param with_changes: see :meth:`AvePointHook.query`.
         """
         self._bar.expect(len(queries))
-        yield from super().query(queries, with_changes=with_changes)
-
-    def list_query(
-        self, query: JobQuery, now: datetime, *, with_changes: bool = False
-    ) -> Iterator[BackupJob]:
-        """Yield the jobs of one query, and count them on the bar.
-
-        :param query: the query.
-        :param now: the time of the query, which fixes the end of its window.
-        :param with_changes: see :meth:`AvePointHook.list_query`.
-        """
-        for job in super().list_query(query, now, with_changes=with_changes):
+        for job in super().query(queries, with_changes=with_changes):
             self._bar.count()
             yield job
+
+    def note_answered(self, query: JobQuery) -> None:  # noqa: ARG002  # the hook's signature
+        """Show one query more that is answered.
+
+        :param query: the query.
+        """
         self._bar.finish_step()

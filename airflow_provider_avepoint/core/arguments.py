@@ -1,9 +1,7 @@
-"""Read and check the arguments that users give. An error names the argument and a valid value.
+"""Parse the arguments that users give; refuse a bad value by its argument's name.
 
-A template renders to text, or natively to the Python value of that text. Each argument takes both.
-
-Every ``name`` below is the name of the argument, for the error; every ``value`` is what the user gave. Unless
-a function says otherwise, None means that the user gave nothing, and is returned as None.
+The message of a refusal says what to give instead. A template renders to text or, with native rendering, to
+the Python value of that text: each parser accepts both.
 """
 
 from __future__ import annotations
@@ -27,20 +25,21 @@ if TYPE_CHECKING:
 
     from airflow_provider_avepoint.core.products.vocabulary import Product
 
-#: The word for all job types.
+#: The argument ``job_type`` that stands for every job type.
 ALL = "all"
 
-# A larger float may have lost digits.
+# Above this value, a float does not hold every digit of a whole number.
 _LARGEST_FLOAT = 2**53
 
 _LONGEST_SPAN = timedelta(days=36500)
 _SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D", a timedelta, or 86400 as a number of seconds'
-# The numbers that both parsers of pendulum read in the same way. With more digits, the compiled parser
-# overflows 32 bits, and the other parser reads 1.25 hours as 1 hour and 25 tenths.
+# Pendulum has two parsers, a compiled one and one in Python. They agree on numbers of these lengths. With
+# more digits, the compiled parser overflows 32 bits and returns a small number, and the Python parser reads
+# 1.25 hours as 1 hour and 25 tenths.
 _NUMBER, _SECONDS = r"\d{1,9}(?:[.,]\d)?", r"\d{1,9}(?:[.,]\d{1,6})?"
 _ISO_SPAN = re.compile(rf"P(?:T|{_NUMBER}[WDHM]|{_SECONDS}S)+", re.ASCII)
 _ISO_YEARS_OR_MONTHS = re.compile(r"P[^T]*\d[YM]", re.ASCII)
-# As Python writes a timedelta.
+# A timedelta as Python prints it: "1 day, 2:00:00".
 _CLOCK_SPAN = re.compile(r"(?:(\d{1,9}) days?, )?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,6})?)", re.ASCII)
 # In words: "1d12h", "30 minutes", "1 week 3 days" (as pendulum writes a duration).
 _WORDS_SPAN = re.compile(r"(?:\d+(?:\.\d+)?\s*[a-z]+(?:,?\s+|(?=\d)|$))+", re.ASCII | re.IGNORECASE)
@@ -60,11 +59,13 @@ _UNITS = {
 
 
 def parse_text(name: str, value: object) -> str | None:
-    """Read a name or an id: a text, which is trimmed, or a whole number, which is written as text.
+    """Parse a name or an id: a text, or a whole number, which becomes its text.
 
-    :param name: the name of the argument.
-    :param value: a text, a whole number, a UUID or None.
-    :raises AvePointConfigError: the value is of another type, empty, or a rendered None or list.
+    :param name: the argument's name.
+    :param value: a text, a UUID, a whole number (also as a float), or None.
+    :returns: the text without spaces at its ends; None for None.
+    :raises AvePointConfigError: *value* is something else, is empty, or is the text that a template renders
+        from None or from a list.
     """
     if value is None:
         return None
@@ -84,11 +85,11 @@ def parse_text(name: str, value: object) -> str | None:
 
 
 def require_text(name: str, value: object) -> str:
-    """Read a required name or id; see :func:`parse_text`.
+    """Parse a name or an id that must be given.
 
-    :param name: the name of the argument.
-    :param value: a text, a whole number or a UUID.
-    :raises AvePointConfigError: the value is None, or refused by :func:`parse_text`.
+    :param name: the argument's name.
+    :param value: as in :func:`parse_text`, but for None.
+    :raises AvePointConfigError: as in :func:`parse_text`; also where *value* is None.
     """
     text = parse_text(name, value)
     if text is None:
@@ -97,13 +98,13 @@ def require_text(name: str, value: object) -> str:
 
 
 def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: object) -> tuple[str | None, str]:
-    """Read the arguments that name the ledger's connection and the tenant in the ledger.
+    """Parse the two arguments of a task that writes to the ledger.
 
-    :param ledger_conn_id: the id of the ledger's connection, or None.
-    :param tenant: the name of the tenant in the ledger; None takes *avepoint_conn_id*.
-    :param avepoint_conn_id: the id of the AvePoint connection.
-    :returns: the id of the ledger's connection, and the name of the tenant.
-    :raises AvePointConfigError: an argument is refused by :func:`parse_text`.
+    :param ledger_conn_id: the Airflow connection of the ledger's database; None where nothing is kept.
+    :param tenant: the tenant's name in the ledger; None takes *avepoint_conn_id*.
+    :param avepoint_conn_id: the Airflow connection of the AvePoint API.
+    :returns: the ledger's connection id, or None, and the tenant's name.
+    :raises AvePointConfigError: as in :func:`parse_text`.
     """
     named = parse_text("tenant", tenant)
     return (
@@ -113,12 +114,14 @@ def parse_ledger(ledger_conn_id: object, tenant: object, avepoint_conn_id: objec
 
 
 def parse_list(name: str, value: object) -> tuple[str, ...] | None:
-    """Read one text or several texts; each is kept once.
+    """Parse one text or several texts: a text, an iterable of texts, or a JSON array as a text.
 
-    :param name: the name of the argument.
-    :param value: a text, an iterable of texts (such as the output of a mapped task), a JSON array in a
-        string, or None. A whole number is read as its text.
-    :raises AvePointConfigError: the value is of another type, or an empty list.
+    Whole numbers become their text. The output of a mapped task is an iterable, too.
+
+    :param name: the argument's name.
+    :param value: the text or texts, or None.
+    :returns: the texts, each once, in the order given; None for None.
+    :raises AvePointConfigError: *value* is something else, or an empty list.
     """
     if value is None:
         return None
@@ -144,24 +147,26 @@ def parse_list(name: str, value: object) -> tuple[str, ...] | None:
 
 
 def parse_ids(name: str, value: object) -> tuple[str, ...] | None:
-    """Read one id or several ids; each is normalised and kept once.
+    """Parse one id or several ids, and normalise them with :func:`normalize_id`.
 
-    :param name: the name of the argument.
-    :param value: as for :func:`parse_list`.
-    :raises AvePointConfigError: the value is refused by :func:`parse_list`.
+    :param name: the argument's name.
+    :param value: as in :func:`parse_list`.
+    :returns: the ids, each once; None for None.
+    :raises AvePointConfigError: as in :func:`parse_list`.
     """
     texts = parse_list(name, value)
     return None if texts is None else tuple(dict.fromkeys(normalize_id(text) or "" for text in texts))
 
 
 def parse_dimension(name: str, value: object, product: Product, *, is_told: bool) -> str | None:
-    """Read a text that selects jobs.
+    """Parse a text that selects jobs, such as an organisation or a location.
 
-    :param name: the name of the argument.
-    :param value: as for :func:`parse_text`.
-    :param product: the product whose jobs are selected.
+    :param name: the argument's name.
+    :param value: as in :func:`parse_text`.
+    :param product: the product of the jobs.
     :param is_told: whether the product can tell jobs apart by this argument.
-    :raises AvePointConfigError: a value is given although *is_told* is false.
+    :raises AvePointConfigError: as in :func:`parse_text`; also where *value* is given and the product cannot
+        tell jobs apart by this argument.
     """
     text = parse_text(name, value)
     if text is not None and not is_told:
@@ -170,13 +175,15 @@ def parse_dimension(name: str, value: object, product: Product, *, is_told: bool
 
 
 def parse_words(name: str, value: object, known: Collection[str], product: Product) -> tuple[str, ...] | None:
-    """Read one of the words of a product, or several of them.
+    """Parse one or several of the product's words.
 
-    :param name: the name of the argument.
-    :param value: as for :func:`parse_list`.
-    :param known: the words that the product knows.
-    :param product: the product.
-    :raises AvePointConfigError: a word is not known; the message lists the known words.
+    :param name: the argument's name.
+    :param value: as in :func:`parse_list`.
+    :param known: the words that the product has for this argument.
+    :param product: the product, for the message.
+    :returns: the words, each once; None for None.
+    :raises AvePointConfigError: a word is not known (the message lists the known words), or the product has
+        no words for this argument.
     """
     words = parse_list(name, value)
     if words and not known:
@@ -188,12 +195,12 @@ def parse_words(name: str, value: object, known: Collection[str], product: Produ
 
 
 def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
-    """Read the argument ``job_type``.
+    """Parse the argument ``job_type``: a word, a list of words, or ``"all"``.
 
-    :param value: a job type, a list of job types, or ``"all"``.
-    :param product: the product whose jobs are selected.
-    :returns: the job types, each by the word that rows get; None for all job types.
-    :raises AvePointConfigError: the value is None, or a job type is not known.
+    :param value: as in :func:`parse_list`, but for None.
+    :param product: the product whose job types are known.
+    :returns: the words that rows of these types get, each once; None for ``"all"``.
+    :raises AvePointConfigError: a word is not known, or *value* is None.
     """
     words = parse_list("job_type", value)
     if words is None:
@@ -201,26 +208,27 @@ def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
     if words == (ALL,):
         return None
     known = parse_words("job_type", words, product.job_types, product)
-    # Two words may stand for one number: ask once, with the word that rows get.
+    # Two words may stand for one of the vendor's codes: keep the word that rows get, and ask once.
     return tuple(dict.fromkeys(map(product.canonical_job_type, known or ())))
 
 
 def parse_states(value: object) -> frozenset[JobState] | None:
-    """Read the argument ``state``.
+    """Parse the argument ``state``: one or several words of :class:`JobState`.
 
-    :param value: a ``JobState`` word, a list of them, or None for every state.
-    :raises AvePointConfigError: a word is no job state.
+    :param value: as in :func:`parse_list`.
+    :returns: the states; None for None.
+    :raises AvePointConfigError: a word is not a state.
     """
     words = parse_list("state", value)
     return None if words is None else frozenset(map(JobState.parse, words))
 
 
 def parse_flag(name: str, value: object) -> bool:
-    """Read a truth value.
+    """Parse a boolean, or the text ``true`` or ``false`` (from a template), in capitals or small letters.
 
-    :param name: the name of the argument.
-    :param value: True or False, or either word in a string (from a template), in any case. None is refused.
-    :raises AvePointConfigError: the value is something else.
+    :param name: the argument's name.
+    :param value: the boolean or the text.
+    :raises AvePointConfigError: *value* is neither.
     """
     if isinstance(value, str) and trim(value).casefold() in ("true", "false"):
         return trim(value).casefold() == "true"
@@ -230,12 +238,12 @@ def parse_flag(name: str, value: object) -> bool:
 
 
 def parse_moment(name: str, value: object) -> datetime | None:
-    """Read an instant.
+    """Parse an instant: an aware datetime, or an ISO 8601 text with an offset.
 
-    :param name: the name of the argument.
-    :param value: an aware datetime, an ISO 8601 string with an offset, or None.
-    :returns: the instant in UTC.
-    :raises AvePointConfigError: the value is something else, or has no offset.
+    :param name: the argument's name.
+    :param value: the instant, or None.
+    :returns: the instant in UTC; None for None.
+    :raises AvePointConfigError: *value* is neither, has no offset, or is outside the years that UTC has.
     """
     if value is None:
         return None
@@ -260,11 +268,11 @@ def parse_moment(name: str, value: object) -> datetime | None:
 
 
 def parse_day(name: str, value: object) -> date:
-    """Read a day.
+    """Parse a day: a date, a datetime, or either of them as an ISO 8601 text.
 
-    :param name: the name of the argument.
-    :param value: a date, a datetime on that day, or either of them in ISO 8601. None is refused.
-    :raises AvePointConfigError: the value is something else.
+    :param name: the argument's name.
+    :param value: the day. Of a datetime, the date part counts, whatever its offset.
+    :raises AvePointConfigError: *value* is something else.
     """
     day = value
     if isinstance(value, str):
@@ -280,13 +288,16 @@ def parse_day(name: str, value: object) -> date:
 
 
 def parse_span(name: str, value: object) -> timedelta | None:
-    """Read a time span.
+    """Parse a time span: a timedelta, a number of seconds, or a text with its unit.
 
-    :param name: the name of the argument.
-    :param value: a timedelta, a number of seconds, a text with its unit, or None. The text may be ``24h``,
-        ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python writes it.
-    :raises AvePointConfigError: the value is something else, a text without a unit, in months or years, not
-        more than zero, or more than 100 years.
+    Accepted texts: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``), or a timedelta as Python prints
+    it.
+
+    :param name: the argument's name.
+    :param value: the time span, or None.
+    :returns: more than zero and at most 100 years; None for None.
+    :raises AvePointConfigError: *value* is something else, such as a text without a unit or a span in months
+        or years; or the span is out of range.
     """
     if value is None:
         return None
@@ -308,8 +319,8 @@ def parse_span(name: str, value: object) -> timedelta | None:
 
 
 def _read_span(name: str, value: str) -> timedelta | None:
-    """Read a time span in a text; return None if the text is no time span."""
-    import pendulum  # imported late, so that parsing a DAG file stays fast
+    """Read a time span from a text; return None where pendulum cannot read the text."""
+    import pendulum  # imported late, so that parsing a DAG file does not load pendulum
 
     text = trim(value)
     if _is_number(text):
@@ -317,7 +328,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
     seconds = 0.0
     for part in _write_iso(name, value, text):
         try:
-            # pendulum reads each text that begins with P as a duration.
+            # Pendulum returns a Duration for a text that begins with P.
             seconds += cast("pendulum.Duration", pendulum.parse(part)).total_seconds()
         except (ValueError, OverflowError):
             return None
@@ -325,7 +336,7 @@ def _read_span(name: str, value: str) -> timedelta | None:
 
 
 def _write_iso(name: str, value: str, text: str) -> list[str]:
-    """Return a time span as ISO 8601 durations: one for each number, if the text is written in words."""
+    """Rewrite a time span as ISO 8601 durations: one for each number with a unit where *text* is in words."""
     if _ISO_YEARS_OR_MONTHS.match(text.upper()):
         raise _refuse_months(name, value)
     if match := _CLOCK_SPAN.fullmatch(text):
@@ -358,11 +369,12 @@ def _is_number(text: str) -> bool:
 
 
 def parse_limit(name: str, value: object) -> int | None:
-    """Read a whole number of 0 or more.
+    """Parse a whole number from 0 up, or its text.
 
-    :param name: the name of the argument.
-    :param value: a whole number, its digits in a string, or None.
-    :raises AvePointConfigError: the value is something else.
+    :param name: the argument's name.
+    :param value: the number, or None.
+    :returns: the number; None for None.
+    :raises AvePointConfigError: *value* is something else.
     """
     if value is None:
         return None
@@ -376,11 +388,12 @@ def parse_limit(name: str, value: object) -> int | None:
 
 
 def parse_ratio(name: str, value: object) -> float | None:
-    """Read a share from 0 to 1.
+    """Parse a share from 0 to 1, or its text.
 
-    :param name: the name of the argument.
-    :param value: a number, a number in a string, or None.
-    :raises AvePointConfigError: the value is something else.
+    :param name: the argument's name.
+    :param value: the share, or None.
+    :returns: the share; None for None.
+    :raises AvePointConfigError: *value* is something else.
     """
     if value is None:
         return None
@@ -394,11 +407,14 @@ def parse_ratio(name: str, value: object) -> float | None:
 
 
 def parse_objects(name: str, value: object) -> list[object] | None:
-    """Read one object or several objects. The objects themselves are not checked.
+    """Parse one object or several objects: a mapping, an iterable, or either of them as JSON text.
 
-    :param name: the name of the argument.
-    :param value: a mapping, an iterable of objects, either of them as JSON in a string, or None.
-    :raises AvePointConfigError: the value is something else.
+    The objects themselves are not checked here.
+
+    :param name: the argument's name.
+    :param value: the object or objects, or None.
+    :returns: the objects in a list; None for None.
+    :raises AvePointConfigError: *value* is something else.
     """
     if value is None:
         return None

@@ -1,13 +1,14 @@
-"""Get access tokens: one token per permission, shared by every client of the process, renewed in time.
+"""Fetch one token for each permission, share the token in the process, and renew it before it expires.
 
-AvePoint's OAuth scopes are permissions of the app registration. They are called permissions here, because a
-scope is the subject of a verdict.
+An OAuth scope of AvePoint is a permission of the app registration. This package says *permission*, because
+*scope* is the word for what a verdict judges.
 
-The client credentials flow of OAuth 2.0, with a secret or a certificate:
+The tokens come from OAuth 2.0's client credentials flow, with a secret or with a certificate:
 https://github.com/AvePoint/cloud-api/blob/c1b3210/docs/docs/Use-AvePoint-Graph-API.md
 
-Each request names one permission, although it could name several: the vendor withdrew a note that
-``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse long scope strings.
+One request could name several permissions, but this module asks for one permission at a time: the vendor
+withdrew a note that ``Dynamics.ReadWrite.All`` does not work beside other scopes, and live tenants refuse
+long scope texts.
 """
 
 from __future__ import annotations
@@ -31,25 +32,25 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.flow import Flow, Join, Protect, Request, Response
 from airflow_provider_avepoint.core.responses import explain_refusal, send_with_retries
 
-#: A token is renewed this many seconds before its expiry, or a tenth of its lifetime if that is less.
+#: Renew a token this many seconds before it expires, or a tenth of its lifetime before if that is less.
 RENEWAL_LEAD = 300.0
 _DEFAULT_LIFETIME = 3600.0
 _ERROR_CODE = re.compile(r"[\x21-\x7e]{1,40}")
-# A token that a header can hold: RFC 6750, 2.1, and other visible ASCII characters.
+# A header can hold visible ASCII. RFC 6750, 2.1, allows fewer characters in a token; servers may send others.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Credential(Protocol):
-    """Authenticates the client: by a client secret, or by the private key of a certificate."""
+    """The proof of who we are: a client secret, or the private key of a certificate."""
 
     @property
     def fingerprint(self) -> str:
-        """A digest that tells credentials apart without revealing them."""
+        """Digest that tells two credentials apart and reveals neither."""
 
     def form_fields(self, token_url: str) -> Mapping[str, str]:
-        """Return the form fields that authenticate the client.
+        """Return the form fields that prove who we are.
 
-        :param token_url: the URL to which the form is sent.
+        :param token_url: the URL that receives the form; a client assertion names that URL as its audience.
         """
 
 
@@ -57,8 +58,8 @@ class Credential(Protocol):
 class Token:
     """An access token.
 
-    :param value: the token, a secret.
-    :param renew_at: when to renew the token, in seconds of the monotonic clock.
+    :param value: the token's text.
+    :param renew_at: the moment from which the token must be renewed, in seconds of the monotonic clock.
     """
 
     value: str = field(repr=False)
@@ -66,7 +67,7 @@ class Token:
 
     @property
     def is_fresh(self) -> bool:
-        """Tell whether the time to renew the token has not come."""
+        """Whether the token need not be renewed yet."""
         return time.monotonic() < self.renew_at
 
 
@@ -75,10 +76,10 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim on a token that is being fetched.
+    """A token that some flow is fetching.
 
-    :param future: gets the token.
-    :param is_ours: whether the claimant must fetch the token.
+    :param future: the token to come.
+    :param is_ours: whether the flow that holds this claim must fetch the token.
     """
 
     future: Future[Token]
@@ -86,16 +87,17 @@ class Claim:
 
 
 class TokenCache:
-    """The tokens of a process, safe for several threads and event loops.
+    """The tokens of a process. Threads and event loops can use one cache together.
 
-    The first flow that needs a token fetches it. All other flows wait for the same future.
+    The first flow that needs a token fetches the token. Other flows, in any thread or loop, wait for the same
+    future.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tokens: dict[_Key, Token] = {}
         self._pending: dict[_Key, Future[Token]] = {}
-        # A forked child must not wait for a flow that only the parent runs, or for a lock of the parent.
+        # A forked child must not wait for a flow or a lock of its parent: neither ends in the child.
         os.register_at_fork(after_in_child=self._forget_pending)
 
     def _forget_pending(self) -> None:
@@ -103,9 +105,10 @@ class TokenCache:
         self._pending = {}
 
     def claim(self, key: _Key) -> Token | Claim:
-        """Return a fresh token, or a claim on the token to be fetched.
+        """Return a fresh token, or a claim on a token that is being fetched.
 
-        :param key: the client, the credential and the permission of the token.
+        :param key: the token URL with the client id, the credential's fingerprint, the permission.
+        :returns: a claim that is ours where no other flow is fetching this token.
         """
         with self._lock:
             token = self._tokens.get(key)
@@ -119,11 +122,11 @@ class TokenCache:
             return Claim(future, is_ours=True)
 
     def settle(self, key: _Key, future: Future[Token], outcome: Token | AvePointError | None) -> None:
-        """Fulfil the future of a claim.
+        """End a claim: give the outcome to the flows that wait.
 
-        :param key: the key of the claim.
+        :param key: as in :meth:`claim`.
         :param future: the future of the claim.
-        :param outcome: the token, or the error; None if the flow was abandoned.
+        :param outcome: the token, the error, or None where the flow was abandoned before its end.
         """
         with self._lock:
             if self._pending.get(key) is future:
@@ -136,20 +139,20 @@ class TokenCache:
             future.set_exception(outcome)
         else:
             future.cancel()
-            future.set_running_or_notify_cancel()  # without this call, a waiting thread is never told
+            future.set_running_or_notify_cancel()  # without this call, futures.wait() does not return
 
     def discard(self, key: _Key, token: Token) -> None:
-        """Forget a token, unless another token has replaced it.
+        """Remove *token* from the cache, unless a newer token has replaced it.
 
-        :param key: the key of the token.
-        :param token: the token to forget.
+        :param key: as in :meth:`claim`.
+        :param token: the token that no longer works.
         """
         with self._lock:
             if self._tokens.get(key) is token:
                 del self._tokens[key]
 
     def clear(self) -> None:
-        """Forget every token."""
+        """Remove every token."""
         with self._lock:
             self._tokens.clear()
 
@@ -160,12 +163,12 @@ TOKENS = TokenCache()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSource:
-    """The source of the tokens of one connection.
+    """Where the tokens of one connection come from.
 
-    :param token_url: the URL of the identity service's token endpoint.
-    :param client_id: the client id of the app registration.
-    :param credential: authenticates the client.
-    :param cache: keeps the tokens; by default the cache of the process.
+    :param token_url: the identity service's endpoint for tokens.
+    :param client_id: the app registration.
+    :param credential: the proof that goes with *client_id*.
+    :param cache: the cache to share; by default, the cache of the process.
     """
 
     token_url: str
@@ -177,19 +180,21 @@ class TokenSource:
         return (f"{self.token_url} {self.client_id}", self.credential.fingerprint, permission)
 
     def discard(self, permission: str, token: Token) -> None:
-        """Forget a token that the API has refused.
+        """Remove a token that the API has refused.
 
-        :param permission: the permission of the token.
-        :param token: the token.
+        :param permission: the permission that the token was fetched for.
+        :param token: the refused token.
         """
         self.cache.discard(self._key(permission), token)
 
     def get(self, permission: str) -> Flow[Token]:
-        """Return a fresh token.
+        """Return a fresh token: from the cache, from a flow that is fetching it, or by fetching it.
 
-        :param permission: the permission, such as ``dynamics.readwrite.all``.
-        :raises AvePointAuthError: the credentials are refused.
+        :param permission: the permission to ask for, such as ``dynamics.readwrite.all``.
+        :raises AvePointAuthError: the identity service refuses the credentials.
         :raises AvePointPermissionError: the app registration may not ask for *permission*.
+        :raises AvePointUnavailable: the identity service does not answer.
+        :raises AvePointPayloadError: the identity service answers without a usable token.
         """
         key = self._key(permission)
         while True:
@@ -215,7 +220,7 @@ class TokenSource:
             self.cache.settle(key, future, outcome)
 
     def _request(self, permission: str) -> Flow[Token]:
-        def build() -> Request:  # a new one for each try: a client assertion must not be replayed
+        def build() -> Request:  # a new request for each try: a client assertion must not be sent twice
             return Request(
                 method="POST",
                 url=self.token_url,
@@ -244,7 +249,10 @@ class TokenSource:
         return Token(value, asked_at + lifetime - min(RENEWAL_LEAD, lifetime / 10))
 
     def _explain(self, request: Request, response: Response, permission: str) -> AvePointError:
-        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into our error by its code; ignore its text."""
+        """Turn an OAuth 2.0 error answer (RFC 6749, 5.2) into our error.
+
+        Only the error code is read and shown: the answer's text may hold anything.
+        """
         code = request.redact(_parse_oauth_error(response.body) or f"HTTP {response.status}")
         if code in ("invalid_scope", "unauthorized_client"):
             return AvePointPermissionError(

@@ -1,34 +1,35 @@
-"""Many waits, few listings: what a shared poll asks for all of them, and how each finds its answer."""
+"""Answer many waits with few listings: plan what a shared poll asks, and find the answer of each wait."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.core.doubts import Organizations
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
-#: What a wait asks, given the time and the connection's own location.
+#: Returns the queries of a wait, given the time and the connection's own location.
 Ask = Callable[[datetime, str | None], list[JobQuery]]
-#: What a wait asks besides, given the answers to what it has asked.
+#: Returns further queries of a wait, given the answers to its first queries.
 AskMore = Callable[["Answers", list[JobQuery]], list[JobQuery]]
-#: What queries must have in common for one listing to answer them.
+#: What queries must have in common so that one listing can answer them.
 Topic = tuple[object, ...]
 
-#: Up to so many single jobs are asked for one by one, where the product can: beyond, a listing costs less.
+#: The most single jobs to ask for one by one, where the product can; for more jobs, one listing costs less.
 FEW_JOBS = 4
-#: Where rows may leave out their organisation, up to so many listings of one organisation each are asked for;
-#: beyond, it is tried whether rows name theirs.
+#: The most listings of one organisation each, where rows may leave out their organisation; for more
+#: organisations, one listing of all is tried first, and rows may turn out to name their organisation.
 FEW_ORGANIZATIONS = 4
-# Listed late, a job may have started this long before somebody began to wait for it.
+# A job that is listed late may have started this long before the wait for the job began.
 _LISTED_LATE = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
@@ -36,14 +37,14 @@ _SECOND = timedelta(seconds=1)
 def ask_for_job(
     query: JobQuery, now: datetime, *, begun: datetime | None, known: BackupJob | None
 ) -> JobQuery:
-    """Return *query* with the shortest window that surely holds the job.
+    """Return *query* with the shortest window that holds the job which the query names.
 
-    :param query: names one job.
-    :param now: the time of the look (UTC).
-    :param begun: when the wait began to look for the job; None at the first look.
-    :param known: the job as the last look has seen it; None if it was not listed.
+    :param query: a query with a job id.
+    :param now: the time by the API's clock.
+    :param begun: when the wait first looked for the job; None at the first look.
+    :param known: the job as it was last seen; None where it was not seen yet.
     """
-    # A job that waits says when it is planned for, and may be run earlier.
+    # The start of a waiting job is its planned start; the job may run earlier.
     if known is not None and known.started_at is not None and known.state is not JobState.WAITING:
         after = shift(known.started_at, -_SECOND)
     elif begun is not None:
@@ -55,18 +56,39 @@ def ask_for_job(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one round asks.
+    """The requests of one round of a shared poll.
 
-    :param jobs: single jobs, asked for one by one.
-    :param listings: by topic.
+    :param jobs: queries for single jobs, each sent to the endpoint for one job.
+    :param listings: queries for listings, one for each topic.
     """
 
     jobs: dict[Topic, JobQuery]
     listings: dict[Topic, JobQuery]
 
+    def groups(self, at_a_time: int, *, last: Container[Topic] = ()) -> Iterator[list[Topic]]:
+        """Yield the requests in groups; a driver sends the requests of a group side by side.
+
+        The first topic is a group of its own: where the API is away, one request is enough to find out.
+
+        :param at_a_time: the largest size of a group.
+        :param last: topics to ask after all others.
+        """
+        asked = self.jobs | self.listings
+
+        def find_turn(topic: Topic) -> tuple[bool, bool]:
+            return topic in last, not asked[topic].is_of_all_types  # as query.split_into_stages does
+
+        topics_in_turn = sorted(asked, key=find_turn)
+        if topics_in_turn:
+            yield topics_in_turn[:1]
+        for _, topics in itertools.groupby(topics_in_turn[1:], key=find_turn):
+            stage = list(topics)
+            for start in range(0, len(stage), at_a_time):
+                yield stage[start : start + at_a_time]
+
     @property
     def listings_apart(self) -> int:
-        """How many of the listings are of one organisation though one listing might hold them all."""
+        """Count the listings of one organisation that one wider listing could replace."""
         return sum(
             query.organization_id is not None and not query.product.needs_organization
             for query in self.listings.values()
@@ -74,11 +96,13 @@ class Plan:
 
 
 def plan(queries: Iterable[JobQuery], *, by_organization: bool = True) -> Plan:
-    """Merge queries into the fewest requests that answer all of them: one listing for each topic.
+    """Return the fewest requests that answer all *queries*.
 
-    :param queries: the queries of all waits.
-    :param by_organization: whether each named organisation gets a listing of its own, as is necessary if rows
-        leave out their organisation.
+    Each topic has one listing, whose window is as wide as any query needs.
+
+    :param queries: the queries of all waits that share the poll.
+    :param by_organization: ask for each named organisation by itself. Needed where rows leave out their
+        organisation.
     """
     asked = list(queries)
     jobs: dict[Topic, JobQuery] = {}
@@ -105,9 +129,9 @@ def _job_key(query: JobQuery) -> Topic:
 
 
 def topic_of(query: JobQuery, *, by_organization: bool = True) -> Topic:
-    """Return the topic of a query: one listing answers all queries with the same topic.
+    """Return what *query* shares with the other queries that the same listing answers.
 
-    :param query: the query.
+    :param query: the query of one wait.
     :param by_organization: as in :func:`plan`.
     """
     product = query.product
@@ -133,14 +157,14 @@ def _widen(one: JobQuery, other: JobQuery) -> JobQuery:
 
 
 class Answers:
-    """The answers of one round of a shared poll.
+    """What one round of a shared poll has brought.
 
-    :param now: when the answers had come, by the API's clock (UTC).
-    :param listings: topic → the listed jobs.
-    :param jobs: topic → the single job; None if no job has this id.
-    :param errors: topic → why the listing or the job has no answer.
-    :param by_organization: as in :func:`plan`.
-    :param single_tenant: as in the connection.
+    :param now: when the answers came, by the API's clock.
+    :param listings: the jobs that came for each topic of the plan.
+    :param jobs: the single jobs of the plan; None where no job has the id.
+    :param errors: why topics or single jobs of the plan have no answer, where others have one.
+    :param by_organization: as in the plan.
+    :param single_tenant: the connection's ``single_tenant``; see :func:`.judge`.
     """
 
     def __init__(
@@ -166,13 +190,13 @@ class Answers:
 
     @property
     def now(self) -> datetime:
-        """When the answers had come, by the API's clock."""
+        """Return when the answers came, by the API's clock."""
         return self._now
 
     def include(self, other: Answers) -> None:
         """Add the answers to further queries of the same round.
 
-        :param other: these answers.
+        :param other: those answers.
         """
         self._jobs = {**self._jobs, **other._jobs}
         self._errors = {**self._errors, **other._errors}
@@ -180,16 +204,16 @@ class Answers:
 
     @property
     def names_organizations(self) -> bool:
-        """Whether every job that has come says whose it is."""
+        """Whether every listed job names its organisation."""
         return all(job.organization_id is not None for jobs in self._jobs.values() for job in jobs)
 
     @property
     def count(self) -> int:
-        """How many jobs have come."""
+        """Return how many jobs came."""
         return len(self._single) + sum(map(len, self._jobs.values()))
 
     def find_error(self, queries: Iterable[JobQuery]) -> AvePointError | None:
-        """Return why a query has no answer; None if all have answers.
+        """Return the first error that keeps one of *queries* without an answer; None where all have answers.
 
         :param queries: the queries of one wait.
         """
@@ -199,10 +223,11 @@ class Answers:
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
     def judge(self, policy: Policy, queries: Iterable[JobQuery]) -> Verdict:
-        """Return the verdict on the jobs that answer *queries*. Each policy is judged only once.
+        """Judge the jobs that answer *queries*; judge equal policies once.
 
-        :param policy: what a good backup is.
-        :param queries: the queries of the wait.
+        :param policy: the policy of one wait.
+        :param queries: the queries of the same wait.
+        :raises AvePointConfigError: the policy gives an organisation's name where its id belongs.
         """
         verdict = self._verdicts.get(policy)
         if verdict is None:
@@ -215,26 +240,26 @@ class Answers:
         return verdict
 
     def _refuse_names(self, policy: Policy, queries: Iterable[JobQuery]) -> None:
-        """Raise where the policy gives an organisation's name: a listing that many share shows it."""
+        """Raise where the policy gives an organisation's name; waits that share a listing share its index."""
         if policy.organization_ids is None:
             return
         for topic in dict.fromkeys(map(self._find_topic, queries)):
             known = self._organizations.get(topic)
             if known is None:
                 known = self._organizations[topic] = Organizations.of(self._jobs.get(topic, ()))
-            known.refuse_names(policy)
+            known.refuse_names("organization_ids", policy.organization_ids)
 
     def jobs(self, queries: Iterable[JobQuery]) -> list[BackupJob]:
-        """Return the jobs that answer several queries.
+        """Return the jobs that answer *queries*.
 
-        :param queries: queries of this round.
+        :param queries: the queries of one wait.
         """
         return self._collect(queries, None)
 
     def find(self, query: JobQuery) -> BackupJob | None:
-        """Return the job that a query names; None if the job is not listed.
+        """Return the job that *query* names; None where the job is not listed.
 
-        :param query: names one job.
+        :param query: a query with a job id.
         """
         if (key := _job_key(query)) in self._single:
             return self._single[key]
@@ -250,7 +275,8 @@ class Answers:
             for job in index.get((query.job_id or "").strip(), ())
             if named is None or normalize_id(job.organization_id) == normalize_id(named)
         ]
-        # Others may have had the listing go back to a job of this id that another organisation has.
+        # The listing may go further back for another wait, to an older job with this id of another
+        # organisation: prefer the jobs that this query asks for.
         admitted = [job for job in jobs if query.matches(job)]
         return pick_sighting(admitted or jobs)
 
@@ -258,13 +284,13 @@ class Answers:
         return topic_of(query, by_organization=self._is_by_organization)
 
     def _collect(self, queries: Iterable[JobQuery], organizations: tuple[str, ...] | None) -> list[BackupJob]:
-        """Return the jobs that answer *queries*, of these *organizations* only."""
+        """Return the jobs that answer *queries*; keep *organizations* only, where given."""
         by_topic: dict[Topic, list[JobQuery]] = defaultdict(list)
         for query in queries:
             by_topic[self._find_topic(query)].append(query)
         jobs: list[BackupJob] = []
         for topic, asked in by_topic.items():
-            # They differ in the organisation, if in anything: each job is of one of those that are named.
+            # Of one wait, the queries for one topic differ in nothing but the organisation.
             named = [each.organization_id for each in asked if each.organization_id is not None]
             wanted = organizations or (tuple(named) if len(named) == len(asked) else None)
             query = replace(asked[0], organization_id=None)
@@ -272,7 +298,7 @@ class Answers:
         return jobs
 
     def _select(self, topic: Topic, organizations: tuple[str, ...] | None) -> Iterable[BackupJob]:
-        """Return the jobs of *topic* and *organizations*: to look through a heap for each wait costs time."""
+        """Return the jobs of *topic* and *organizations*, by an index that all waits share."""
         jobs = self._jobs.get(topic, [])
         if organizations is None:
             return jobs
@@ -282,6 +308,6 @@ class Answers:
             for job in jobs:
                 index[normalize_id(job.organization_id)].append(job)
         wanted = dict.fromkeys(map(normalize_id, organizations))
-        # A row that cannot be read, its organisation neither, may be of each.
+        # An unreadable row without an organisation may belong to each organisation.
         unplaced = [job for job in index.get(None, ()) if job.problems and None not in wanted]
         return [job for organization in wanted for job in index.get(organization, ())] + unplaced

@@ -1,4 +1,4 @@
-"""Read the API's clock from the ``Date`` header of its answers: the clock of a worker may be wrong."""
+"""Keep the API's clock, as the ``Date`` header of its answers shows it: a worker's own clock may be wrong."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from airflow_provider_avepoint.core.retry import parse_http_date
 
 log = logging.getLogger(__name__)
 
-#: If the clocks differ by more, a warning is logged, and queries built by the wrong clock are sent again.
+#: A larger difference between the clocks is logged, and queries by the wrong clock are sent again.
 TOLERANCE = timedelta(minutes=1)
-# The resolution of the header.
+# The header has whole seconds.
 _SECOND = timedelta(seconds=1)
-# A date in another year is no valid time.
+# A clock outside these years is not set at all.
 _YEARS = range(2000, 2200)
-# The largest age of an answer from a cache, in seconds.
+# The largest age of a cached answer, in seconds.
 _OLDEST = 10 * 365 * 86400
 
 
 @dataclass(slots=True)
 class ApiClock:
-    """The time by the API's clock.
+    """The API's clock.
 
-    :param ahead: how far the API's clock is ahead of this machine's clock; negative if it is behind.
+    :param ahead: how far the API's clock is ahead of this machine's clock; negative where behind.
     """
 
     ahead: timedelta = timedelta()
     _is_new_look: bool = True
 
     def now(self) -> datetime:
-        """Return the time by the API's clock (UTC); before the first answer, by this machine's clock."""
+        """Return the time by the API's clock; by this machine's clock until an answer has shown the API's."""
         return datetime.now(UTC) + self.ahead
 
     def begin_look(self) -> None:
@@ -43,18 +43,18 @@ class ApiClock:
     def note(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
         """Set the clock by the headers of an answer.
 
-        The server wrote the answer between *sent_at* and *received_at*. If the ``Date`` header lies in this
-        span, the clocks agree. If the answers of one look disagree, as answers of several machines may, the
-        latest time counts: so no backup looks fresher than it is.
+        The server wrote the answer at some moment between *sent_at* and *received_at*. Where the header's
+        time may lie between them, the clocks agree. Several servers may answer in one look, and their clocks
+        may differ: then the latest time holds, because by the latest time no backup is too fresh.
 
-        :param headers: the headers of the answer, the names in lower case.
-        :param sent_at: when the request was sent, by this machine's clock (UTC).
-        :param received_at: when the answer was received, by this machine's clock (UTC).
+        :param headers: the answer's headers, names in lower case.
+        :param sent_at: when the request was sent, by this machine's clock.
+        :param received_at: when the answer had come, by this machine's clock.
         """
         shown = parse_http_date(headers.get("date", ""))
         if shown is None or shown.year not in _YEARS:
             return
-        age = parse_digits(headers.get("age", "").strip()) or 0  # seconds that the answer spent in a cache
+        age = parse_digits(headers.get("age", "").strip()) or 0  # seconds that a cache has kept the answer
         shown += timedelta(seconds=min(age, _OLDEST))
         least, most = shown - received_at, shown + _SECOND - sent_at
         ahead = timedelta() if least <= timedelta() <= most else min(least, most, key=abs)

@@ -1,4 +1,4 @@
-"""Find signs in the listed jobs that the server ignored a filter."""
+"""Find signs, among the jobs that came, that the server ignored a filter."""
 
 from __future__ import annotations
 
@@ -6,61 +6,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Self
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import get_key, is_absent
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.starts import find_start_range
-from airflow_provider_avepoint.core.text import one_line
 
-# So many workloads that get the very same jobs show that the server does not filter by workload. Two may
-# share a job: a team and its group do.
+# This many workloads with the very same jobs show that the server does not filter by workload. Two workloads
+# may share a job: a team and its group do.
 _TOO_ALIKE = 3
 
 
-class Organizations(NamedTuple):
-    """The organisations that jobs are of: their ids, and the id of each name, both as they compare."""
-
-    ids: set[str | None]
-    names: dict[str, str]
-
-    @classmethod
-    def of(cls, jobs: Iterable[BackupJob]) -> Self:
-        """Return those of *jobs*."""
-        found = cls(set(), {})
-        for job in jobs:
-            if job.organization_id is not None:
-                found.ids.add(normalize_id(job.organization_id))
-                if job.organization_name is not None:
-                    found.names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
-        return found
-
-    def refuse_names(self, policy: Policy) -> None:
-        """Raise where *policy* gives an organisation's name for its id: the gate would wait for nothing.
-
-        :raises AvePointConfigError: the message has the id.
-        """
-        for given in policy.organization_ids or ():
-            named = self.names.get(given.casefold())
-            if named is not None and normalize_id(given) not in self.ids:
-                raise AvePointConfigError(
-                    f"organization_ids: {given!r} is the name of {one_line(named, 100)}; give the id."
-                )
-
-
 def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]:
-    """Note a problem in each job that shows that the server ignores a filter.
+    """Add a problem to each job by which the server shows that it ignores a filter.
 
-    A row without a workload, location or organisation gets the one that was asked for. If the server answers
-    several queries with the same jobs, nobody knows to which query a job belongs.
+    Where rows leave out their workload, location or organisation, jobs get the value that was asked for.
+    Where the server sends the same jobs for every value, nobody knows which value is true.
 
-    :param jobs: the jobs in any order.
-    :param product: the product of all *jobs*.
-    :returns: the jobs in the same order; doubtful jobs are replaced by copies with one more problem.
+    :param jobs: the jobs of all queries of one product.
+    :param product: that product.
+    :returns: the same jobs; doubtful jobs are copies with one more problem.
     """
     doubted: dict[int, str] = {}
     if product.asks_each_object_type:
@@ -85,9 +51,9 @@ def doubt_unfiltered(jobs: list[BackupJob], product: Product) -> list[BackupJob]
 def _find_same_answers(
     jobs: Iterable[BackupJob], dimension: str, parameter: str | None, too_alike: int
 ) -> dict[int, str]:
-    """Find jobs that came for *too_alike* or more values of *dimension*: the server ignores *parameter*.
+    """Find the jobs that came for *too_alike* or more values of *dimension*.
 
-    :returns: the ``id()`` of the job → its problem.
+    :returns: the problem, by the ``id()`` of the job.
     """
     answers: dict[tuple[object, ...], dict[str, list[BackupJob]]] = defaultdict(lambda: defaultdict(list))
     for job in jobs:
@@ -112,7 +78,7 @@ _Answer = Mapping[str, datetime | None]
 
 
 def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]:
-    """Return for each value the values with the same answer; newer jobs in one of them do not count."""
+    """Return, for each value, the values with the same answer but for jobs that began between two queries."""
     answers: dict[str, _Answer] = {
         value: {job.job_id: find_start_range(job)[1] for job in jobs} for value, jobs in by_value.items()
     }
@@ -131,7 +97,7 @@ def _find_alike(by_value: Mapping[str, list[BackupJob]]) -> dict[str, list[str]]
 
 
 def _is_grown(one: _Answer, other: _Answer) -> bool:
-    """Tell whether *other* is the same answer as *one*, or the same with newer jobs added."""
+    """Tell whether *other* is the same answer as *one*, or the same answer with newer jobs added."""
     if not one or not one.keys() <= other.keys():
         return False
     newest = max((start for start in one.values() if start is not None), default=None)
@@ -140,9 +106,9 @@ def _is_grown(one: _Answer, other: _Answer) -> bool:
 
 
 def _find_shared_ids(jobs: Iterable[BackupJob], parameter: str) -> dict[int, str]:
-    """Find jobs that came for several organisations although their rows name no organisation.
+    """Find the jobs that came for two or more organisations and whose rows name none of them.
 
-    :returns: the ``id()`` of the job → its problem.
+    :returns: the problem, by the ``id()`` of the job.
     """
     owners: dict[tuple[str | None, ...], list[BackupJob]] = defaultdict(list)
     for job in jobs:

@@ -1,4 +1,4 @@
-"""The errors of this provider, grouped by their cause.
+"""Say what can go wrong; the first split is whose fault the error is.
 
 ::
 
@@ -9,10 +9,10 @@
     ├── AvePointRequestError       the API refuses a parameter
     │   └── AvePointJobNotFound    no job has this id
     ├── AvePointUnavailable        the network or the service; trying again later may help
-    ├── AvePointPayloadError       an answer that nobody documented
+    ├── AvePointPayloadError       an answer that the documents do not describe
     └── AvePointLedgerError        the ledger's database; trying again later may help
 
-A message says what happened, where, and what to do. The facts in it are attributes of the error too.
+A message says what happened, where, and what to do. The facts are attributes, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AvePointError(Exception):
-    """The base class of all errors that this provider raises."""
+    """Every error that this provider raises on purpose."""
 
 
 class AvePointConfigError(AvePointError):
@@ -45,8 +45,8 @@ class AvePointAuthError(AvePointError):
 class AvePointPermissionError(AvePointError):
     """The app registration lacks a permission.
 
-    :param message: what happened, and what to do.
-    :param permission: the name of the missing permission; None if it is not known.
+    :param message: what happened, where, and what to do.
+    :param permission: the name of the missing permission; None where it is not known.
     """
 
     def __init__(self, message: str, *, permission: str | None = None) -> None:
@@ -57,11 +57,11 @@ class AvePointPermissionError(AvePointError):
 class AvePointRequestError(AvePointError):
     """The API refused the request.
 
-    :param message: what happened, and what to do.
-    :param status: the HTTP status, or the status in the body of an answer with HTTP status 200.
-    :param code: the vendor's error code; None if the answer has none.
-    :param field: the parameter that the answer names; None if it names none.
-    :param request_id: the vendor's request id, for questions to the vendor's support.
+    :param message: what happened, where, and what to do.
+    :param status: the HTTP status, or the status in the body of a 200; None where there is none.
+    :param code: the vendor's error code; None where the vendor sends none.
+    :param field: the parameter that the vendor names; None where the vendor names none.
+    :param request_id: the vendor's id of the request, to quote to its support.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class AvePointRequestError(AvePointError):
 
 
 class AvePointJobNotFound(AvePointRequestError):
-    """No job that the connection may see has this id."""
+    """No job has this id, or the connection may not see the job."""
 
 
 class AvePointUnavailable(AvePointError):
-    """The service gave no answer, answered with a 5xx status, or throttles for longer than we wait.
+    """The service did not answer, answered with a 5xx, or throttled us for longer than we wait.
 
-    :param message: what happened, and what to do.
-    :param status: the last HTTP status; None if there was no answer.
-    :param retry_after: the seconds that the service asked us to wait; None if it did not ask.
+    :param message: what happened, where, and what to do.
+    :param status: the last HTTP status; None where no answer came.
+    :param retry_after: the seconds that the service asked us to wait; None where it did not.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
@@ -99,11 +99,10 @@ class AvePointUnavailable(AvePointError):
 
 
 class AvePointPayloadError(AvePointError):
-    """An answer cannot be read: broken JSON, HTML, a missing key, a value of an undocumented form.
+    """An answer cannot be read: broken JSON, HTML, a missing key, a value in an undocumented form.
 
-    :param message: what happened, and what to do.
-    :param is_web_page: True if the answer is HTML or XML, so that something other than the API answered;
-        else None.
+    :param message: what happened, where, and what to do.
+    :param is_web_page: True where the answer is HTML or XML, so not the API's own; else None.
     """
 
     def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from airflow_provider_avepoint.core.text import quoted, storable
@@ -89,6 +89,28 @@ def parse_time(value: object) -> datetime | None:
     except OverflowError as e:
         raise ValueError(f"{quoted(value)} is not a time") from e
     return _EPOCH + timedelta(seconds=number) if number else None
+
+
+def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
+    """Read a time as :func:`parse_time` does; a time without an offset is local time in *zone*.
+
+    :param value: a value for :func:`parse_time`.
+    :param zone: the time zone of a time without an offset.
+    :raises UnplacedTime: the wall clock shows the time twice: clocks were put back.
+    :raises ValueError: *value* is something else, or the wall clock never shows it: clocks were put forward.
+    """
+    try:
+        return parse_time(value)
+    except UnplacedTime:
+        pass
+    text = str(value)
+    moment = datetime.fromisoformat(text.strip())
+    first, second = (moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first < second:
+        raise UnplacedTime(f"{quoted(text)} is a time that comes twice in {zone}", (first, second))
+    if first.astimezone(zone).replace(tzinfo=None) != moment:
+        raise ValueError(f"{quoted(text)} is a time that {zone} does not have")
+    return first
 
 
 def _parse_untidy_time(text: str) -> datetime | None:
@@ -360,3 +382,26 @@ def _integer(value: object) -> int:
     if isinstance(value, str) and (digits := _DIGITS.fullmatch(value.strip())):
         return int(digits[1])
     raise ValueError(f"{quoted(value)} is not a whole number")
+
+
+def read_id(value: object) -> str | None:
+    """Return an id as a text; None where there is none, or what stands there can be none.
+
+    :param value: any JSON value.
+    """
+    if value.__class__ is str:
+        # What cannot be shown or stored as it is would be another id there.
+        return None if is_absent(value) or not value.isprintable() else value
+    if value.__class__ is int:
+        return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else None
+
+
+def read_text(value: object) -> str | None:
+    """Return what stands in a row as a text that a database takes; None where nothing stands there.
+
+    :param value: any JSON value.
+    """
+    if is_absent(value):
+        return None
+    return storable(value) if isinstance(value, str) else quoted(value)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.text import one_line
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+#: Parameters of a query, decoded.
+Pairs = tuple[tuple[str, str], ...]
 
 _SECRET_FIELDS = frozenset({"client_secret", "client_assertion"})
 
@@ -27,7 +31,7 @@ class Request:
 
     method: str
     url: str
-    query: tuple[tuple[str, str], ...] = ()
+    query: Pairs = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Any = field(default=None, repr=False)
@@ -124,3 +128,20 @@ class Protect:
 Effect = Send | Pause | Join | Protect
 #: A protocol written once: yields what it needs, is sent the outcome, returns its result.
 Flow = Generator[Effect, Any, T]
+
+
+class Pipeline(Protocol[T_co]):
+    """Flows that a driver runs at the same time, ahead of whoever draws what comes of them.
+
+    A driver starts what :meth:`begin` returns and hands the outcome of the oldest flow to :meth:`take`, draws
+    the items, and begins again: until nothing is begun and nothing is on its way.
+    """
+
+    def begin(self, in_flight: int) -> list[Flow[Any]]:
+        """Return the flows to start now.
+
+        :param in_flight: how many have been started and not been taken yet.
+        """
+
+    def take(self, outcome: Any, /) -> Iterator[T_co]:
+        """Take the outcome of the oldest flow; return the items that come of it."""

@@ -1,8 +1,9 @@
-"""Forecast a figure: fit a straight line to readings, with a prediction band for the next reading.
+"""Fit a straight line through readings, with the band in which the next reading will lie.
 
 Least squares, and the 95 % prediction band around the line: NIST/SEMATECH e-Handbook of Statistical Methods,
-4.1.4.1 and 4.5.1.2. The forecast holds if growth goes on as before and the readings scatter about the line by
-chance. A reorganisation breaks both, so a forecast comes with its band, and too little history gives none.
+4.1.4.1 and 4.5.1.2. The line holds where growth goes on as before and readings scatter about the line by
+chance. A reorganisation breaks both conditions. So each forecast comes with its band, and a short history
+gives no forecast.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 __all__ = ["LEAST_READINGS", "LEAST_SPAN", "Crossing", "Estimate", "Trend", "fit"]
 
-#: The least history for a trend: the number of readings at different moments, and the time that they span.
+#: A trend needs at least this many readings at different moments, over at least this span.
 LEAST_READINGS = 4
 LEAST_SPAN = timedelta(days=7)
 
@@ -24,11 +25,11 @@ _DAY = timedelta(days=1)
 
 
 class Estimate(NamedTuple):
-    """The forecast of one reading.
+    """The estimate of a reading at some moment.
 
-    :param value: the most likely reading.
-    :param low: the lower edge of the 95 % prediction band.
-    :param high: the upper edge of the 95 % prediction band.
+    :param value: the most likely reading, in the unit of the readings.
+    :param low: the lower edge of the band that holds 95 of 100 readings.
+    :param high: the upper edge of that band.
     """
 
     value: float
@@ -37,11 +38,12 @@ class Estimate(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """The forecast of the moment at which a limit is reached.
+    """When a growing value reaches a limit.
 
-    :param earliest: when the upper edge of the 95 % band reaches the limit.
+    :param earliest: when the upper edge of the band reaches the limit.
     :param expected: when the line reaches the limit.
-    :param latest: when the lower edge of the band reaches the limit; None if that edge may never reach it.
+    :param latest: when the lower edge of the band reaches the limit; None where that edge may never reach the
+        limit.
     """
 
     earliest: datetime
@@ -51,18 +53,18 @@ class Crossing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A straight line through readings.
+    """A line through readings, and how surely it is known.
 
-    :param readings: the number of readings at different moments.
+    :param readings: how many readings there are, each at a moment of its own.
     :param begin: the moment of the first reading.
     :param end: the moment of the last reading.
-    :param center: the mean of all moments.
-    :param level: the mean of all values, which is the value of the line at *center*.
-    :param slope: the growth of the value per day.
+    :param center: the mean of all moments; there, the line runs through *level*.
+    :param level: the mean of all values.
+    :param slope: the growth of the value in a day.
     :param scatter: half the width of the band if the line itself were certain: Student's t times the standard
         deviation of the readings about the line.
-    :param leverage: the sum of the squared distances from *center*, in days²; a larger sum gives a more
-        certain slope.
+    :param leverage: the sum of the squared distances from *center*, in square days; a larger sum gives a
+        surer slope.
     """
 
     readings: int
@@ -75,9 +77,9 @@ class Trend:
     leverage: float
 
     def at(self, moment: datetime) -> Estimate:
-        """Forecast the reading at a moment.
+        """Estimate a reading.
 
-        :param moment: an aware datetime.
+        :param moment: the aware moment of that reading.
         """
         days = (moment - self.center) / _DAY
         value = self.level + self.slope * days
@@ -85,11 +87,11 @@ class Trend:
         return Estimate(value, value - half, value + half)
 
     def reaches(self, limit: float, after: datetime, within: timedelta) -> Crossing | None:
-        """Return when the growing value reaches a limit; None if the line does not reach the limit in time.
+        """Return when the growing value reaches a limit; None where the line reaches it too late or never.
 
         :param limit: the limit, in the unit of the readings.
-        :param after: when to begin, an aware datetime; if it is before the last reading, that reading counts.
-        :param within: how far to look ahead.
+        :param after: the first moment that counts; the last reading's moment where that is later.
+        :param within: how long after that first moment the line may take.
         """
         if self.slope <= 0:
             return None
@@ -109,7 +111,7 @@ class Trend:
             earliest = (gap**2 - self.scatter**2 * self._least) / (reach + root)
         if low >= limit:
             latest = begin
-        elif lead > 0:  # else a level line lies within the band
+        elif lead > 0:  # otherwise the true slope may be 0, and the lower edge may never reach the limit
             latest = (reach + root) / lead
         return Crossing(
             self.center + earliest * _DAY,
@@ -129,10 +131,12 @@ class Trend:
 
 
 def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
-    """Fit a straight line to readings; return None if there is too little history.
+    """Fit a line to readings.
 
-    :param readings: pairs of an aware moment and a value, in any order. Of several pairs with the same moment
-        the last one counts.
+    :param readings: aware moments with their values, in any order; of several at one moment, the last one
+        counts.
+    :returns: the line; None where there are fewer than ``LEAST_READINGS``, or they span less than
+        ``LEAST_SPAN``.
     """
     known = sorted(dict(readings).items())
     if len(known) < LEAST_READINGS or known[-1][0] - known[0][0] < LEAST_SPAN:
@@ -157,10 +161,10 @@ def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
 
 
 def _student_t(freedom: int) -> float:
-    """Return the 97.5 % point of Student's t: 95 % lie between it and its negative.
+    """Return the 97.5 % point of Student's t: 95 % of the distribution lie within this distance from 0.
 
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5: within 1 % from 2 degrees of freedom,
-    0.2 % from 3.
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5. The error is at most 1 % from 2 degrees
+    of freedom, and 0.2 % from 3.
     """
     z = NormalDist().inv_cdf(0.975)
     return (

@@ -1,4 +1,4 @@
-"""Grade one backup by its state and counts, and order backups by their times."""
+"""Grade one backup, and order two backups by age: from state, counts and times."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import CLOCK_SKEW
 from airflow_provider_avepoint.core.starts import find_start_range
 
-#: The grades of an ended backup, the best first.
+#: The grades of an ended backup, best first.
 GRADES = (JobState.SUCCESS, JobState.PARTIAL, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much of a backup may fail.
+    """The share of a backup that may have failed.
 
-    :param accept_partial: whether every partial backup is a success.
-    :param max_failed: the largest number of failed objects on each level of counts; None for no limit.
-    :param max_failed_ratio: the largest share of failed objects on each level, 0 to 1; None for no limit.
+    :param accept_partial: a partial backup counts as a success, however much of it failed.
+    :param max_failed: a partial backup counts as a success up to this many failed objects.
+    :param max_failed_ratio: a partial backup counts as a success up to this share of failed objects, 0 to 1.
     """
 
     accept_partial: bool = False
@@ -33,7 +33,7 @@ class Limits:
     def of(cls, policy: Policy) -> Self:
         """Return the limits of a policy.
 
-        :param policy: the policy.
+        :param policy: the policy of a gate.
         """
         return cls(
             accept_partial=policy.accept_partial,
@@ -42,11 +42,12 @@ class Limits:
         )
 
     def grade(self, job: BackupJob) -> JobState:
-        """Grade an ended backup: success, partial or failed.
+        """Grade an ended backup as success, partial or failed.
 
-        The worse of state and counts is the grade. A partial backup within the limits is a success.
+        State and counts are both read, and the worse of the two holds. A partial backup within the limits is
+        a success.
 
-        :param job: an ended backup.
+        :param job: a job in one of the states of ``GRADES``.
         """
         if job.state is JobState.FAILED:
             return JobState.FAILED
@@ -59,7 +60,7 @@ class Limits:
         return JobState.SUCCESS if self._holds(levels) else JobState.PARTIAL
 
     def _holds(self, levels: list[Counts]) -> bool:
-        """Tell whether every level with counts stays within the limits, and at least one level has counts."""
+        """Tell whether some level counts objects, and each such level stays within a limit that is given."""
         if self.max_failed is None and self.max_failed_ratio is None:
             return False
         counting = [level for level in levels if level.total != 0 or level.failed]
@@ -75,14 +76,14 @@ class Limits:
 
 
 def _count_done(level: Counts) -> int:
-    """Return how many objects a job saved, skipped, or saved with a warning."""
+    """Count the objects that a job saved, skipped, or saved with a warning."""
     return sum(filter(None, (level.successful, level.skipped, level.warning)))
 
 
 def _count_unexplained(level: Counts) -> int:
-    """Return how many objects of the total are in none of the other counts.
+    """Count the objects of the total that no other count holds.
 
-    The result is 0 if the row does not count successful objects: then the difference means nothing.
+    The result is 0 where the row does not count the successful objects: then the total explains nothing.
     """
     if level.successful is None:
         return 0
@@ -99,13 +100,13 @@ _UNREADABLE_BADNESS = 4
 
 
 def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
-    """Return a sort key by which a newer job is greater.
+    """Return a sort key: a later start is newer; of two equal starts, the worse job is newer.
 
-    Of two jobs with the same start the worse is newer: first by the grade within *limits*, then by the state.
-    A job whose start is not known counts as started at the latest possible time.
+    "Worse" is first by the grade within *limits*, then by the state itself. A job with an uncertain start
+    counts with its latest possible start; a job without any start is the newest.
 
-    :param job: the job.
-    :param limits: how much of the backup may fail.
+    :param job: the job to order.
+    :param limits: the limits of the policy.
     """
     begun = find_start_range(job)[1] or _FAR_FUTURE
     if job.problems:
@@ -117,8 +118,8 @@ def newness(job: BackupJob, limits: Limits) -> tuple[datetime, int, int]:
 def may_be_since(job: BackupJob, start: datetime) -> bool:
     """Tell whether a job started, or may have started, at *start* or later.
 
-    :param job: the job.
-    :param start: the earliest start, an aware datetime.
+    :param job: the job; its start may be uncertain.
+    :param start: an aware instant.
     """
     begun = find_start_range(job)[1]
     return begun is None or begun >= start
@@ -129,13 +130,13 @@ _ROUNDING = timedelta(seconds=1)
 
 
 def is_askew(job: BackupJob, now: datetime) -> bool:
-    """Tell whether the times of a job are impossible.
+    """Tell whether a job's times are impossible.
 
-    Impossible are a start or an end in the future, and an end before the start. A waiting job is planned, so
-    that its start may lie in the future.
+    Impossible are a start in the future (except of a waiting job, whose start is planned), the end of an
+    ended job in the future, and an end before the start.
 
-    :param job: the job.
-    :param now: the time of judgement, an aware datetime.
+    :param job: the job to check.
+    :param now: the time by the API's clock; up to ``CLOCK_SKEW`` ahead is not the future.
     """
     begun, finished, latest = job.effective_start, job.finished_at, now + CLOCK_SKEW
     if begun is not None and begun > latest and job.state is not JobState.WAITING:
@@ -146,7 +147,7 @@ def is_askew(job: BackupJob, now: datetime) -> bool:
     return is_early or (finished > latest and job.state.is_terminal)
 
 
-# The ranks of a sighting. Of several sightings of one job, the one with the highest rank counts.
+# The kinds of sightings, weakest first.
 _OPEN, _ENDED, _NOT_UNDERSTOOD, _UNREADABLE = range(4)
 _END_BADNESS = {
     JobState.SUCCESS: 0,
@@ -158,15 +159,15 @@ _END_BADNESS = {
 
 
 def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, int, int], int]:
-    """Return a sort key for the sightings of one job: the greatest sighting counts.
+    """Return a sort key for several sightings of one job; the largest one holds.
 
-    A sighting that is not understood comes before an ended one, an ended one before an open one. Of two ended
-    sightings the worse counts.
+    A sighting that is not understood beats every other one. An ended job beats an open one. Of two ends, the
+    worse holds.
 
-    :param job: one sighting of the job.
-    :param limits: how much of the backup may fail.
+    :param job: one sighting.
+    :param limits: the limits of the policy.
     """
-    if is_not_understood(job):  # its result is not known, so order by the start alone
+    if is_not_understood(job):  # of two such sightings, the newer one holds
         return (_UNREADABLE if job.problems else _NOT_UNDERSTOOD, 0, newness(job, limits), 0)
     rank = _ENDED if job.state.is_terminal else _OPEN
     graded = limits.grade(job) if job.state in GRADES else job.state
@@ -175,9 +176,9 @@ def outcome(job: BackupJob, limits: Limits) -> tuple[int, int, tuple[datetime, i
 
 
 def is_not_understood(job: BackupJob) -> bool:
-    """Tell whether the result of a job is not known, or the start of an ended backup is not known.
+    """Tell whether nobody knows what a job came to, or when an ended backup started.
 
-    :param job: the job.
+    :param job: the job to check.
     """
     return bool(
         job.problems or job.state is JobState.UNKNOWN or (job.state in GRADES and job.effective_start is None)
@@ -185,9 +186,9 @@ def is_not_understood(job: BackupJob) -> bool:
 
 
 def pick_sighting(sightings: Iterable[BackupJob]) -> BackupJob | None:
-    """Return the sighting that counts, of one job that was listed several times; see :func:`outcome`.
+    """Return the sighting that holds, by :func:`outcome` without any limits.
 
-    :param sightings: all sightings of one job.
-    :returns: the sighting; None if there are no sightings.
+    :param sightings: what several listings said of one job.
+    :returns: None where *sightings* is empty.
     """
     return max(sightings, key=lambda job: outcome(job, Limits()), default=None)

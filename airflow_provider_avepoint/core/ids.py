@@ -13,15 +13,16 @@ _GUID = re.compile(
 )
 
 
-# Cached, because a hundred thousand rows may name the same few organisations.
+# Hundreds of thousands of rows name the same few organisations.
 @lru_cache(maxsize=4096)
 def normalize_id(value: str | None) -> str | None:
-    """Normalise an id for comparison: write a GUID in small letters with hyphens, and trim any other id.
+    """Normalise an id for comparison: write GUIDs as the vendor does, with small letters and hyphens.
 
-    A GUID is recognised with capitals, in braces or parentheses, without hyphens, and after ``urn:uuid:``.
-    Other ids keep their case, because two ids of Salesforce may differ in case only.
+    Braces, parentheses and ``urn:uuid:`` go; missing hyphens are added. Every other id is only trimmed: ids
+    of Salesforce may differ in case alone.
 
-    :param value: the id; None gives None.
+    :param value: an id, or None.
+    :returns: the normalised id; None for None.
     """
     if value is None:
         return None

@@ -35,16 +35,15 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.fields import parse_digits
+from airflow_provider_avepoint.core.flow import Pairs
+from airflow_provider_avepoint.core.next_link import read_next_link
 from airflow_provider_avepoint.core.products.vocabulary import Paging
-from airflow_provider_avepoint.core.text import one_line
 
 log = logging.getLogger(__name__)
 
-Pairs = tuple[tuple[str, str], ...]
 #: One page to ask for: its paging parameters; None for the first page, whatever its number.
 Fetch = Pairs | None
 
@@ -372,8 +371,8 @@ class Pager:
         least = min(*self.paging.sizes, first.asked_size or min(self.paging.sizes))
         if not reading.page_rows or not self.paging.is_offset:
             reading.page_rows = max(reading.page_rows, least)
-        if self._is_over(reading, first, new_rows=reading.rows):
-            self._conclude(reading)
+        if self.paging.index is None or self._is_over(reading, first, new_rows=reading.rows):
+            self._conclude(reading)  # without numbers, no link means no further page
         else:
             self.mode = Mode.NUMBERS if self.paging.is_offset else Mode.PROBE
 
@@ -540,8 +539,10 @@ class Pager:
         if self.paging.is_offset:
             # Pages may be of any length. Read one by one, the next page begins where the last one ended.
             number = reading.offset if self._readings else number * reading.page_rows
+        index = self.paging.index
+        assert index is not None  # noqa: S101  # for mypy: without one, no page is asked for by number
         # As many rows as the server gave the first time: so a limit of its own shifts no page.
-        return ((self.paging.index, str(number)), (self.paging.size, str(reading.page_rows)))
+        return ((index, str(number)), (self.paging.size, str(reading.page_rows)))
 
     def _read_ahead(self, reading: Reading) -> int:
         """Return how many pages may be on their way: as the total promises, else fewer than have come."""
@@ -553,45 +554,16 @@ class Pager:
         return max(1, reading.useful - 1)
 
     def _read_link(self, reading: Reading, link: object) -> Pairs | None:
-        """Return the query of a next link, in whichever form it comes; None where there is none.
-
-        :raises AvePointPayloadError: it leads to another scheme, host or port.
-        """
+        """Return the query of a next link, in whichever form it comes; None where there is none."""
         if link is None or link == "":
             return None
-        if not isinstance(link, str):
-            raise self._error(f"sent a next link that is a {type(link).__name__}")
         try:
-            link.encode()  # lone surrogates cannot be sent
-            parts = urlsplit(link)
-            address = (parts.hostname, parts.port)
-        except ValueError:
-            raise self._error("sent a next link that cannot be read") from None
-        if self._is_bare_query(link):
-            return self._note_link(reading, tuple(parse_qsl(link, keep_blank_values=True)))
-        if parts.netloc or "://" in link:
-            own = urlsplit(self.base_url)
-            scheme = parts.scheme or own.scheme
-            if not _is_same_address((scheme, *address), (own.scheme, own.hostname, own.port)):
-                raise self._error(
-                    "sent a next link to another address than the connection's "
-                    f"({one_line(f'{scheme}://{parts.hostname}', 100)}); it is not followed, "
-                    "because the token goes to the connection's own host only: check the connection's host"
-                )
-        elif "?" not in link and not link.startswith("/"):
-            return self._note_link(reading, ((self.paging.token, unquote(link)),))
-        return self._note_link(reading, tuple(parse_qsl(parts.query, keep_blank_values=True)))
-
-    def _is_bare_query(self, link: str) -> bool:
-        """Tell whether *link* is a query without its query mark: a token too may hold an equals sign."""
-        if "?" in link or "/" in link.partition("=")[0]:
-            return False
-        own = {name.casefold() for name in (self.paging.index, self.paging.size, self.paging.token)}
-        return any(name.lstrip("$").casefold() in own for name, _ in parse_qsl(link, keep_blank_values=True))
+            pairs = read_next_link(link, self.base_url, self.paging)
+        except ValueError as e:
+            raise self._error(str(e)) from None
+        return self._note_link(reading, pairs)
 
     def _note_link(self, reading: Reading, pairs: Pairs) -> Pairs:
-        if not pairs:
-            raise self._error("sent a next link without a query")
         # Where rows are counted, links are not followed, and overlap in the vendor's own sample.
         if pairs in reading.links and not self.paging.is_offset:
             raise self._error("sent the same next link twice")
@@ -624,21 +596,11 @@ def _has_only_arrivals(before: tuple[int, ...], now: tuple[int, ...]) -> bool:
     return arrived < len(now) and now[arrived:] == before[: len(now) - arrived]
 
 
-def _find_number(pairs: Pairs, name: str) -> int | None:
+def _find_number(pairs: Pairs, name: str | None) -> int | None:
+    if name is None:
+        return None
     folded = name.casefold()
     for key, value in pairs:
         if key.casefold() == folded and (number := parse_digits(value)) is not None:
             return number
     return None
-
-
-_Address = tuple[str, str | None, int | None]
-
-
-def _is_same_address(one: _Address, other: _Address) -> bool:
-    default = {"https": 443, "http": 80}
-    return (one[0], one[1], one[2] or default.get(one[0])) == (
-        other[0],
-        other[1],
-        other[2] or default.get(other[0]),
-    )

@@ -1,4 +1,4 @@
-"""The policy: what a good backup is. It checks the arguments of the check operator and the sensor."""
+"""Define what a good backup is: the arguments of the check and the sensor, checked and kept in one value."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """A part of the backups that gets a verdict of its own. A field is None if rows do not have it.
+    """The part of a product that a verdict judges by itself; None where rows leave a dimension out.
 
-    :param organization_id: the organisation, by the vendor's id.
-    :param workload: the object type, module or service.
+    :param organization_id: the organisation's id, as the policy or else a row writes it.
+    :param workload: our word, such as ``exchange_online``; ``OTHER`` for jobs that no object type claims.
     :param location: the Multi-Geo location.
     :param content: what the backups hold, such as ``audit_log``; None for the data.
     """
@@ -66,12 +66,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
-    """Scopes that are shown in the evidence, and not judged until a day.
+    """A scope that is shown but not judged until a day.
 
-    :param organization_id: the organisation to exclude; None excludes the workload of every organisation.
-    :param workload: the workload to exclude; None excludes every workload of the organisation.
-    :param until: the first day (UTC) on which the scopes are judged again.
-    :param reason: why the scopes are excluded, for auditors.
+    At least one of *organization_id* and *workload* is given; None matches every scope.
+
+    :param organization_id: the organisation's id.
+    :param workload: our word.
+    :param until: the first day (UTC) on which the scope is judged again.
+    :param reason: why the scope is not judged, for an auditor.
     """
 
     organization_id: str | None = None
@@ -80,10 +82,10 @@ class Exclusion:
     reason: str
 
     def covers(self, scope: Scope, now: datetime) -> bool:
-        """Tell whether the exclusion holds for a scope.
+        """Tell whether *scope* must not be judged at *now*.
 
-        :param scope: the scope.
-        :param now: the time of judgement (UTC).
+        :param scope: the scope in question.
+        :param now: the time of judgement, in UTC.
         """
         if now.date() >= self.until:
             return False
@@ -111,30 +113,32 @@ class Policy:
     :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta,
         seconds as a number, or a text with its unit: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``;
         no months or years), or a rendered timedelta. One of the two is required; with both, both hold.
-    :param organization_ids: the ids of the expected organisations; an absent one is ``missed``. Each id is
-        kept once; a GUID is normalised to small letters with hyphens. This list, like every list here, may
-        be given as one text, a number (which is read as text), a JSON array, or a mapped task's output.
+    :param organization_ids: the organisations expected; an absent one is ``missed``. Each id is kept once and
+        normalised. This list and every other one accept the forms of :func:`.parse_list`: one text, a JSON
+        array as a text, any iterable; a number becomes its text.
     :param object_types: the workloads expected: Microsoft 365 object types, Dynamics modules, Google apps …
     :param locations: the Multi-Geo locations expected.
-    :param expect_seen_within: a scope with any job within this time before the window is expected too; None
-        switches this off. The forms of *max_age* apply.
-    :param exclude: scopes that are shown, not judged, until a day:
+    :param expect_seen_within: a scope with any job within this time before the window is expected, too. None
+        expects only the named scopes. Accepts the forms of *max_age*.
+    :param exclude: scopes that are shown but not judged until a day:
         ``[{"organization_id" or "workload": …, "until": "2026-12-31", "reason": …}]``. ``until`` is a date
         or a datetime, or either as a text.
-    :param job_type: the job types that count as a backup, a word or several. Job types with the same content
-        stand for one another. A job type with other content (an audit log) is expected as its own scope.
+    :param job_type: the job types that count as a backup: one word or several words. Types with the same
+        content stand for one another. A type with another content (an audit log) is a scope of its own, and
+        that scope is expected.
     :param decide_by: which ended backups of a scope in the window must be good: the ``newest``, ``any`` one
-        or ``all``. None means ``newest`` if rows name their organisation or the connection says
-        ``single_tenant``; else ``all``: the success of one tenant or machine must not hide the failure of
-        another.
+        or ``all``. None is ``newest`` where rows name their organisation, or where the connection says
+        ``single_tenant``; else ``all``, so that the success of one tenant or machine cannot hide the failure
+        of another.
     :param accept_partial: a backup that finished with exceptions passes.
     :param max_failed: a partial backup passes up to this many failed objects, on every level of counts.
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
     :param on_failed: what the task does with a verdict that does not pass. ``fail``: the task fails, without
-        a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and every
-        such verdict is retried as Airflow's settings say. ``skip``: the task is skipped; downstream tasks
-        whose trigger rule matches skipped ones then still run.
-    :param fail_fast: the sensor ends as soon as a scope is bad and nothing newer of it is under way.
+        a retry where neither waiting nor a retry can mend the verdict. ``retry``: the task fails, and Airflow
+        retries the task as its settings say. ``skip``: the task is skipped; a downstream task whose trigger
+        rule accepts skipped tasks then still runs.
+    :param fail_fast: the sensor ends as soon as a scope is bad and no newer backup of the scope is running or
+        waiting.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
 
@@ -209,7 +213,7 @@ class Policy:
         object.__setattr__(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the policy, ready for JSON: ``Policy(**policy.as_dict())`` is the same policy."""
+        """Return the policy, ready for JSON: ``Policy(**policy.as_dict())`` is an equal policy."""
         written: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -223,9 +227,9 @@ class Policy:
         return written
 
     def window_start(self, now: datetime) -> datetime:
-        """Return the earliest start of a backup that counts.
+        """Return the earliest start that counts: the later one of the cut-off and of *max_age* before *now*.
 
-        :param now: the time of judgement (UTC).
+        :param now: the time of judgement, in UTC.
         """
         starts = []
         if self.started_after is not None:
@@ -236,50 +240,51 @@ class Policy:
         return start
 
     def look_back_start(self, now: datetime) -> datetime:
-        """Return the earliest start of a job that makes its scope expected.
+        """Return the earliest start by which a job makes its scope expected.
 
-        :param now: the time of judgement (UTC).
-        :returns: the start of the window less ``expect_seen_within``.
+        Look-back is *expect_seen_within* long, and lies before the window.
+
+        :param now: the time of judgement, in UTC.
         """
         return shift(self.window_start(now), -(self.expect_seen_within or timedelta()))
 
     def memory_start(self, now: datetime) -> datetime:
-        """Return the earliest start of a job that matters. Between here and the look-back: ``forgotten``.
+        """Return the earliest start by which a job makes its scope ``forgotten``.
 
-        :param now: the time of judgement (UTC).
-        :returns: the start of the window less twice ``expect_seen_within``.
+        Memory is *expect_seen_within* long, and lies before look-back.
+
+        :param now: the time of judgement, in UTC.
         """
         return shift(self.look_back_start(now), -(self.expect_seen_within or timedelta()))
 
     def content_of(self, job_type: str) -> str | None:
-        """Return what the backups of a job type hold; None for the data.
+        """Return what backups of a job type hold; None for the data.
 
-        :param job_type: the job type, in our words.
+        :param job_type: a word of the product.
         """
         return get_product(self.product).contents.get(job_type)
 
     def queries(self, now: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the queries for all jobs that :func:`judge` needs; see :meth:`listings`.
+        """Return the queries whose jobs :func:`.judge` needs.
 
-        :param now: the time of judgement (UTC).
-        :param location: the location of the connection, used if the policy names none.
+        :param now: the time of judgement, in UTC.
+        :param location: as in :meth:`listings`.
         """
         return self.listings(self.memory_start(now), location=location)
 
     @property
     def may_need_control(self) -> bool:
-        """Whether :meth:`control_queries` may return queries."""
+        """Whether :meth:`control_queries` may return any queries."""
         return get_product(self.product).asks_each_object_type and len(self.object_types or ()) == 2
 
     def control_queries(self, queries: Iterable[JobQuery], jobs: Iterable[BackupJob]) -> list[JobQuery]:
-        """Return queries for a third object type if two object types were answered with the same jobs.
+        """Return the queries for a third object type, where the two asked for have the same jobs.
 
-        Two object types may share jobs, as a team and its group do. The answer for a third object type shows
-        whether the server filters by object type at all.
+        Two object types may share jobs, as a team and its group do. A third type with the same jobs shows
+        that the server does not filter.
 
-        :param queries: the queries that were sent.
-        :param jobs: the jobs that answered them.
-        :returns: the further queries; empty if no doubt exists.
+        :param queries: the queries that were asked.
+        :param jobs: the jobs that answer them.
         """
         if not self.may_need_control:
             return []
@@ -289,26 +294,27 @@ class Policy:
             if job.workload in answers:
                 answers[job.workload].add((job.location, job.job_id))
         fewer, more = sorted(answers.values(), key=len)
-        if not fewer or not fewer <= more:  # a job may start between the two queries
+        # A subset, not equality: jobs may have begun between the two queries.
+        if not fewer or not fewer <= more:
             return []
         control = next(word for word in product.object_types if word not in answers)
         first = self.object_types[0]
         return [replace(each, object_type=control) for each in queries if each.object_type == first]
 
     def listings(self, started_after: datetime, *, location: str | None = None) -> list[JobQuery]:
-        """Return the queries for all jobs that this policy is about.
+        """Return the queries whose jobs this policy is about.
 
-        If rows do not have their workload (Microsoft 365, IaaS), one query asks for each object type; without
-        ``object_types``, one more query asks for all together. If rows may leave out their organisation, or
-        each listing holds one organisation only, one query asks for each named organisation.
+        Where rows leave out their service (Microsoft 365, IaaS), each object type has its own query, and all
+        types together have one. Where rows may leave out their organisation, or each list is of one
+        organisation, each named organisation has its own query.
 
-        :param started_after: the earliest start of a job to list (UTC).
-        :param location: the location of the connection, used if the policy names none.
+        :param started_after: the earliest start to ask for.
+        :param location: the connection's own location; used where the policy names none.
         """
         product = get_product(self.product)
         workloads: tuple[str | None, ...] = (None,)
         if product.asks_each_object_type:
-            # Ask for all together first: a job that starts meanwhile is then listed with its object type.
+            # Ask for all types first: the query for its own type then finds a job that begins meanwhile.
             workloads = self.object_types or (None, *product.object_types)
         organizations: tuple[str | None, ...] = self.organization_ids or (None,)
         if len(organizations) > 1 and not (product.asks_each_organization or product.needs_organization):
@@ -330,7 +336,7 @@ class Policy:
 
 
 def _judged_workloads(product: Product) -> list[str]:
-    """Return the workloads that may hold backups."""
+    """Return the workloads that may hold backups: all but housekeeping."""
     return [word for word in product.known_workloads if word not in product.housekeeping]
 
 
@@ -352,7 +358,8 @@ def _parse_exclusion(value: object, product: Product) -> Exclusion:
         raise refuse("exclude", value, "names neither an organization_id nor a workload.")
     if organization and not product.tells_organizations:
         raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
-    # Rows may carry an undocumented module, so any module may be excluded. Object types are ours to ask for.
+    # Rows may show an undocumented module, so any word may be excluded. Where we ask for each object type, no
+    # other word can occur.
     if workload and product.asks_each_object_type:
         parse_words("exclude: workload", workload, (*product.object_types, OTHER), product)
     if reason is None:

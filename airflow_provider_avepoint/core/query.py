@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow_provider_avepoint.core.arguments import (
+    ALL,
     parse_dimension,
     parse_job_types,
     parse_moment,
@@ -16,10 +18,10 @@ from airflow_provider_avepoint.core.arguments import (
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Code, Product
 from airflow_provider_avepoint.core.starts import find_start_range
-from airflow_provider_avepoint.core.text import one_line
 
 #: How far back a job is searched for unless the caller says.
 SEARCH_SPAN = timedelta(days=30)
@@ -104,6 +106,11 @@ class JobQuery:
             and len(known.job_type_codes(self.job_type)) == 1
         )
 
+    @property
+    def is_of_all_types(self) -> bool:
+        """Tell whether the query is for all object types together, where other queries are for one each."""
+        return self.object_type is None and self.product.asks_each_object_type
+
     def matches(self, job: BackupJob) -> bool:
         """Tell whether *job* is one that was asked for, or may be one, whatever the server thought.
 
@@ -126,6 +133,18 @@ class JobQuery:
         return self.started_before is None or earliest is None or earliest < self.started_before
 
 
+def split_into_stages(queries: Iterable[JobQuery]) -> list[list[JobQuery]]:
+    """Return *queries* in the groups that may be asked side by side; one group is asked after the other.
+
+    The queries for all object types together come first. So the query for its own object type finds each job
+    that a query for all types has found, also one that begins meanwhile.
+    """
+    asked = list(queries)
+    of_all_types = [each for each in asked if each.is_of_all_types]
+    of_one_type = [each for each in asked if not each.is_of_all_types]
+    return [stage for stage in (of_all_types, of_one_type) if stage]
+
+
 @dataclass(slots=True)
 class Widening:
     """A listing of all organisations, asked for because listings of single ones brought nothing.
@@ -137,7 +156,7 @@ class Widening:
 
     query: JobQuery
     _wanted: dict[str | None, str] = field(default_factory=dict)
-    _names: dict[str, str] = field(default_factory=dict)
+    _listed: Organizations = field(default_factory=Organizations)
 
     def want(self, query: JobQuery) -> None:
         """Look for the jobs of *query*, which differs in the organisation and in how far back it goes."""
@@ -147,30 +166,20 @@ class Widening:
         self.query = replace(self.query, started_after=earliest)
 
     def matches(self, job: BackupJob) -> bool:
-        """Tell whether *job* is of an organisation that is looked for."""
-        if normalize_id(job.organization_id) in self._wanted:
-            return True
-        if job.organization_name is not None and job.organization_id is not None:
-            self._names.setdefault(job.organization_name.strip().casefold(), job.organization_id)
-        return False
+        """Tell whether *job* is of an organisation that is looked for; note whose it is."""
+        self._listed.add(job)
+        return normalize_id(job.organization_id) in self._wanted
 
     def find_misnamed(self) -> dict[str, AvePointConfigError]:
         """Return what is wrong with each id that is the name of an organisation which was listed."""
-        return {
-            given: AvePointConfigError(
-                f"organization_id: {given!r} is the name of {one_line(named, 100)}; give the id."
-            )
-            for given in self._wanted.values()
-            if (named := self._names.get(given.casefold())) is not None
-        }
+        return self._listed.find_misnamed("organization_id", self._wanted.values())
 
     def refuse_names(self) -> None:
         """Raise where one of the ids is a name.
 
         :raises AvePointConfigError: the message has the id.
         """
-        for error in self.find_misnamed().values():
-            raise error
+        self._listed.refuse_names("organization_id", self._wanted.values())
 
 
 def widen(silent: Iterable[JobQuery]) -> list[Widening]:
@@ -198,9 +207,11 @@ def build_queries(
     object_type: object = None,
     organization_id: object = None,
     location: object = None,
+    default_location: str | None = None,
 ) -> list[JobQuery]:
     """Check a caller's words and return the listings that answer them, one for each combination.
 
+    :param default_location: the connection's own Multi-Geo location, which holds where the caller names none.
     :raises AvePointConfigError: an argument cannot be used; the message names it and what would do.
     """
     known = get_product(product)
@@ -212,7 +223,7 @@ def build_queries(
         organization_id=normalize_id(
             parse_dimension("organization_id", organization_id, known, is_told=known.tells_organizations)
         ),
-        location=parse_dimension("location", location, known, is_told=known.tells_locations),
+        location=choose_location(known, location, default_location),
     )
     after, before = base.started_after, base.started_before
     if after is not None and before is not None and after >= before:
@@ -227,6 +238,27 @@ def build_queries(
         for kind in parse_job_types(job_type, known) or (None,)
         for workload in object_types or (None,)
     ]
+
+
+def build_job_query(product: str, **arguments: Any) -> JobQuery:
+    """Return the query that a job of any type is looked for with.
+
+    :param arguments: as for :func:`build_queries`.
+    :raises AvePointConfigError: as there.
+    """
+    (query,) = build_queries(product, job_type=ALL, **arguments)
+    return query
+
+
+def choose_location(product: Product, given: object, default: str | None) -> str | None:
+    """Return the Multi-Geo location to ask for; None: all of them.
+
+    :param given: the caller's.
+    :param default: the connection's, which holds where the product has locations and the caller names none.
+    :raises AvePointConfigError: the caller names one, and the product has none.
+    """
+    location = parse_dimension("location", given, product, is_told=product.tells_locations)
+    return default if location is None and product.tells_locations else location
 
 
 def shift(moment: datetime, by: timedelta) -> datetime:

@@ -1,4 +1,4 @@
-"""Build the error that refuses an argument: it names the argument, its value, and a valid value."""
+"""Refuse an argument: name the argument and its value, and say what to give instead."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _RENDERED_LIST = (
     f" A template has rendered a list or an object as Python writes it: write {{{{ … | tojson }}}}, or set "
     f"{_NATIVE}."
 )
-# A list, a tuple, a set or a dict as Python or JSON writes it, or one of Airflow's lazy sequences.
+# The beginning of a list, tuple, set or object, printed by Python or as JSON, or of one of Airflow's lazy
+# sequences.
 _PYTHON_TEXT = re.compile(r"\[|[({]\s*['\"\])}]|Lazy\w+\(")
 
 
 def refuse(name: str, value: object, why: str) -> AvePointConfigError:
-    """Return the error that refuses an argument, with a hint if a template seems to have rendered the value.
+    """Return the error for an argument; a value that looks wrongly rendered adds how to mend the template.
 
-    :param name: the name of the argument.
-    :param value: the refused value; the message shortens it.
-    :param why: the rest of the sentence after the value: why the value is refused, and what is valid.
+    :param name: the argument's name.
+    :param value: the bad value; the message has it shortened.
+    :param why: the rest of the sentence, with what to give instead.
     """
     text = trim(value) if isinstance(value, str) else None
     hint = ""
@@ -37,16 +38,16 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
 
 
 def is_rendered_none(text: str) -> bool:
-    """Tell whether a text is empty, or is what Jinja renders for None.
+    """Tell whether *text* is the text that Jinja renders from None, or empty.
 
-    :param text: a rendered text.
+    :param text: the value of an argument.
     """
     return trim(text) in ("None", "")
 
 
 def is_rendered_list(text: str) -> bool:
-    """Tell whether a text is a list or an object as Python writes it.
+    """Tell whether *text* looks like a list or an object as Python prints it.
 
-    :param text: a rendered text.
+    :param text: the value of an argument.
     """
     return _PYTHON_TEXT.match(text) is not None

@@ -1,4 +1,4 @@
-"""Decide whether to try a request again, and after which delay. Both drivers use it."""
+"""Decide whether to try a request again, and after how long; both drivers share the decision."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: The largest number of tries for one request, the first included.
+#: The most tries for one request, the first one included.
 MAX_ATTEMPTS = 5
 #: The first back-off in seconds. The back-off doubles with each try.
 BASE_DELAY = 1.0
-#: The longest wait before a try, in seconds. If the service asks for a longer one, the request fails.
+#: The longest single wait in seconds; where a service asks for more, the request fails instead.
 MAX_DELAY = 60.0
 
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def is_transient(status: int) -> bool:
-    """Tell whether the next try may get another answer.
+    """Tell whether the answer to the same request may be different next time.
 
-    :param status: the HTTP status of an answer.
+    :param status: the HTTP status of the answer.
     """
     return status in _TRANSIENT
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for; None if the header is absent or cannot be read.
+    """Read ``Retry-After``, given in seconds or as a date.
 
-    If the header is a date, the wait is counted from the answer's own ``Date``, so that a wrong clock does no
-    harm.
+    A date is compared with the answer's own ``Date``, so a wrong clock of this machine does no harm.
 
-    :param headers: the headers of the answer, the names in lower case.
+    :param headers: the answer's headers, names in lower case.
+    :returns: seconds; None where the header is missing or cannot be read.
     """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value[:12])  # twelve digits are longer than any wait
+        return float(value[:12])  # twelve digits are longer than anybody waits; ignore the rest
     until = parse_http_date(value)
     if until is None:
         return None
@@ -47,10 +47,9 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 def next_delay(attempt: int, retry_after: float | None, chance: float) -> float | None:
     """Return the seconds to wait before the next try; None to give up.
 
-    :param attempt: the number of tries so far, at least 1.
-    :param retry_after: the seconds that the service asked for, honoured up to ``MAX_DELAY``; None for no
-        wish.
-    :param chance: a random number in [0, 1), so that many callers do not return at the same time.
+    :param attempt: how many tries there were, at least 1.
+    :param retry_after: the seconds that the service asked for; more than ``MAX_DELAY`` means to give up.
+    :param chance: a random number in [0, 1), so that many callers do not come back at once.
     """
     if attempt >= MAX_ATTEMPTS or (retry_after is not None and retry_after > MAX_DELAY):
         return None
@@ -61,9 +60,10 @@ def next_delay(attempt: int, retry_after: float | None, chance: float) -> float 
 
 
 def parse_http_date(value: str) -> datetime | None:
-    """Return the moment of a date in a header; None if the text is no date.
+    """Read the date in a header.
 
-    :param value: an HTTP date, such as ``Sun, 06 Nov 1994 08:49:37 GMT``.
+    :param value: the header's value.
+    :returns: an aware moment; None where *value* is no date.
     """
     try:
         parsed = parsedate_to_datetime(value)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -14,12 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import (
     get_key,
-    get_path,
     is_absent,
-    parse_date,
     parse_integer,
     parse_number,
-    parse_time,
+    read_id,
+    read_text,
 )
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import (
@@ -33,9 +31,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     Columns,
     CountKeys,
     Key,
-    LicenseColumns,
     Product,
-    SubscriptionEndpoint,
 )
 from airflow_provider_avepoint.core.text import quoted, storable
 
@@ -101,7 +97,7 @@ class RowReader:
         self._job_type = _remember(self._read_job_type)
         self._workload = _remember(product.read_workload)
         self._state = _remember(product.find_state)
-        self._organization = _remember(_read_id)
+        self._organization = _remember(read_id)
 
     def identify(self, row: object) -> Identified:
         """Return *row* with what tells it from others.
@@ -120,7 +116,7 @@ class RowReader:
         names, doubled = self._layout
         settled = self._settle(row, doubled) if doubled else row
         value = settled.get
-        job_id = _read_id(value(names.job_id))
+        job_id = read_id(value(names.job_id))
         organization = self._organization(value(names.organization_id))
         key = hash(
             (
@@ -181,8 +177,8 @@ class RowReader:
         job_type, workload, organization_id, location = asked
         product = self.product
         value = row.get
-        started_at = parse_time(value(names.started_at))
-        finished_at = parse_time(value(names.finished_at))
+        started_at = names.parse_time(value(names.started_at))
+        finished_at = names.parse_time(value(names.finished_at))
         if started_at is not None and finished_at is not None:
             duration: timedelta | None = finished_at - started_at
         else:
@@ -224,7 +220,7 @@ class RowReader:
             metadata_counts=_read_counts(row, names.metadata_counts),
             size_bytes=None if names.size is None else names.parse_size(value(names.size)),
             organization_id=own_organization or organization_id,
-            organization_name=_text(value(names.organization_name)),
+            organization_name=read_text(value(names.organization_name)),
             location=location,
             errors=() if product.columns.errors is None else self._read_errors(row),
             problems=problems,
@@ -242,8 +238,8 @@ class RowReader:
             row[name] = None
 
         decisive: tuple[tuple[Any, Callable[[object], object]], ...] = (
-            (names.started_at, parse_time),
-            (names.finished_at, parse_time),
+            (names.started_at, names.parse_time),
+            (names.finished_at, names.parse_time),
             (names.job_type, self._read_if_there(self._job_type)),
             (names.workload, self._read_if_there(self._workload)),
             (names.state, self._read_if_there(self._state)),
@@ -300,7 +296,7 @@ class RowReader:
     def start_of(self, given: Identified) -> datetime | None:
         """Return when a row's job started; None where it does not say, or not so that it can be read."""
         try:
-            return parse_time(given.row.get(given.names.started_at))
+            return given.names.parse_time(given.row.get(given.names.started_at))
         except ValueError:
             return None
 
@@ -387,12 +383,12 @@ class RowReader:
         return tuple(
             JobError(
                 is_error_code=_flag(get_key(error, keys.is_error_code)),
-                message=_text(get_key(error, keys.message)),
-                url=_text(get_key(error, keys.url)),
+                message=read_text(get_key(error, keys.message)),
+                url=read_text(get_key(error, keys.url)),
                 count=self._read_error_count(get_key(error, keys.count)),
             )
             if isinstance(error, dict)
-            else JobError(message=_text(error))
+            else JobError(message=read_text(error))
             for error in (listed if isinstance(listed, list) else [listed])
             if not is_absent(error)
         )
@@ -403,86 +399,6 @@ class RowReader:
         except ValueError:
             _warn_once(self.product, "number of errors", raw, "it is left out")
             return None
-
-
-def read_license(product: Product, document: object) -> dict[str, Any]:
-    """Return the licence figures of an answer, as keywords for ``LicenseConsumption``.
-
-    :raises AvePointPayloadError: a figure is missing or has a form nobody documented: an audit must not
-        take that for "nothing used".
-    """
-    endpoint = product.license
-    assert endpoint is not None  # noqa: S101  # its answer is what is read
-    figures = get_path(document, endpoint.figures)
-    if not isinstance(figures, Mapping):
-        raise AvePointPayloadError(f"{product.label} answered without licence figures.")
-    return _read_figures(product, endpoint.columns, figures)
-
-
-def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: object) -> str:
-    """Return the id of a partner's customer.
-
-    :raises AvePointPayloadError: there is none.
-    """
-    found = get_key(row, endpoint.organization_id) if isinstance(row, Mapping) else None
-    customer_id = _read_id(found)
-    if customer_id is None:
-        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.organization_id}.")
-    return customer_id
-
-
-def read_subscriptions(
-    product: Product, endpoint: SubscriptionEndpoint, customer: Row
-) -> Iterator[dict[str, Any]]:
-    """Yield the figures of each subscription of a customer, as keywords for ``LicenseConsumption``.
-
-    Several of one name are numbered, so that each has a history of its own.
-
-    :raises AvePointPayloadError: there is no list of them, or one has no name, or a figure is missing or has
-        a form nobody documented.
-    """
-    rows = get_key(customer, endpoint.subscriptions)
-    if not isinstance(rows, list):
-        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.subscriptions}.")
-    names: Counter[str] = Counter()
-    for row in rows:
-        parts = [get_key(row, key) for key in endpoint.service] if isinstance(row, Mapping) else []
-        name = ", ".join(filter(None, map(_text, parts)))
-        if not name:
-            raise AvePointPayloadError(
-                f"{product.label} listed a subscription without {endpoint.service[0]}."
-            )
-        names[name] += 1
-        yield {
-            **_read_figures(product, endpoint.columns, row),
-            "organization_id": read_customer_id(product, endpoint, customer),
-            "organization_name": _text(get_key(customer, endpoint.organization_name)),
-            "service": name if names[name] == 1 else f"{name} ({names[name]})",
-        }
-
-
-def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
-    def read(parser: Callable[[object], T], key: str | None) -> T | None:
-        try:
-            return parser(get_key(row, key)) if key else None
-        except ValueError as e:
-            raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
-
-    def read_figure(parser: Callable[[object], T], key: str) -> T | None:
-        figure = read(parser, key)
-        if figure is None and (columns.not_applicable is None or get_key(row, key) != columns.not_applicable):
-            raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
-        return figure
-
-    return {
-        "product": product.name,
-        "out_of_policy_at": read(parse_time, columns.out_of_policy_at),
-        "purchased_user_seats": read_figure(parse_integer, columns.purchased_user_seats),
-        "assigned_user_seats": read_figure(parse_integer, columns.assigned_user_seats),
-        "purchased_storage_gb": read_figure(columns.parse_storage, columns.purchased_storage_gb),
-        "protected_gb": read_figure(columns.parse_storage, columns.protected_gb),
-        "expires_at": read(parse_date, columns.expires_at),
-    }
 
 
 def _show(key: Key) -> str:
@@ -642,16 +558,6 @@ def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
         )
 
 
-def _read_id(value: object) -> str | None:
-    """Return an id as a text; None where there is none, or what stands there can be none."""
-    if value.__class__ is str:
-        # What cannot be shown or stored as it is would be another id there.
-        return None if is_absent(value) or not value.isprintable() else value
-    if value.__class__ is int:
-        return str(value)
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else None
-
-
 def _word(read: Callable[[object], str], value: object) -> str | None:
     """Return our word for a row's type or workload; what cannot be read is told apart by how it looks."""
     if value is None:
@@ -668,9 +574,3 @@ def _whole(value: object) -> int | None:
 
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    if is_absent(value):
-        return None
-    return storable(value) if isinstance(value, str) else quoted(value)

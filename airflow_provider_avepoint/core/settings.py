@@ -1,4 +1,4 @@
-"""Read and check a connection before anything is sent: addresses, credentials, limits."""
+"""Read and check a connection's fields before anything is sent: addresses, credentials, limits."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ REGIONS = (
 class Environment:
     """One of AvePoint's clouds.
 
-    :param identity_endpoint: the URL of the identity service's token endpoint.
-    :param host: the base URL of the API; None if each region has a host of its own.
-    :param console_url: the URL of AvePoint Online Services; None if it is not known.
+    :param identity_endpoint: the token URL of its identity service.
+    :param host: the base URL of its API; None where each region has its own.
+    :param console_url: the address of AvePoint Online Services; None where it is not documented.
     """
 
     identity_endpoint: str
@@ -91,26 +91,26 @@ _EXTRAS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The fields of a connection, read and checked. Secrets stay out of the repr.
+    """A connection's fields, read and checked. Secrets are not in the repr.
 
-    :param base_url: scheme, host, port and base path of the API, without a trailing slash.
-    :param identity_endpoint: the URL of the identity service's token endpoint.
-    :param client_id: the client id of the app registration.
-    :param client_secret: the client secret; None if a certificate is used.
-    :param certificate: the certificate of the app registration, as the extra gives it.
-    :param private_key: the private key of *certificate*, as the extra gives it.
-    :param pfx_path: the path of a PFX file with certificate and private key.
-    :param location: the Multi-Geo location that product calls ask for by default.
-    :param single_tenant: whether the app registration reaches one tenant and one location of Microsoft 365 or
-        Google Workspace, so that all rows without an owner belong to that tenant.
-    :param page_size: the number of rows per page to start with; None takes the number of the product.
-    :param max_concurrency: the largest number of pages that are fetched at the same time.
-    :param timeout: seconds to connect, and seconds between two bytes of an answer. A whole answer may take
+    :param base_url: scheme, host and port of the API, without a trailing slash.
+    :param identity_endpoint: the token URL.
+    :param client_id: the id of the app registration.
+    :param client_secret: the app registration's secret, or the passphrase of the private key or PFX file.
+    :param certificate: the certificate in PEM.
+    :param private_key: the certificate's private key in PEM.
+    :param pfx_path: the path of a PFX file that holds certificate and private key.
+    :param location: the Multi-Geo location to ask for where a call names none.
+    :param single_tenant: the app registration reaches one tenant and one location of Microsoft 365 or Google
+        Workspace, so all rows without an organisation are of that tenant.
+    :param page_size: rows in a page to start with; None takes the product's largest page.
+    :param max_concurrency: how many pages to fetch at the same time.
+    :param timeout: seconds to connect, and seconds between two bytes of an answer; a whole answer may take
         ten times as long.
-    :param verify: whether to check TLS certificates: True, False, or the path of a CA bundle.
-    :param proxies: scheme → proxy URL (``{"https": "http://proxy:3128"}``).
-    :param trust_env: whether to take proxies and CA bundles from the environment.
-    :param console_url: the URL of AvePoint Online Services; None if it is not documented.
+    :param verify: check TLS certificates: True, False, or the path of a CA bundle.
+    :param proxies: proxy URL by scheme (``{"https": "http://proxy:3128"}``).
+    :param trust_env: take proxies and CA bundles from the environment.
+    :param console_url: the address of AvePoint Online Services; None where it is not known.
     """
 
     base_url: str
@@ -143,12 +143,12 @@ class Settings:
     ) -> Settings:
         """Read the fields of an Airflow connection.
 
-        :param conn_id: the id of the connection, for messages.
-        :param host: the base URL of the API; by default the host of the region or environment.
-        :param port: the port of the API, unless the host has one.
-        :param login: the client id of the app registration.
-        :param password: the client secret.
-        :param extra: the connection's extras: name → value.
+        :param conn_id: the connection's id, for messages.
+        :param host: the full base URL; empty where *extra* has a region or an environment with one host.
+        :param port: added to *host* where *host* has none.
+        :param login: the client id.
+        :param password: the client secret, or the passphrase of the private key or PFX file.
+        :param extra: the extras as an object; empty texts count as absent.
         :raises AvePointConfigError: a field is missing or cannot be used; the message names the field.
         """
         reader = _Reader(conn_id, {k: v for k, v in (extra or {}).items() if v not in (None, "")})
@@ -164,7 +164,7 @@ class Settings:
             own = _ENVIRONMENT_OF_REGION.get(region, "commercial")
             if name not in (own, "commercial"):
                 raise reader.error("region", f"{region} belongs to the environment {own}, not {name}")
-            name = own  # the form sends "commercial" if nobody chose an environment
+            name = own  # the form sends commercial where the user chose no environment
         environment = ENVIRONMENTS[name]
         insecure = reader.boolean("insecure_http", default=False)
         if not host:
@@ -202,7 +202,7 @@ class Settings:
 
 
 class _Reader:
-    """Reads the extras of one connection. Every error message names the connection and the field."""
+    """Reads the extras of one connection; each error names the connection and the field."""
 
     def __init__(self, conn_id: str, extra: Mapping[str, Any]) -> None:
         self.conn_id = conn_id
@@ -261,7 +261,7 @@ class _Reader:
 
     def proxies(self) -> dict[str, str]:
         value = self.extra.get("proxies", {})
-        if isinstance(value, str) and value.lstrip().startswith("{"):  # the form sends an object as text
+        if isinstance(value, str) and value.lstrip().startswith("{"):  # the form sends objects as JSON text
             try:
                 value = json.loads(value)
             except ValueError:
@@ -274,7 +274,7 @@ class _Reader:
 
     def address(self, name: str, value: str, *, insecure: bool, port: int | None = None) -> str:
         """Check a base URL and return it without a trailing slash."""
-        if "@" in value:  # a message must not repeat the credentials
+        if "@" in value:  # the value may hold a password, so the message does not show it
             raise self.error(name, "carries a user name; credentials belong in login and password")
         try:
             parts = urlsplit(value.strip())

@@ -1,7 +1,8 @@
-"""Judge whether a backup is good, and give the evidence for the answer.
+"""Judge whether the backup is good, in one pure function, and give the evidence with the answer.
 
-:func:`judge` sends no request. It takes jobs, a :class:`Policy` and the time, and filters and sorts the jobs
-itself: callers need not do so. A scope that is missing, stale, unfinished or not understood never passes.
+:func:`judge` never sees the API. The function takes jobs, a :class:`Policy` and the time, and filters and
+    sorts the jobs itself: no caller needs to do so. A scope that is missing, stale, unfinished or not
+    understood never passes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airflow_provider_avepoint.core.doubts import Organizations, doubt_unfiltered
+from airflow_provider_avepoint.core.doubts import doubt_unfiltered
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import (
     GRADES,
@@ -26,6 +27,7 @@ from airflow_provider_avepoint.core.grading import (
 )
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -43,15 +45,15 @@ __all__ = [
     "leave_out_claimed",
 ]
 
-#: The version of the rules of judgement. It rises when the same jobs may get another verdict.
+#: The version of the rules. Raise the number when a change may judge the same jobs otherwise.
 RULES_VERSION = 2
 
-# The largest number of scopes that one message names, the worst first. The evidence holds all scopes.
+# The most scopes that a message names, the worst first; the evidence holds all scopes.
 _MOST_NAMED = 20
 
 
 class Reason(StrEnum):
-    """Why a scope passes or does not pass. The worst reason of all scopes is the reason of the verdict."""
+    """Why a scope passes or does not pass. The worst reason of its scopes is the reason of a verdict."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -79,11 +81,11 @@ _SEVERITY = (
     Reason.UNREADABLE,
     Reason.CLOCK_SKEW,
 )
-# Scopes with these reasons stand in the evidence and do not change the verdict.
+# Scopes with these reasons are in the evidence but do not count in the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
 # The problem of a row that may belong to several scopes.
 _UNPLACED = "the row does not say whose it is, so it may belong here"
-# The advice that a message gives for each reason.
+# What a message advises for each reason.
 _ADVICE = {
     Reason.FAILED: (
         "Look at the failed job in AvePoint Online Services, mend its cause and run the backup again."
@@ -115,17 +117,17 @@ _ADVICE = {
 class ScopeVerdict:
     """The verdict on one scope.
 
-    :param scope: the scope that was judged.
-    :param passed: whether the backup of the scope is good.
-    :param reason: why the scope passes or does not pass.
+    :param scope: the scope.
+    :param passed: whether the scope is good.
+    :param reason: why *passed* is what it is.
     :param decided_by: which backups had to be good: ``newest``, ``any`` or ``all``.
-    :param decided_because: why *decided_by* applies, in words.
-    :param job: the job that decided; if no job decided, the newest job of the scope.
-    :param newer_good: a good backup newer than *job*, if *job* is bad and all backups had to be good.
+    :param decided_because: why *decided_by* held.
+    :param job: the job that decided; where none did, the newest job.
+    :param newer_good: a newer backup that is good, where *job* is bad and all backups had to be good.
     :param open_jobs: every running or waiting job of the scope, newest first.
-    :param age_seconds: the seconds since *job* started.
-    :param window_start: the earliest start that counts; a backup that started before is too old.
-    :param is_settled: whether the scope does not pass and no running or waiting job can change that.
+    :param age_seconds: the time from the start of *job* to the judgement; None where the start is not known.
+    :param window_start: the earliest start that counts.
+    :param is_settled: the scope is bad, and no running or waiting job can mend that.
     """
 
     scope: Scope
@@ -141,7 +143,7 @@ class ScopeVerdict:
     is_settled: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the evidence of the scope, ready for JSON. Jobs come without their raw rows."""
+        """Return the scope's evidence, ready for JSON; jobs come without their raw rows."""
         return {
             "scope": self.scope.as_dict(),
             "passed": self.passed,
@@ -168,13 +170,13 @@ class ScopeVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether the backup is good, and the evidence.
+    """Whether the backup is good, with the evidence.
 
-    :param passed: whether every judged scope passes, and at least one scope was judged.
+    :param passed: whether every judged scope is good, and at least one scope was judged.
     :param reason: ``passed``, or the reason of the worst scope.
-    :param scopes: the verdict on each scope, sorted by the name of the scope.
-    :param policy: the policy by which the jobs were judged.
-    :param judged_at: the time of judgement (UTC).
+    :param scopes: the verdicts on the scopes, sorted by scope.
+    :param policy: what had to be good.
+    :param judged_at: the time of judgement, in UTC.
     """
 
     passed: bool
@@ -185,12 +187,15 @@ class Verdict:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether waiting cannot help: at least one scope is bad, and no open job can change that."""
+        """Whether waiting longer cannot help: some scope is bad and stays bad."""
         return any(scope.is_settled for scope in self.scopes)
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences that warn about scopes no longer expected and about organisations without any job."""
+        """Sentences about what the verdict itself does not say.
+
+        They name scopes that are no longer expected, and organisations of which no job was listed.
+        """
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
         if forgotten:
@@ -222,7 +227,7 @@ class Verdict:
         }
 
     def describe(self) -> str:
-        """Describe the verdict in one line; if it does not pass, name the scopes that are bad."""
+        """Describe the verdict in one line; name the bad scopes, worst first, and say what to do."""
         judged = [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
         good = sum(scope.passed for scope in judged)
         tail = "".join(
@@ -250,7 +255,7 @@ class Verdict:
         return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
-        """Say which settings would let a newer good backup decide; return "" if there is no such backup."""
+        """Return what would let a newer good backup decide; empty where there is no such backup."""
         if not any(scope.newer_good for scope in bad):
             return ""
         ways = 'decide_by="newest"'
@@ -264,20 +269,19 @@ def judge(
 ) -> Verdict:
     """Decide whether *jobs* hold the good backups that *policy* asks for at *now*.
 
-    :param jobs: the jobs in any order. Jobs of other products, job types and scopes are ignored.
+    :param jobs: jobs in any order; jobs of other products, types and scopes are ignored.
     :param policy: what a good backup is.
-    :param now: the time of judgement, an aware datetime. Ages are measured from it.
-    :param single_tenant: whether all rows that do not name their organisation belong to one tenant.
-    :returns: the verdict, with the evidence of every scope.
-    :raises AvePointConfigError: *now* has no time zone, or the policy gives the name of an organisation
-        instead of its id.
+    :param now: an aware datetime, from which ages are measured.
+    :param single_tenant: rows without an organisation all belong to one organisation.
+    :raises AvePointConfigError: *now* has no time zone, or the policy gives an organisation's name where its
+        id belongs.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
     now = now.astimezone(UTC)
     product = get_product(policy.product)
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
-    Organizations.of(counted).refuse_names(policy)
+    Organizations.of(counted).refuse_names("organization_ids", policy.organization_ids or ())
     if product.asks_each_object_type:
         counted = leave_out_claimed(counted)
     counted = doubt_unfiltered(counted, product)
@@ -313,12 +317,11 @@ def judge(
 
 
 def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) -> Reason:
-    """Grade one job by the rules of a gate.
+    """Grade one job by itself, by the same rules as a gate.
 
     :param job: the job.
-    :param now: the time of judgement, an aware datetime.
-    :param accept_partial: whether a backup that finished with exceptions passes.
-    :returns: the reason that this job alone would give.
+    :param now: the time by the API's clock, aware.
+    :param accept_partial: a partial backup passes.
     """
     if job.problems:
         return Reason.UNREADABLE
@@ -337,7 +340,11 @@ def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) ->
 def _sort_into_scopes(
     jobs: Iterable[BackupJob], policy: Policy, product: Product
 ) -> dict[Scope, list[BackupJob]]:
-    """Group *jobs* by scope, each sighting of a job by itself; drop scopes that the policy does not name."""
+    """Group jobs by scope; drop scopes that the policy does not name.
+
+    A job that was listed several times is kept several times. A job that may belong to several scopes is put
+    into each of them, with a problem.
+    """
     counted = list(jobs)
     spelled: dict[str | None, str | None] = {}
     for name in sorted({job.organization_id for job in counted if job.organization_id is not None}):
@@ -360,8 +367,7 @@ def _sort_into_scopes(
             unplaced.append((scope, job))
         elif _is_asked_for(scope, policy):
             sightings[scope].append(job)
-    # Place rows that leave out one part of their scope before rows that leave out two: the latter may
-    # belong to the scope of the former.
+    # Rows with more dimensions come first: a row with fewer dimensions may belong to their scopes.
     for scope, job in sorted(
         unplaced, key=lambda each: (each[0].organization_id, each[0].workload).count(None)
     ):
@@ -375,7 +381,7 @@ def _sort_into_scopes(
 
 
 def _is_asked_for(scope: Scope, policy: Policy) -> bool:
-    """Tell whether the lists of the policy name *scope*. A list that is None names everything."""
+    """Tell whether the policy's lists, where given, name the dimensions of *scope*."""
     asked = (
         (policy.organization_ids, scope.organization_id),
         (policy.object_types, scope.workload),
@@ -385,9 +391,9 @@ def _is_asked_for(scope: Scope, policy: Policy) -> bool:
 
 
 def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product) -> bool:
-    """Tell whether the row of *job* leaves out a part of its scope that it should have.
+    """Tell whether a row leaves out a dimension that other rows have, so that several scopes may own the job.
 
-    Such a job may belong to several scopes. A readable job without a raw row is never unplaced.
+    A job without its raw row is trusted.
     """
     parts = (
         (scope.organization_id, product.columns.organization_id, policy.organization_ids),
@@ -400,7 +406,7 @@ def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product)
 
 
 def _may_be(unplaced: Scope, scope: Scope) -> bool:
-    """Tell whether a row with the incomplete scope *unplaced* may belong to *scope*."""
+    """Tell whether a job whose row shows only the dimensions of *unplaced* may belong to *scope*."""
     return (
         unplaced.organization_id in (None, scope.organization_id)
         and unplaced.workload in (None, scope.workload)
@@ -410,12 +416,11 @@ def _may_be(unplaced: Scope, scope: Scope) -> bool:
 
 
 def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
-    """Drop each sighting of a job without a workload if the same job is listed with a workload too.
+    """Drop each job without a workload that was also listed with a workload.
 
-    A listing of all object types repeats the jobs of each object type.
+    Where a query asks for all object types together, the server repeats the jobs of each single type.
 
-    :param jobs: the jobs in any order.
-    :returns: the jobs that remain, in the same order.
+    :param jobs: the jobs of all queries of one product.
     """
     listed = list(jobs)
     claimed = {_identity(job) for job in listed if job.workload is not None}
@@ -423,9 +428,9 @@ def leave_out_claimed(jobs: Iterable[BackupJob]) -> list[BackupJob]:
 
 
 def _named_scopes(policy: Policy, seen: Iterable[Scope]) -> Iterable[Scope]:
-    """Yield the scopes that the policy names by its lists or job types and that no scope in *seen* covers.
+    """Yield the scopes that the policy names, by its lists or job types, and that no scope in *seen* covers.
 
-    If the job types hold different contents, each content is expected of every organisation.
+    Where job types have different contents, each content is expected of every organisation.
     """
     known = list(seen)
     contents = list(dict.fromkeys(map(policy.content_of, policy.job_type)))
@@ -497,7 +502,7 @@ def _judge_scope(
         return conclude(Reason.PASSED, decisive)
     reason = Reason.FAILED if grade is JobState.FAILED else Reason.PARTIAL
     if rule.word == "all":
-        # An open job cannot change the result of this backup, and all backups must be good.
+        # Under this rule, no newer backup can mend a bad one.
         newer = [job for job in ended if newness(job, limits) > newness(decisive, limits)]
         newer_good = next((job for job in newer if limits.grade(job) is JobState.SUCCESS), None)
         return conclude(reason, decisive, newer_good=newer_good, is_settled=True)
@@ -510,7 +515,7 @@ def _judge_scope(
 def _forget(
     scope: Scope, seen: list[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool
 ) -> ScopeVerdict:
-    """Return the verdict on a scope whose last job is too old for the scope to be expected."""
+    """Return the evidence of a scope that is older than look-back, so no longer expected."""
     rule = _find_rule(policy, scope, single_tenant=single_tenant)
     newest = _order(seen, Limits.of(policy))[0]
     is_excluded = any(exclusion.covers(scope, now) for exclusion in policy.exclude or ())
@@ -527,7 +532,7 @@ def _forget(
 
 
 def _order(seen: Iterable[BackupJob], limits: Limits) -> list[BackupJob]:
-    """Merge the sightings of each job into one; return the jobs, newest first."""
+    """Return each job of a scope once, newest first."""
     sightings: dict[str, list[BackupJob]] = defaultdict(list)
     for job in seen:
         sightings[job.job_id].append(job)
@@ -547,15 +552,15 @@ def _explain_indecision(window: list[BackupJob], not_understood: list[BackupJob]
 def _decide(
     ended: list[BackupJob], not_understood: list[BackupJob], rule: str, limits: Limits
 ) -> BackupJob | None:
-    """Return the backup that decides; None if no backup ended, or a newer job is not understood.
+    """Return the backup that decides; None where no backup ended, or a newer job is not understood.
 
-    :param ended: the ended backups in the window, newest first.
-    :param not_understood: the jobs in the window whose result is not known, newest first.
+    :param ended: the window's ended backups, newest first.
+    :param not_understood: the window's jobs with an unknown outcome, newest first.
     """
     if not ended:
         return None
     if rule == "all":
-        # A job that is not understood may be the failed backup of another resource.
+        # A job that is not understood may be a bad backup of another tenant or machine.
         worst = max(ended, key=lambda job: GRADES.index(limits.grade(job)))
         return worst if limits.grade(worst) is not JobState.SUCCESS or not not_understood else None
     deciding = ended[0]
@@ -574,7 +579,7 @@ class _Rule(NamedTuple):
 
 
 def _find_rule(policy: Policy, scope: Scope, *, single_tenant: bool) -> _Rule:
-    """Return which backups of *scope* must be good: the ``newest``, ``any`` or ``all``."""
+    """Return which backups of *scope* must be good, and why."""
     product = get_product(policy.product)
     if policy.decide_by is not None:
         return _Rule(policy.decide_by, f"the policy says decide_by={policy.decide_by!r}")
@@ -597,7 +602,7 @@ def _age(job: BackupJob | None, now: datetime) -> float | None:
 
 
 def _describe(job: BackupJob) -> str:
-    """Describe a job: its id, the state in the vendor's spelling, its start, its failures and problems."""
+    """Describe a job: its id, the vendor's word for its state, its start, and its problems."""
     text = f"job {one_line(job.job_id, 100)}, {quoted(job.raw_state)}"
     if job.effective_start is not None:
         text += f", started {_show_time(job.effective_start)}"
@@ -606,7 +611,7 @@ def _describe(job: BackupJob) -> str:
 
 
 def _list_some(texts: Iterable[str]) -> str:
-    """Join the first texts to one line, and say how many more there are."""
+    """Join *texts* into one line; after ``_MOST_NAMED`` of them, say how many more there are."""
     listed = list(texts)
     more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
     return "; ".join(listed[:_MOST_NAMED] + more)

@@ -1,12 +1,12 @@
-"""Decide after each look at the API whether a wait goes on or how it ends. Every mode of waiting uses it.
+"""Decide what one look at the API means for a wait: nothing yet, or how the wait ends. All modes share this.
 
-A wait ends with an event, a JSON object that a trigger can send and a sensor can act on::
+A wait ends with an event: a JSON object that a trigger can send and a sensor can act on::
 
     {"status": "passed",      "message": …, "evidence": {…}}    the verdict passes, or the job ended well
-    {"status": "failed",      "message": …, "evidence": {…}}    the backup is bad, and waiting cannot help
-    {"status": "timeout",     "message": …, "evidence": … | None}    timeout; the last look reached the API
-    {"status": "outage",      "message": …, "evidence": None}    timeout; the last look had failed
-    {"status": "overdue",     "message": …, "evidence": … | None}    the task's execution_timeout is over
+    {"status": "failed",      "message": …, "evidence": {…}}    the end is bad, and waiting cannot help
+    {"status": "timeout",     "message": …, "evidence": … | None}    the last look reached the API
+    {"status": "outage",      "message": …, "evidence": None}    a timeout after a last look that failed
+    {"status": "overdue",     "message": …, "evidence": … | None}    the task's execution_timeout has passed
     {"status": "error",       "message": …, "error": "AvePointAuthError", "facts": {…}}
 """
 
@@ -28,12 +28,12 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.text import one_line, quoted
 from airflow_provider_avepoint.core.verdict import Reason, Verdict, grade_job
 
-#: The number of failed polls in a row after which a wait gives up. Each poll has retried its requests.
+#: A wait gives up after this many failed polls in a row; each poll has its own retries.
 MAX_FAILED_POLLS = 10
-# Where pauses grow, the first pause in units of the interval: Airflow picks one at random from 0.5 to 1.
+# The first growing pause, in poll intervals. Airflow's first pause is random: half an interval to a whole.
 _FIRST_PAUSE = 0.75
 _NOTHING_SEEN = "nothing has been seen yet"
-# Scopes with these reasons stand in the evidence and do not change the verdict.
+# Scopes with these reasons are in the evidence of a verdict but do not count in it.
 _NOT_JUDGED = ("excluded", "forgotten")
 _LONGEST_ERROR = 2000
 
@@ -51,18 +51,18 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-# The grades of a job that will not change and is not good.
+# These grades of a job are final, and bad.
 _ENDED_BADLY = frozenset({Reason.FAILED, Reason.PARTIAL, Reason.SKIPPED})
 
 
 @dataclass(slots=True)
 class Watch:
-    """One wait: what the last good poll has seen, and how many polls have failed since.
+    """The state of one wait: what was last seen, and how many polls in a row have failed.
 
-    :param failed_polls: the number of failed polls in a row.
-    :param news: what the last good poll has seen, in a sentence.
-    :param last_error: why the last poll failed; None if it did not fail.
-    :param unknown_since: when the first of the failed polls in a row failed (UTC).
+    :param failed_polls: how many polls in a row have failed.
+    :param news: what was last seen, in a sentence.
+    :param last_error: why the last poll failed; None where it did not fail.
+    :param unknown_since: when the first of these polls failed, in UTC; None where the last poll did not fail.
     """
 
     failed_polls: int = 0
@@ -79,18 +79,18 @@ class Watch:
         last_error: str | None = None,
         unknown_since: str | None = None,
     ) -> Watch:
-        """Return the watch of a wait that began in another process; see :meth:`hand_over`.
+        """Restore the state of a wait that began in another process; see :meth:`hand_over`.
 
-        :param failed_polls: the number of failed polls in a row.
-        :param news: what the last good poll has seen, in a sentence; None for nothing.
-        :param last_error: why the last poll failed; None if it did not fail.
-        :param unknown_since: when the first of the failed polls failed, in ISO 8601.
+        :param failed_polls: as in the class.
+        :param news: as in the class; None where nothing was seen.
+        :param last_error: as in the class.
+        :param unknown_since: as in the class, in ISO 8601.
         """
         since = None if unknown_since is None else datetime.fromisoformat(unknown_since)
         return cls(failed_polls, news or _NOTHING_SEEN, last_error, since)
 
     def hand_over(self) -> dict[str, Any]:
-        """Return the arguments of :meth:`resume`, ready for JSON, so that another process can go on."""
+        """Return the arguments of :meth:`resume`, as JSON values: another process continues the wait."""
         return {
             "failed_polls": self.failed_polls,
             "news": self.news,
@@ -99,9 +99,9 @@ class Watch:
         }
 
     def note_verdict(self, verdict: Verdict) -> Event | None:
-        """Take a verdict; return the event that ends the wait, or None to go on.
+        """Note a verdict; return the event where the verdict ends the wait.
 
-        :param verdict: the verdict of this poll.
+        :param verdict: the verdict of this look.
         """
         self._note(verdict.describe(), verdict)
         if verdict.passed:
@@ -111,11 +111,11 @@ class Watch:
         return None
 
     def note_job(self, job: BackupJob, *, accept_partial: bool, now: datetime | None = None) -> Event | None:
-        """Take a job and grade it as a gate does; return the event that ends the wait, or None to go on.
+        """Note a job, graded as a gate grades it; return the event where the job ends the wait.
 
-        :param job: the job as this poll has seen it.
-        :param accept_partial: whether a backup that finished with exceptions passes.
-        :param now: the time by the API's clock; by default the time by this machine's clock.
+        :param job: the job as this look found it.
+        :param accept_partial: a partial backup passes.
+        :param now: the time by the API's clock, aware; None takes this machine's clock.
         """
         grade = grade_job(job, now or datetime.now(UTC), accept_partial=accept_partial)
         self._note(describe_job(job, grade), job)
@@ -126,12 +126,15 @@ class Watch:
     def note_absence(self, message: str) -> None:
         """Note that the job is not listed yet.
 
-        :param message: says so in a sentence.
+        :param message: what to say of this, in a sentence.
         """
         self._note(message, None)
 
     def note_error(self, error: AvePointError) -> Event | None:
-        """Take a failed poll; return the event that ends the wait, or None if the next poll may succeed.
+        """Note a failed poll; return the event where the error ends the wait.
+
+        An unavailable service or a strange answer ends the wait after ``MAX_FAILED_POLLS`` polls in a row;
+        every other error ends the wait at once.
 
         :param error: why the poll failed.
         """
@@ -150,24 +153,24 @@ class Watch:
         }
 
     def note_silence(self, error: AvePointError | None = None) -> None:
-        """Note that the last look has brought no answer before the end of the wait.
+        """Note that the wait is over and the last look has no answer yet.
 
-        :param error: why other waits with the same query had no answer either; None if that is not known.
+        :param error: why other waits with the same query have no answer either; None where that is not known.
         """
         known = self.last_error or (None if error is None else str(error))
         self._lose(known or "No answer has come to the last look by the end of the wait.")
 
     def note_defect(self, error: Exception) -> None:
-        """Note that a look ended with an error that is not ours. The wait goes on.
+        """Note a look that failed with an error of another kind, where the wait goes on.
 
-        :param error: the error.
+        :param error: the error, such as one of Airflow's database.
         """
         self._lose(f"{type(error).__name__}: {error}")
 
     def time_out(self, waited_seconds: float) -> Event:
-        """Return the event for the end of the sensor's timeout: an outage if the last poll failed.
+        """Return the event for the end of the sensor's timeout: an outage where the last poll failed.
 
-        :param waited_seconds: how long the wait has lasted, in seconds.
+        :param waited_seconds: how long the whole wait has lasted.
         """
         gave_up = f"Gave up after {waited_seconds:.0f} s"
         if self.failed_polls:
@@ -186,7 +189,7 @@ class Watch:
 
     @property
     def evidence(self) -> dict[str, Any] | None:
-        """The verdict or job that was seen last, ready for JSON; a job comes without its raw row."""
+        """Return what was last seen, ready for JSON; a job comes without its raw row."""
         if self._seen is None:
             return None
         evidence = self._seen.as_dict()
@@ -209,7 +212,7 @@ class Watch:
         return f"nothing is known{since}: {looks} failed.{last} {self._recall()}"
 
     def _recall(self) -> str:
-        """Say what the last good look has seen."""
+        """Describe what the last successful look saw."""
         if self.news == _NOTHING_SEEN:
             return "No look before had reached the API."
         return f"Before that, {self.news}"
@@ -219,15 +222,15 @@ class Watch:
 
 
 def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> float:
-    """Return the pause before the next look for a sensor with ``exponential_backoff``.
+    """Return the pause before the next look where pauses grow, as with a sensor's ``exponential_backoff``.
 
-    Each pause is twice as long as the one before. The pause follows from the duration of the wait, not from a
-    count of looks, so that a restarted triggerer goes on with the right pause.
+    Each pause is twice as long as the one before. The pause follows from the age of the wait, not from a
+    count, so a triggerer that restarts continues with the pause that was reached.
 
-    :param poll_interval: the interval of the sensor, in seconds.
-    :param elapsed: the seconds since the wait began.
-    :param max_wait: the longest pause, in seconds; None for no limit.
-    :returns: the pause, in seconds.
+    :param poll_interval: seconds.
+    :param elapsed: seconds since the wait began.
+    :param max_wait: the longest pause in seconds; None for no limit.
+    :returns: seconds.
     """
     pause, spent = _FIRST_PAUSE * poll_interval, 0.0
     while 0 < spent + pause <= elapsed and (max_wait is None or pause < max_wait):
@@ -237,11 +240,11 @@ def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> 
 
 
 def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
-    """Say why *evidence* cannot be the verdict with which a wait has ended; None if it can.
+    """Say why *evidence* cannot be the verdict that ended a wait; None where it can.
 
-    :param status: how the wait has ended.
-    :param evidence: the evidence of the event: any JSON value.
-    :param product: the name of the product for which the sensor waits.
+    :param status: the status of the event.
+    :param evidence: the evidence of the event, as it came through Airflow.
+    :param product: the product that the sensor waits for.
     """
     if not isinstance(evidence, Mapping) or not isinstance(evidence.get("reason"), str):
         return "it holds no verdict"
@@ -262,7 +265,7 @@ def doubt_verdict(status: Status, evidence: object, product: str) -> str | None:
 
 
 def _find_strange(policy: Mapping[str, Any], scopes: object) -> object:
-    """Return an organisation of *scopes* that is not among the organisations of *policy*; else None."""
+    """Return an organisation in *scopes* that *policy* does not name; None where there is none."""
     named = policy.get("organization_ids")
     if not isinstance(named, list) or not isinstance(scopes, list):
         return None
@@ -273,7 +276,7 @@ def _find_strange(policy: Mapping[str, Any], scopes: object) -> object:
 
 
 def _has_passed(scopes: object) -> bool:
-    """Tell whether at least one scope is judged, and every judged scope has passed."""
+    """Tell whether at least one scope was judged, and all judged scopes have passed."""
     if not isinstance(scopes, list) or not all(isinstance(scope, Mapping) for scope in scopes):
         return False
     judged = [scope for scope in scopes if scope.get("reason") not in _NOT_JUDGED]
@@ -285,13 +288,13 @@ def _has_passed(scopes: object) -> bool:
 def doubt_job(
     status: Status, evidence: object, product: str, job_id: str, *, accept_partial: bool
 ) -> str | None:
-    """Say why *evidence* cannot be the job with which a wait has ended; None if it can.
+    """Say why *evidence* cannot be the job that ended a wait; None where it can.
 
-    :param status: how the wait has ended.
-    :param evidence: the evidence of the event: any JSON value.
-    :param product: the name of the product for which the sensor waits.
-    :param job_id: the id of the job for which the sensor waits.
-    :param accept_partial: whether a backup that finished with exceptions passes.
+    :param status: the status of the event.
+    :param evidence: the evidence of the event, as it came through Airflow.
+    :param product: the product of the job that the sensor waits for.
+    :param job_id: the id of that job.
+    :param accept_partial: whether a partial backup passes.
     """
     if not isinstance(evidence, Mapping):
         return "it holds no job"
@@ -307,7 +310,7 @@ def doubt_job(
 
 
 def _has_ended_well(evidence: Mapping[str, Any], *, accept_partial: bool) -> bool:
-    """Tell whether the job that :meth:`BackupJob.as_dict` wrote has ended well."""
+    """Tell whether a job has ended well, from what :meth:`BackupJob.as_dict` kept of it."""
     try:
         counts, records, metadata = (
             Counts(**evidence.get(level, {})) for level in ("counts", "record_counts", "metadata_counts")
@@ -327,10 +330,10 @@ def _has_ended_well(evidence: Mapping[str, Any], *, accept_partial: bool) -> boo
 
 
 def describe_job(job: BackupJob, grade: Reason) -> str:
-    """Describe the state of a job in one line, with the vendor's words.
+    """Describe in one line how a job stands, with the vendor's own word for its state.
 
     :param job: the job.
-    :param grade: the grade of the job; named if it differs from the state.
+    :param grade: how a gate grades the job; named where it differs from the state.
     """
     text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
     if job.finished_at is not None:

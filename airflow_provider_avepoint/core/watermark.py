@@ -1,9 +1,9 @@
-"""Find the backups that have ended since the last look: each backup once, and none lost.
+"""Find the backups that have ended since the last look: each one once, and none lost.
 
-A :class:`Watermark` is the state that a watcher keeps between two looks. Times alone do not tell which ends
-are new: a job is listed when it starts, ends hours later, and may be listed late. So the watermark remembers
-the jobs under way, and the jobs that ended in the last hours with their outcomes. If the outcome of an ended
-job changes, the watcher announces the job again.
+A :class:`Watermark` is the state between two looks. Times cannot tell which jobs are new: a job is listed
+when it starts, ends hours later, and may be listed late. So a watermark remembers the jobs that were under
+way. For the last hours, it also remembers which jobs have ended, and with which outcome: a corrected outcome
+is news again.
 """
 
 from __future__ import annotations
@@ -24,25 +24,24 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, shift
 from airflow_provider_avepoint.core.starts import find_start_range
 
-# Re-check long-running jobs at an interval proportional to the size of the listing: a backup that hangs must
-# not make every look list the jobs of several weeks.
+# Re-check long-running jobs at an interval proportional to the size of the listing: this long for each job
+# that the re-check lists. So a hanging backup does not make every look list weeks of jobs.
 _PAUSE_A_JOB = timedelta(seconds=0.1)
-# 72 bits are enough to tell all jobs of a tenant apart, and need no padding in base64.
+# 72 bits are enough to tell all jobs of a tenant apart, and need no padding in base 64.
 _DIGEST_BYTES, _DIGEST_LENGTH = 9, 12
 _HOUR = timedelta(hours=1)
-#: The outcome of an ended job whose row cannot be read, whatever its state.
+#: The outcome of an unreadable job, whatever its state.
 _UNREADABLE = "unreadable"
-# The placeholder for an outcome: release 0.1.0 did not keep outcomes.
+# The outcome of a job that release 0.1.0 announced, which kept no outcomes.
 _NOT_KEPT = ""
 
 
 def key_of(job: BackupJob) -> str:
-    """Return the key of a job: stable, and unique among the jobs of one connection.
+    """Return the key of a job: the same at each look, and different for any two jobs of a connection.
 
-    If rows do not have their workload, the key leaves the workload out: a server may list one job for several
-    workloads.
+    The key leaves out the workload where rows do: a server may list one job for several workloads.
 
-    :param job: the job.
+    :param job: a job of any product.
     """
     workload = None if get_product(job.product).asks_each_object_type else job.workload
     parts = (job.product, job.location, normalize_id(job.organization_id), workload, job.job_id)
@@ -51,18 +50,19 @@ def key_of(job: BackupJob) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """The point up to which a watcher has announced the ends of backups. All times are in UTC.
+    """The point up to which a watcher has announced the ends of backups.
 
-    :param since: all jobs that started before this time are known; of them only *under_way* can still end.
-    :param searched_at: when the watcher last looked for all jobs of *under_way*.
-    :param searched_through: the number of jobs that must be listed to find all jobs of *under_way*.
-    :param under_way: the jobs that have not ended: digest → start.
-    :param ended: the jobs that have ended and are announced: digest → hour of the start.
-    :param outcomes: the first outcome of each job of *ended*: digest → outcome. Release 0.1.0 did not keep
+    :param since: of the jobs that started before this moment, only those in *under_way* can still end.
+    :param searched_at: when a look last covered all jobs in *under_way*.
+    :param searched_through: how many jobs such a look lists.
+    :param under_way: the jobs seen that had not ended: digest → start.
+    :param ended: the ended jobs that were announced: digest → the hour of the start.
+    :param outcomes: the first outcome seen of jobs in *ended*, by digest; release 0.1.0 did not keep
         outcomes.
-    :param corrections: the later, different outcomes of jobs of *ended*: digest → outcomes, oldest first.
-    :param folded_until: until this time the watermark may hold digests of release 0.1.0, which wrote
-        organisation ids in lower case; None if it holds none.
+    :param corrections: the later, different outcomes of jobs in *ended*, by digest, in the order in which
+        they were seen.
+    :param folded_until: until this moment, digests of release 0.1.0 may occur, which wrote ids in small
+        letters.
     """
 
     since: datetime
@@ -76,33 +76,33 @@ class Watermark:
 
     @classmethod
     def begin(cls, jobs: Iterable[BackupJob], now: datetime) -> Self:
-        """Return the watermark of a new watcher. Jobs that have ended before are not announced.
+        """Return the watermark of a watcher that begins now; jobs that ended before are not announced.
 
         :param jobs: all jobs that started since :meth:`first_start`.
-        :param now: when the watcher begins (UTC).
+        :param now: when the jobs were asked for, aware.
         """
         start = cls(since=shift(now, -LISTED_LATE), searched_at=now)
         return start.advance(jobs, now, asked_since=cls.first_start(now))[1]
 
     @staticmethod
     def first_start(now: datetime) -> datetime:
-        """Return the earliest start that a new watcher must list, to see all jobs under way.
+        """Return the earliest start that a new watcher must ask for, to see every job that is under way.
 
-        :param now: when the watcher begins (UTC).
+        :param now: when the watcher begins, aware.
         """
         return shift(now, -LONGEST_JOB)
 
     def since_at(self, now: datetime) -> datetime:
-        """Return :attr:`since`; if it lies in the future, the clock was wrong: return a safe time instead.
+        """Return :attr:`since`; where that is in the future, our clock was wrong, so return what is certain.
 
-        :param now: when the watcher looks (UTC).
+        :param now: the time of the look, aware.
         """
         return self.since if self.since <= now else shift(now, -LISTED_LATE)
 
     def earliest_start(self, now: datetime) -> datetime:
-        """Return the earliest start that the next look must list.
+        """Return the earliest start that a look must ask for.
 
-        :param now: when the watcher looks (UTC).
+        :param now: the time of the look, aware.
         """
         sought = [self.since_at(now)]
         if abs(now - self.searched_at) >= self.searched_through * _PAUSE_A_JOB:
@@ -114,17 +114,14 @@ class Watermark:
     ) -> tuple[list[BackupJob], Self]:
         """Return the jobs that have ended since the last look, and the next watermark.
 
-        A job that was listed for several workloads is returned once for each workload, with the same outcome:
-        of two outcomes the worse.
-
-        A job that has ended with another outcome than the announced one is returned again, once for each
+        A job that was listed for several workloads is returned for each of them; all have the same key and
+        the same outcome (of two ends, the worse). A job with a new outcome is returned again, once for each
         outcome: see :meth:`correction_of`.
 
-        :param jobs: all jobs that started since *asked_since*. Jobs under way that are not among them are
-            kept.
-        :param now: when the jobs were asked for (UTC).
-        :param asked_since: the earliest start of the listed jobs: :meth:`since_at` or earlier.
-        :returns: the ended jobs, sorted by their end, and the watermark to keep.
+        :param jobs: all jobs that started since *asked_since*. Jobs under way that are not listed stay
+            remembered.
+        :param now: when the jobs were asked for, aware.
+        :param asked_since: :meth:`since_at` or an earlier moment.
         """
         known_before = self.since_at(now)
         since = max(known_before, shift(now, -LISTED_LATE))
@@ -141,7 +138,7 @@ class Watermark:
             begun = find_start_range(job)[0]
             is_to_come = (begun or start or now) > shift(now, CLOCK_SKEW)
             if not job.state.is_terminal or is_to_come:
-                # A new job without a start was not listed at the last look.
+                # A new job without a start began at *since* at the earliest, however late it was listed.
                 under_way[digest] = begun or self.under_way.get(digest, known_before)
                 continue
             was_under_way = digest in self.under_way
@@ -156,7 +153,7 @@ class Watermark:
             if start is None or start >= since:
                 ended[digest] = _hour_of(start or now)
         for digest, hour in self.ended.items():
-            # If one listing leaves an ended job out, the job must not become new again.
+            # Keep a job that this listing leaves out: the job must not be new when it is listed again.
             if hour + _HOUR > since:
                 ended.setdefault(digest, hour)
         for digest, start in self.under_way.items():
@@ -183,21 +180,21 @@ class Watermark:
         return sorted(news, key=lambda job: (job.finished_at or job.effective_start or now, job.job_id)), kept
 
     def correction_of(self, job: BackupJob) -> str | None:
-        """Return the outcome of a job if it corrects the announced outcome; else None.
+        """Return the outcome of *job* where that outcome corrects an announcement; else None.
 
-        :param job: an ended job.
+        :param job: a job that :meth:`advance` returned together with this watermark.
         """
         outcome = _outcome_of(job)
         return outcome if outcome in self.corrections.get(self._digest(job), ()) else None
 
     def _correct(self, digest: str, outcome: str) -> dict[str, tuple[str, ...]]:
-        """Add *outcome* to the corrections of an ended job, unless it was announced; return the change."""
+        """Return the corrections of an ended job with *outcome* added; empty where *outcome* is no news."""
         announced, words = self.outcomes.get(digest), self.corrections.get(digest, ())
         is_known = announced is None or outcome in (words or (announced,))
         return {} if is_known else {digest: (*words, outcome)}
 
     def _group(self, jobs: Iterable[BackupJob]) -> dict[str, list[BackupJob]]:
-        """Group the sightings of each job by digest."""
+        """Group the sightings of each job, by digest."""
         grouped: dict[str, list[BackupJob]] = defaultdict(list)
         for job in jobs:
             grouped[self._digest(job)].append(job)
@@ -215,10 +212,10 @@ class Watermark:
         return digest in self.ended or digest in self.under_way
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the watermark, ready for JSON, and short: Airflow warns of more than 64 KB.
+        """Return the watermark, ready for JSON and short: Airflow warns above 64 KB.
 
-        The digests of each hour are sorted by outcome, so that a list of (outcome, number of jobs) tells
-        the outcome of each digest.
+        For each hour, *ended* joins the digests of its jobs in one text. The outcomes of an hour are run
+        lengths over these digests.
         """
         hours: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for digest, hour in self.ended.items():
@@ -243,8 +240,8 @@ class Watermark:
     def from_dict(cls, written: Any) -> Self:
         """Read what :meth:`as_dict` wrote.
 
-        :param written: the JSON object, from this release or from release 0.1.0.
-        :raises ValueError: *written* is no watermark.
+        :param written: the object, as it came from JSON.
+        :raises ValueError: *written* is not a watermark.
         """
         try:
             since = _parse(written["since"])
@@ -282,20 +279,20 @@ def _pick(sightings: list[BackupJob]) -> BackupJob:
 
 
 def _outcome_of(job: BackupJob) -> str:
-    """Return the outcome of an ended job in one word: the grade of a gate without limits."""
+    """Return the outcome of an ended job in a word: the grade of a gate without limits."""
     if job.problems:
         return _UNREADABLE
     return (Limits().grade(job) if job.state in GRADES else job.state).value
 
 
 def _latest_start(job: BackupJob) -> datetime | None:
-    """Return the latest time at which a job may have started: no job starts after its end."""
+    """Return the latest instant at which a job may have started: at the latest, its end."""
     start = find_start_range(job)[1]
     return job.finished_at if start is None and job.state.is_terminal else start
 
 
 def _read_outcomes(ended: Mapping[str, str], outcomes: Mapping[str, list[Any]]) -> Iterator[tuple[str, str]]:
-    """Yield each digest with its outcome, if the outcome was kept."""
+    """Yield each digest with its outcome, where the outcome was kept."""
     for hour, counted in outcomes.items():
         words = [word for word, count in counted for _ in range(count)]
         for digest, word in zip(_split(ended[hour]), words, strict=True):
@@ -304,7 +301,7 @@ def _read_outcomes(ended: Mapping[str, str], outcomes: Mapping[str, list[Any]]) 
 
 
 def _digest(job: BackupJob) -> str:
-    """Return a short hash of :func:`key_of`: thousands must fit into one value that Airflow keeps."""
+    """Return a short stand-in for :func:`key_of`: Airflow's storage must hold thousands."""
     digest = hashlib.blake2b(key_of(job).encode(), digest_size=_DIGEST_BYTES).digest()
     return urlsafe_b64encode(digest).decode()
 

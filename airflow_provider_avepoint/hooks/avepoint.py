@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import (
-    AirflowNotFoundException,
-    BaseHook,
-    Connection,
-    mask_secret,
-)
+from airflow.providers.common.compat.connection import get_async_extra_dejson
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_avepoint.core.arguments import ALL, parse_text, require_text
+from airflow_provider_avepoint.core.arguments import parse_text, require_text
 from airflow_provider_avepoint.core.client import Client
-from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
-    AvePointConfigError,
     AvePointError,
     AvePointPermissionError,
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
+from airflow_provider_avepoint.core.listing import JobListing, JobListings, find_job
+from airflow_provider_avepoint.core.look import Look
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
-from airflow_provider_avepoint.core.query import JobQuery, build_queries, widen
+from airflow_provider_avepoint.core.query import JobQuery, build_job_query, build_queries, choose_location
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
-from airflow_provider_avepoint.core.verdict import Verdict, judge
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.hooks.connection import (
+    afind_connection,
+    find_connection,
+    open_client,
+    read_settings,
+)
 from airflow_provider_avepoint.metrics import count
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
@@ -48,13 +47,12 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
+    from airflow_provider_avepoint.core.policy import Policy
+    from airflow_provider_avepoint.core.verdict import Verdict
 
 
 # Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
 _TEST_TIMEOUT = 10.0
-# What was asked by a wrong clock is asked again, once the API has shown its own: in a second round, unless a
-# clock jumps.
-_MOST_ROUNDS = 3
 
 
 class AvePointHook(HttpHook):
@@ -79,17 +77,15 @@ class AvePointHook(HttpHook):
     def settings(self) -> Settings:
         """What the connection says, checked. The connection is looked up once a hook."""
         with _for_airflow():
-            try:
-                connection = self.get_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
-            except AirflowNotFoundException:
-                raise _connection_not_found(self.avepoint_conn_id) from None
-            return _read_settings(connection, connection.extra_dejson)
+            conn_id = require_text("avepoint_conn_id", self.avepoint_conn_id)
+            connection = find_connection(conn_id, self.get_connection)
+            return read_settings(connection, connection.extra_dejson)
 
     @cached_property
     def client(self) -> Client:
         """The calls of the API for this connection."""
         with _for_airflow():
-            return _build_client(self.settings)
+            return Client.build(self.settings, build_credential(self.settings))
 
     @cached_property
     def transport(self) -> RequestsTransport:
@@ -165,38 +161,29 @@ class AvePointHook(HttpHook):
                 state=state,
                 object_type=object_type,
                 organization_id=organization_id,
-                location=_default_location(product, location, self.settings),
+                location=location,
+                default_location=self.settings.location,
             )
         return self.query(queries, with_changes=with_changes)
 
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
-        """Yield the jobs that answer *queries*, one after the other.
+        """Yield the jobs that answer *queries*, which are asked side by side.
 
         :param with_changes: a job that is listed again, and otherwise, comes again.
-        """
-        now = self.client.clock.now()
-        silent = []
-        for query in queries:
-            asked = _Asked()
-            yield from asked.note(self.list_query(query, now, with_changes=with_changes))
-            if asked.is_silent:
-                silent.append(query)
-        for widening in widen(silent):
-            jobs = self.list_query(widening.query, now, with_changes=with_changes)
-            yield from filter(widening.matches, jobs)
-            with _for_airflow():
-                widening.refuse_names()
-
-    def list_query(
-        self, query: JobQuery, now: datetime, *, with_changes: bool = False
-    ) -> Iterator[BackupJob]:
-        """Yield the jobs that answer one query; see :meth:`query`.
-
-        :param now: the window's end is fixed to it.
+        :raises AvePointConfigError: an organisation's id is a name.
         """
         with _for_airflow():
-            listing = self.client.list_jobs(query, now, with_changes=with_changes)
-            yield from self.transport.iter_jobs(listing)
+            listings = JobListings(
+                self.client,
+                queries,
+                self.client.clock.now(),
+                with_changes=with_changes,
+                note_answered=self.note_answered,
+            )
+            yield from self.transport.draw(listings)
+
+    def note_answered(self, query: JobQuery) -> None:
+        """Note that all jobs have come that answer *query*; nothing here, for those who show progress."""
 
     def judge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
@@ -204,17 +191,11 @@ class AvePointHook(HttpHook):
         :param policy: what a good backup is.
         :raises AvePointConfigError: an argument cannot be used.
         """
-        clock = self.client.clock
-        for _ in range(_MOST_ROUNDS):
-            ahead = clock.ahead
-            clock.begin_look()
-            queries = policy.queries(clock.now(), location=self.settings.location)
-            jobs = list(self.query(queries, with_changes=True))
-            jobs += self.query(policy.control_queries(queries, jobs), with_changes=True)
-            if abs(clock.ahead - ahead) <= TOLERANCE:
-                break
+        look = Look(policy, self.client)
+        while (queries := look.next_queries()) is not None:
+            look.take(list(self.query(queries, with_changes=True)))
         with _for_airflow():
-            verdict = judge(jobs, policy, clock.now(), single_tenant=self.settings.single_tenant)
+            verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return verdict
@@ -242,18 +223,15 @@ class AvePointHook(HttpHook):
         :raises AvePointJobNotFound: no job has this id.
         """
         with _for_airflow():
-            return self.transport.run(
-                self.client.find_job(
-                    _ask_for_job(
-                        product,
-                        location=_default_location(product, location, self.settings),
-                        organization_id=organization_id,
-                        started_after=started_after,
-                    ),
-                    require_text("job_id", job_id),
-                    self.client.clock.now(),
-                )
+            query = build_job_query(
+                product,
+                location=location,
+                default_location=self.settings.location,
+                organization_id=organization_id,
+                started_after=started_after,
             )
+            wanted = require_text("job_id", job_id)
+            return self.transport.run(find_job(self.client, query, wanted, self.client.clock.now()))
 
     def get_license_consumption(
         self, product: str = "m365", *, location: str | None = None
@@ -265,8 +243,8 @@ class AvePointHook(HttpHook):
         """
         with _for_airflow():
             known = get_product(product)
-            place = _default_location(product, location, self.settings)
-            return self.transport.run(self.client.get_license(known, place, datetime.now(UTC)))
+            place = choose_location(known, location, self.settings.location)
+            return self.transport.run(get_license(self.client, known, place, datetime.now(UTC)))
 
     def get_license_consumptions(
         self,
@@ -285,8 +263,8 @@ class AvePointHook(HttpHook):
         with _for_airflow():
             known = get_product(product)
             customer = normalize_id(parse_text("organization_id", organization_id))
-            place = _default_location(product, location, self.settings)
-            return self.transport.run(self.client.get_licenses(known, customer, place, datetime.now(UTC)))
+            place = choose_location(known, location, self.settings.location)
+            return self.transport.run(get_licenses(self.client, known, customer, place, datetime.now(UTC)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product.
@@ -354,10 +332,10 @@ class AvePointAsyncHook(BaseHook):
         """Return the calls of the API for this connection, which is looked up once a hook."""
         if self._client is None:
             with _for_airflow():
-                connection = await _find_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
+                connection = await afind_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
                 extra = await get_async_extra_dejson(connection)
                 # In a thread: files are read and keys are derived, which would hold up every other trigger.
-                self._client = await asyncio.to_thread(_open_client, connection, extra)
+                self._client = await asyncio.to_thread(open_client, connection, extra)
                 self._transport = AiohttpTransport(self._client.settings, _amask, _count)
         return self._client
 
@@ -394,83 +372,50 @@ class AvePointAsyncHook(BaseHook):
                 state=state,
                 object_type=object_type,
                 organization_id=organization_id,
-                location=_default_location(product, location, client.settings),
+                location=location,
+                default_location=client.settings.location,
             )
-        async with aclosing(self._aask_pages(queries)) as pages:  # leaving early ends what is under way
-            async for page in pages:
-                with _for_airflow():
-                    for job in page:
-                        yield job
+        async with aclosing(self.aquery(queries)) as jobs:  # leaving early ends what is under way
+            async for job in jobs:
+                yield job
 
     async def aquery(
         self, queries: list[JobQuery], *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer *queries*, one after the other; see :meth:`AvePointHook.ask`."""
-        async with aclosing(self._aask_pages(queries, with_changes=with_changes)) as pages:
-            async for page in pages:
-                with _for_airflow():
+        """Yield the jobs that answer *queries*; see :meth:`AvePointHook.query`."""
+        client = await self.aget_client()
+        with _for_airflow():
+            listings = JobListings(client, queries, client.clock.now(), with_changes=with_changes)
+            async with aclosing(self._run.draw(listings)) as pages:
+                async for page in pages:
                     for job in page:
                         yield job
-
-    async def _aask_pages(
-        self, queries: list[JobQuery], *, with_changes: bool = False
-    ) -> AsyncGenerator[Iterable[BackupJob]]:
-        """Yield the jobs that answer *queries* by the page: to hand each on by itself takes time."""
-        client = await self.aget_client()
-        now = client.clock.now()
-        silent = []
-        for query in queries:
-            asked = _Asked()
-            async with aclosing(self._alist_pages(query, now, with_changes=with_changes)) as pages:
-                async for page in pages:
-                    yield asked.note(page)
-            if asked.is_silent:
-                silent.append(query)
-        for widening in widen(silent):
-            async with aclosing(self._alist_pages(widening.query, now, with_changes=with_changes)) as pages:
-                async for page in pages:
-                    yield filter(widening.matches, page)
-            with _for_airflow():
-                widening.refuse_names()
 
     async def alist_query(
         self, query: JobQuery, now: datetime, *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer one query; see :meth:`AvePointHook.list_query`."""
-        async with aclosing(self._alist_pages(query, now, with_changes=with_changes)) as pages:
-            async for page in pages:
-                with _for_airflow():
-                    for job in page:
-                        yield job
+        """Yield the jobs that answer one query as it stands, where :meth:`aquery` would look further.
 
-    async def _alist_pages(
-        self, query: JobQuery, now: datetime, *, with_changes: bool
-    ) -> AsyncGenerator[Iterator[BackupJob]]:
+        :param now: fixes the window's end.
+        """
         client = await self.aget_client()
         with _for_airflow():
-            listing = client.list_jobs(query, now, with_changes=with_changes)
-            async with aclosing(self._run.aiter_pages(listing)) as pages:
+            listing = JobListing(client, query, now, with_changes=with_changes)
+            async with aclosing(self._run.draw(listing)) as pages:
                 async for page in pages:
-                    yield page
+                    for job in page:
+                        yield job
 
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`.
 
         :param policy: what a good backup is.
         """
-        client = await self.aget_client()
-        clock = client.clock
-        for _ in range(_MOST_ROUNDS):
-            ahead = clock.ahead
-            clock.begin_look()
-            queries = policy.queries(clock.now(), location=client.settings.location)
-            jobs = [job async for job in self.aquery(queries, with_changes=True)]
-            controls = policy.control_queries(queries, jobs)
-            jobs += [job async for job in self.aquery(controls, with_changes=True)]
-            if abs(clock.ahead - ahead) <= TOLERANCE:
-                break
+        look = Look(policy, await self.aget_client())
+        while (queries := look.next_queries()) is not None:
+            look.take([job async for job in self.aquery(queries, with_changes=True)])
         with _for_airflow():
-            verdict = judge(jobs, policy, clock.now(), single_tenant=client.settings.single_tenant)
+            verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return verdict
@@ -495,18 +440,15 @@ class AvePointAsyncHook(BaseHook):
         """
         client = await self.aget_client()
         with _for_airflow():
-            return await self._run.run(
-                client.find_job(
-                    _ask_for_job(
-                        product,
-                        location=_default_location(product, location, client.settings),
-                        organization_id=organization_id,
-                        started_after=started_after,
-                    ),
-                    require_text("job_id", job_id),
-                    client.clock.now(),
-                )
+            query = build_job_query(
+                product,
+                location=location,
+                default_location=client.settings.location,
+                organization_id=organization_id,
+                started_after=started_after,
             )
+            wanted = require_text("job_id", job_id)
+            return await self._run.run(find_job(client, query, wanted, client.clock.now()))
 
     async def aget_license_consumption(
         self, product: str = "m365", *, location: str | None = None
@@ -518,8 +460,9 @@ class AvePointAsyncHook(BaseHook):
         """
         client = await self.aget_client()
         with _for_airflow():
-            place = _default_location(product, location, client.settings)
-            return await self._run.run(client.get_license(get_product(product), place, datetime.now(UTC)))
+            known = get_product(product)
+            place = choose_location(known, location, client.settings.location)
+            return await self._run.run(get_license(client, known, place, datetime.now(UTC)))
 
     async def aget_license_consumptions(
         self,
@@ -536,11 +479,10 @@ class AvePointAsyncHook(BaseHook):
         """
         client = await self.aget_client()
         with _for_airflow():
+            known = get_product(product)
             customer = normalize_id(parse_text("organization_id", organization_id))
-            place = _default_location(product, location, client.settings)
-            return await self._run.run(
-                client.get_licenses(get_product(product), customer, place, datetime.now(UTC))
-            )
+            place = choose_location(known, location, client.settings.location)
+            return await self._run.run(get_licenses(client, known, customer, place, datetime.now(UTC)))
 
     async def close(self) -> None:
         """Close the hook's connections to the API."""
@@ -559,19 +501,6 @@ class AvePointAsyncHook(BaseHook):
         return self._transport
 
 
-class _Asked:
-    """Whether a listing has brought a job, known once its pages are drawn."""
-
-    def __init__(self) -> None:
-        self.is_silent = True
-
-    def note(self, page: Iterable[BackupJob]) -> Iterator[BackupJob]:
-        """Yield the jobs of *page*."""
-        for job in page:
-            self.is_silent = False
-            yield job
-
-
 @contextmanager
 def _for_airflow() -> Iterator[None]:
     """Raise our errors as Airflow's too, so that a task knows whether a retry can help."""
@@ -582,54 +511,6 @@ def _for_airflow() -> Iterator[None]:
         if counterpart is e:
             raise
         raise counterpart from None
-
-
-def _read_settings(connection: Connection, extra: Mapping[str, Any]) -> Settings:
-    settings = Settings.from_fields(
-        conn_id=connection.conn_id,
-        host=connection.host,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=extra,
-    )
-    if isinstance(settings.verify, str) and not Path(settings.verify).exists():
-        raise AvePointConfigError(
-            f"Connection {connection.conn_id!r}: verify: there is no file {settings.verify} here; it must "
-            "exist on every worker and triggerer."
-        )
-    return settings
-
-
-def _build_client(settings: Settings) -> Client:
-    return Client.build(settings, build_credential(settings))
-
-
-def _open_client(connection: Connection, extra: Mapping[str, Any]) -> Client:
-    return _build_client(_read_settings(connection, extra))
-
-
-async def _find_connection(conn_id: str) -> Connection:
-    """Look a connection up without holding up the event loop.
-
-    ``dag.test()`` finds connections of the database by the blocking call only.
-    """
-    try:
-        return await get_async_connection(conn_id)
-    except AirflowNotFoundException:
-        from asgiref.sync import sync_to_async
-
-        try:
-            return await sync_to_async(BaseHook.get_connection)(conn_id)
-        except AirflowNotFoundException:
-            raise _connection_not_found(conn_id) from None
-
-
-def _connection_not_found(conn_id: str) -> AvePointConfigError:
-    return AvePointConfigError(
-        f"avepoint_conn_id: there is no connection {conn_id!r}; add one of type avepoint, or set the "
-        f"environment variable AIRFLOW_CONN_{conn_id.upper()}."
-    )
 
 
 def _count(name: str, product: str) -> None:
@@ -668,20 +549,6 @@ def _is_to_be_masked() -> bool:
 def _leave_unsigned(request: PreparedRequest) -> PreparedRequest:
     """Sign nothing: an auth of its own keeps requests from reading .netrc."""
     return request
-
-
-def _default_location(product: str, location: str | None, settings: Settings) -> str | None:
-    """Return the location to ask for: the caller's, else the connection's where the product has locations."""
-    location = parse_text("location", location)
-    if location is None and get_product(product).tells_locations:
-        return settings.location
-    return location
-
-
-def _ask_for_job(product: str, **arguments: object) -> JobQuery:
-    """Return the query that a job of any type is looked for with."""
-    (query,) = build_queries(product, job_type=ALL, **arguments)
-    return query
 
 
 def _describe_access(readable: list[str], missing: list[str]) -> str:

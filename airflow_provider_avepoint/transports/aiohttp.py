@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.flow import (
     Join,
     NoAnswer,
     Pause,
+    Pipeline,
     Protect,
     Request,
     Response,
@@ -30,15 +31,13 @@ from airflow_provider_avepoint.transports.environment import find_ca_bundle, fin
 from airflow_provider_avepoint.transports.limits import check_size, find_longest
 
 if TYPE_CHECKING:
-    from airflow_provider_avepoint.core.client import Listing
-    from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.settings import Settings
 
 T = TypeVar("T")
 
 
 class AiohttpTransport:
-    """Runs flows on the current event loop, and the pages of a listing as tasks beside each other.
+    """Runs flows on the current event loop, and those of a pipeline as tasks beside each other.
 
     :param settings: the connection.
     :param protect: told of every token, to keep it out of logs.
@@ -86,24 +85,26 @@ class AiohttpTransport:
                     problem = e
                 tally.note(effect, outcome)
 
-    async def aiter_pages(self, listing: Listing) -> AsyncGenerator[Iterator[BackupJob]]:
-        """Yield the jobs of *listing* page by page, fetching pages ahead as it allows.
+    async def draw(self, pipeline: Pipeline[T]) -> AsyncGenerator[Iterator[T]]:
+        """Yield what comes of *pipeline*, flow by flow, while the flows after it run ahead.
 
-        :param listing: says which pages to fetch.
+        The items of one flow are drawn before the next are asked for.
+
+        :param pipeline: says which flows to run.
         """
         pending: deque[asyncio.Task[Any]] = deque()
         try:
             while True:
-                for page in listing.wanted(len(pending)):
-                    task = asyncio.create_task(self.run(listing.fetch(page)))
+                for flow in pipeline.begin(len(pending)):
+                    task = asyncio.create_task(self.run(flow))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
                     pending.append(task)
                 if not pending:
                     return
-                document = await pending.popleft()
-                await asyncio.sleep(0)  # what has arrived meanwhile is taken in before jobs are made of this
-                yield listing.receive(document)
+                outcome = await pending.popleft()
+                await asyncio.sleep(0)  # what has arrived meanwhile is taken in before items are made of this
+                yield pipeline.take(outcome)
         finally:
             await _cancel(pending)
 

@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core.flow import (
     Join,
     NoAnswer,
     Pause,
+    Pipeline,
     Protect,
     Request,
     Response,
@@ -31,8 +32,6 @@ from airflow_provider_avepoint.transports.environment import find_ca_bundle, fin
 from airflow_provider_avepoint.transports.limits import check_size, find_longest
 
 if TYPE_CHECKING:
-    from airflow_provider_avepoint.core.client import Listing
-    from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.settings import Settings
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ _PIECE = 1 << 20
 
 
 class RequestsTransport:
-    """Runs flows in the calling thread, and the pages of a listing in a few threads beside it.
+    """Runs flows in the calling thread, and those of a pipeline in a few threads beside it.
 
     :param settings: the connection.
     :param open_session: returns a new session; each thread gets its own.
@@ -84,25 +83,25 @@ class RequestsTransport:
                     problem = e
                 tally.note(effect, outcome)
 
-    def iter_jobs(self, listing: Listing) -> Iterator[BackupJob]:
-        """Yield the jobs of *listing*, fetching pages ahead as it allows.
+    def draw(self, pipeline: Pipeline[T]) -> Iterator[T]:
+        """Yield what comes of *pipeline*, whose flows run ahead in a few threads.
 
-        :param listing: says which pages to fetch.
+        :param pipeline: says which flows to run.
         """
         pending: deque[Future[Any]] = deque()
         pool: ThreadPoolExecutor | None = None
         try:
             while True:
-                wanted = listing.wanted(len(pending))
-                if not pending and not wanted:
+                flows = pipeline.begin(len(pending))
+                if not pending and not flows:
                     return
-                if not pending and len(wanted) == 1:  # one page at a time needs no other thread
-                    yield from listing.receive(self.run(listing.fetch(wanted[0])))
+                if not pending and len(flows) == 1:  # one flow at a time needs no other thread
+                    yield from pipeline.take(self.run(flows[0]))
                     continue
                 if pool is None:
                     pool = ThreadPoolExecutor(self._settings.max_concurrency, thread_name_prefix="avepoint")
-                pending.extend(pool.submit(self.run, listing.fetch(page)) for page in wanted)
-                yield from listing.receive(pending.popleft().result())
+                pending.extend(pool.submit(self.run, flow) for flow in flows)
+                yield from pipeline.take(pending.popleft().result())
         finally:
             if pool is not None:  # whoever leaves early does not wait for pages that nobody will read
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,7 @@ import contextlib
 import contextvars
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from airflow_provider_avepoint.core.batching import (
     Answers,
     Ask,
     AskMore,
+    Plan,
     Topic,
     plan,
     topic_of,
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.query import JobQuery
     from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
+
+    # What a query came to: the jobs of a listing, a single job or None, or why there is no answer.
+    _Outcome = list[BackupJob] | BackupJob | BaseException | None
 
 log = logging.getLogger(__name__)
 
@@ -393,27 +397,23 @@ class Poll:
         listings: dict[Topic, list[BackupJob]] = {}
         errors: dict[Topic, AvePointError] = {}
         garbled: list[AvePointPayloadError] = []
-        asked = planned.jobs | planned.listings
-        for key in sorted(asked, key=self._behind_a_page.__contains__):
-            query = asked[key]
-            try:
-                if key in planned.jobs:
-                    jobs[key] = await self._find(hook, query)
-                else:
-                    listings[key] = [job async for job in hook.alist_query(query, now, with_changes=True)]
-            except (AvePointConfigError, AvePointRequestError) as e:
-                errors[key] = e  # about this query alone
-            except AvePointPayloadError as e:
-                if e.is_web_page:
-                    self._behind_a_page.add(key)
-                    if not (jobs or listings):
-                        raise  # it has had its tries, and nothing shows that the API itself is there
-                errors[key] = e
-                garbled.append(e)
-                if len(garbled) == _MOST_GARBLED and not (jobs or listings):
-                    break
-            else:
-                self._behind_a_page.discard(key)
+        async with contextlib.aclosing(self._ask_in_groups(client, hook, planned)) as groups:
+            async for group in groups:
+                for key, outcome in group:
+                    match outcome:
+                        case list():
+                            listings[key] = outcome
+                        case AvePointConfigError() | AvePointRequestError():
+                            errors[key] = outcome  # about this query alone
+                        case AvePointPayloadError():
+                            errors[key] = outcome
+                            garbled.append(outcome)
+                        case BaseException():
+                            raise outcome
+                        case _:
+                            jobs[key] = outcome
+                if not (jobs or listings):
+                    _refuse_garbled(garbled)
         if garbled and len(garbled) == len(errors) and not (jobs or listings):
             raise garbled[0]  # not about one query: the API is away, in its own way
         silent = [planned.listings[key] for key, listed in listings.items() if not listed]
@@ -426,6 +426,28 @@ class Poll:
             by_organization=by_organization,
             single_tenant=client.settings.single_tenant,
         )
+
+    async def _ask_in_groups(
+        self, client: Client, hook: AvePointAsyncHook, planned: Plan
+    ) -> AsyncGenerator[list[tuple[Topic, _Outcome]]]:
+        """Yield what each query of the plan came to, as many at a time as the connection allows."""
+        now = client.clock.now()
+
+        async def ask(key: Topic) -> list[BackupJob] | BackupJob | None:
+            if key in planned.jobs:
+                return await self._find(hook, planned.jobs[key])
+            query = planned.listings[key]
+            return [job async for job in hook.alist_query(query, now, with_changes=True)]
+
+        last = frozenset(self._behind_a_page)
+        for group in planned.groups(client.settings.max_concurrency, last=last):
+            outcomes = await asyncio.gather(*map(ask, group), return_exceptions=True)
+            for key, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, AvePointPayloadError) and outcome.is_web_page:
+                    self._behind_a_page.add(key)
+                elif not isinstance(outcome, BaseException):
+                    self._behind_a_page.discard(key)
+            yield list(zip(group, outcomes, strict=True))
 
     async def _ask_widely(
         self,
@@ -473,6 +495,18 @@ class Poll:
 
     def __str__(self) -> str:
         return f"Poll of {self._product.name} over {self._conn_id}"
+
+
+def _refuse_garbled(errors: list[AvePointPayloadError]) -> None:
+    """Raise where the API seems to be away: it has answered nothing else, but a web page or much that is odd.
+
+    :param errors: what was wrong with each answer; each request has had its tries.
+    """
+    page = next((error for error in errors if error.is_web_page), None)
+    if page is not None:
+        raise page
+    if len(errors) >= _MOST_GARBLED:
+        raise errors[0]
 
 
 def _hold_the_same(one: Client, other: Client) -> bool:

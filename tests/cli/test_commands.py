@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from airflow.cli import cli_parser
 
-from airflow_provider_avepoint.cli import commands
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.operators.avepoint import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.simulator import Simulator
 from tests.cli.conftest import Done, run_command
@@ -475,7 +475,7 @@ def test_a_listing_that_breaks_off_is_no_json(avepoint: Run, simulator: Simulato
 
 def test_what_nobody_foresaw_is_no_verdict(avepoint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python would leave with 1, which says that the backup is bad."""
-    monkeypatch.setattr(commands, "DEFAULT_CONN_ID", 5)
+    monkeypatch.setattr(AvePointHook, "judge", lambda *_: 1 / 0)
 
     done = avepoint("check", "dynamics365", "--max-age", "24h")
 

@@ -465,7 +465,7 @@ def client(cache: TokenCache) -> Client:
 def call(cache: TokenCache, *answers: Response) -> tuple[Driver, Any]:
     driver = Driver(answers)
     try:
-        return driver, driver.run(client(cache).call("/jobs", [("pageSize", "10")], SCOPE))
+        return driver, driver.run(client(cache).get("/jobs", [("pageSize", "10")], SCOPE)).document
     except AvePointError as e:
         return driver, e
 

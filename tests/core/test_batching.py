@@ -124,6 +124,26 @@ def test_few_jobs_are_asked_for_one_by_one(count: int, single: int, listings: in
     assert (single, listings) == (len(planned.jobs), len(planned.listings))
 
 
+@each_row(("product", "organizations"), [("m365", 1), ("iaas_paas", 1), ("dynamics365", 20)])
+def test_queries_are_asked_in_groups(product: str, organizations: int) -> None:
+    """All types come before each of them, what is to be last comes last, and each comes once."""
+    named = [f"o{number}" for number in range(organizations)] if product == "dynamics365" else None
+    planned = plan(gates(product, organization_ids=named))
+    topics = list(planned.listings)
+    last = set(topics[:2])
+
+    groups = list(planned.groups(4, last=last))
+
+    assert {*range(1, 5)} >= set(map(len, groups))
+    asked = [topic for group in groups for topic in group]
+    assert sorted(topics, key=str) == sorted(asked, key=str)
+    assert last == set(asked[-len(last) :])
+    for topics_of_stage in (asked[: -len(last)], asked[-len(last) :]):
+        order = [planned.listings[topic].is_of_all_types for topic in topics_of_stage]
+        assert sorted(order, reverse=True) == order
+    assert not [group for group in groups if len({planned.listings[t].is_of_all_types for t in group}) > 1]
+
+
 def test_the_same_id_elsewhere_is_another_job() -> None:
     planned = plan([about("m365", job_id="J1"), about("m365", job_id="J1", location="EUR")])
 
@@ -320,3 +340,26 @@ def test_a_wider_listing_for_others_brings_no_older_job_of_the_same_id() -> None
 
     assert newer == Answers(NOW, {topic: [older, newer]}).find(query)
     assert older == Answers(NOW, {topic: [older]}).find(query)
+
+
+def test_the_jobs_of_a_shared_listing_are_of_the_organisations_that_are_asked_for() -> None:
+    queries = [about("dynamics365", organization_id=each) for each in ("contoso", "Fabrikam", None)]
+    contoso, fabrikam, every = queries
+    (topic,) = plan(queries, by_organization=False).listings
+    listed_jobs = [job(job_id=each, organization_id=each) for each in ("contoso", "Fabrikam", "fabrikam")]
+    answers = Answers(NOW, {topic: listed_jobs}, by_organization=False)
+
+    found = {
+        words: [each.job_id for each in answers.jobs(asked)]
+        for words, asked in {
+            "one": [contoso],
+            "two": [contoso, fabrikam],
+            "all": [contoso, every],
+        }.items()
+    }
+
+    assert {
+        "one": ["contoso"],
+        "two": ["contoso", "Fabrikam"],
+        "all": ["contoso", "Fabrikam", "fabrikam"],
+    } == found

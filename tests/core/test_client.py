@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core import pages
 from airflow_provider_avepoint.core.auth import Token, TokenCache, TokenSource
 from airflow_provider_avepoint.core.client import Client, read_rows
 from airflow_provider_avepoint.core.errors import (
@@ -19,6 +20,8 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
 )
 from airflow_provider_avepoint.core.flow import Request, Response
+from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
+from airflow_provider_avepoint.core.listing import JobListing, find_job
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.query import JobQuery, build_queries
@@ -126,11 +129,11 @@ def list_all(
     made: Client, query: JobQuery, serve: Callable[[Request], Answer]
 ) -> tuple[Driver, list[BackupJob]]:
     driver = Driver(serve)
-    listing = made.list_jobs(query, NOW)
+    listing = JobListing(made, query, NOW)
     jobs: list[BackupJob] = []
-    while wanted := listing.wanted(0):
-        for fetch in wanted:
-            jobs += listing.receive(driver.run(listing.fetch(fetch)))
+    while flows := listing.begin(0):
+        for flow in flows:
+            jobs += listing.take(driver.run(flow))
     return driver, jobs
 
 
@@ -208,9 +211,9 @@ def test_other_refusals_change_no_size(refusal: dict[str, Any], status: int) -> 
 
 def test_no_size_is_taken() -> None:
     driver = Driver(refuse_above(0))
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
     with pytest.raises(AvePointRequestError):
-        driver.run(listing.fetch(None))
+        driver.run(*listing.begin(0))
     assert list(map(str, M365.paging.sizes)) == sizes(driver)
 
 
@@ -253,9 +256,11 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
     """Whoever leaves after the first job has paid for one; what comes next is known before."""
     rows = [m365_row(1), m365_row(2, id=None)]
     page = {"data": rows, "metadata": {"nextLink": "?pageIndex=1"}}
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
-    jobs = listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert [(("pageIndex", "1"),)] == listing.wanted(0)
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
+    driver = Driver([answer(page), answer({"data": []})])
+    jobs = listing.take(driver.run(*listing.begin(0)))
+    driver.run(*listing.begin(0))
+    assert "1" == dict(driver.sent[-1].query)["pageIndex"]
     assert "FB1" == next(iter(jobs)).job_id
     with pytest.raises(AvePointPayloadError, match="a job without id"):
         next(iter(jobs))
@@ -263,10 +268,10 @@ def test_jobs_are_made_as_they_are_drawn() -> None:
 
 @each_row("row", [{}, {"id": None}, [], None, "FB2"])
 def test_a_row_that_nobody_can_tell_from_others_raises(row: object) -> None:
-    listing = client().list_jobs(JobQuery(product=M365), NOW)
-    document = Driver([answer({"data": [m365_row(1), row]})]).run(listing.fetch(*listing.wanted(0)))
+    listing = JobListing(client(), JobQuery(product=M365), NOW)
+    document = Driver([answer({"data": [m365_row(1), row]})]).run(*listing.begin(0))
     with pytest.raises(AvePointPayloadError, match="listed a job"):
-        list(listing.receive(document))
+        list(listing.take(document))
 
 
 @each_row("status", [204, 400, 404, 416])
@@ -315,9 +320,9 @@ def test_an_opaque_token_goes_on_with_the_same_size() -> None:
 
 def test_a_link_elsewhere_gets_no_token() -> None:
     driver = Driver(lambda _: answer({"jobs": [d365_row(1)], "nextLink": "https://evil.example/jobs?a=1"}))
-    listing = client().list_jobs(JobQuery(product=D365), NOW)
+    listing = JobListing(client(), JobQuery(product=D365), NOW)
     with pytest.raises(AvePointPayloadError, match="another address"):
-        listing.receive(driver.run(listing.fetch(None)))
+        listing.take(driver.run(*listing.begin(0)))
     assert ["https://graph.example/dynamicsbackup/jobs"] == [request.url for request in driver.sent]
 
 
@@ -325,12 +330,12 @@ def test_a_link_elsewhere_gets_no_token() -> None:
 @each_row(("total", "ahead"), [(30, 2), ("30", 2), ("many", 1), (-1, 1), (None, 1), (True, 1), ([30], 1)])
 def test_the_total_is_a_hint(name: str, total: object, ahead: int) -> None:
     """It tells how far to read ahead; one that cannot be read is none."""
-    listing = client(page_size=10).list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(page_size=10), JobQuery(product=M365), NOW)
     metadata = {name: total, "nextLink": "?pageIndex=1&pageSize=10"}
     page = answer({"data": [m365_row(i) for i in range(10)], "metadata": metadata})
-    jobs = listing.receive(Driver([page]).run(listing.fetch(*listing.wanted(0))))
+    jobs = listing.take(Driver([page]).run(*listing.begin(0)))
     assert 10 == len(list(jobs))
-    assert ahead == len(listing.wanted(0))
+    assert ahead == len(listing.begin(0))
 
 
 def test_a_module_that_no_filter_asked_for_is_not_attributed() -> None:
@@ -590,7 +595,7 @@ def test_few_pages_are_read_ahead_of_the_windows_start() -> None:
     ],
 )
 def test_rows(product: Any, document: object, expected: list[Any]) -> None:
-    assert expected == read_rows(product, document)
+    assert expected == read_rows(product, pages.Answer(document, {}))
 
 
 @each_row("product", PRODUCTS.values())
@@ -599,7 +604,7 @@ def test_rows(product: Any, document: object, expected: list[Any]) -> None:
 )
 def test_an_answer_without_rows_is_not_an_empty_list(product: Any, document: object) -> None:
     with pytest.raises(AvePointPayloadError, match="answered without the list") as caught:
-        read_rows(product, document)
+        read_rows(product, pages.Answer(document, {}))
     assert product.documentation_url in str(caught.value)
 
 
@@ -661,7 +666,7 @@ def test_no_endpoint_for_one_job() -> None:
 def find(product: Any, serve: Callable[[Request], Answer], **arguments: Any) -> tuple[Driver, BackupJob]:
     driver = Driver(serve)
     query = JobQuery(product=product, **arguments)
-    return driver, driver.run(client().find_job(query, "FB1", NOW))
+    return driver, driver.run(find_job(client(), query, "FB1", NOW))
 
 
 def test_find_job_by_its_endpoint() -> None:
@@ -734,7 +739,7 @@ def test_license(product: Any, location: str | None, url: str, query: tuple[tupl
         purchased_storage_gb=0,
         protected_gb=7,
     )
-    assert expected == driver.run(client().get_license(product, location, NOW))
+    assert expected == driver.run(get_license(client(), product, location, NOW))
     assert (f"https://graph.example{url}", query) == (driver.sent[0].url, driver.sent[0].query)
 
 
@@ -745,19 +750,19 @@ def test_out_of_policy_once_the_moment_has_come(since: object, *, expected: bool
     """The sample calls it the day on which the subscription expires: that may lie ahead."""
     names = ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
     figures = dict.fromkeys(names, 1) | {"outOfPolicyTime": since}
-    got = Driver([answer({"data": figures})]).run(client().get_license(M365, None, NOW))
+    got = Driver([answer({"data": figures})]).run(get_license(client(), M365, None, NOW))
     assert expected is got.is_out_of_policy
 
 
 def test_no_licence_endpoint() -> None:
     with pytest.raises(AvePointConfigError, match=r"product: .* has no API for licence consumption"):
-        Driver([]).run(client().get_license(D365, None, NOW))
+        Driver([]).run(get_license(client(), D365, None, NOW))
 
 
 def test_a_licence_that_knows_no_locations() -> None:
     """The figures of the whole tenant are no answer to a query about one location."""
     with pytest.raises(AvePointConfigError, match=r"location: .* has one licence for all locations"):
-        Driver([]).run(client().get_license(LEGACY, "NAM", NOW))
+        Driver([]).run(get_license(client(), LEGACY, "NAM", NOW))
 
 
 SERVICES = "https://graph.example/partner/external/v3/general/customers/services/batch"
@@ -783,7 +788,7 @@ def page_of(*customers: dict[str, Any], total: int | None = None) -> Any:
 
 
 def licenses(driver: Driver, organization_id: str | None = None) -> list[tuple[str | None, str | None]]:
-    found = driver.run(client().get_licenses(ELEMENTS, organization_id, None, NOW))
+    found = driver.run(get_licenses(client(), ELEMENTS, organization_id, None, NOW))
     return [(each.organization_id, each.service) for each in found]
 
 
@@ -794,9 +799,9 @@ def test_licences_of_a_tenant_are_one(product: Any) -> None:
     answers = [answer({"data": figures} | figures)] * 2
     driver = Driver(answers)
 
-    one = driver.run(client().get_license(product, None, NOW))
+    one = driver.run(get_license(client(), product, None, NOW))
 
-    assert [one] == driver.run(client().get_licenses(product, None, None, NOW))
+    assert [one] == driver.run(get_licenses(client(), product, None, None, NOW))
 
 
 def test_a_subscription() -> None:
@@ -814,7 +819,7 @@ def test_a_subscription() -> None:
             protected_gb=1,
             expires_at=datetime(2027, 1, 1, tzinfo=UTC),
         )
-    ] == driver.run(client().get_licenses(ELEMENTS, "c1", None, NOW))
+    ] == driver.run(get_licenses(client(), ELEMENTS, "c1", None, NOW))
     (sent,) = driver.sent
     assert ("POST", SERVICES, {"customerIds": ["c1"]}) == (sent.method, sent.url, sent.json)
     assert (("pageSize", "100"),) == sent.query
@@ -902,12 +907,12 @@ def test_licences_that_cannot_be_asked_for(
     product: Any, organization_id: str | None, location: str | None, problem: str
 ) -> None:
     with pytest.raises(AvePointConfigError, match=problem):
-        Driver([]).run(client().get_licenses(product, organization_id, location, NOW))
+        Driver([]).run(get_licenses(client(), product, organization_id, location, NOW))
 
 
 def test_a_partners_licence_is_not_one() -> None:
     with pytest.raises(AvePointConfigError, match="get_license_consumptions"):
-        Driver([]).run(client().get_license(ELEMENTS, None, NOW))
+        Driver([]).run(get_license(client(), ELEMENTS, None, NOW))
 
 
 @each_row(
@@ -915,9 +920,10 @@ def test_a_partners_licence_is_not_one() -> None:
 )
 def test_limits(at_a_time: int, limit: int | None, expected: int) -> None:
     """Unless told otherwise, half as many pages wait to be drawn as are on their way."""
-    listing = client(max_concurrency=at_a_time).list_jobs(JobQuery(product=M365), NOW)
+    listing = JobListing(client(max_concurrency=at_a_time), JobQuery(product=M365), NOW)
     rows = [m365_row(i) for i in range(10)]
     page = {"data": rows, "metadata": {"totalNumber": 1000, "nextLink": "?pageIndex=1&pageSize=10"}}
-    listing.receive(Driver([answer(page)]).run(listing.fetch(*listing.wanted(0))))
-    assert expected == len(listing.wanted(0, limit))
-    assert [] == listing.wanted(expected, limit)
+    listing.take(Driver([answer(page)]).run(*listing.begin(0)))
+    flows = listing.begin(0) if limit is None else listing.begin_up_to(limit, 0)
+    assert expected == len(flows)
+    assert [] == (listing.begin(expected) if limit is None else listing.begin_up_to(limit, expected))

@@ -13,14 +13,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.license_calls import read_customer_id, read_license, read_subscriptions
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
-from airflow_provider_avepoint.core.rows import (
-    RowReader,
-    read_customer_id,
-    read_license,
-    read_subscriptions,
-)
+from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.starts import find_start_range
 
 from .tables import each_row

@@ -1,6 +1,6 @@
 """Whatever a server could send, and whatever jobs there could be: made up by Hypothesis.
 
-A few hundred examples by default, the same each time; as many as ``AVEPOINT_FUZZ_EXAMPLES`` says, and others
+Two thousand examples by default, the same each time; as many as ``AVEPOINT_FUZZ_EXAMPLES`` says, and others
 each time, where it is set. What fails prints how to have it again.
 """
 
@@ -12,7 +12,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 
 _LONG = os.environ.get("AVEPOINT_FUZZ_EXAMPLES")
-EXAMPLES = int(_LONG or 1000)
+EXAMPLES = int(_LONG or 2000)
 IS_LONG = _LONG is not None
 # Pages, rows, single jobs, licences and tokens, policies, shared answers, watermarks.
 _PROPERTIES = 7

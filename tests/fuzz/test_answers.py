@@ -23,6 +23,8 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.license import audit
+from airflow_provider_avepoint.core.license_calls import get_licenses
+from airflow_provider_avepoint.core.listing import JobListing, find_job
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -136,12 +138,12 @@ def attempt(call: Callable[[], Any]) -> Any:
 
 def list_jobs(client: Client, driver: Driver, query: JobQuery, limit: int) -> list[BackupJob]:
     """Read a whole listing, *limit* pages at a time."""
-    listing, pending, jobs = client.list_jobs(query, NOW), deque[Any](), list[BackupJob]()
+    listing, pending, jobs = JobListing(client, query, NOW), deque[Any](), list[BackupJob]()
     while True:
-        pending.extend(listing.wanted(len(pending), limit))
+        pending.extend(listing.begin_up_to(limit, len(pending)))
         if not pending:
             return jobs
-        jobs += listing.receive(driver.run(listing.fetch(pending.popleft())))
+        jobs += listing.take(driver.run(pending.popleft()))
 
 
 def policy_for(product: Product) -> Policy:
@@ -320,7 +322,7 @@ def test_any_answer_gives_the_one_job_or_an_error(name: str, data: st.DataObject
         product=product, job_id="J1", organization_id="c1" if product.needs_organization else None
     )
 
-    job = attempt(lambda: driver.run(build_client().find_job(query, "J1", NOW)))
+    job = attempt(lambda: driver.run(find_job(build_client(), query, "J1", NOW)))
 
     if job is not None:
         assert "J1" == job.job_id
@@ -343,7 +345,7 @@ def test_any_licence_answer_gives_figures_or_an_error(name: str, data: st.DataOb
     no_more = Response(status=200, headers={}, body=b'{"data": []}')
     driver = serve([*given_answers, no_more])
 
-    found = attempt(lambda: driver.run(build_client().get_licenses(product, None, None, NOW)))
+    found = attempt(lambda: driver.run(get_licenses(build_client(), product, None, None, NOW)))
 
     if found is not None:
         assert found

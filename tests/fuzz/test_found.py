@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core import pages
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointPayloadError,
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.flow import Response
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -138,10 +140,11 @@ def test_a_value_that_is_nested_too_deep_to_show_is_told_in_short(field: str) ->
     for _ in range(800):
         deep = [deep]
     (query,) = policy_for(D365).queries(NOW)
-    listing = build_client().list_jobs(query, NOW)
+    listing = JobListing(build_client(), query, NOW)
+    listing.begin(0)
     document = envelope(D365, [good_row(D365, "J1") | {field: deep}])
 
-    (job,) = in_a_deep_stack(lambda: list(listing.receive(document)))
+    (job,) = in_a_deep_stack(lambda: list(listing.take(pages.Answer(document, {}))))
 
     assert field == "backupSize" or any(field in problem for problem in job.problems)
     assert 200 > max(map(len, job.problems), default=0)

@@ -249,7 +249,7 @@ def test_no_listing_is_silently_short(caplog: pytest.LogCaptureFixture) -> None:
     """Most are complete, some raise, and few servers hide what they leave out."""
     caplog.set_level("ERROR")
     begin = random.SystemRandom().randrange(10**9) if IS_LONG else 0
-    count = max(300, EXAMPLES // 10) if IS_LONG else 300
+    count = max(1000, EXAMPLES // 10) if IS_LONG else 1000
     outcomes = Counter(check(seed) for seed in range(begin, begin + count))
 
     assert outcomes["complete"] > count * 0.6, outcomes

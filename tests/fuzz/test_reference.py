@@ -28,7 +28,7 @@ from .reference import (
 )
 
 #: So many sets are the same each time; ``AVEPOINT_FUZZ_EXAMPLES`` asks for more, which are others each time.
-_SETS = 300
+_SETS = 1000
 _MORE = max(0, int(os.environ.get("AVEPOINT_FUZZ_EXAMPLES") or 0) - _SETS)
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)

@@ -409,6 +409,9 @@ def test_times_that_cannot_be(hold: Hold) -> None:
     """A finish before the start, or more than five minutes ahead, is never a pass."""
     lenient = {"accept_partial": True}
     ended = {"raw_state": "Partially Finished"}
+    # Both moments are fixed: they come nearer while a slow machine works, and are good all the same.
+    ahead = {"state": "success", "started_at": ago(-4 / 60), "finished_at": ago(-4.5 / 60)}
+    hold({"four minutes ahead": Gate("passed", D, [ahead])})
     hold(
         {
             f"{product}, {name}": Gate("clock_skew", product, [each], lenient)
@@ -423,7 +426,6 @@ def test_times_that_cannot_be(hold: Hold) -> None:
         }
         | {
             "partially finished": Gate("passed", M, [job(None, **ended)], lenient),
-            "four minutes ahead": Gate("passed", D, [job(hours=-4 / 60, finished_at=ago(-4.5 / 60))]),
         }
     )
 
@@ -665,7 +667,7 @@ def test_the_apis_clock_decides(driver: Any, simulator: Simulator, read_log: Cal
         simulator.add_job(product, **PLACED.get(product, {}), **job(hours=hours))
         found = driver.judge(**Gate(reason, product, []).arguments)
         assert (product, ahead, reason) == (product, ahead, found.reason)
-        said = rf"clock is (2:59:\d\d|3:00:00) {'behind' if ahead > 0 else 'ahead of'} the API's"
+        said = rf"clock is (2:5\d:\d\d|3:0\d:\d\d) {'behind' if ahead > 0 else 'ahead of'} the API's"
         assert re.search(said, read_log())
 
 

@@ -19,7 +19,7 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.products import PRODUCTS
-from airflow_provider_avepoint.hooks import avepoint as hooks
+from airflow_provider_avepoint.hooks import connection
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
@@ -704,7 +704,7 @@ class TestConnections:
             password=simulator.client_secret,
             extra=json.dumps({"identity_endpoint": simulator.token_url}),
         )
-        monkeypatch.setattr(hooks, "get_async_connection", find_nothing)
+        monkeypatch.setattr(connection, "get_async_connection", find_nothing)
         monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: stored)
 
         async with AvePointAsyncHook("stored") as hook:

@@ -1,4 +1,4 @@
-"""Each test of the ledger runs on SQLite and on PostgreSQL, in a database of its own."""
+"""Each test of the ledger has a database of its own: SQLite, and in ``make test-system`` PostgreSQL too."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def postgres_database(postgres: Postgres, define: Callable[..., str]) -> Iterato
     postgres.drop_database(name)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
 def database(request: pytest.FixtureRequest) -> Database:
     """Return an empty database, which the connection ``ledger`` leads to."""
     empty: Database = request.getfixturevalue(f"{request.param}_database")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -148,49 +150,38 @@ RUNNING, RUNNING_ON, ENDED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("readings", "total"),
-    [
-        ([(RUNNING, 0), (RUNNING_ON, 1)], 2),
-        ([(RUNNING_ON, 1), (RUNNING, 0)], 2),
-        ([(RUNNING, 0), (RUNNING_ON, 0)], 2),
-        ([(RUNNING, 0), (ENDED, 1)], 3),
-        ([(ENDED, 1), (RUNNING, 0)], 3),
-        ([(ENDED, 0), (RUNNING, 1)], 3),
-        ([(RUNNING, 1), (ENDED, 0)], 3),  # a long load that began earlier, and came to the job later
-    ],
-    ids=[
-        "later",
-        "earlier",
-        "at once",
-        "ended",
-        "ended before",
-        "ended stays",
-        "ended in a load that began before",
-    ],
-)
-def test_the_latest_reading_holds_and_an_end_is_an_end(
-    ledger: Ledger, database: Database, readings: list[tuple[BackupJob, int]], total: int
-) -> None:
-    for job, seconds in readings:
-        save(ledger, job, read_at=NOON + seconds * SECOND)
-
-    (row,) = database.rows(JOBS)
-    assert row["objects_total"] == total
+READINGS = {
+    "later": ([(RUNNING, 0), (RUNNING_ON, 1)], 2),
+    "earlier": ([(RUNNING_ON, 1), (RUNNING, 0)], 2),
+    "at once": ([(RUNNING, 0), (RUNNING_ON, 0)], 2),
+    "ended": ([(RUNNING, 0), (ENDED, 1)], 3),
+    "ended before": ([(ENDED, 1), (RUNNING, 0)], 3),
+    "ended stays": ([(ENDED, 0), (RUNNING, 1)], 3),
+    # a long load that began earlier, and came to the job later
+    "ended in a load that began before": ([(RUNNING, 1), (ENDED, 0)], 3),
+}
 
 
-@pytest.mark.parametrize(
-    ("jobs", "total"),
-    [((RUNNING, RUNNING_ON), 2), ((RUNNING, ENDED), 3), ((ENDED, RUNNING), 3)],
-    ids=["the last", "ended", "ended before"],
-)
-def test_of_a_batch_s_readings_one_is_written(
-    ledger: Ledger, database: Database, jobs: tuple[BackupJob, BackupJob], total: int
-) -> None:
-    assert save(ledger, *jobs) == Changes(inserted=1)
+def test_the_latest_reading_holds_and_an_end_is_an_end(ledger: Ledger, database: Database) -> None:
+    for name, (readings, _) in READINGS.items():
+        for job, seconds in readings:
+            save(ledger, replace(job, job_id=name), read_at=NOON + seconds * SECOND)
 
-    (row,) = database.rows(JOBS)
-    assert row["objects_total"] == total
+    totals = {row["job_id"]: row["objects_total"] for row in database.rows(JOBS)}
+    assert totals == {name: total for name, (_, total) in READINGS.items()}
+
+
+def test_of_a_batch_s_readings_one_is_written(ledger: Ledger, database: Database) -> None:
+    batches = {
+        "the last": ((RUNNING, RUNNING_ON), 2),
+        "ended": ((RUNNING, ENDED), 3),
+        "ended before": ((ENDED, RUNNING), 3),
+    }
+    for name, (jobs, _) in batches.items():
+        assert save(ledger, *(replace(job, job_id=name) for job in jobs)) == Changes(inserted=1)
+
+    totals = {row["job_id"]: row["objects_total"] for row in database.rows(JOBS)}
+    assert totals == {name: total for name, (_, total) in batches.items()}
 
 
 def test_an_ended_job_may_be_put_right(ledger: Ledger, database: Database) -> None:
@@ -201,9 +192,8 @@ def test_an_ended_job_may_be_put_right(ledger: Ledger, database: Database) -> No
     assert database.states() == {"J1": "partial"}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_another_key_is_another_job(ledger: Ledger, database: Database) -> None:
+    changes: list[dict[str, Any]] = [
         {"workload": "unified_operations"},
         {"workload": None},
         {"location": "NAM"},
@@ -211,12 +201,11 @@ def test_an_ended_job_may_be_put_right(ledger: Ledger, database: Database) -> No
         {"organization_id": "fabrikam"},
         {"organization_id": None},
         {"job_id": "j1"},
-    ],
-    ids=str,
-)
-def test_another_key_is_another_job(ledger: Ledger, database: Database, changes: dict[str, Any]) -> None:
-    assert save(ledger, make_job("J1"), make_job(**({"job_id": "J1"} | changes))) == Changes(inserted=2)
-    assert len(database.rows(JOBS)) == 2
+    ]
+    jobs = [make_job(**({"job_id": "J1"} | each)) for each in changes]
+
+    assert save(ledger, make_job("J1"), *jobs) == Changes(inserted=8)
+    assert len(database.rows(JOBS)) == 8
 
 
 def test_tenants_and_products_are_apart(ledger: Ledger, database: Database) -> None:
@@ -230,13 +219,11 @@ def test_tenants_and_products_are_apart(ledger: Ledger, database: Database) -> N
 GUID = "69cb1ecc-0f3b-4d5e-9c1a-2b7d8e9f0a1b"
 
 
-@pytest.mark.parametrize("spelling", [f"{{{GUID}}}", GUID.upper(), f" {GUID} ", GUID.replace("-", "")])
-def test_an_organization_is_the_same_however_it_is_spelled(
-    ledger: Ledger, database: Database, spelling: str
-) -> None:
+def test_an_organization_is_the_same_however_it_is_spelled(ledger: Ledger, database: Database) -> None:
     save(ledger, make_job(organization_id=GUID))
 
-    assert save(ledger, make_job(organization_id=spelling)) == Changes(unchanged=1)
+    for spelling in (f"{{{GUID}}}", GUID.upper(), f" {GUID} ", GUID.replace("-", "")):
+        assert save(ledger, make_job(organization_id=spelling)) == Changes(unchanged=1), spelling
     assert [row["organization_id"] for row in database.rows(JOBS)] == [GUID]
 
 
@@ -262,27 +249,26 @@ SIGHTINGS = {
 }
 
 
-@pytest.mark.parametrize("at_once", [True, False], ids=["one write", "a write each"])
-@pytest.mark.parametrize("stood", [[], [FAILED], [GOOD], [RUNNING]], ids=["new", "failed", "good", "running"])
-@pytest.mark.parametrize(("sightings", "state"), SIGHTINGS.values(), ids=SIGHTINGS)
-def test_of_one_reading_s_sightings_that_stands_which_decides_in_a_verdict(
-    sqlite_database: Database,
-    sightings: list[BackupJob],
-    state: str,
-    stood: list[BackupJob],
-    *,
-    at_once: bool,
-) -> None:
+def test_of_one_reading_s_sightings_that_stands_which_decides_in_a_verdict(sqlite_database: Database) -> None:
     """Whatever stood there before, and however the writes of the reading cut it."""
     later = NOON + SECOND
+    before = {"new": [], "failed": [FAILED], "good": [GOOD], "running": [RUNNING]}
+    expected = {}
     with Ledger(CONN_ID) as ledger:
-        save(ledger, *stood)
-        for batch in [sightings] if at_once else [[each] for each in sightings]:
-            save(ledger, *batch, read_at=later)
+        for (name, (sightings, state)), (stood, standing), at_once in itertools.product(
+            SIGHTINGS.items(), before.items(), (True, False)
+        ):
+            job_id = f"{name}; before: {stood}; at once: {at_once}"
+            save(ledger, *(replace(job, job_id=job_id) for job in standing))
+            seen = [replace(job, job_id=job_id) for job in sightings]
+            for batch in [seen] if at_once else [[each] for each in seen]:
+                save(ledger, *batch, read_at=later)
+            expected[job_id] = (state, UNREADABLE.problems if UNREADABLE in sightings else ())
 
-    (row,) = sqlite_database.rows(JOBS)
-    problems = UNREADABLE.problems if UNREADABLE in sightings else ()
-    assert (row["state"], tuple(json.loads(row["problems"]))) == (state, problems)
+    assert expected == {
+        row["job_id"]: (row["state"], tuple(json.loads(row["problems"])))
+        for row in sqlite_database.rows(JOBS)
+    }
 
 
 def test_sightings_are_told_apart_in_postgres_too(postgres_database: Database) -> None:
@@ -318,16 +304,18 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=[each[:8] for each in HOSTILE])
-def test_a_text_is_kept_as_it_is(ledger: Ledger, database: Database, text: str) -> None:
-    job = make_job(organization_name=text, raw_state=text, raw={"name": text, text: 1})
+def test_a_text_is_kept_as_it_is(ledger: Ledger, database: Database) -> None:
+    jobs = [
+        make_job(f"J{number}", organization_name=text, raw_state=text, raw={"name": text, text: 1})
+        for number, text in enumerate(HOSTILE)
+    ]
 
-    assert save(ledger, job) == Changes(inserted=1)
-    assert save(ledger, job) == Changes(unchanged=1)
+    assert save(ledger, *jobs) == Changes(inserted=len(jobs))
+    assert save(ledger, *jobs) == Changes(unchanged=len(jobs))
 
-    (row,) = database.rows(JOBS)
-    assert (row["organization_name"], row["raw_state"]) == (text, text)
-    assert json.loads(row["raw"]) == {"name": text, text: 1}
+    for row, text in zip(database.rows(JOBS), HOSTILE, strict=True):
+        assert (row["organization_name"], row["raw_state"]) == (text, text)
+        assert json.loads(row["raw"]) == {"name": text, text: 1}
 
 
 def test_a_hostile_text_may_be_a_key(ledger: Ledger, database: Database) -> None:
@@ -354,22 +342,18 @@ def test_what_no_database_holds_is_a_query_mark(
     assert json.loads(row["raw"]) == {"n": text}
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
+def test_a_moment_is_kept_in_utc(ledger: Ledger, database: Database) -> None:
+    moments = [
         datetime(1970, 1, 1, tzinfo=UTC),
         datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
         datetime(2, 1, 1, tzinfo=UTC),
         datetime(2026, 11, 20, 14, 0, tzinfo=timezone(timedelta(hours=5, minutes=30))),
-    ],
-    ids=str,
-)
-def test_a_moment_is_kept_in_utc(ledger: Ledger, database: Database, moment: datetime) -> None:
-    save(ledger, make_job(started_at=moment))
+    ]
+    save(ledger, *(make_job(f"J{number}", started_at=each) for number, each in enumerate(moments)))
 
-    (row,) = database.rows(JOBS)
-    assert row["started_at"] == moment
-    assert row["started_at"].tzinfo is UTC
+    kept = [row["started_at"] for row in database.rows(JOBS)]
+    assert kept == moments
+    assert {each.tzinfo for each in kept} == {UTC}
 
 
 def test_the_largest_figures_are_kept(ledger: Ledger, database: Database) -> None:
@@ -379,12 +363,12 @@ def test_the_largest_figures_are_kept(ledger: Ledger, database: Database) -> Non
     assert (row["size_bytes"], row["objects_total"]) == (2**63 - 1, 2**63 - 1)
 
 
-@pytest.mark.parametrize("figure", [2**63, 2**64, 10**39])
 def test_a_figure_beyond_all_databases_is_said_and_nothing_is_written(
-    ledger: Ledger, database: Database, figure: int
+    ledger: Ledger, database: Database
 ) -> None:
-    with pytest.raises(AvePointPayloadError, match="The ledger cannot hold a value that was sent: "):
-        save(ledger, make_job("J1"), make_job("J2", size_bytes=figure))
+    for figure in (2**63, 2**64, 10**39):
+        with pytest.raises(AvePointPayloadError, match="The ledger cannot hold a value that was sent: "):
+            save(ledger, make_job("J1"), make_job("J2", size_bytes=figure))
 
     assert database.rows(JOBS) == []
 

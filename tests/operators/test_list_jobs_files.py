@@ -131,19 +131,16 @@ def test_the_summary_of_a_file(simulator: Simulator, connect: Callable[..., str]
     assert store.names() == ["jobs.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["jobs.jsonl", "jobs.NDJSON", "jobs.jsonl.gz", "jobs.ndjson.gz"])
-def test_json_lines_are_the_jobs(
-    simulator: Simulator, connect: Callable[..., str], store: Store, name: str
-) -> None:
+def test_json_lines_are_the_jobs(simulator: Simulator, connect: Callable[..., str], store: Store) -> None:
     """A line is ``as_dict()`` of the job that the hook lists, the row as received included."""
     connect()
     arrange(simulator)
     simulator.generate("m365", 40, every_seconds=60)
 
-    list_jobs(product=["dynamics365", "m365"], path=store.url(name)).execute({})
-
     jobs = listed("dynamics365", "m365")
-    assert read_lines(store.read(name), name) == [job.as_dict() for job in jobs]
+    for name in ("jobs.jsonl", "jobs.NDJSON", "jobs.jsonl.gz", "jobs.ndjson.gz"):
+        list_jobs(product=["dynamics365", "m365"], path=store.url(name)).execute({})
+        assert read_lines(store.read(name), name) == [job.as_dict() for job in jobs]
     assert {job.organization_name for job in jobs} >= {"株式会社"}
 
 
@@ -327,21 +324,17 @@ def test_equal_jobs_make_equal_packed_files(tmp_path: Path) -> None:
     assert one[4:8] == bytes(4)  # where the format has the time
 
 
-@pytest.mark.parametrize(
-    ("name", "file_format", "magic"),
-    [
+def test_the_format_outranks_the_suffix(tmp_path: Path) -> None:
+    for name, file_format, magic in (
         ("jobs.parquet", "jsonl", b'{"product"'),
         ("jobs.jsonl", "parquet", b"PAR1"),
         ("jobs", "jsonl", b'{"product"'),
         ("jobs.2026", "parquet", b"PAR1"),
         ("jobs.gz", "jsonl", b"\x1f\x8b"),
         ("jobs.gz", "parquet", b"PAR1"),
-    ],
-)
-def test_the_format_outranks_the_suffix(tmp_path: Path, name: str, file_format: str, magic: bytes) -> None:
-    write(tmp_path / name, full_job(), file_format=file_format)
-
-    assert (tmp_path / name).read_bytes().startswith(magic)
+    ):
+        write(tmp_path / name, full_job(), file_format=file_format)
+        assert (tmp_path / name).read_bytes().startswith(magic), (name, file_format)
 
 
 def test_rendered_templates_decide_the_same(
@@ -392,40 +385,33 @@ def test_a_relative_path(
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["jobs.jsonl"]
 
 
-@pytest.mark.parametrize(
-    ("path", "file_format", "told"),
-    [
-        ("{tmp}/jobs.csv", None, r"path: jobs\.csv .*\.jsonl, .*\.parquet.*file_format"),
-        ("{tmp}/jobs", None, "path: .*file_format"),
-        ("{tmp}/jobs.jsonl", "csv", "file_format: 'csv' .*jsonl, parquet"),
-        ("{tmp}/jobs.jsonl", ["jsonl"], "file_format"),
-        (None, "jsonl", "file_format: 'jsonl' needs a path"),
-        ("", "jsonl", "path: '' names no file"),
-        ("{tmp}/", "jsonl", "path: .* names no file"),
-        ("file:///", "jsonl", "path: .* names no file"),
-        ("s3://store@backups", "jsonl", "path: .* names no file"),
-        ("{tmp}", "jsonl", "path: .* is a directory"),
-        (5, "jsonl", "path: 5 is not the URL"),
-        ("nonsense://bucket/jobs.jsonl", None, "path: .*nonsense"),
-        ("gs://bucket/jobs.jsonl", None, "path: .*No filesystem registered.*install its provider"),
-    ],
-    ids=str,
-)
+UNWRITABLE: list[tuple[Any, Any, str]] = [
+    ("{tmp}/jobs.csv", None, r"path: jobs\.csv .*\.jsonl, .*\.parquet.*file_format"),
+    ("{tmp}/jobs", None, "path: .*file_format"),
+    ("{tmp}/jobs.jsonl", "csv", "file_format: 'csv' .*jsonl, parquet"),
+    ("{tmp}/jobs.jsonl", ["jsonl"], "file_format"),
+    (None, "jsonl", "file_format: 'jsonl' needs a path"),
+    ("", "jsonl", "path: '' names no file"),
+    ("{tmp}/", "jsonl", "path: .* names no file"),
+    ("file:///", "jsonl", "path: .* names no file"),
+    ("s3://store@backups", "jsonl", "path: .* names no file"),
+    ("{tmp}", "jsonl", "path: .* is a directory"),
+    (5, "jsonl", "path: 5 is not the URL"),
+    ("nonsense://bucket/jobs.jsonl", None, "path: .*nonsense"),
+    ("gs://bucket/jobs.jsonl", None, "path: .*No filesystem registered.*install its provider"),
+]
+
+
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_sent(
-    simulator: Simulator,
-    connect: Callable[..., str],
-    attach: Callable[..., Any],
-    tmp_path: Path,
-    path: Any,
-    file_format: Any,
-    told: str,
+    simulator: Simulator, connect: Callable[..., str], attach: Callable[..., Any], tmp_path: Path
 ) -> None:
     connect()
     attach(Uploading())
-    given = path.format(tmp=tmp_path) if isinstance(path, str) else path
 
-    with pytest.raises(AirflowFailException, match=told):
-        list_jobs(path=given, file_format=file_format).execute({})
+    for path, file_format, told in UNWRITABLE:
+        given = path.format(tmp=tmp_path) if isinstance(path, str) else path
+        with pytest.raises(AirflowFailException, match=told):
+            pytest.fail(f"{path!r}: {list_jobs(path=given, file_format=file_format).execute({})}")
 
     assert simulator.requests() == []
 
@@ -458,27 +444,24 @@ def test_a_store_that_cannot_be_reached(
     assert simulator.requests() == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"product": ["dynamics365", "m365"], "object_type": "teams"},
-        {"product": ["dynamics365", "nonsense"]},
-        {"started_after": "yesterday"},
-        {"max_rows": -1},
-        {"avepoint_conn_id": "elsewhere"},
-    ],
-    ids=str,
-)
 def test_a_bad_argument_writes_nothing(
-    simulator: Simulator, connect: Callable[..., str], store: Store, arguments: dict[str, Any]
+    simulator: Simulator, connect: Callable[..., str], store: Store
 ) -> None:
     """Not even for the products that could take it."""
     connect()
     arrange(simulator)
     store.write("jobs.jsonl", b"before")
+    bad: list[dict[str, Any]] = [
+        {"product": ["dynamics365", "m365"], "object_type": "teams"},
+        {"product": ["dynamics365", "nonsense"]},
+        {"started_after": "yesterday"},
+        {"max_rows": -1},
+        {"avepoint_conn_id": "elsewhere"},
+    ]
 
-    with pytest.raises(AirflowFailException):
-        list_jobs(path=store.url("jobs.jsonl"), **arguments).execute({})
+    for arguments in bad:
+        with pytest.raises(AirflowFailException):
+            pytest.fail(f"{list_jobs(path=store.url('jobs.jsonl'), **arguments).execute({})}")
 
     assert simulator.requests() == []
     assert (store.names(), store.read("jobs.jsonl")) == (["jobs.jsonl"], b"before")
@@ -511,51 +494,53 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("fault", "error"), FAILURES.values(), ids=FAILURES)
 def test_a_listing_that_fails_leaves_nothing(
     simulator: Simulator,
     connect: Callable[..., str],
     store: Store,
-    form: str,
     fault: dict[str, Any],
     error: type[Exception],
 ) -> None:
     """Neither half a file under the name nor a temporary one, though pages were written before."""
     connect(extra=PAGE_BY_PAGE)
     simulator.generate("dynamics365", 35, every_seconds=60)
-    simulator.add_fault(path="/dynamicsbackup/jobs", skip=1, **fault)
 
-    with pytest.raises(error):
-        list_jobs(path=store.url(f"jobs.{form}"), product=["m365", "dynamics365"]).execute({})
+    for form in FORMATS:
+        simulator.clear_faults()
+        simulator.add_fault(path="/dynamicsbackup/jobs", skip=1, **fault)
+        with pytest.raises(error):
+            list_jobs(path=store.url(f"jobs.{form}"), product=["m365", "dynamics365"]).execute({})
+        let_go(store)
+        assert store.names() == [], form
+        assert getattr(store, "pending", 0) == 0, form
 
-    let_go(store)
-    assert store.names() == []
-    assert getattr(store, "pending", 0) == 0
 
-
-@pytest.mark.parametrize("form", FORMATS)
 def test_a_file_is_replaced_by_a_whole_one_only(
-    simulator: Simulator, connect: Callable[..., str], store: Store, form: str
+    simulator: Simulator, connect: Callable[..., str], store: Store
 ) -> None:
     """The old one stays through a failure, and goes with the success of the retry."""
     connect(extra=PAGE_BY_PAGE)
     simulator.generate("dynamics365", 35, every_seconds=60)
-    name = f"jobs.{form}"
-    store.write(name, b"before")
-    simulator.add_fault("broken_json", path="/dynamicsbackup/jobs", skip=1)
-    task = list_jobs(path=store.url(name))
+    wanted = [job.job_id for job in listed("dynamics365")]
 
-    with pytest.raises(AvePointPayloadError):
+    for form in FORMATS:
+        name = f"jobs.{form}"
+        store.write(name, b"before")
+        simulator.add_fault("broken_json", path="/dynamicsbackup/jobs", skip=1)
+        task = list_jobs(path=store.url(name))
+
+        with pytest.raises(AvePointPayloadError):
+            task.execute({})
+        let_go(store)
+        kept = store.read(name)
         task.execute({})
-    let_go(store)
-    kept = store.read(name)
-    task.execute({})
 
-    assert kept == b"before"
-    assert store.names() == [name]
-    rows = read_table(store.read(name)) if form == "parquet" else read_lines(store.read(name), name)
-    assert [row["job_id"] for row in rows] == [job.job_id for job in listed("dynamics365")]
+        assert kept == b"before", form
+        rows = read_table(store.read(name)) if form == "parquet" else read_lines(store.read(name), name)
+        assert [row["job_id"] for row in rows] == wanted, form
+
+    assert sorted(store.names()) == sorted(f"jobs.{form}" for form in FORMATS)
 
 
 def test_uploads_are_streamed(
@@ -596,22 +581,25 @@ def test_a_disk_that_is_full(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"jobs.{form}", b"before")]
 
 
-@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("kind", [Copying, Renaming, Uploading])
 def test_a_store_that_is_full(
-    simulator: Simulator, connect: Callable[..., str], attach: Callable[..., Any], kind: Any, form: str
+    simulator: Simulator, connect: Callable[..., str], attach: Callable[..., Any], kind: Any
 ) -> None:
     connect()
     arrange(simulator)
     store = attach(kind())
-    store.write(f"jobs.{form}", b"before")
+    names = sorted(f"jobs.{form}" for form in FORMATS)
+    for name in names:
+        store.write(name, b"before")
     store.fails["write"] = disk_full()
 
-    with pytest.raises(OSError, match="No space left"):
-        list_jobs(path=store.url(f"jobs.{form}")).execute({})
+    for name in names:
+        with pytest.raises(OSError, match="No space left"):
+            list_jobs(path=store.url(name)).execute({})
+        let_go(store)
+        assert store.read(name) == b"before"
 
-    let_go(store)
-    assert (store.names(), store.read(f"jobs.{form}")) == ([f"jobs.{form}"], b"before")
+    assert sorted(store.names()) == names
     assert getattr(store, "pending", 0) == 0
 
 

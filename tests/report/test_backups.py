@@ -97,15 +97,17 @@ WEEKS = [
 ]
 
 
-@pytest.mark.parametrize(("jobs", "expected"), [case[1:] for case in WEEKS], ids=[case[0] for case in WEEKS])
-def test_days(ledger: Ledger, jobs: list[BackupJob], expected: str) -> None:
-    """A week from Monday to Sunday, 09:30, day by day."""
-    assert spell(only(read(ledger, jobs))) == expected
+def test_days(ledger: Ledger) -> None:
+    """A week from Monday to Sunday, 09:30, day by day: each case is a tenant."""
+    for title, jobs, _ in WEEKS:
+        fill(ledger, title, jobs)
+
+    found = {history.place.tenant: spell(history) for history in read_report(ledger, WEEK, None).scopes}
+    assert found == {title: expected for title, _, expected in WEEKS}
 
 
-@pytest.mark.parametrize(
-    ("jobs", "start", "hours", "age"),
-    [
+def test_longest_gap_and_age(ledger: Ledger) -> None:
+    cases = [
         (nightly(range(7)), at(0), 24, 8.5),
         (nightly([0, 1, 3, 4, 5, 6]), at(1), 48, 8.5),
         # The newest good one is Wednesday's, and the gap goes on.
@@ -121,16 +123,19 @@ def test_days(ledger: Ledger, jobs: list[BackupJob], expected: str) -> None:
         (nightly([-3, 6], "failed"), at(-3), 9 * 24 + 8.5, None),
         # A success that failed in part is not good.
         ([job(at(5)), job(at(6), **FAILED_ONE)], at(5), 32.5, 32.5),
-    ],
-)
-def test_longest_gap_and_age(
-    ledger: Ledger, jobs: list[BackupJob], start: datetime, hours: float, age: float | None
-) -> None:
-    history = only(read(ledger, jobs))
+    ]
+    for number, (jobs, *_) in enumerate(cases):
+        fill(ledger, str(number), jobs)
 
-    assert history.longest_gap is not None
-    assert (start, hours * HOUR) == (history.longest_gap.start, history.longest_gap.length)
-    assert (None if age is None else age * HOUR) == history.age(NOW)
+    found = {
+        history.place.tenant: (history.longest_gap.start, history.longest_gap.length, history.age(NOW))
+        for history in read_report(ledger, WEEK, None).scopes
+        if history.longest_gap
+    }
+    assert found == {
+        str(number): (start, hours * HOUR, None if age is None else age * HOUR)
+        for number, (_, start, hours, age) in enumerate(cases)
+    }
 
 
 @pytest.mark.parametrize("read_at", [at(6, 5), at(-1, 5)])

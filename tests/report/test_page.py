@@ -59,6 +59,7 @@ FLAGS = (
 )
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
     pytest.mark.xdist_group("chromium"),
 ]

@@ -64,19 +64,16 @@ def test_defaults(cls: type, needed: dict[str, Any]) -> None:
 
 
 @each_sensor
-@pytest.mark.parametrize(
-    ("options", "deferrable"),
-    [
+def test_who_defers(cls: type, needed: dict[str, Any]) -> None:
+    cases: list[tuple[dict[str, Any], bool]] = [
         ({"mode": "poke"}, True),
         ({"mode": "reschedule"}, False),
         ({"deferrable": False}, False),
         ({"deferrable": True}, True),
         ({"mode": "reschedule", "deferrable": False}, False),
-    ],
-    ids=str,
-)
-def test_who_defers(cls: type, needed: dict[str, Any], options: dict[str, Any], *, deferrable: bool) -> None:
-    assert cls(task_id="wait", **needed, **options).deferrable is deferrable
+    ]
+    for options, deferrable in cases:
+        assert cls(task_id="wait", **needed, **options).deferrable is deferrable, options
 
 
 @each_sensor
@@ -102,21 +99,20 @@ def test_constructing_reads_nothing(
 
 
 @each_sensor
-@pytest.mark.parametrize(
-    "mode", [{"deferrable": True}, {"deferrable": False}, {"mode": "reschedule"}], ids=str
-)
 def test_it_runs_without_a_task_instance(
-    simulator: Simulator, connect: Callable[..., str], cls: type, needed: dict[str, Any], mode: dict[str, Any]
+    simulator: Simulator, connect: Callable[..., str], cls: type, needed: dict[str, Any]
 ) -> None:
     """In a notebook ``execute({})`` gives the evidence, or the failure."""
     connect()
     add(simulator)
 
-    assert cls(task_id="wait", **needed, **mode).execute({})
+    for mode in MODES:
+        assert cls(task_id="wait", **needed, **mode).execute({})
 
     simulator.patch_job("dynamics365", JOB, state="failed")
-    with pytest.raises((AvePointBackupNotVerified, AvePointJobFailed)):
-        cls(task_id="wait", **needed, **mode).execute({})
+    for mode in MODES:
+        with pytest.raises((AvePointBackupNotVerified, AvePointJobFailed)):
+            cls(task_id="wait", **needed, **mode).execute({})
 
 
 @each_sensor
@@ -181,30 +177,21 @@ def test_what_is_handed_over(
 
 
 @each_sensor
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
+def test_growing_pauses_are_handed_over(
+    simulator: Simulator, connect: Callable[..., str], cls: type, needed: dict[str, Any]
+) -> None:
+    connect()
+    add(simulator, "running")
+    cases: list[tuple[dict[str, Any], tuple[bool, float | None]]] = [
         ({}, (False, None)),
         ({"exponential_backoff": True}, (True, None)),
         ({"exponential_backoff": 2.0, "max_wait": timedelta(minutes=10)}, (True, 600.0)),
         ({"exponential_backoff": True, "max_wait": 90}, (True, 90.0)),
-    ],
-    ids=str,
-)
-def test_growing_pauses_are_handed_over(
-    simulator: Simulator,
-    connect: Callable[..., str],
-    cls: type,
-    needed: dict[str, Any],
-    options: dict[str, Any],
-    expected: tuple[bool, float | None],
-) -> None:
-    connect()
-    add(simulator, "running")
+    ]
 
-    trigger = rebuild(defer(cls(task_id="wait", **needed, **options)).trigger)
-
-    assert (trigger.exponential_backoff, trigger.max_wait) == expected
+    for options, expected in cases:
+        trigger = rebuild(defer(cls(task_id="wait", **needed, **options)).trigger)
+        assert (trigger.exponential_backoff, trigger.max_wait) == expected, options
 
 
 def test_the_policy_is_handed_over_frozen(simulator: Simulator, connect: Callable[..., str]) -> None:
@@ -371,22 +358,10 @@ def test_an_argument_of_the_job_sensor_decides(
     with_it: str,
     without: str,
 ) -> None:
+    """As a value, and as the text that a template renders to."""
     base = arrange(name, jobs)
 
     assert (poke_once(base | {name: value}), poke_once(base)) == (with_it, without)
-
-
-@pytest.mark.parametrize(("name", "value", "jobs", "with_it", "_without"), ARGUMENTS.values(), ids=ARGUMENTS)
-def test_a_rendered_template_of_the_job_sensor_decides_the_same(
-    arrange: Callable[..., dict[str, Any]],
-    name: str,
-    value: Any,
-    jobs: list[dict[str, Any]],
-    with_it: str,
-    _without: str,
-) -> None:
-    base = arrange(name, jobs)
-
     assert poke_once(base | {name: "{{ params.given }}"}, render={"given": str(value)}) == with_it
 
 
@@ -398,11 +373,11 @@ def test_a_rendered_false_does_not_accept_partial(arrange: Callable[..., dict[st
     assert poke_once({"accept_partial": "{{ params.given }}"}, render={"given": given}) == "AvePointJobFailed"
 
 
-@pytest.mark.parametrize("value", ["perhaps", "", None, 1])
-def test_accept_partial_is_true_or_false(arrange: Callable[..., dict[str, Any]], value: Any) -> None:
+def test_accept_partial_is_true_or_false(arrange: Callable[..., dict[str, Any]]) -> None:
     arrange("accept_partial", [{"state": "partial"}])
 
-    assert poke_once({"accept_partial": value}) == "AvePointConfigError"
+    for value in ("perhaps", "", None, 1):
+        assert poke_once({"accept_partial": value}) == "AvePointConfigError", value
 
 
 def test_every_argument_of_the_job_sensor_has_a_case() -> None:
@@ -423,15 +398,15 @@ def test_every_argument_of_the_job_sensor_has_a_case() -> None:
         ("avepoint_conn_id", "elsewhere"),
     ],
 )
-@pytest.mark.parametrize("deferrable", [True, False])
 def test_a_bad_value_of_the_job_sensor_is_named(
-    simulator: Simulator, connect: Callable[..., str], name: str, value: Any, *, deferrable: bool
+    simulator: Simulator, connect: Callable[..., str], name: str, value: Any
 ) -> None:
     connect()
     arguments = {"product": "dynamics365", "job_id": JOB} | {name: value}
 
-    with pytest.raises(AirflowFailException, match=name):
-        AvePointJobSensor(task_id="wait", deferrable=deferrable, **arguments).execute({})
+    for mode in MODES:
+        with pytest.raises(AirflowFailException, match=name):
+            AvePointJobSensor(task_id="wait", **mode, **arguments).execute({})
 
     assert simulator.requests() == []
 

@@ -20,6 +20,7 @@ import requests
 from airflow_provider_avepoint.core import retry
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.flow import Join, NoAnswer, Pause, Protect, Request, Send
+from airflow_provider_avepoint.core.listing import JobListing
 from airflow_provider_avepoint.core.query import build_queries
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
@@ -132,7 +133,7 @@ async def test_a_driver_that_leaves_a_listing_early(alone: Simulator) -> None:
         pass
 
     async with AiohttpTransport(own, protect) as transport:
-        pages = transport.aiter_pages(client.list_jobs(query, datetime.now(UTC)))
+        pages = transport.draw(JobListing(client, query, datetime.now(UTC)))
         async with aclosing(jobs_of(pages)) as jobs:
             assert set() == await leave_early(alone, jobs)
 

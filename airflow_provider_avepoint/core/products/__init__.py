@@ -1,4 +1,4 @@
-"""The table of products. Each product has a file of its own and a row in this table."""
+"""List the products: each has a file beside this one, and a row in this table."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ PRODUCTS: dict[str, Product] = {
 
 
 def get_product(name: object) -> Product:
-    """Return a product.
+    """Return a product by its name.
 
-    :param name: the name of the product, such as ``m365``.
-    :raises AvePointConfigError: no product has this name; the message lists the products.
+    :param name: a name such as ``dynamics365``.
+    :raises AvePointConfigError: no product has this name; the message lists the known names.
     """
     if isinstance(name, str) and name in PRODUCTS:
         return PRODUCTS[name]

@@ -1,9 +1,11 @@
-"""Scan jobs of AvePoint Online Services: https://learn.avepoint.com/docs/services-and-features/aos/jobs.html.
+"""Describe the scan jobs of AvePoint Online Services.
 
-A scan finds what is new, and only what was found is backed up: a scan that fails is a gap that no backup
-shows. So ``backup`` means the scan here. The API filters by nothing, not even by time: jobs are listed newest
-start first, and the listing stops at the first page that ends before the window. A job that does not say when
-it started may stand after that.
+https://learn.avepoint.com/docs/services-and-features/aos/jobs.html
+
+A scan finds new objects, and only objects that a scan has found are backed up. A failed scan is a gap that no
+backup shows, so the word ``backup`` means the scan here. The API has no filters, not even for time. Jobs are
+listed with the newest start first, and the listing stops at the first page that ends before the window. A job
+without a start may stand after that page.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ AOS_SCAN = Product(
         job_type="type",
         workload="category",
     ),
-    # As the sample request spells it.
+    # The spelling of the sample request.
     filters=Filters(always={"orderby": "StartTime", "sortorder": "1"}),
     paging=Paging(index="skip", is_offset=True, size="top", newest_first=True),
     envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),
@@ -45,8 +47,8 @@ AOS_SCAN = Product(
         State(5, ("Skipped",), JobState.SKIPPED),
         State(10, ("Stopped",), JobState.STOPPED),
     ),
-    # Of Microsoft 365 and Power Platform, and of Google Workspace.
+    # 0: scans of Microsoft 365 and Power Platform. 10: scans of Google Workspace.
     job_types={"backup": (0, 10), "scan": (0, 10), "batch_import": 11},
-    # The numbers are not a filter: rows carry them.
+    # Rows have these numbers; no filter takes them.
     object_types={"m365": 0, "power_platform": 1, "active_directory": 2, "google": 3},
 )

@@ -1,4 +1,7 @@
-"""Cloud Backup for Dynamics 365: https://learn.avepoint.com/graphapi/docs/services-and-features/d365/d365.html."""
+"""Describe Cloud Backup for Dynamics 365.
+
+https://learn.avepoint.com/graphapi/docs/services-and-features/d365/d365.html
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,13 @@ DYNAMICS365 = Product(
     name="dynamics365",
     label="Cloud Backup for Dynamics 365",
     documentation_url="https://learn.avepoint.com/graphapi/docs/services-and-features/d365/d365.html",
-    # The page prints it in capitals, the table of permissions in lower case; no read-only one exists.
+    # The page prints the permission in capitals, the table of permissions in lower case. No read-only
+    # permission exists.
     permission="dynamics.readwrite.all",
     path="/dynamicsbackup/jobs",
     columns=Columns(
         job_id="jobId",
-        # Here and in other products, the page of another product has the other word.
+        # The vendor's page says status. Pages of other products say state, so both are read.
         state=("status", "state"),
         started_at="startTime",
         finished_at="finishTime",
@@ -59,14 +63,14 @@ DYNAMICS365 = Product(
     ),
     paging=Paging(index="pageIndex", size="pageSize"),
     envelope=Envelope(rows=(("jobs",),), link=("nextLink",), total=(("totalCount",),)),
-    # 0, 1, 5 and 6 are not listed; skipped, stopped or waiting jobs may well have them.
+    # The page does not list 0, 1, 5 and 6. Skipped, stopped or waiting jobs may have these numbers.
     states=(
         State(2, ("In progress",), JobState.RUNNING),
         State(3, ("Finished",), JobState.SUCCESS),
         State(4, ("Failed",), JobState.FAILED),
         State(7, ("Finished with Exception",), JobState.PARTIAL),
     ),
-    # Backups of the audit log are a type of their own, and hold no data.
+    # A backup of the audit log has its own type, and holds no data.
     backup_types=("backup", "audit_backup"),
     contents={"audit_backup": "audit_log"},
     job_types={
@@ -77,6 +81,6 @@ DYNAMICS365 = Product(
         "audit_backup": 16,
         "export": 32,
     },
-    # The sample shows the first; the partner API names both.
+    # The sample shows the first module; the partner API names both.
     workloads=("customer_engagement", "unified_operations"),
 )

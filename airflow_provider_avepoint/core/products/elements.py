@@ -1,15 +1,18 @@
-"""AvePoint Elements, the platform for partners: "Get customer jobs", "Retrieve All Services of Customers".
+"""Describe AvePoint Elements, the platform for partners: a customer's jobs, and all customers' subscriptions.
 
-AvePoint/cloud-api, docs/elements/general: job/get-customer-jobs.md, service subscription/get-all-services.md.
-A list of jobs is of one customer, who is the organisation here and must be named, and of all that Elements
-manages for them: the module says what of it. There is no filter by time or state, no order and no next link,
-and a page has at most 100 jobs: every listing reads the customer's whole history. Elements has a host of its
-own, so it needs a connection of its own.
+AvePoint/cloud-api, docs/elements/general: job/get-customer-jobs.md ("Get customer jobs") and service
+subscription/get-all-services.md ("Retrieve All Services of Customers").
+
+A list of jobs is of one customer, and holds all jobs that Elements manages for the customer. The customer is
+the organisation here, so a query must name an organisation; the module is the workload. There is no filter by
+time or state, no order and no next link, and a page has at most 100 jobs: every listing reads the customer's
+whole history. Elements has a host of its own, so it needs a connection of its own.
 
 Rows do not tell backups from restores: a job type is a service. The modules Archiver and Retention are no
 backup.
 
-Licences are subscriptions, of all customers or of one, and of all that a partner sells, backups or not.
+Licences are subscriptions of all customers or of one. They cover every service that a partner sells, also
+services that are no backup.
 """
 
 from __future__ import annotations
@@ -57,8 +60,8 @@ ELEMENTS = Product(
     filters=Filters(job_type="jobType", object_type="jobModule"),
     paging=Paging(index="pageIndex", size="pageSize", sizes=(100, 50, 10)),
     envelope=Envelope(rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)),
-    # A service without a job is a row too, with "N/A" for its id.
-    # The vendor's own sample has status 3 where no object failed, and had "Successful" there before.
+    # A service without a job has a row, too, with the id "N/A".
+    # The vendor's sample has status 3 for a job without failed objects; an older sample had "Successful".
     states=(
         State(0, ("None",), JobState.UNKNOWN, is_no_job=True),
         State(1, ("Running",), JobState.RUNNING),
@@ -79,14 +82,14 @@ ELEMENTS = Product(
     job_types={
         # Microsoft 365, Google Workspace, IaaS + PaaS, Salesforce, Dynamics 365.
         "backup": (7, 11, 12, 15, 16),
-        # Of Microsoft 365 and Google Workspace.
+        # Scans of Microsoft 365 and Google Workspace.
         "scan": (0, 10),
         "archiver": (),
         "retention": (),
     },
     housekeeping=("archiver", "retention"),
     object_types={
-        # Salesforce has no module of its own.
+        # 0 stands for Salesforce, which has no module.
         "none": 0,
         "archiver": 8,
         "retention": 10,
@@ -138,12 +141,13 @@ ELEMENTS = Product(
             rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),)
         ),
         paging=Paging(index="pageIndex", size="pageSize", sizes=(100,)),
-        # An older form of the page has customerId, a single one: what it lets through is filtered here.
+        # An older edition of the page has customerId, for a single id. A server that ignores customerIds
+        # sends more customers; the package filters them.
         wanted="customerIds",
         organization_id="customerId",
         organization_name="organization",
         subscriptions="products",
-        # Several of one service may differ in the package (Microsoft 365's), or in a name (Fly's).
+        # Subscriptions of one service may differ in the package (Microsoft 365) or in a name (Fly).
         service=("service", "subscriptionName", "package"),
         columns=LicenseColumns(
             purchased_user_seats="purchasedUserSeats",

@@ -1,7 +1,10 @@
-"""Cloud Backup for Google Workspace: https://learn.avepoint.com/docs/services-and-features/google/google.html.
+"""Describe Cloud Backup for Google Workspace.
 
-Rows have neither counts nor a duration nor an organisation, and a job that failed has a progress of 100 like
-any that ended. Jobs of ReCenter are not listed: the API shows those of one data source, by default Admin's.
+https://learn.avepoint.com/docs/services-and-features/google/google.html
+
+Rows have neither counts nor a duration nor an organisation. A failed job has a progress of 100, as every
+ended job has. The API lists the jobs of one data source, by default Admin's, so jobs of ReCenter are not
+listed.
 """
 
 from __future__ import annotations
@@ -34,15 +37,15 @@ GOOGLE_WORKSPACE = Product(
         started_after="startTime",
         started_before="finishTime",
         job_type="jobType",
-        # The table's name. The sample asks by "status", and its answer shows that nothing heeds it.
+        # The name in the table. The sample sends "status", and its answer shows that the server ignores that.
         state="jobStatus",
         object_type="appType",
     ),
-    # The page does not name the parameter that takes the token; the swagger that it came from does.
+    # The page does not name the parameter for the token; the vendor's Swagger file does.
     paging=Paging(index="pageIndex", size="pageSize", token="NextLink"),  # noqa: S106  # a parameter's name
-    # An older form of the page calls the rows Value.
+    # An older edition of the page calls the rows Value.
     envelope=Envelope(rows=(("jobs",), ("Value",)), link=("nextLink",), total=(("totalCount",),)),
-    # 0 is a state here, not "all".
+    # 0 is a state here, although other products use 0 for "all".
     states=(
         State(0, ("In progress",), JobState.RUNNING),
         State(2, ("Finished",), JobState.SUCCESS),

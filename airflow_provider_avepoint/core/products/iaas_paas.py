@@ -1,9 +1,11 @@
-"""Cloud Backup for IaaS + PaaS: https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html.
+"""Describe Cloud Backup for IaaS + PaaS.
 
-Each service has a number of its own for its backups, and none stands for all of them: backups are asked for
-without a job type and picked out here. There is no filter for the state either. Rows have neither service nor
-machine: the service is the one asked for, so a gate asks for each, and every backup in its window must be
-good.
+https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html
+
+Each service has its own number for its backups, and no number stands for all backups. So a query for backups
+sends no job type, and the package picks the backups out. There is no filter for the state, either. Rows have
+neither service nor machine, and get the service that was asked for. So a gate asks for each service, and
+every backup in the window must be good.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ IAAS_PAAS = Product(
     name="iaas_paas",
     label="Cloud Backup for IaaS + PaaS",
     documentation_url="https://learn.avepoint.com/docs/services-and-features/iaas-paas/iaas-paas.html",
-    # The page prints it in capitals, the vendor's own samples in lower case; no read-only one exists.
+    # The page prints the permission in capitals, the vendor's samples in lower case. No read-only
+    # permission exists.
     permission="platformbackup.readwrite.all",
     path="/backup/vm/jobs",
     columns=Columns(
         job_id="jobId",
-        # An older form of the page says state.
+        # An older edition of the page says state.
         state=("status", "state"),
         started_at="startTime",
         finished_at="finishTime",
@@ -64,7 +67,7 @@ IAAS_PAAS = Product(
     ),
     job_types={
         # Virtual machines, Entra ID, Azure Storage, Admin Portal settings, EC2, native Azure SQL, DevOps,
-        # Azure SQL, B2C, and the nine that came later.
+        # Azure SQL, B2C, and nine services that came later.
         "backup": (
             *(1, 128, 1024, 20003, 20009, 20012, 20014, 20016, 20019),
             *(20022, 40000, 60000, 60010, 60100, 70010, 80000, 90000, 90110),
@@ -74,14 +77,14 @@ IAAS_PAAS = Product(
             *(20023, 60001, 60011, 60101, 70011, 80010, 90001, 90120),
         ),
         "export": (4, 257, 4096, 20004, 20025, 70012, 90002),
-        # Of virtual machines (32 in an older page) and of Google Cloud.
+        # 33: virtual machines (32 in an older edition of the page). 20024: Google Cloud.
         "index_generation": (33, 20024),
         "retention": 64,
         "data_deletion": 30003,
         "aws_platform_configurations": 40001,
     },
-    # As the page names the types: bbba00d of the public repository has these nine. Those that came later are
-    # not held against the service that was asked for.
+    # The services that bbba00d of the vendor's repository names for these nine types. A type that is not here
+    # raises no doubt about the service that was asked for.
     workload_of_type={
         1: "virtual_machine",
         128: "entra_id",

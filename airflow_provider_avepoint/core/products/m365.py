@@ -1,4 +1,4 @@
-"""Cloud Backup for Microsoft 365: jobs, one job, licence consumption.
+"""Describe Cloud Backup for Microsoft 365: jobs, one job, licence consumption.
 
 Jobs: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html
 One job: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/retrieve-job-details.html
@@ -23,8 +23,8 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     State,
 )
 
-# Rows show the label, the jobState filter takes the number. Only "Finished" is ever shown in a sample; the
-# table writes words, the API's own description CamelCase ("FinishedException").
+# Rows have the label; the jobState filter takes the number. The samples show "Finished" only. The table
+# spells the other labels in words, the API's own description in CamelCase ("FinishedException").
 STATES = (
     State(1, ("In Progress",), JobState.RUNNING),
     State(2, ("Finished",), JobState.SUCCESS),
@@ -36,7 +36,7 @@ STATES = (
 # The current page calls type 4 Deletion, the older one Delete.
 JOB_TYPES = {"backup": 1, "restore": 2, "export": 3, "delete": 4, "deletion": 4, "retention": 5}
 
-# The numbers of the objectType filter; the serviceType of other endpoints counts differently.
+# The numbers of the objectType filter. The serviceType of other endpoints has other numbers.
 OBJECT_TYPES = {
     "exchange_online": 1,
     "sharepoint_online": 2,
@@ -54,7 +54,8 @@ OBJECT_TYPES = {
 
 ERRORS = ErrorKeys(at="jobErrors", is_error_code="isErrorCode", message="value", url="url", count="number")
 
-# The tables name the counts *Number, the list's sample and the older API *Count: either is read.
+# The tables call the counts *Number; the sample of the list and the older API call them *Count.
+# Both are read.
 COUNTS = CountKeys(
     total=("totalNumber", "totalCount"),
     successful=("successfulNumber", "successfulCount"),
@@ -68,7 +69,8 @@ LICENSE_COLUMNS = LicenseColumns(
     # Both in whole GB.
     purchased_storage_gb="purchasedStorageSize",
     protected_gb="protectedSize",
-    # The table says when the subscription went out of policy, the sample when it expires; 0 is neither.
+    # The table has the time at which the subscription went out of policy; the sample has the time at which
+    # the subscription expires. 0 means neither.
     out_of_policy_at="outOfPolicyTime",
 )
 
@@ -81,7 +83,7 @@ M365 = Product(
     documentation_url="https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html",
     permission=JOBS_PERMISSION,
     path="/backup/m365/cloudbackupjobs",
-    # A row carries neither service nor job type nor location: it gets those that were asked for.
+    # A row has neither service nor job type nor location, and gets the values that were asked for.
     columns=Columns(
         job_id="id",
         state=("state", "status"),
@@ -101,8 +103,8 @@ M365 = Product(
         object_type="objectType",
         location="location",
     ),
-    # Page base: the table says 0, the sample asks for page 1 and gets everything. The first request
-    # therefore names no page.
+    # The number of the first page: the table says 0; the sample asks for page 1 and gets all rows. So the
+    # first request names no page.
     paging=Paging(index="pageIndex", size="pageSize"),
     # The table says totalNumber, the sample totalCount.
     envelope=Envelope(

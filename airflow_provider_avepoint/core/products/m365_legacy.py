@@ -1,7 +1,8 @@
-"""Cloud Backup for Microsoft 365, the older API: ``/cloudbackup/jobs``, ``/cloudbackup/licenseconsumption``.
+"""Describe the older API of Cloud Backup for Microsoft 365.
 
-"Use Public APIs" in the user guide of Cloud Backup for Microsoft 365. Times and durations are .NET ticks,
-names are PascalCase in its tables and camelCase in its samples. It has no locations and no single job.
+"Use Public APIs" in the user guide: ``/cloudbackup/jobs`` and ``/cloudbackup/licenseconsumption``. Times and
+durations are .NET ticks. Names are in PascalCase in the tables and in camelCase in the samples. The API has
+no locations and no endpoint for one job.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ M365_LEGACY = Product(
         job_type="JobType",
         state="JobState",
         object_type="ObjectType",
-        # An earlier edition of the page calls every parameter required; 0 stands for "all" and "unbounded".
+        # An older edition of the page requires every parameter; 0 stands for "all" and "unbounded".
         always={"StartTime": "0", "FinishTime": "0", "JobType": "0", "ObjectType": "0", "JobState": "0"},
     ),
     paging=Paging(index="PageIndex", size="PageSize"),

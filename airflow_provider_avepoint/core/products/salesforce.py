@@ -1,10 +1,11 @@
-"""Cloud Backup for Salesforce: "Retrieve Job Information" of December 2025.
+"""Describe Cloud Backup for Salesforce: "Retrieve Job Information" of December 2025.
 
-Scheduled, on-demand and continuous backups are job types of their own; all three hold the data. A backup of
-the audit log holds none. Only the first is a ``backup``; the others count for who names them.
+Scheduled, on-demand and continuous backups have their own job types; all three hold the data. A backup of the
+audit log holds no data. Only a scheduled backup is a ``backup``; the other types count where a caller names
+them.
 
-The table gives rows an organisation, the sample does not: name the organisations, and each is asked for by
-itself.
+The table gives rows an organisation; the sample does not. So each organisation that a caller names has its
+own query.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SALESFORCE = Product(
     name="salesforce",
     label="Cloud Backup for Salesforce",
     documentation_url="https://learn.avepoint.com/docs/services-and-features/salesforcebackup/jobs.html",
-    # Missing from the vendor's table of permissions.
+    # The vendor's table of permissions does not list this permission.
     permission="salesforce.public.read.all",
     path="/backup/sfbapi/jobs",
     columns=Columns(

@@ -1,9 +1,7 @@
-"""The vocabulary for describing a product: its paths, the vendor's keys, tables of numbers, and paging.
+"""Define the vocabulary that describes a product: paths, names at the wire, tables of codes, paging.
 
-A product is data, in one of the files of this package. :mod:`..rows`, :mod:`..query` and :mod:`..paging` read
-the data. If a product seems to need code of its own, add the missing word here.
-
-A key, parameter or endpoint is None if the product does not have it.
+A product is data, in one of the files beside this one. The code that reads a product is in :mod:`..rows`,
+:mod:`..query` and :mod:`..paging`. Where a product seems to need code of its own, a word is missing here.
 """
 
 from __future__ import annotations
@@ -17,19 +15,20 @@ from airflow_provider_avepoint.core.fields import (
     normalize_label,
     parse_integer,
     parse_number,
+    parse_time,
     to_iso,
     to_word,
 )
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.text import quoted
 
-#: A key of a row, or several keys if the documents show different ones for the same value.
+#: A key of a row, or several keys where the documents show different ones.
 Key = str | tuple[str, ...]
-#: The keys that lead to a value in nested objects.
+#: A place in nested objects: the keys from the outside to the inside.
 Path = tuple[str, ...]
-#: The vendor's number or word by which a filter names a state, a job type or a workload.
+#: The vendor's number or word for a state, a job type or a workload, as filters send it.
 Code = int | str
-#: One code, or several that mean the same to us.
+#: One code, or several codes for one of our words.
 Codes = Code | tuple[Code, ...]
 
 
@@ -37,13 +36,13 @@ Codes = Code | tuple[Code, ...]
 class State:
     """One line of a product's state table.
 
-    :param number: the vendor's number, in filters and (for most products) in rows; None if the vendor uses
-        words only.
+    :param number: the vendor's number, in filters and (for most products) in rows; None where the vendor has
+        words alone.
     :param labels: the vendor's spellings; case, spaces, hyphens and underscores do not count.
-    :param state: the state in our words.
-    :param needs_finish: whether the documents leave open that the state is final; a job without a finish time
-        then counts as running.
-    :param is_no_job: whether a row in this state without an id stands for no job.
+    :param state: our state.
+    :param needs_finish: the documents leave open whether the state is final, so a job without a finish time
+        counts as running.
+    :param is_no_job: a row in this state may lack an id; such a row is no job at all.
     """
 
     number: int | None
@@ -54,7 +53,7 @@ class State:
 
     @property
     def code(self) -> Code:
-        """The word for the state in a filter: its number, or its first label if it has no number."""
+        """Return what a filter sends for the state: its number, or its first label where it has no number."""
         return self.labels[0] if self.number is None else self.number
 
 
@@ -63,10 +62,10 @@ class CountKeys:
     """The keys of one level of counts in a row.
 
     :param total: the key of the number of all objects.
-    :param successful: the key of the number of saved objects.
-    :param failed: the key of the number of failed objects.
-    :param skipped: the key of the number of skipped objects.
-    :param warning: the key of the number of objects saved with a warning.
+    :param successful: the key of the number of objects that were saved.
+    :param failed: the key of the number of objects that failed.
+    :param skipped: the key of the number of objects that were skipped.
+    :param warning: the key of the number of objects that were saved with a warning.
     """
 
     total: Key
@@ -78,13 +77,13 @@ class CountKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKeys:
-    """The keys of the errors in a row.
+    """The keys of a job's errors in a row.
 
-    :param at: the key of the list of errors.
-    :param is_error_code: the key in each error for whether the vendor has an error code.
-    :param message: the key in each error of the vendor's text.
-    :param url: the key in each error of the page's URL.
-    :param count: the key in each error of the number of occurrences.
+    :param at: the key of the list of errors in the row.
+    :param is_error_code: in an error, the key of the flag that says whether the vendor has a code for it.
+    :param message: in an error, the key of its code or text.
+    :param url: in an error, the key of the page that explains it.
+    :param count: in an error, the key of how often it occurred.
     """
 
     at: str
@@ -96,25 +95,29 @@ class ErrorKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """The keys of a row: our field → the vendor's key. The case of a key does not count.
+    """The columns of a row: our field → the vendor's key.
+
+    Keys match in any case. None means that the product's rows have no such column.
 
     :param job_id: the key of the job's id.
-    :param state: the key of the state.
+    :param state: the key of the job's state.
     :param started_at: the key of the start.
-    :param finished_at: the key of the finish.
+    :param finished_at: the key of the end.
     :param job_type: the key of the job type.
     :param workload: the key of the workload.
+    :param parse_time: parses a time as the vendor writes it. Where it raises
+        :class:`.UnplacedTime` for a time without an offset, the row has a problem.
     :param duration: the key of the vendor's own duration.
-    :param parse_duration: reads the vendor's own duration.
-    :param counts_at: the key of the object that holds the counts; None if the row itself holds them.
-    :param counts: the keys of the counts of objects.
-    :param record_counts: the keys of the counts of records.
-    :param metadata_counts: the keys of the counts of metadata.
-    :param size: the key of the size.
-    :param parse_size: reads the size; returns bytes.
+    :param parse_duration: parses that duration.
+    :param counts_at: the key of the object that holds the counts, where they are not in the row itself.
+    :param counts: the keys of the objects' counts.
+    :param record_counts: the keys of the records' counts.
+    :param metadata_counts: the keys of the metadata's counts.
+    :param size: the key of the size of the backup.
+    :param parse_size: parses that size; returns bytes.
     :param organization_id: the key of the organisation's id.
     :param organization_name: the key of the organisation's name.
-    :param errors: the keys of the errors.
+    :param errors: the keys of the job's errors.
     """
 
     job_id: Key
@@ -123,6 +126,7 @@ class Columns:
     finished_at: Key
     job_type: Key | None = None
     workload: Key | None = None
+    parse_time: Callable[[object], datetime | None] = parse_time
     duration: Key | None = None
     parse_duration: Callable[[object], timedelta | None] | None = None
     counts_at: str | None = None
@@ -138,18 +142,20 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The parameters by which the API filters. If a parameter is None, we filter the rows ourselves.
+    """The names of a product's filter parameters.
 
-    :param started_after: the parameter for the earliest start.
-    :param started_before: the parameter for the latest start.
-    :param write_time: writes a time for these two parameters, as a text or a number.
-    :param window_required: whether the API requires these two parameters.
+    None means that the product has no such filter: then the package filters the rows itself.
+
+    :param started_after: the parameter for the window's begin.
+    :param started_before: the parameter for the window's end.
+    :param write_time: writes the window's ends, as text or as a number.
+    :param window_required: the API refuses a query without a window.
     :param job_type: the parameter for the job type.
     :param state: the parameter for the state.
-    :param object_type: the parameter for the object type.
+    :param object_type: the parameter for the workload.
     :param organization_id: the parameter for the organisation.
     :param location: the parameter for the Multi-Geo location.
-    :param always: parameter → value, sent unless the query sets the parameter.
+    :param always: parameters and values to send where the query does not set them.
     """
 
     started_after: str | None = None
@@ -166,18 +172,18 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """The parameters by which the API cuts a listing into pages.
+    """How the product cuts a listing into pages.
 
-    :param index: the parameter that selects the page.
-    :param is_offset: whether *index* counts the rows before the page, from 0, and not the pages.
-    :param size: the parameter for the number of rows per page.
-    :param newest_first: whether the parameters ask for the newest start first, so that a listing may stop at
-        the beginning of its window. Each page must show this order.
+    :param index: the parameter that says which page; None where only a link leads to the next page.
+    :param is_offset: *index* is the number of rows before the page, from 0, not the number of the page.
+    :param size: the parameter for the number of rows in a page.
+    :param newest_first: the query asks for the newest start first, so a listing may stop where its window
+        begins. The listing checks the order on each page.
     :param token: the parameter that takes a next link which is an opaque token.
-    :param sizes: page sizes to try, the largest first; if the server refuses one, the next is tried.
+    :param sizes: page sizes to try, largest first; where the server refuses one, the next is tried.
     """
 
-    index: str
+    index: str | None = None
     is_offset: bool = False
     size: str
     newest_first: bool = False
@@ -187,15 +193,17 @@ class Paging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """The places of rows, next link and total in an answer, as the documents show them.
+    """The places in an answer that hold its rows, its next link and its total, as the documents show them.
 
-    :param rows: the paths at which the list of rows may stand.
-    :param link: the path of the next link.
-    :param total: the paths at which the total number of rows may stand.
+    :param rows: the places of the rows in the body; the first place that exists counts.
+    :param link: the place of the next link in the body.
+    :param link_header: the header with the next link or an opaque token, where the link is not in the body.
+    :param total: the places of the totals in the body; the largest total counts.
     """
 
     rows: tuple[Path, ...]
-    link: Path
+    link: Path = ()
+    link_header: str | None = None
     total: tuple[Path, ...] = ()
 
 
@@ -203,8 +211,8 @@ class Envelope:
 class JobEndpoint:
     """The endpoint for one job.
 
-    :param path: the path of the URL, with ``{job_id}`` in it.
-    :param row: the path of the row in the answer.
+    :param path: the path, with ``{job_id}``.
+    :param row: the place of the job's row in the body.
     """
 
     path: str
@@ -215,14 +223,15 @@ class JobEndpoint:
 class LicenseColumns:
     """The keys of licence figures: our field → the vendor's key.
 
-    :param purchased_user_seats: the key of the number of purchased seats.
-    :param assigned_user_seats: the key of the number of assigned seats.
-    :param purchased_storage_gb: the key of the purchased storage.
-    :param protected_gb: the key of the protected data.
-    :param parse_storage: reads an amount of storage; returns GB.
+    :param purchased_user_seats: the key of the seats that were purchased.
+    :param assigned_user_seats: the key of the seats that are assigned.
+    :param purchased_storage_gb: the key of the storage that was purchased.
+    :param protected_gb: the key of the storage that is protected.
+    :param parse_storage: parses an amount of storage; returns GB.
     :param out_of_policy_at: the key of the time at which the subscription went out of policy.
-    :param expires_at: the key of the end of the subscription.
-    :param not_applicable: the text that the vendor writes for a figure that a subscription does not have.
+    :param expires_at: the key of the time at which the subscription expires.
+    :param not_applicable: the text that stands for a figure which a subscription does not have; any other
+        text is an error.
     """
 
     purchased_user_seats: str
@@ -239,11 +248,11 @@ class LicenseColumns:
 class LicenseEndpoint:
     """The endpoint for the licence figures of a tenant.
 
-    :param path: the path of the URL.
-    :param permission: the permission that the app registration needs.
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
     :param columns: the keys of the figures.
-    :param figures: the path of the object with the figures in the answer.
-    :param location: the parameter for the Multi-Geo location.
+    :param figures: the place of the figures in the body.
+    :param location: the parameter for the Multi-Geo location; None where there is none.
     """
 
     path: str
@@ -255,20 +264,21 @@ class LicenseEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEndpoint:
-    """The endpoint by which a partner lists customers and their subscriptions.
+    """The endpoint by which a partner lists customers with their subscriptions.
 
-    The request is a POST. The query holds the paging, the body the ids of the wanted customers.
+    The request is a POST: paging parameters are in the query, the wanted customers in the body.
 
-    :param path: the path of the URL.
-    :param permission: the permission that the app registration needs.
-    :param envelope: the places of customers, next link and total in the answer.
-    :param paging: the parameters for paging.
-    :param wanted: the key in the body for the list of customer ids; without it the API lists all customers.
-    :param organization_id: the key of a customer's id.
-    :param organization_name: the key of a customer's name.
-    :param subscriptions: the key of a customer's list of subscriptions.
-    :param service: the keys in a subscription that, together, name it.
-    :param columns: the keys of the figures in a subscription.
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param envelope: the places of rows, link and total; a row is a customer.
+    :param paging: how the list of customers is cut into pages.
+    :param wanted: the key for a list of customer ids in the request's body; without it, the list has all
+        customers.
+    :param organization_id: in a row, the key of the customer's id.
+    :param organization_name: in a row, the key of the customer's name.
+    :param subscriptions: in a row, the key of the list of subscriptions.
+    :param service: in a subscription, the keys that together name it.
+    :param columns: in a subscription, the keys of the figures.
     """
 
     path: str
@@ -287,35 +297,36 @@ class SubscriptionEndpoint:
 class Product:
     """The description of one product.
 
-    :param name: our name of the product, such as ``m365``.
+    :param name: our name of the product.
     :param label: the vendor's name of the product.
-    :param documentation_url: the URL of the vendor's page on the API of the product.
-    :param permission: the OAuth scope, which is the permission of the app registration.
-    :param path: the path of the list of jobs; with ``{organization_id}`` if each list holds one organisation.
-    :param method: ``GET``, or ``POST`` if the filters are sent in a JSON body. Paging is always in the query.
-    :param columns: the keys of a row.
-    :param filters: the parameters by which the API filters.
-    :param paging: the parameters for paging.
-    :param envelope: the places of rows, next link and total in an answer.
-    :param states: the state table.
-    :param job_types: our word → the vendor's code. If a word has several codes, rows with any of them read as
-        this word, and we filter the rows ourselves. A word without a code is found by its workload.
-    :param backup_types: the job types that count as a backup in a verdict: ``backup``, and types that a
-        policy must name.
-    :param contents: backup type → what it holds, if it does not hold the data: ``audit_log``. Backup types
-        with the same content stand for one another.
-    :param object_types: our word for a workload → the vendor's code, if rows or filters have codes.
-    :param workload_of_type: the vendor's number of a job type → the only workload with jobs of this type, if
-        rows have a job type and no workload.
-    :param workloads: the known words for ``BackupJob.workload``, if rows have words.
-    :param housekeeping: the workloads that are really job types: their rows get this job type.
-    :param asks_each_organization: whether rows may leave out their organisation, so that each organisation
-        that a policy names gets a query of its own.
-    :param differs_by_tenant_only: whether rows without an organisation differ by the tenant only, so that the
-        newest backup decides if there is one tenant.
-    :param job: the endpoint for one job.
-    :param license: the endpoint for licence figures of a tenant.
-    :param subscriptions: the endpoint for the subscriptions of a partner's customers.
+    :param documentation_url: the vendor's page about the jobs.
+    :param permission: the OAuth scope to ask for, which is a permission of the app registration.
+    :param path: the path of the list of jobs; holds ``{organization_id}`` where a list is of one
+        organisation.
+    :param method: ``POST`` where the filters are in a JSON body; the paging parameters stay in the query.
+    :param columns: the keys of a job's row.
+    :param filters: the names of the filters.
+    :param paging: how a listing is cut into pages.
+    :param envelope: the places of rows, link and total.
+    :param states: every documented state.
+    :param job_types: our word → the vendor's code or codes. Rows with any of several codes get the word; such
+        a word is never sent, and the package filters the rows. A word without codes is found by its workload.
+    :param backup_types: the job types that count as a backup in a verdict: ``backup``, and the types that a
+        caller must name.
+    :param contents: backup type → what it holds, such as ``audit_log``; a type that is not listed holds the
+        data. Types with the same content stand for one another.
+    :param object_types: our word → the vendor's code of a workload, where rows or filters have codes.
+    :param workload_of_type: the vendor's number of a job type → the only workload with such jobs, where rows
+        have a type and no workload.
+    :param workloads: the known words of ``BackupJob.workload``, where rows have words.
+    :param housekeeping: workloads that are in truth job types: the row's workload becomes its job type.
+    :param asks_each_organization: rows may leave out their organisation, so each organisation of a policy has
+        its own query.
+    :param differs_by_tenant_only: rows without an organisation differ in the tenant only, so the newest
+        backup decides where there is one tenant.
+    :param job: the endpoint for one job; None where there is none.
+    :param license: the endpoint for licence figures; None where there is none.
+    :param subscriptions: the endpoint for a partner's customers; None where there is none.
     """
 
     name: str
@@ -344,12 +355,12 @@ class Product:
 
     @property
     def undocumented(self) -> str:
-        """The end of an error message about an answer that does not fit this description."""
+        """Return the end of a message about an answer that does not fit this description."""
         return f"{self.documentation_url} has it otherwise: update this provider, or report it"
 
     @cached_property
     def state_table(self) -> Mapping[int | str, State]:
-        """The number and each normalised label of a state → the line of the state table."""
+        """Return every spelling of every state: the number, and each normalised label."""
         table: dict[int | str, State] = {each.number: each for each in self.states if each.number is not None}
         for state in self.states:
             table |= {normalize_label(label): state for label in state.labels}
@@ -357,7 +368,7 @@ class Product:
 
     @cached_property
     def job_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code of a job type, normalised → our word (the first word if a code has two)."""
+        """Return the vendor's code, a text normalised → our word; of two words for a code, the first."""
         return {
             _normalize_code(code): word
             for word in reversed(tuple(self.job_types))
@@ -366,7 +377,7 @@ class Product:
 
     @cached_property
     def object_type_words(self) -> Mapping[Code, str]:
-        """The vendor's code of a workload, normalised → our word."""
+        """Return the vendor's code of a workload, a text normalised → our word."""
         return {_normalize_code(code): word for word, code in self.object_types.items()}
 
     @cached_property
@@ -379,49 +390,49 @@ class Product:
 
     @property
     def tells_organizations(self) -> bool:
-        """Whether jobs can be told apart by organisation."""
+        """Whether rows, filters or paths tell jobs apart by organisation."""
         return bool(self.columns.organization_id or self.filters.organization_id or self.needs_organization)
 
     @property
     def needs_organization(self) -> bool:
-        """Whether each list holds one organisation, which a query must name."""
+        """Whether every list is of one organisation, so that a query must name the organisation."""
         return "{organization_id}" in self.path
 
     @property
     def tells_locations(self) -> bool:
-        """Whether jobs can be asked for by location."""
+        """Whether a query can ask for a location."""
         return self.filters.location is not None
 
     @property
     def asks_each_object_type(self) -> bool:
-        """Whether rows have no workload, so that a query must ask for each object type."""
+        """Whether rows leave out their workload, so that each workload has its own query."""
         return self.filters.object_type is not None and self.columns.workload is None
 
     @property
     def known_workloads(self) -> tuple[str, ...]:
-        """The words that a caller may use for workloads."""
+        """Return the words of the workloads, in arguments and in rows."""
         return tuple(self.object_types) or self.workloads
 
     def job_type_codes(self, word: str) -> tuple[Code, ...]:
         """Return the vendor's codes of a job type.
 
-        :param word: our word for the job type.
+        :param word: our word.
         """
         codes = self.job_types[word]
         return codes if isinstance(codes, tuple) else (codes,)
 
     def canonical_job_type(self, word: str) -> str:
-        """Return the word that rows get for a job type.
+        """Return the word that rows of a job type get; another word may stand for the same code.
 
-        :param word: our word for the job type, as the caller gave it.
+        :param word: the word that a caller gives.
         """
         codes = self.job_type_codes(word)
         return self.job_type_words[_normalize_code(codes[0])] if codes else word
 
     def state_codes(self, states: frozenset[JobState]) -> list[Code]:
-        """Return the vendor's codes for several states.
+        """Return the vendor's codes that mean one of *states*.
 
-        :param states: the states in our words.
+        :param states: our states.
         """
         return [
             line.code
@@ -430,10 +441,10 @@ class Product:
         ]
 
     def find_state(self, value: object) -> State | None:
-        """Return the line of the state table for a row's state; None if the state is not documented.
+        """Return the state of a row; None where the state is not documented.
 
-        :param value: the number or label in the row.
-        :raises ValueError: the value is neither a number nor a text.
+        :param value: the row's state: a number or a label.
+        :raises ValueError: *value* cannot be a state.
         """
         number = parse_number(value)
         if number is not None:
@@ -443,18 +454,18 @@ class Product:
         return self.state_table.get(normalize_label(value))
 
     def read_job_type(self, value: object) -> str:
-        """Return our word for a row's job type. An undocumented number or label is kept as text.
+        """Return our word for the job type of a row; an undocumented number or label stays as text.
 
-        :param value: the number or label in the row.
-        :raises ValueError: the value is neither a number nor a text.
+        :param value: the row's job type: a number or a label.
+        :raises ValueError: *value* cannot be a job type.
         """
         return _read_word(value, self.job_type_words, self._job_type_labels, "job type")
 
     def read_workload(self, value: object) -> str:
-        """Return our word for a row's workload. An undocumented number or label is kept as text.
+        """Return our word for the workload of a row; an undocumented number or label stays as text.
 
-        :param value: the number or label in the row.
-        :raises ValueError: the value is neither a number nor a text.
+        :param value: the row's workload: a number or a label.
+        :raises ValueError: *value* cannot be a workload.
         """
         return _read_word(value, self.object_type_words, self._workload_labels, "workload")
 

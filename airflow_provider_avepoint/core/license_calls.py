@@ -1,0 +1,217 @@
+"""Licences over the wire: the calls, and how their figures are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.errors import (
+    AvePointConfigError,
+    AvePointPayloadError,
+    AvePointRequestError,
+)
+from airflow_provider_avepoint.core.fields import (
+    get_key,
+    get_path,
+    parse_date,
+    parse_integer,
+    parse_time,
+    read_id,
+    read_text,
+)
+from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.listing import Listing, read_all
+from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.pages import Answer, find_rows, read_page
+from airflow_provider_avepoint.core.products.vocabulary import (
+    LicenseColumns,
+    Product,
+    SubscriptionEndpoint,
+)
+from airflow_provider_avepoint.core.text import one_line
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+def get_license(
+    client: Client, product: Product, location: str | None, now: datetime
+) -> Flow[LicenseConsumption]:
+    """Return what is purchased and used.
+
+    :param location: the Multi-Geo location; None for the product's one licence.
+    :param now: the moment by which the licence may have gone out of policy.
+    :raises AvePointConfigError: the product has no such endpoint, or one that lists many subscriptions.
+    """
+    endpoint = product.license
+    if product.subscriptions is not None:
+        raise AvePointConfigError(
+            f"product: {product.label} has the licences of many customers; use get_license_consumptions."
+        )
+    if endpoint is None:
+        raise AvePointConfigError(f"product: {product.label} has no API for licence consumption.")
+    if location and not endpoint.location:
+        raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
+    query = [(endpoint.location, location)] if endpoint.location and location else []
+    answer = yield from client.get(endpoint.path, query, endpoint.permission, product.name)
+    figures = read_license(product, answer.document)
+    since = figures["out_of_policy_at"]
+    return LicenseConsumption(
+        **figures, location=location, is_out_of_policy=since is not None and since <= now
+    )
+
+
+def get_licenses(
+    client: Client, product: Product, organization_id: str | None, location: str | None, now: datetime
+) -> Flow[list[LicenseConsumption]]:
+    """Return what is purchased and used: a tenant's licence, or a partner's customers' subscriptions.
+
+    :param organization_id: the one customer; None for all of them.
+    :param location: as for :func:`get_license`.
+    :param now: as for :func:`get_license`.
+    :raises AvePointConfigError: the product has no such endpoint, or cannot tell customers or locations.
+    :raises AvePointRequestError: there is no subscription (of this customer): that is no good licence.
+    """
+    endpoint = product.subscriptions
+    if endpoint is None:
+        if organization_id is not None:
+            raise AvePointConfigError(f"organization_id: {product.label} has one licence for the tenant.")
+        return [(yield from get_license(client, product, location, now))]
+    if organization_id is not None and not organization_id.strip():
+        raise AvePointConfigError("organization_id is empty; leave it out for all customers.")
+    if location is not None:
+        raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
+    customers = yield from read_all(CustomerListing(client, product, endpoint, organization_id))
+    found = [
+        LicenseConsumption(**each)
+        for customer in customers
+        for each in read_subscriptions(product, endpoint, customer)
+    ]
+    if not found:
+        whose = "customer" if organization_id is None else f"customer {one_line(organization_id, 100)}"
+        raise AvePointRequestError(f"{product.label} lists no subscription of any {whose}.", status=404)
+    return found
+
+
+class CustomerListing(Listing[Row]):
+    """A partner's customers, each once, with their subscriptions.
+
+    :param organization_id: the one customer that is wanted; the listing ends where the customer has come.
+    """
+
+    def __init__(
+        self, client: Client, product: Product, endpoint: SubscriptionEndpoint, organization_id: str | None
+    ) -> None:
+        super().__init__(client, endpoint.paging, f"customers of {product.label}")
+        self._product = product
+        self._endpoint = endpoint
+        self._organization_id = organization_id
+        self._wanted = normalize_id(organization_id)
+        self._seen: set[str | None] = set()
+
+    def begin_up_to(self, limit: int, in_flight: int) -> list[Flow[Any]]:
+        """Return the flows of the pages to fetch now; none once the wanted customer has come."""
+        has_come = self._wanted is not None and self._wanted in self._seen
+        return [] if has_come else super().begin_up_to(limit, in_flight)
+
+    def _ask(self, paging: Pairs) -> Flow[Answer]:
+        wanted = {} if self._organization_id is None else {self._endpoint.wanted: [self._organization_id]}
+        return self._client.post(
+            self._endpoint.path, paging, wanted, self._endpoint.permission, self._product.name
+        )
+
+    def _receive(self, answer: Answer) -> Iterator[Row]:
+        rows = find_rows(self._product, self._endpoint.envelope, answer)
+        ids = [normalize_id(read_customer_id(self._product, self._endpoint, row)) for row in rows]
+        new = {each: row for each, row in zip(ids, rows, strict=True) if each not in self._seen}
+        self._seen |= new.keys()
+        if self._wanted in new:
+            return iter([new[self._wanted]])
+        keys = tuple(map(hash, ids))
+        page = read_page(self._endpoint.envelope, answer, keys, asked_size=self._page_size)
+        self._pager.receive(page, len(new))
+        return iter(new.values() if self._wanted is None else ())
+
+
+def read_license(product: Product, document: object) -> dict[str, Any]:
+    """Return the licence figures of an answer, as keywords for ``LicenseConsumption``.
+
+    :raises AvePointPayloadError: a figure is missing or has a form nobody documented: an audit must not
+        take that for "nothing used".
+    """
+    endpoint = product.license
+    assert endpoint is not None  # noqa: S101  # its answer is what is read
+    figures = get_path(document, endpoint.figures)
+    if not isinstance(figures, Mapping):
+        raise AvePointPayloadError(f"{product.label} answered without licence figures.")
+    return _read_figures(product, endpoint.columns, figures)
+
+
+def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: object) -> str:
+    """Return the id of a partner's customer.
+
+    :raises AvePointPayloadError: there is none.
+    """
+    found = get_key(row, endpoint.organization_id) if isinstance(row, Mapping) else None
+    customer_id = read_id(found)
+    if customer_id is None:
+        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.organization_id}.")
+    return customer_id
+
+
+def read_subscriptions(
+    product: Product, endpoint: SubscriptionEndpoint, customer: Row
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each subscription of a customer, as keywords for ``LicenseConsumption``.
+
+    Several of one name are numbered, so that each has a history of its own.
+
+    :raises AvePointPayloadError: there is no list of them, or one has no name, or a figure is missing or has
+        a form nobody documented.
+    """
+    rows = get_key(customer, endpoint.subscriptions)
+    if not isinstance(rows, list):
+        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.subscriptions}.")
+    names: Counter[str] = Counter()
+    for row in rows:
+        parts = [get_key(row, key) for key in endpoint.service] if isinstance(row, Mapping) else []
+        name = ", ".join(filter(None, map(read_text, parts)))
+        if not name:
+            raise AvePointPayloadError(
+                f"{product.label} listed a subscription without {endpoint.service[0]}."
+            )
+        names[name] += 1
+        yield {
+            **_read_figures(product, endpoint.columns, row),
+            "organization_id": read_customer_id(product, endpoint, customer),
+            "organization_name": read_text(get_key(customer, endpoint.organization_name)),
+            "service": name if names[name] == 1 else f"{name} ({names[name]})",
+        }
+
+
+def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
+    def read(parser: Callable[[object], T], key: str | None) -> T | None:
+        try:
+            return parser(get_key(row, key)) if key else None
+        except ValueError as e:
+            raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
+
+    def read_figure(parser: Callable[[object], T], key: str) -> T | None:
+        figure = read(parser, key)
+        if figure is None and (columns.not_applicable is None or get_key(row, key) != columns.not_applicable):
+            raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
+        return figure
+
+    return {
+        "product": product.name,
+        "out_of_policy_at": read(parse_time, columns.out_of_policy_at),
+        "purchased_user_seats": read_figure(parse_integer, columns.purchased_user_seats),
+        "assigned_user_seats": read_figure(parse_integer, columns.assigned_user_seats),
+        "purchased_storage_gb": read_figure(columns.parse_storage, columns.purchased_storage_gb),
+        "protected_gb": read_figure(columns.parse_storage, columns.protected_gb),
+        "expires_at": read(parse_date, columns.expires_at),
+    }
