@@ -375,11 +375,10 @@ class _Member:
 
     def keep(self, outcome: Any) -> None:
         """Keep the wanted jobs of a page, or the error in their place, until it is this listing's turn."""
-        if self._error is None:
-            try:
-                self.kept.extend(self.draw(outcome))
-            except AvePointError as e:
-                self._error = e
+        try:
+            self.kept.extend(self.draw(outcome))
+        except AvePointError as e:
+            self._error = e  # no further page is begun then
 
     def draw_kept(self) -> Iterator[BackupJob]:
         """Yield the jobs that were kept.
