@@ -63,7 +63,13 @@ class Identified(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a listing was asked for, where rows may leave it out; None for whatever there is."""
+    """What a listing was asked for, where rows may leave it out; None for whatever there is.
+
+    :param job_type: the job type, in our words.
+    :param workload: the workload, in our words.
+    :param organization_id: the organisation's id.
+    :param location: the Multi-Geo location.
+    """
 
     job_type: str | None = None
     workload: str | None = None
@@ -87,6 +93,8 @@ class RowReader:
 
     Which key holds which column is looked up once for each set of keys that rows show, and what the vendor's
     few words mean once for each word: a listing has a million rows.
+
+    :param product: the product whose rows are read.
     """
 
     def __init__(self, product: Product) -> None:
@@ -102,6 +110,7 @@ class RowReader:
     def identify(self, row: object) -> Identified:
         """Return *row* with what tells it from others.
 
+        :param row: the row, as JSON has it.
         :raises AvePointPayloadError: it is no row.
         """
         if not isinstance(row, dict):
@@ -131,6 +140,7 @@ class RowReader:
     def read(self, row: object, **asked: str | None) -> BackupJob:
         """Return *row* as a job; see :meth:`build`.
 
+        :param row: the row, as JSON has it.
         :param asked: the fields of :class:`Asked`.
         :raises AvePointPayloadError: it is no row, or has no id.
         """
@@ -140,7 +150,10 @@ class RowReader:
         return self.build(given, Asked(**asked))
 
     def is_no_job(self, given: Identified) -> bool:
-        """Tell whether a row has no id because it stands for no job, but for a service that has none."""
+        """Tell whether a row has no id because it stands for no job, but for a service that has none.
+
+        :param given: a row, identified.
+        """
         if given.job_id is not None:
             return False
         try:
@@ -161,6 +174,9 @@ class RowReader:
 
         What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
         ``BackupJob.problems``.
+
+        :param given: a row, identified.
+        :param asked: what the listing was asked for.
         """
         try:
             return self._build(given, asked)
@@ -294,7 +310,10 @@ class RowReader:
         return (f"{problem}: the server does not filter by {asked_by}",)
 
     def start_of(self, given: Identified) -> datetime | None:
-        """Return when a row's job started; None where it does not say, or not so that it can be read."""
+        """Return when a row's job started; None where it does not say, or not so that it can be read.
+
+        :param given: a row, identified.
+        """
         try:
             return given.names.parse_time(given.row.get(given.names.started_at))
         except ValueError:

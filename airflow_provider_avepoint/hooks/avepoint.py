@@ -169,6 +169,7 @@ class AvePointHook(HttpHook):
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
         """Yield the jobs that answer *queries*, which are asked side by side.
 
+        :param queries: the queries, such as ``Policy.queries`` makes them.
         :param with_changes: a job that is listed again, and otherwise, comes again.
         :raises AvePointConfigError: an organisation's id is a name.
         """
@@ -183,7 +184,10 @@ class AvePointHook(HttpHook):
             yield from self.transport.draw(listings)
 
     def note_answered(self, query: JobQuery) -> None:
-        """Note that all jobs have come that answer *query*; nothing here, for those who show progress."""
+        """Note that all jobs have come that answer *query*; nothing here, for those who show progress.
+
+        :param query: the query.
+        """
 
     def judge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
@@ -382,7 +386,11 @@ class AvePointAsyncHook(BaseHook):
     async def aquery(
         self, queries: list[JobQuery], *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer *queries*; see :meth:`AvePointHook.query`."""
+        """Yield the jobs that answer *queries*; see :meth:`AvePointHook.query`.
+
+        :param queries: the queries.
+        :param with_changes: a job that is listed again, and otherwise, comes again.
+        """
         client = await self.aget_client()
         with _for_airflow():
             listings = JobListings(client, queries, client.clock.now(), with_changes=with_changes)
@@ -396,6 +404,8 @@ class AvePointAsyncHook(BaseHook):
     ) -> AsyncGenerator[BackupJob]:
         """Yield the jobs that answer one query as it stands, where :meth:`aquery` would look further.
 
+        :param query: the query.
+        :param with_changes: a job that is listed again, and otherwise, comes again.
         :param now: fixes the window's end.
         """
         client = await self.aget_client()
