@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -23,6 +28,11 @@ if TYPE_CHECKING:
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE_SECONDS = 60
+REDRAWN = (
+    StaleElementReferenceException,
+    ElementNotInteractableException,
+    ElementClickInterceptedException,
+)
 GOOD = "good"
 FLAGS = (
     "--headless",
@@ -49,42 +59,56 @@ class Page:
     def __init__(self, browser: Chrome, url: str) -> None:
         self._browser = browser
         self._url = url
-        self._wait = WebDriverWait(browser, PATIENCE_SECONDS)
+        # A page that draws itself anew takes elements away that were just found.
+        self._wait = WebDriverWait(browser, PATIENCE_SECONDS, ignored_exceptions=REDRAWN)
 
     def log_in(self, username: str, password: str) -> None:
         self._browser.get(f"{self._url}/auth/login")
-        self.find(By.NAME, "username").send_keys(username)
-        self.find(By.NAME, "password").send_keys(password + Keys.ENTER)
+        self.type("username", username)
+        self.type("password", password + Keys.ENTER)
         self._wait.until(lambda browser: "/login" not in browser.current_url)
 
-    def find(self, by: str, value: str) -> WebElement:
-        """Return the first element that can be seen, as soon as there is one."""
+    def click(self, xpath: str) -> None:
+        """Click the first such element that can be seen, as soon as there is one."""
+        self._act(By.XPATH, xpath, lambda element: element.click())
 
-        def shown(browser: Chrome) -> WebElement | None:
-            return next((each for each in browser.find_elements(by, value) if each.is_displayed()), None)
+    def type(self, name: str, text: str) -> None:
+        """Type into the field of this name, as soon as it can be seen."""
+        self._act(By.NAME, name, lambda element: element.send_keys(text))
 
-        return self._wait.until(shown)
+    def _act(self, by: str, value: str, act: Callable[[WebElement], object]) -> None:
+        def has_acted(browser: Chrome) -> bool:
+            shown = [each for each in browser.find_elements(by, value) if each.is_displayed()]
+            for element in shown[:1]:
+                act(element)
+            return bool(shown)
+
+        self._wait.until(has_acted, f"{value} is not to be seen")
 
     def add(self, conn_id: str, fields: dict[str, Any]) -> None:
         """Fill an empty form and save it: standard fields by name, the others as ``element_<name>``."""
         self._browser.get(f"{self._url}/connections")
-        self.find(By.XPATH, "//button[contains(., 'Add Connection')]").click()
-        self.find(By.NAME, "connection_id").send_keys(conn_id)
-        self.find(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]").send_keys("AvePoint", Keys.ENTER)
-        self.find(By.NAME, "host")
+        self.click("//button[contains(., 'Add Connection')]")
+        self.type("connection_id", conn_id)
+        self._act(
+            By.CSS_SELECTOR,
+            "[role=dialog] input[role=combobox]",
+            lambda element: element.send_keys("AvePoint"),
+        )
+        self.click("//*[@role='option' and normalize-space()='AvePoint']")
         standard = {name: value for name, value in fields.items() if not name.startswith("element_")}
         for name, value in standard.items():
-            self.find(By.NAME, name).send_keys(value)
-        self.find(By.XPATH, "//button[normalize-space()='Extra Fields']").click()
+            self.type(name, value)
+        self.click("//button[normalize-space()='Extra Fields']")
         for name in fields.keys() - standard.keys():
-            self.find(By.NAME, name).send_keys(fields[name])
-        self.find(By.XPATH, "//button[contains(., 'Save')]").click()
+            self.type(name, fields[name])
+        self.click("//button[contains(., 'Save')]")
         self._wait.until(lambda browser: not browser.find_elements(By.NAME, "connection_id"))
 
     def test(self, conn_id: str) -> str:
         """Press the connection's Test button; return GOOD for its green sign, else what the page says."""
         button = f"//tr[.//*[normalize-space()='{conn_id}']]//button[@aria-label='Test Connection']"
-        self.find(By.XPATH, button).click()
+        self.click(button)
 
         def outcome(browser: Chrome) -> str | None:
             if browser.find_elements(By.XPATH, f"{button}//*[name()='svg' and @color='green']"):
