@@ -152,8 +152,9 @@ class Outlook:
     """What the readings say about the next ones.
 
     :param readings: how many readings there are; of several within half a day, the last one counts.
-    :param newest: the newest reading and its moment; None where there is no reading.
-    :param before: the last reading before the last change, and its moment; None where there is no change.
+    :param before: the last reading before the last change, or the first reading where there is no change, with
+        its moment.
+    :param newest: the newest reading with its moment.
     :param changed_at: the moment of the first reading after the last change; None where there is no change.
     :param trend: the line through the readings since the last change; None where they are too few.
     :param earlier: the line through the readings before the last change; None where there is no change, or
@@ -161,16 +162,11 @@ class Outlook:
     """
 
     readings: int
-    newest: tuple[datetime, float] | None = None
-    before: tuple[datetime, float] | None = None
-    changed_at: datetime | None = None
-    trend: Trend | None = None
-    earlier: Trend | None = None
-
-    @property
-    def has_just_changed(self) -> bool:
-        """Whether too few readings follow the last change."""
-        return self.changed_at is not None and self.trend is None
+    before: tuple[datetime, float]
+    newest: tuple[datetime, float]
+    changed_at: datetime | None
+    trend: Trend | None
+    earlier: Trend | None
 
 
 def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float = 0.0) -> Outlook:
@@ -179,17 +175,15 @@ def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float = 0.0) -
     A single reading that both of its neighbours contradict is a wrong figure and does not count, unless it is
     the newest one.
 
-    :param readings: aware moments with their values, in any order.
+    :param readings: aware moments with their values, in any order; at least one.
     :param grain: the size of a difference that does not matter, in the unit of the readings.
     """
     known = _drop_wrong(_thin(readings), grain)
-    if not known:
-        return Outlook(readings=0)
     start, earlier = _find_last_part(known, grain)
     return Outlook(
         readings=len(known),
+        before=known[max(0, start - 1)],
         newest=known[-1],
-        before=known[start - 1] if start else None,
         changed_at=known[start][0] if start else None,
         trend=fit(known[start:]),
         earlier=fit(known[earlier:start]),
