@@ -152,8 +152,8 @@ class Outlook:
     """What the readings say about the next ones.
 
     :param readings: how many readings there are; of several within half a day, the last one counts.
-    :param before: the last reading before the last change, or the first reading where there is no change, with
-        its moment.
+    :param before: the last reading before the last change, with its moment; the first reading where there is
+        no change.
     :param newest: the newest reading with its moment.
     :param changed_at: the moment of the first reading after the last change; None where there is no change.
     :param trend: the line through the readings since the last change; None where they are too few.
@@ -279,16 +279,17 @@ def _find_split(days: Sequence[float], values: Sequence[float], grain: float) ->
     before = _list_squares(days, values)
     whole = floor + before[-1]
     after = _list_squares(days[::-1], values[::-1])[::-1]
-    squares, split = min(
-        ((before[index - 1] + after[index], index) for index in range(1, count)), default=(whole, 0)
-    )
-    # Two lines leave this many readings free. A line through one reading takes one.
-    freedom = count - min(2, split) - min(2, count - split)
-    if freedom <= 0 or whole <= 0:
+    if whole <= 0:
         return 0
-    # The probability of so large a F, where the numerator has 2 degrees of freedom; less where it has 1.
-    chance = (count - 1) * ((floor + squares) / whole) ** (freedom / 2)
-    return split if chance < _FALSE_ALARMS else 0
+    best, chance = 0, _FALSE_ALARMS / count
+    for split in range(1, count):
+        share = min(1.0, (floor + before[split - 1] + after[split]) / whole)
+        # Two lines leave this many readings free: a line takes two readings, or the only one.
+        freedom = count - min(2, split) - min(2, count - split)
+        # The probability of an F as large, with 2 degrees of freedom in the numerator; for 1 it is less.
+        if (by_chance := share ** (freedom / 2)) < chance:
+            best, chance = split, by_chance
+    return best
 
 
 def _list_squares(days: Sequence[float], values: Sequence[float]) -> list[float]:

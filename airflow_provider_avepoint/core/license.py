@@ -30,6 +30,8 @@ History = Iterable[tuple[datetime, LicenseConsumption]]
 
 # Differences of this share of the limit do not matter to a forecast.
 _GRAIN = 0.0025
+# A line through readings over this time, or less, that may never reach the limit is chance.
+_SHORT = timedelta(days=21)
 # A subscription by GB that is out of policy for longer stops all backups.
 _GRACE = timedelta(days=90)
 _OVER = {"seats": ("over_assigned", "assigned"), "storage": ("storage_over", "protected")}
@@ -85,11 +87,12 @@ class Forecast:
     :param usage: the figure, and its limit: the amount that is purchased today.
     :param until: the end of the forecast.
     :param outlook: what the readings say.
-    :param trend: the line through the readings since the last change; None where nothing can be told: there is
-        too little history, or the figure changed too recently.
+    :param trend: the line through the readings since the last change; None where nothing can be told: there
+        is too little history, or the figure changed too recently.
     :param crossing: when the trend reaches the limit; None if the trend does not reach it before *until*.
-    :param doubt: a sentence for readers, where nothing can be told and the limit may be reached, or the figure
-        changed too recently; None otherwise. A doubt is no finding: no breach is forecast. A reader has to look.
+    :param doubt: a sentence for a reader who has to look at the figure: the figure changed too recently, or
+        there is too little history and the limit may be reached; None otherwise. A doubt is no finding,
+        because no breach is forecast.
     """
 
     usage: Usage
@@ -114,13 +117,16 @@ class Forecast:
     @property
     def estimate(self) -> Estimate | None:
         """The figure at *until*, not below 0; None where nothing can be told."""
-        return None if self.trend is None else Estimate(*(max(0.0, each) for each in self.trend.at(self.until)))
+        return (
+            None if self.trend is None else Estimate(*(max(0.0, each) for each in self.trend.at(self.until)))
+        )
 
     def describe(self) -> str:
         """Describe the forecast in one sentence."""
         estimate, usage, changed_at = self.estimate, self.usage, self.outlook.changed_at
         if estimate is None:
-            return _describe_unknown(usage, self.outlook)
+            unknown = _describe_unknown(usage, self.outlook)
+            return unknown if changed_at is None else f"{unknown}: {_describe_change(usage, self.outlook)}"
         since = "" if changed_at is None else f", by the readings since the change of {changed_at:%Y-%m-%d}"
         if self.crossing is None:
             value, low, high = map(_write, estimate)
@@ -136,7 +142,7 @@ class Forecast:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the forecast, ready for JSON; where nothing can be told it has no estimate and no crossing."""
+        """Return the forecast, ready for JSON; without a trend it has no estimate and no crossing."""
         crossing = {} if self.crossing is None else self.crossing._asdict()
         changed_at = self.outlook.changed_at
         return {
@@ -222,36 +228,42 @@ def forecast(
     ]
 
 
-def foresee(usage: Usage, readings: Iterable[tuple[datetime, float]], now: datetime, within: timedelta) -> Forecast:
+def foresee(
+    usage: Usage, readings: Iterable[tuple[datetime, float]], now: datetime, within: timedelta
+) -> Forecast:
     """Forecast one figure of a licence.
 
-    Where the readings since a change are so few that the line through them may never reach the limit, the
-    figure changed too recently to tell: a date would be chance.
+    A line through few readings that scatter can reach the limit by chance. Where its band may never reach the
+    limit, nothing is told.
 
     :param usage: the figure today, and its limit.
-    :param readings: aware moments with the figure that was read then; those after *now* do not count, nor those
-        from more than ``HISTORY`` before the newest one.
+    :param readings: aware moments with the figure that was read then; those after *now* do not count, nor
+        those from more than ``HISTORY`` before the newest one.
     :param now: when the forecast begins, an aware datetime.
     :param within: how far to look ahead.
     """
     past = {moment: used for moment, used in readings if moment <= now} or {now: usage.used}
     first = max(past) - HISTORY
     past = {moment: used for moment, used in past.items() if moment >= first}
-    limit, has_limit = usage.purchased, 0 < usage.purchased and usage.used <= usage.purchased
+    limit, has_limit = usage.purchased, usage.used <= usage.purchased and usage.purchased > 0
     outlook = look_ahead(past.items(), _GRAIN * (limit or max(map(abs, past.values()))))
     trend = outlook.trend
     crossing = trend.reaches(limit, now, within) if trend and has_limit else None
-    is_chance = crossing is not None and crossing.latest is None and outlook.changed_at is not None
+    is_chance = (
+        trend is not None
+        and crossing is not None
+        and crossing.latest is None
+        and trend.end - trend.begin <= _SHORT
+    )
     if is_chance:
         trend = crossing = None
     doubt = None
     if trend is None and has_limit and within:
-        if is_chance or _may_reach(usage, outlook, now, within):
-            doubt = (
-                f"{_describe_unknown(usage, outlook)}; the limit may be reached by {now + within:%Y-%m-%d}"
-            )
-        elif outlook.changed_at is not None:
-            doubt = _describe_unknown(usage, outlook)
+        may_reach = is_chance or _may_reach(usage, outlook, now, within)
+        if may_reach or outlook.changed_at is not None:
+            doubt = f"{_describe_unknown(usage, outlook)}: {_describe_change(usage, outlook)}"
+        if may_reach:
+            doubt = f"{doubt}; the limit may be reached by {now + within:%Y-%m-%d}"
     return Forecast(
         usage=usage, until=now + within, outlook=outlook, trend=trend, crossing=crossing, doubt=doubt
     )
@@ -274,21 +286,31 @@ def _may_reach(usage: Usage, outlook: Outlook, now: datetime, within: timedelta)
     )
 
 
-def _describe_limit(usage: Usage) -> str:
-    return f"{_write(usage.purchased)} {usage.unit} purchased"
-
-
 def _describe_unknown(usage: Usage, outlook: Outlook) -> str:
     """Say why nothing can be told."""
-    if outlook.changed_at is None:
+    if outlook.changed_at is not None:
+        return f"{usage.name}: changed too recently to tell"
+    if outlook.trend is not None:
         return (
-            f"{usage.name}: too little history for a forecast: readings so far {outlook.readings}, and it "
-            f"takes {LEAST_READINGS} over {LEAST_SPAN.days} days"
+            f"{usage.name}: too little history for a forecast: the {outlook.readings} readings so far "
+            "scatter too much"
         )
-    figures = " and ".join(
-        f"{_write(value)} on {moment:%Y-%m-%d}" for moment, value in (outlook.before, outlook.newest)
+    return (
+        f"{usage.name}: too little history for a forecast: readings so far {outlook.readings}, and it takes "
+        f"{LEAST_READINGS} over {LEAST_SPAN.days} days"
     )
-    return f"{usage.name}: changed too recently to tell: {figures}, of {_describe_limit(usage)}"
+
+
+def _describe_change(usage: Usage, outlook: Outlook) -> str:
+    (moment, before), (now, used) = outlook.before, outlook.newest
+    figures = f"{_write(before)} on {moment:%Y-%m-%d} and {_write(used)} on {now:%Y-%m-%d}"
+    return f"{figures}, of {_describe_limit(usage)}"
+
+
+def _describe_limit(usage: Usage) -> str:
+    if usage.purchased:
+        return f"{_write(usage.purchased)} {usage.unit} purchased"
+    return f"an unlimited number of {usage.unit}"
 
 
 def audit(

@@ -14,8 +14,8 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_number
-from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment
+from airflow_provider_avepoint.report.licenses import LicenseHistory
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
@@ -193,6 +193,12 @@ class Report:
                 yield _urgent(f"{start}: {sentence}.", "licenses")
         if rest := len(concerned[_MOST_NAMED:]):
             yield _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses")
+        in_doubt = [each for each in self.licenses if each.doubts]
+        for each in in_doubt[:_MOST_NAMED]:
+            for sentence in each.doubts:
+                yield _watch(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
+        if rest := len(in_doubt[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
 
     def _about_verdicts(self) -> Iterator[Attention]:
         if bad := self.bad_verdicts:
@@ -203,21 +209,6 @@ class Report:
                 f"{say_moment(newest.judged_at)}.",
                 "verdicts",
             )
-
-
-def describe_crossing(measure: Measure) -> str:
-    """Say when a limit will be reached, and how certain that is.
-
-    :param measure: a measure with a crossing; one without gives an empty text.
-    """
-    crossing = measure.crossing
-    if crossing is None:
-        return ""
-    latest = "perhaps never" if crossing.latest is None else f"{crossing.latest:%Y-%m-%d} at the latest"
-    return (
-        f"{measure.name} will reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
-        f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
-    )
 
 
 def _urgent(text: str, section: str) -> Attention:

@@ -14,7 +14,7 @@ from sqlalchemy import and_, case, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job
 from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, VERDICTS
@@ -273,7 +273,7 @@ class _Reader:
         query = (
             select(LICENSES)
             .where(
-                LICENSES.c.read_at >= self._period.start,
+                LICENSES.c.read_at >= self._period.start - HISTORY,
                 LICENSES.c.read_at <= self._period.now,
                 *self._of_tenants(LICENSES),
             )
@@ -293,8 +293,11 @@ class _Reader:
                 organization_id=organization or None,
                 service=service or None,
             )
-            readings = ((row["read_at"], _read_license(row)) for row in rows)
-            yield licenses.follow(subscription, readings, self._period.now, of_tenant[tenant])
+            readings = [(row["read_at"], _read_license(row)) for row in rows]
+            if readings[-1][0] >= self._period.start:
+                yield licenses.follow(
+                    subscription, readings, self._period.now, of_tenant[tenant], begin=self._period.start
+                )
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
         """Yield the verdicts, newest first; only the newest with their evidence.
