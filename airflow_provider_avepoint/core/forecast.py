@@ -169,7 +169,7 @@ class Outlook:
     earlier: Trend | None
 
 
-def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float = 0.0) -> Outlook:
+def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float) -> Outlook:
     """Fit a line to the readings since their last change.
 
     A single reading that both of its neighbours contradict is a wrong figure and does not count, unless it is
