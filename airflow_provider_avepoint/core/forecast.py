@@ -33,7 +33,8 @@ _DAY = timedelta(days=1)
 _LEAST_GAP = timedelta(hours=12)
 # How often a change is found in readings about one line, at most.
 _FALSE_ALARMS = 0.01
-# A reading is a wrong figure if it lies above, or below, both its neighbours by so many usual steps.
+# A reading is a wrong figure if it lies above, or below, both its neighbours by so many usual steps, and by
+# twice the difference of the neighbours.
 _WRONG_STEPS = 8
 # Where more than one reading of so many looks wrong, all of them are right.
 _FEW = 10
@@ -155,6 +156,7 @@ class Outlook:
     :param before: the last reading before the last change, with its moment; the first reading where there is
         no change.
     :param newest: the newest reading with its moment.
+    :param swing: the largest difference between the newest reading and another one from *before* on.
     :param changed_at: the moment of the first reading after the last change; None where there is no change.
     :param trend: the line through the readings since the last change; None where they are too few.
     :param earlier: the line through the readings before the last change; None where there is no change, or
@@ -164,6 +166,7 @@ class Outlook:
     readings: int
     before: tuple[datetime, float]
     newest: tuple[datetime, float]
+    swing: float
     changed_at: datetime | None
     trend: Trend | None
     earlier: Trend | None
@@ -180,10 +183,12 @@ def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float) -> Outl
     """
     known = _drop_wrong(_thin(readings), grain)
     start, earlier = _find_last_part(known, grain)
+    newest, since = known[-1], known[max(0, start - 1) :]
     return Outlook(
         readings=len(known),
-        before=known[max(0, start - 1)],
-        newest=known[-1],
+        before=since[0],
+        newest=newest,
+        swing=max(abs(newest[1] - value) for _, value in since),
         changed_at=known[start][0] if start else None,
         trend=fit(known[start:]),
         earlier=fit(known[earlier:start]),
@@ -255,7 +260,7 @@ def _drop_wrong(readings: list[_Reading], grain: float) -> list[_Reading]:
     wrong = {
         index + 1
         for index, (to, away) in enumerate(pairwise(steps))
-        if to * away < 0 and min(abs(to), abs(away)) > _WRONG_STEPS * usual
+        if to * away < 0 and min(abs(to), abs(away)) > max(_WRONG_STEPS * usual, 2 * abs(to + away))
     }
     if len(wrong) > len(readings) / _FEW:
         return readings

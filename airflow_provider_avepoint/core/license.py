@@ -278,12 +278,10 @@ def _list_used(history: History, name: str) -> Iterator[tuple[datetime, float]]:
 
 
 def _may_reach(usage: Usage, outlook: Outlook, now: datetime, within: timedelta) -> bool:
-    """Tell whether another such change, or the growth before the change, reaches the limit."""
-    change = abs(usage.used - outlook.before[1])
-    earlier = outlook.earlier
-    return (change > 0 and usage.used + change >= usage.purchased) or (
-        earlier is not None and earlier.reaches(usage.purchased, now, within) is not None
-    )
+    """Tell whether as much growth again, or the growth before the change, reaches the limit."""
+    if outlook.swing and usage.used + outlook.swing >= usage.purchased:
+        return True
+    return outlook.earlier is not None and outlook.earlier.reaches(usage.purchased, now, within) is not None
 
 
 def _describe_unknown(usage: Usage, outlook: Outlook) -> str:

@@ -232,6 +232,7 @@ RISE = [100 + 0.5 * index for index in range(60)]
         ([100.0] * 40 + [118, 137, 156] + [175] * 20, 43, 0),  # a step over four days
         ([100.0] * 40 + [100 + 2.0 * index for index in range(1, 21)], 39, 2),  # a bend
         ([500.0, *RISE], 1, 0.5),
+        ([190.0] * 53 + [100 + 10.0 * index for index in range(8)], 53, 10),  # the trough is true
         ([1e12 * (2 - index // 30) + 1e9 * index for index in range(60)], 30, 1e9),
     ],
 )

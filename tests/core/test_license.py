@@ -297,7 +297,10 @@ def ahead(
     ],
 )
 def test_a_forecast_begins_at_the_last_change(values: list[float], text: str) -> None:
-    assert text in ahead(values).describe()
+    forecast_of = ahead(values)
+
+    assert text in forecast_of.describe()
+    assert ("changed too recently to tell" in text) == (forecast_of.unknown is not None)
 
 
 @each_row(
@@ -310,6 +313,7 @@ def test_a_forecast_begins_at_the_last_change(values: list[float], text: str) ->
         ([100 + 1.5 * day for day in range(60)] + [0], 200, "; the limit may be reached by 2026-12-23"),
         ([100.0, 100, 175], 200, "it takes 4 over 7 days: 100 on 2026-11-21 and 175 on 2026-11-23, of 200"),
         ([100.0, 110, 120], 200, None),
+        ([190.0] * 54 + [100, 112, 124, 136, 148, 160, 172], 200, "; the limit may be reached by 2026-12-23"),
         ([100.0], 200, None),
         (CLEANED_UP, 200, None),
         ([100.0] * 60, 200, None),
