@@ -108,3 +108,12 @@ def test_only_the_period_and_the_tenants_asked_for(ledger: Ledger) -> None:
 
     assert read_report(ledger, MONTH, ("contoso",)).licenses == ()
     assert [each.subscription.tenant for each in read_report(ledger, MONTH, None).licenses] == ["fabrikam"]
+
+
+def test_a_figure_of_before_the_period_alone_is_not_shown(ledger: Ledger) -> None:
+    """Storage was read until forty days ago; the forecast of seats begins there too."""
+    ledger.save_licenses("contoso", [consumption(50, 100, protected=1)], NOW - 40 * DAY)
+    report = read(ledger, [60, 60, 60], protected_gb=None)
+
+    assert [(each.name, len(each.readings)) for each in only(report).measures] == [("seats", 3)]
+    assert seats_of(report).forecast.readings == 4
