@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -183,6 +183,32 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "is_out_of_policy": consumption.is_out_of_policy,
         "expires_at": consumption.expires_at,
     }
+
+
+def write_report(
+    tenants: Sequence[str] | None, generated_at: datetime, summary: str, states: Mapping[str, str]
+) -> Row:
+    """Return the row of a report.
+
+    :param tenants: the tenants that were asked for; None for every tenant.
+    :param generated_at: the moment of the report, an aware datetime.
+    :param summary: the report in one sentence.
+    :param states: the state of each scope, licence and gate, by its name.
+    """
+    return {
+        "tenants": write_tenants(tenants),
+        "generated_at": generated_at,
+        "summary": storable(summary),
+        "states": _to_json({storable(name): state for name, state in states.items()}),
+    }
+
+
+def write_tenants(tenants: Sequence[str] | None) -> str:
+    """Return the key of the reports on some tenants.
+
+    :param tenants: the names of the tenants; None for every tenant.
+    """
+    return _to_json(None if tenants is None else sorted(set(map(storable, tenants))))
 
 
 def _name_row(task: Mapping[str, Any] | None) -> str:

@@ -6,7 +6,7 @@ Every write is an upsert: repeating it changes nothing, in any order and from an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -27,9 +27,10 @@ from airflow_provider_avepoint.ledger.rows import (
     write_job,
     write_key,
     write_license,
+    write_report,
     write_verdict,
 )
-from airflow_provider_avepoint.ledger.tables import AUDITS, JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.ledger.tables import AUDITS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -129,6 +130,7 @@ class Ledger:
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_audit = _upsert(AUDITS, self._engine)
+        self._save_report = _upsert(REPORTS, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
         # The current reading, and the jobs whose stored row is from this reading (as hashes of their keys).
         self._reading_of: tuple[str, datetime] | None = None
@@ -263,6 +265,19 @@ class Ledger:
         """
         rows = [write_license(tenant, each, read_at) for each in consumptions]
         self._write(self._save_licenses, list({_license_key_of(row): row for row in rows}.values()))
+
+    def save_report(
+        self, tenants: Sequence[str] | None, generated_at: datetime, summary: str, states: Mapping[str, str]
+    ) -> None:
+        """Write what a report said.
+
+        :param tenants: the tenants that were asked for; None for every tenant.
+        :param generated_at: the moment of the report, an aware datetime.
+        :param summary: the report in one sentence.
+        :param states: the state of each scope, licence and gate, by its name.
+        :raises AvePointLedgerError: the database fails.
+        """
+        self._write(self._save_report, [write_report(tenants, generated_at, summary, states)])
 
     def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
         """Yield the rows of a query while they arrive.

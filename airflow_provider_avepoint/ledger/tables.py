@@ -180,6 +180,19 @@ AUDITS = Table(
     Index("avepoint_audits_audited_at", "tenant", "audited_at"),
 )
 
+# What each report said, so that the next one can tell what has changed.
+REPORTS = Table(
+    "avepoint_reports",
+    metadata,
+    # JSON: the sorted list of the tenants that were asked for; null: every tenant.
+    _key("tenants"),
+    Column("generated_at", Moment, primary_key=True, nullable=False),
+    # The one sentence of the report.
+    Column("summary", Text, nullable=False),
+    # JSON: the state of each scope, licence and gate, by its name.
+    Column("states", Text, nullable=False),
+)
+
 LICENSES = Table(
     "avepoint_licenses",
     metadata,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_avepoint.core.fields import parse_number
 from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
 from airflow_provider_avepoint.core.policy import Scope
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Place, scope_of
+from airflow_provider_avepoint.report.backups import scope_of
 from airflow_provider_avepoint.report.formatting import say_duration, say_moment
+from airflow_provider_avepoint.report.gates import Place, name_gate
 
 # The most kinds of failure that are told apart; failures of further kinds are only counted.
 _MOST_FAILURES = 5000
@@ -122,7 +125,7 @@ class JudgedScope:
     :param reason: the reason.
     :param is_judged: whether the scope affects the verdict: it is neither excluded nor forgotten.
     :param job_id: the id of the deciding job; None without a job.
-    :param raw_state: the vendor's state of this job.
+    :param state: the vendor's state of this job, with the vendor's words where the state is a number.
     :param started_at: when this job started.
     :param failed: the number of failed objects, records and metadata items of this job.
     :param open_jobs: the number of jobs that wait or run.
@@ -134,7 +137,7 @@ class JudgedScope:
     reason: str
     is_judged: bool
     job_id: str | None
-    raw_state: str | None
+    state: str | None
     started_at: datetime | None
     failed: int
     open_jobs: int
@@ -151,6 +154,7 @@ class JudgedVerdict:
     :param passed: whether the verdict passed.
     :param reason: the reason.
     :param rules_version: the version of the rules that judged.
+    :param gate: the DAG and the task that judged; None outside of a task.
     :param task: the DAG, task, run and last try that judged; None outside of a task.
     :param judged: the number of scopes that were judged.
     :param good: the number of these scopes that passed.
@@ -164,6 +168,7 @@ class JudgedVerdict:
     passed: bool
     reason: str
     rules_version: int
+    gate: str | None
     task: str | None
     judged: int
     good: int
@@ -171,11 +176,14 @@ class JudgedVerdict:
     policy: dict[str, str]
 
 
-def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_shown: bool) -> JudgedVerdict:
+def read_verdict(
+    row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo, *, is_shown: bool
+) -> JudgedVerdict:
     """Return a verdict of the ledger.
 
     :param row: a row of the table of verdicts, by column name.
     :param evidence: ``Verdict.as_dict()``.
+    :param timezone: the time zone of the report.
     :param is_shown: whether the result includes the evidence.
     """
     judged = [each for each in evidence["scopes"] if _is_judged(each)]
@@ -184,9 +192,9 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
         order = sorted(evidence["scopes"], key=lambda each: (each["passed"], not _is_judged(each)))
         scopes = order[:_MOST_SCOPES]
     task = None
-    if row["dag_id"] is not None:
-        index = "" if row["map_index"] in (None, -1) else f"[{row['map_index']}]"
-        task = f"{row['dag_id']}.{row['task_id']}{index}, {row['run_id']}, try {row['try_number']}"
+    gate = name_gate(row)
+    if gate is not None:
+        task = f"{gate}, {row['run_id']}, try {row['try_number']}"
     return JudgedVerdict(
         tenant=row["tenant"],
         product=row["product"],
@@ -194,10 +202,11 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
         passed=row["passed"],
         reason=row["reason"],
         rules_version=row["rules_version"],
+        gate=gate,
         task=task,
         judged=len(judged),
         good=sum(each["passed"] for each in judged),
-        scopes=tuple(map(_read_scope, scopes)),
+        scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes),
         policy=_read_policy(evidence["policy"]) if is_shown else {},
     )
 
@@ -224,11 +233,11 @@ def _is_judged(scope: Mapping[str, Any]) -> bool:
     return scope["reason"] not in ("excluded", "forgotten")
 
 
-def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:
+def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any], timezone: tzinfo) -> Iterator[str]:
     """Yield the remarks of a scope's evidence; evidence of release 0.1.0 holds fewer of them."""
     start = each.get("window_start")
     if start is not None and each["reason"] in ("missed", "stale"):
-        yield f"No backup has started since {say_moment(datetime.fromisoformat(start))}."
+        yield f"No backup has started since {say_moment(datetime.fromisoformat(start), timezone)}."
     if each["reason"] == "forgotten":
         yield "It is no longer expected: its last backup is older than expect_seen_within."
     if (newer := each.get("newer_good")) is not None:
@@ -238,7 +247,16 @@ def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str
         yield f"Not understood: {one_line(problem)}."
 
 
-def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
+def _read_state(product: str, raw_state: object) -> str | None:
+    """Return a state as the vendor wrote it; beside a number the vendor's words."""
+    if raw_state is None:
+        return None
+    known = get_product(product).find_state(raw_state)
+    words = "" if known is None or parse_number(raw_state) is None else f" ({known.labels[0]})"
+    return f"{raw_state}{words}"
+
+
+def _read_scope(each: Mapping[str, Any], product: str, timezone: tzinfo) -> JudgedScope:
     job: Mapping[str, Any] = each["job"] or {}
     started = job.get("started_at")
     levels = [job[key] for key in ("counts", "record_counts", "metadata_counts") if job.get(key)]
@@ -248,9 +266,9 @@ def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
         reason=each["reason"],
         is_judged=_is_judged(each),
         job_id=job.get("job_id"),
-        raw_state=None if job.get("raw_state") is None else str(job["raw_state"]),
+        state=_read_state(product, job.get("raw_state")),
         started_at=None if started is None else datetime.fromisoformat(started),
         failed=sum(level["failed"] or 0 for level in levels),
         open_jobs=len(each["open_jobs"]),
-        notes=tuple(_read_notes(each, job))[:_MOST_NOTES],
+        notes=tuple(_read_notes(each, job, timezone))[:_MOST_NOTES],
     )

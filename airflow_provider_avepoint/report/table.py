@@ -9,9 +9,9 @@ from datetime import date, datetime
 
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Place
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.formatting import say_count
+from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 COLUMNS = (

@@ -271,7 +271,7 @@ def test_every_argument_is_a_template(ledger: Ledger, tmp_path: Path) -> None:
 
     found = report(str(tmp_path / "report.html"), now=NOW.isoformat(), days="2", tenants='["contoso"]')
 
-    assert ("path", "ledger_conn_id", "days", "tenants", "now") == AvePointReportOperator.template_fields
+    assert ("path", "ledger_conn_id", "days", "timezone", "tenants", "now") == AvePointReportOperator.template_fields
     assert (2, ["contoso"], 2) == (found["days"], found["tenants"], found["days_by_outcome"]["good"])
 
 
