@@ -1,25 +1,23 @@
-"""What callers get: jobs, counts, errors and licence figures, frozen, in our words and in UTC."""
+"""The values that callers get: jobs, counts, errors and licence figures; frozen, in our words, in UTC."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
+
+from msgspec import Struct, field
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-
-T = TypeVar("T")
-_MISSING = object()
 
 __all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
 
 
 class JobState(StrEnum):
-    """How a job stands, whichever product's number or label said so.
+    """The state of a job, for all products.
 
     ``unknown`` is a state that the vendor does not document: never a success and never terminal.
     """
@@ -40,13 +38,14 @@ class JobState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether a job in this state is on its way: waiting or running."""
+        """Tell whether a job in this state is waiting or running."""
         return self in _OPEN
 
     @classmethod
     def parse(cls, word: object) -> JobState:
         """Return the state called *word*.
 
+        :param word: what a caller gives.
         :raises AvePointConfigError: no state has this name.
         """
         try:
@@ -62,17 +61,12 @@ _TERMINAL = frozenset(
 )
 
 
-# What JSON knows as it is.
+# The types that JSON has.
 _AS_IS = frozenset({str, int, float, bool, type(None)})
 
 
-@cache
-def _names_of(cls: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(cls))
-
-
 def _to_json(value: object) -> Any:
-    """Turn a field of one of our values into what JSON knows: ISO times, durations in seconds."""
+    """Turn a field of one of our values into a type that JSON has: ISO times, durations in seconds."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -88,52 +82,33 @@ def _to_json(value: object) -> Any:
     return value
 
 
-def _quick(cls: type[T]) -> type[T]:
-    """Let a frozen dataclass with slots fill them directly.
+class _Value(Struct, frozen=True, kw_only=True):
+    """A frozen value that can be written as JSON.
 
-    The ``__init__`` that dataclasses writes calls ``object.__setattr__`` for each field, by name: that alone
-    was half of the time in which a row becomes a job.
+    The values are msgspec's structs, because a listing makes a million of them, and a frozen dataclass takes
+    five times as long to make. Each one is a dataclass too, so that ``dataclasses.replace`` and
+    ``dataclasses.fields`` take it, and what writes to it gets ``FrozenInstanceError``.
     """
-    known: dict[str, Any] = {"_missing": _MISSING}
-    parameters, statements = [], []
-    for each in fields(cls):  # type: ignore[arg-type]  # each is a dataclass
-        name = each.name
-        known[f"_set_{name}"] = getattr(cls, name).__set__
-        value = name
-        if each.default is not MISSING:
-            known[f"_default_{name}"] = each.default
-            parameters.append(f"{name}=_default_{name}")
-        elif each.default_factory is not MISSING:
-            known[f"_make_{name}"] = each.default_factory
-            parameters.append(f"{name}=_missing")
-            value = f"_make_{name}() if {name} is _missing else {name}"
-        else:
-            parameters.append(name)
-        statements.append(f"_set_{name}(self, {value})")
-    source = f"def __init__(self, *, {', '.join(parameters)}):\n  " + "\n  ".join(statements)
-    exec(source, known)  # noqa: S102  # the text is made of our own field names, as dataclasses does it
-    type.__setattr__(cls, "__init__", known["__init__"])  # the same signature
-    return cls
-
-
-class _Value:
-    """A frozen value that can be written as JSON."""
-
-    __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field, ready for JSON: times in ISO 8601, durations in seconds."""
         written = {}
-        for name in _names_of(type(self)):  # type: ignore[arg-type]  # a class, which can be hashed
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             written[name] = value if type(value) in _AS_IS else _to_json(value)
         return written
 
 
-@_quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts(_Value):
-    """How many objects (or entities, or records) a job handled; None where the row does not say."""
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class Counts(_Value, frozen=True, kw_only=True):
+    """How many objects, entities, records or metadata a job handled; None where its row does not say.
+
+    :param total: all of them.
+    :param successful: those that were saved.
+    :param failed: those that failed.
+    :param skipped: those that were skipped.
+    :param warning: those that were saved with a warning.
+    """
 
     total: int | None = None
     successful: int | None = None
@@ -145,15 +120,14 @@ class Counts(_Value):
 NO_COUNTS = Counts()
 
 
-@_quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobError(_Value):
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class JobError(_Value, frozen=True, kw_only=True):
     """One kind of error that a job reports.
 
     :param is_error_code: whether the vendor has an error code, hence a page, for it.
     :param message: the vendor's text.
     :param url: the page of the error code.
-    :param count: how often it occurred in the job.
+    :param count: how often the error occurred in the job.
     """
 
     is_error_code: bool | None = None
@@ -162,23 +136,30 @@ class JobError(_Value):
     count: int | None = None
 
 
-@_quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupJob(_Value):
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class BackupJob(_Value, frozen=True, kw_only=True):
     """One job of one product.
 
-    :param job_type: the job type in our words; for a product whose rows carry none, the one asked for.
+    :param product: the name of the product.
+    :param job_id: the vendor's id of the job.
+    :param job_type: the job type in our words; for rows that have none, the one that was asked for.
     :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says:
         the Dynamics or Elements module, Google app, AOS category.
+    :param state: the state in our words.
     :param raw_state: the state as the vendor wrote it.
+    :param started_at: when the job started, in UTC.
+    :param finished_at: when the job ended, in UTC.
     :param duration: finish minus start; the vendor's own figure only where one of them is missing.
     :param counts: objects, or Dynamics entities.
     :param record_counts: Dynamics or Salesforce records.
     :param metadata_counts: Salesforce metadata.
+    :param size_bytes: the size of what was saved.
+    :param organization_id: the organisation's id in the row, or the one that was asked for.
+    :param organization_name: the organisation's name in the row.
     :param location: the Multi-Geo location that was asked for.
-    :param problems: what of the row cannot be read and matters to a verdict, in words; such a job is never a
-        pass.
-    :param raw: the row as received, read-only.
+    :param errors: the errors that the row lists.
+    :param problems: what a verdict needs of the row and cannot read, in words; such a job is never a pass.
+    :param raw: the row as received, read-only; it takes no part where jobs are compared.
     """
 
     product: str
@@ -199,7 +180,22 @@ class BackupJob(_Value):
     location: str | None = None
     errors: tuple[JobError, ...] = ()
     problems: tuple[str, ...] = ()
-    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        shown = zip(self.__struct_fields__, self._said, strict=False)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._said == other._said if isinstance(other, BackupJob) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        """Every field but the row as received, which is the last one and takes no part where jobs compare."""
+        return tuple([getattr(self, name) for name in self.__struct_fields__[:-1]])
 
     @property
     def levels(self) -> tuple[Counts, ...]:
@@ -207,7 +203,7 @@ class BackupJob(_Value):
         return (self.counts, self.record_counts, self.metadata_counts)
 
     def describe_failures(self) -> str:
-        """Say how many objects, records and metadata failed, each after a comma; nothing where none did."""
+        """Say how many objects, records and metadata failed, each after a comma; empty where none failed."""
         text = ""
         for what, level in zip(("objects", "records", "metadata"), self.levels, strict=True):
             if level.failed:
@@ -216,9 +212,9 @@ class BackupJob(_Value):
 
     @property
     def effective_start(self) -> datetime | None:
-        """When the job started; for one that ended and does not say: its finish less the vendor's duration.
+        """When the job started; if an ended job does not say, its finish less the vendor's duration.
 
-        None where that is not known either: a finish never stands for a start.
+        None where the duration is unknown too: a finish never stands for a start.
         """
         if self.started_at is not None:
             return self.started_at
@@ -230,15 +226,22 @@ class BackupJob(_Value):
             return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseConsumption(_Value):
-    """What is bought and what is used, by a tenant or, for Elements, by a customer's subscription.
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class LicenseConsumption(_Value, frozen=True, kw_only=True):
+    """What is purchased and what is used, by a tenant or, for Elements, by a customer's subscription.
 
+    :param product: the name of the product.
     :param service: the subscription's name, where there are several.
+    :param organization_id: the customer's id; None for the tenant's own licence.
+    :param organization_name: the customer's name.
     :param location: the Multi-Geo location that was asked for.
-    :param expires_at: when the subscription ends.
     :param out_of_policy_at: when the subscription went (or, in the vendor's sample, goes) out of policy.
-    :param is_out_of_policy: whether that moment is set and has passed at the time of reading.
+    :param purchased_user_seats: the seats that may be assigned.
+    :param assigned_user_seats: the seats that are assigned.
+    :param purchased_storage_gb: the storage that may be used.
+    :param protected_gb: the storage that is used.
+    :param is_out_of_policy: whether *out_of_policy_at* had passed at the time of reading.
+    :param expires_at: when the subscription ends.
     """
 
     product: str
@@ -256,12 +259,12 @@ class LicenseConsumption(_Value):
 
     @property
     def seat_ratio(self) -> float | None:
-        """Assigned over purchased seats; None where nothing is purchased: another licence model."""
+        """Assigned over purchased seats; None where nothing is purchased, which is another licence model."""
         return _ratio(self.assigned_user_seats, self.purchased_user_seats)
 
     @property
     def storage_ratio(self) -> float | None:
-        """Protected over purchased storage; None where nothing is purchased: another licence model."""
+        """Protected over purchased storage; None where nothing is purchased, as for seats."""
         return _ratio(self.protected_gb, self.purchased_storage_gb)
 
     def as_dict(self) -> dict[str, Any]:
