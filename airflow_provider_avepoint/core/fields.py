@@ -1,8 +1,8 @@
-"""Parsers for single wire values: one function a form, literals in, Python values out.
+"""Parse single values of the vendor's JSON: one function for each form.
 
-The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks, so every
-parser takes any of these and returns None. Anything else that is not of a documented form raises
-ValueError with the value in its message.
+The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks. Every
+parser returns None for each of these. For any other value that does not have a documented form, a parser
+raises ValueError; its message has the value.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KILOBYTE = 1024
 
 
 class UnplacedTime(ValueError):
-    """A time that does not say its offset: nobody documented whose wall clock shows it.
+    """A time without an offset: no document says which time zone it is of.
 
     :param span: the earliest and the latest instant that it may be.
     """
@@ -50,22 +50,27 @@ class UnplacedTime(ValueError):
 
 
 def is_absent(value: object) -> bool:
-    """Tell whether *value* is one of the vendor's ways to write "no value"."""
+    """Tell whether *value* is one of the vendor's ways to write "no value".
+
+    :param value: a value of a row.
+    """
     return value is None or value in ("", "N/A")
 
 
 def parse_time(value: object) -> datetime | None:
-    """Read an instant: ISO 8601 with an offset and 0 to 7 fraction digits, .NET ticks, or Unix time.
+    """Parse an instant: ISO 8601 with an offset and up to 7 fraction digits, .NET ticks, or Unix time.
 
-    Numbers (or digits in a string) are ticks from 1e17 on, milliseconds from 1e11, else seconds.
+    A number, or digits in a text, are ticks from 1e17 on, milliseconds from 1e11 on, else seconds.
 
+    :param value: a value of a row.
+    :returns: the instant in UTC, to the microsecond; None for "no value".
     :raises UnplacedTime: the time has no offset.
-    :raises ValueError: *value* is something else.
+    :raises ValueError: *value* has another form.
     """
     if type(value) is str and value[4:5] == "-" and len(value) > 10:
         try:
             parsed = datetime.fromisoformat(value)
-            if parsed.tzinfo is UTC and parsed.year != 1:  # what it gives for both Z and +00:00
+            if parsed.tzinfo is UTC and parsed.year != 1:  # for Z and for +00:00
                 return parsed
         except ValueError:
             return _parse_untidy_time(value)
@@ -88,10 +93,13 @@ def parse_time(value: object) -> datetime | None:
 
 
 def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
-    """Read a time as :func:`parse_time` does; one without an offset is the wall clock's of *zone*.
+    """Parse a time as :func:`parse_time` does; a time without an offset is a local time of *zone*.
 
-    :raises UnplacedTime: the wall clock shows the time twice: clocks were put back.
-    :raises ValueError: *value* is something else, or the wall clock never shows it: clocks were put forward.
+    :param value: a value of a row.
+    :param zone: the time zone of the local times.
+    :returns: the instant in UTC; None for "no value".
+    :raises UnplacedTime: the local time comes twice, because clocks were put back.
+    :raises ValueError: *value* has another form, or the local time never comes: clocks were put forward.
     """
     try:
         return parse_time(value)
@@ -108,7 +116,7 @@ def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
 
 
 def _parse_untidy_time(text: str) -> datetime | None:
-    """Read a time that has spaces around it, or that is a day only."""
+    """Parse a time with spaces around it, or a day."""
     try:
         return _to_utc(datetime.fromisoformat(text.strip()), text)
     except UnplacedTime:
@@ -130,7 +138,7 @@ def _to_utc(moment: datetime, text: str) -> datetime | None:
 
 
 def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
-    """Return the earliest and the latest instant at which a wall clock somewhere shows *moment*."""
+    """Return the earliest and the latest instant at which *moment* may be the local time of some place."""
     moment = moment.replace(tzinfo=UTC)
     try:
         return moment - _FURTHEST_OFFSET, moment + _FURTHEST_OFFSET + (_DAY if is_day else timedelta())
@@ -139,10 +147,14 @@ def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
 
 
 def parse_date(value: object) -> datetime | None:
-    """Read a day or an instant; a day is its beginning, in UTC.
+    """Parse a day or an instant.
 
     The vendor's documents show ``2025-04-05``, ``2025/09/30``, ``08/23/2027`` (the month first) and
     ``2025-09-26T00:00:00Z``; its service has been seen to send ``03-14-2026T12:00:00Z``.
+
+    :param value: a value of an answer.
+    :returns: the instant, or the beginning of the day, in UTC; None for "no value".
+    :raises ValueError: *value* has another form.
     """
     text = value if isinstance(value, str) else ""
     if day := _DATE.fullmatch(text):
@@ -154,17 +166,28 @@ def parse_date(value: object) -> datetime | None:
 
 
 def to_ticks(moment: datetime) -> int:
-    """Write an aware instant as .NET ticks, UTC."""
+    """Write an instant as .NET ticks, in UTC.
+
+    :param moment: an aware datetime.
+    """
     return (moment - _EPOCH) // timedelta(microseconds=1) * 10 + _EPOCH_TICKS
 
 
 def to_iso(moment: datetime) -> str:
-    """Write an aware instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down)."""
+    """Write an instant as ``2026-11-22T05:00:00Z``, rounded down to whole seconds.
+
+    :param moment: an aware datetime.
+    """
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse_integer(value: object) -> int | None:
-    """Read a whole number, also one written as a string; negative and absurd ones are refused."""
+    """Parse a whole number that is not negative, or its digits in a text.
+
+    :param value: a value of a row.
+    :returns: the number; None for "no value".
+    :raises ValueError: *value* is another number, has more than 40 digits, or has another form.
+    """
     if type(value) is int and 0 <= value < _LARGEST:
         return value
     if is_absent(value):
@@ -178,12 +201,20 @@ def parse_integer(value: object) -> int | None:
 
 
 def parse_digits(text: str) -> int | None:
-    """Read ASCII digits, no more than any figure has; anything else gives None."""
+    """Parse at most 40 ASCII digits.
+
+    :param text: a text of a server.
+    :returns: the number; None for any other text.
+    """
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def parse_number(value: object) -> int | None:
-    """Read the vendor's number of a state or a type: ``3``, ``3.0``, ``"3 "``; anything else gives None."""
+    """Parse the vendor's number of a state or a type: ``3``, ``3.0`` or ``"3 "``.
+
+    :param value: a value of a row.
+    :returns: the number; None for any other value.
+    """
     if isinstance(value, str):
         text = value.strip()
         whole, point, fraction = text.partition(".")
@@ -194,7 +225,12 @@ def parse_number(value: object) -> int | None:
 
 
 def parse_hours(value: object) -> timedelta | None:
-    """Read decimal hours, as a number or a string."""
+    """Parse decimal hours: a number or a text.
+
+    :param value: a value of a row.
+    :returns: the duration; None for "no value".
+    :raises ValueError: *value* is negative or has another form.
+    """
     if is_absent(value):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -209,7 +245,12 @@ def parse_hours(value: object) -> timedelta | None:
 
 
 def parse_ticks_or_hours(value: object) -> timedelta | None:
-    """Read a duration that is documented as ticks (whole numbers) and shown as hours (decimals)."""
+    """Parse a duration in ticks, as the documents' table says, or in hours, as their sample shows.
+
+    :param value: a value of a row: a whole number is ticks, a decimal number is hours.
+    :returns: the duration; None for "no value".
+    :raises ValueError: *value* is negative or has another form.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError(f"{quoted(value)} is negative")
@@ -223,12 +264,22 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
 
 
 def parse_time_span(value: object) -> timedelta | None:
-    """Read .NET's TimeSpan: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``."""
+    """Parse .NET's TimeSpan: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``.
+
+    :param value: a value of a row.
+    :returns: the duration; None for "no value".
+    :raises ValueError: *value* has another form.
+    """
     return _parse_parts(_TIME_SPAN, value)
 
 
 def parse_units_span(value: object) -> timedelta | None:
-    """Read a duration with units: ``"17m39s"``, ``"1h17m39s"``."""
+    """Parse a duration with units, such as ``"17m39s"`` or ``"1h17m39s"``.
+
+    :param value: a value of a row.
+    :returns: the duration; None for "no value".
+    :raises ValueError: *value* has another form.
+    """
     return _parse_parts(_UNITS_SPAN, value)
 
 
@@ -243,13 +294,23 @@ def _parse_parts(form: re.Pattern[str], value: object) -> timedelta | None:
 
 
 def parse_kilobytes(value: object) -> int | None:
-    """Read a size in KB, which are 1,024 bytes; gives bytes."""
+    """Parse a size in KB of 1,024 bytes.
+
+    :param value: a value of a row: a whole number, or its digits in a text.
+    :returns: bytes; None for "no value".
+    :raises ValueError: *value* has another form.
+    """
     number = parse_integer(value)
     return None if number is None else number * _KILOBYTE
 
 
 def parse_size(value: object) -> int | None:
-    """Read a size with its unit, such as ``"5 GB"``; gives bytes."""
+    """Parse a size with its unit, such as ``"5 GB"``.
+
+    :param value: a value of a row.
+    :returns: bytes; None for "no value".
+    :raises ValueError: *value* has another form.
+    """
     if is_absent(value):
         return None
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
@@ -260,10 +321,14 @@ def parse_size(value: object) -> int | None:
 
 
 def parse_gigabytes(value: object) -> float | None:
-    """Read an amount of storage with its unit; gives GB.
+    """Parse an amount of storage with its unit, such as ``"5 GB"``.
 
-    ``"5 GB"``, or, as a pooled subscription has it, ``"0/1 GB"``: used of bought (inferred), which gives what
-    is bought.
+    A pooled subscription shows two amounts, such as ``"0/1 GB"``: used and purchased (inferred). The
+    purchased one is returned.
+
+    :param value: a value of a subscription.
+    :returns: GB; None for "no value".
+    :raises ValueError: *value* has another form.
     """
     if is_absent(value):
         return None
@@ -276,7 +341,12 @@ def parse_gigabytes(value: object) -> float | None:
 
 
 def get_path(document: object, path: tuple[str, ...]) -> Any:
-    """Return what stands at *path* in nested JSON objects, whatever the case of the keys, or None."""
+    """Return the value at *path* in nested JSON objects, whatever the case of the keys.
+
+    :param document: a decoded JSON document.
+    :param path: the keys from the outermost object on.
+    :returns: None where there is no such value.
+    """
     for key in path:
         if not isinstance(document, Mapping):
             return None
@@ -285,9 +355,13 @@ def get_path(document: object, path: tuple[str, ...]) -> Any:
 
 
 def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """Return ``document[key]``, else the value of the key that differs only in case, else *default*.
+    """Return ``document[key]``, else the value of the first key that differs only in case.
 
     The vendor's tables write ``TotalCount`` where its samples write ``totalCount``.
+
+    :param document: a JSON object.
+    :param key: the key as documented.
+    :param default: returned where there is no such key.
     """
     if key in document:
         return document[key]
@@ -296,14 +370,20 @@ def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
 
 
 def normalize_label(label: str) -> str:
-    """Fold a vendor's label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``."""
+    """Normalise a label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``.
+
+    :param label: the vendor's label.
+    """
     return re.sub(r"[\s_-]+", "", label).lower().replace("exceptions", "exception")
 
 
 def to_word(label: str) -> str:
-    """Write a vendor's label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
+    """Write a label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
 
-    Letters of every script stay, and a label that has none: two labels must not become one word.
+    Letters of every script stay. A label without letters and digits stays as it is, so that two labels
+    never become one word.
+
+    :param label: the vendor's label.
     """
     return re.sub(r"[\W_]+", "_", label.strip().casefold()).strip("_") or storable(label)
 
@@ -321,9 +401,13 @@ def _integer(value: object) -> int:
 
 
 def read_id(value: object) -> str | None:
-    """Return an id as a text; None where there is none, or what stands there can be none."""
+    """Return an id as a text.
+
+    :param value: a value of a row.
+    :returns: None for "no value", and for a value that cannot be an id.
+    """
     if value.__class__ is str:
-        # What cannot be shown or stored as it is would be another id there.
+        # A text that cannot be shown or stored as it is would become another id.
         return None if is_absent(value) or not value.isprintable() else value
     if value.__class__ is int:
         return str(value)
@@ -331,7 +415,11 @@ def read_id(value: object) -> str | None:
 
 
 def read_text(value: object) -> str | None:
-    """Return what stands in a row as a text that a database takes; None where nothing stands there."""
+    """Return a value as a text that a database takes.
+
+    :param value: a value of a row.
+    :returns: None for "no value".
+    """
     if is_absent(value):
         return None
     return storable(value) if isinstance(value, str) else quoted(value)

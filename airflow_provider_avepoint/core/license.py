@@ -1,4 +1,4 @@
-"""Is more used than bought, or will it be? Pure comparisons, with a sentence for each finding."""
+"""Compare what a licence allows with what is used, now and soon, and describe each finding in a sentence."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from airflow_provider_avepoint.core.text import one_line
 FORECAST_DAYS = 30
 #: The share of what is purchased from which it is nearly used up, unless told otherwise.
 NEAR_LIMIT = 0.9
-#: What was read at which moment.
+#: The readings of a licence, each with its moment.
 History = Iterable[tuple[datetime, LicenseConsumption]]
 
-# Out of policy for so long, a licence by GB ends all backups.
+# After so long out of policy, a licence by GB ends all backups.
 _GRACE = timedelta(days=90)
 _OVER = {"seats": ("over_assigned", "assigned"), "storage": ("storage_over", "protected")}
 
 
 class Usage(NamedTuple):
-    """How much of one thing is used and was purchased, in *unit*."""
+    """How much of one thing is used, and how much is purchased.
+
+    :param name: ``seats`` or ``storage``.
+    :param unit: of both figures.
+    :param used: what is used.
+    :param purchased: what is purchased.
+    """
 
     name: str
     unit: str
@@ -33,18 +39,24 @@ class Usage(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Used over purchased; None where nothing is purchased: another licence model."""
+        """Used over purchased; None where nothing is purchased, which is another licence model."""
         return self.used / self.purchased if self.purchased else None
 
 
 def describe_subject(consumption: LicenseConsumption) -> str:
-    """Say whose licence it is: the product and, for a partner's customer, the name and the service."""
+    """Say whose licence it is: the product and, for a partner's customer, the name and the service.
+
+    :param consumption: the licence's figures.
+    """
     names = (consumption.organization_name or consumption.organization_id, consumption.service)
     return ", ".join((consumption.product, *(one_line(name, 100) for name in names if name)))
 
 
 def list_usages(consumption: LicenseConsumption) -> list[Usage]:
-    """Return seats and storage, as far as the licence has figures for them."""
+    """Return the usage of seats and of storage, where the licence has figures.
+
+    :param consumption: the licence's figures.
+    """
     seats = (consumption.assigned_user_seats, consumption.purchased_user_seats)
     storage = (consumption.protected_gb, consumption.purchased_storage_gb)
     return [
@@ -56,13 +68,13 @@ def list_usages(consumption: LicenseConsumption) -> list[Usage]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Where one figure of a licence is heading.
+    """What one figure of a licence will be.
 
     :param usage: the figure, and its limit: what is purchased today.
-    :param until: how far is looked ahead.
-    :param readings: how many there are to go by.
-    :param trend: None where there is too little history.
-    :param crossing: when the trend reaches the limit; None where it does not until then.
+    :param until: the end of the forecast.
+    :param readings: the number of readings in the history.
+    :param trend: None where the history is too short.
+    :param crossing: when the trend reaches the limit; None where it does not before the forecast's end.
     """
 
     usage: Usage
@@ -73,11 +85,11 @@ class Forecast:
 
     @property
     def estimate(self) -> Estimate | None:
-        """What the figure will be then."""
+        """The figure at the forecast's end; None where the history is too short."""
         return None if self.trend is None else self.trend.at(self.until)
 
     def describe(self) -> str:
-        """Say it in a sentence."""
+        """Describe the forecast in a sentence, without its full stop."""
         estimate, usage = self.estimate, self.usage
         if estimate is None:
             return (
@@ -95,7 +107,7 @@ class Forecast:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON; without *has_enough_history* there is neither estimate nor crossing."""
+        """Return the forecast ready for JSON; without enough history, no estimate and no crossing."""
         crossing = {} if self.crossing is None else self.crossing._asdict()
         return {
             "of": self.usage.name,
@@ -113,7 +125,7 @@ class Forecast:
 class Finding:
     """One thing that is wrong with a licence.
 
-    :param organization_id: whose licence it is; None for the tenant's own.
+    :param organization_id: the customer whose licence it is; None for the tenant's own.
     :param service: the subscription, for Elements.
     :param location: the Multi-Geo location that was asked for.
     :param reason: such as ``expired``; see :func:`audit`.
@@ -133,14 +145,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What one audit of a product's licences came to.
+    """The result of one audit of a product's licences.
 
-    :param location: the Multi-Geo location that was asked for; None: all.
-    :param organization_id: the customer that was asked for; None: all.
-    :param near_limit: the share of a limit, 0 to 1, from which it was near.
-    :param forecast_days: how many days were looked ahead.
-    :param error: why no figures could be read; None where they were.
-    :param findings: what is wrong; empty too where there is an error.
+    :param product: the name of the product.
+    :param audited_at: when the audit was made.
+    :param location: the Multi-Geo location that was asked for; None for all.
+    :param organization_id: the customer that was asked for; None for all.
+    :param near_limit: the share of a limit, 0 to 1, from which a figure is near its limit.
+    :param forecast_days: the days from the audit to the forecast's end.
+    :param error: why no figures could be read; None where they could.
+    :param findings: what is wrong; empty where there is an error.
     """
 
     product: str
@@ -154,16 +168,19 @@ class Audit:
 
     @property
     def within(self) -> timedelta:
-        """How far was looked ahead."""
+        """The time from the audit to the forecast's end."""
         return timedelta(days=self.forecast_days)
 
 
 def forecast(
     consumption: LicenseConsumption, history: History, now: datetime, within: timedelta
 ) -> list[Forecast]:
-    """Return where each figure that has a limit is heading.
+    """Return a forecast for each figure that has a limit.
 
+    :param consumption: the licence's figures of today.
     :param history: the readings of this licence.
+    :param now: the moment of the forecast.
+    :param within: the time from *now* to the forecast's end.
     """
     past = [(moment, usage) for moment, each in history for usage in list_usages(each)]
     found = []
@@ -191,16 +208,17 @@ def audit(
     now: datetime | None = None,
     within: timedelta = timedelta(),
 ) -> dict[str, str]:
-    """Return what is wrong: reason → sentence; empty where nothing is.
+    """Return what is wrong with a licence.
 
-    Where nothing is purchased, there is another licence model and no limit to be near to: see
-    :func:`describe_models`. The vendor compares assigned with purchased seats and protected with purchased
-    storage.
+    Where nothing is purchased, there is no limit: see :func:`describe_models`. As the vendor does, the audit
+    compares assigned with purchased seats, and protected with purchased storage.
 
-    :param near_limit: the share of a limit, 0 to 1, from which it is near.
-    :param forecasts: of this licence.
-    :param now: the moment by which a subscription may have ended; without it that is not looked at.
-    :param within: how far ahead of it a subscription's end is reported.
+    :param consumption: the licence's figures.
+    :param near_limit: the share of a limit, 0 to 1, from which a figure is near its limit.
+    :param forecasts: those of this licence.
+    :param now: the moment of the audit; None leaves out the end of the subscription.
+    :param within: how long before its end a subscription is reported.
+    :returns: reason → sentence, without its full stop; empty where nothing is wrong.
     """
     findings: dict[str, str] = {}
     near, over = [], set()
@@ -227,7 +245,10 @@ def audit(
 
 
 def describe_models(consumption: LicenseConsumption) -> list[str]:
-    """Return a sentence for each figure of which nothing is purchased."""
+    """Return a sentence for each figure of which nothing is purchased.
+
+    :param consumption: the licence's figures.
+    """
     return [
         f"{usage.name}: {_write(usage.used)} {usage.unit} used, none purchased: another licence model, "
         "without a limit"
@@ -237,8 +258,8 @@ def describe_models(consumption: LicenseConsumption) -> list[str]:
 
 
 def _describe_out_of_policy(since: datetime) -> str:
-    # The vendor's pages on subscription consumption: what is protected stays so with licences by user, and
-    # for 90 days with those by GB.
+    # The vendor's pages on subscription consumption: a licence by user goes on protecting what is protected,
+    # a licence by GB does so for 90 days.
     return (
         f"out_of_policy since {since:%Y-%m-%d}: new objects are not backed up; with a licence by GB all "
         f"backups stop after {_GRACE.days} days, on {since + _GRACE:%Y-%m-%d}"
@@ -246,18 +267,18 @@ def _describe_out_of_policy(since: datetime) -> str:
 
 
 def _find_end(consumption: LicenseConsumption, now: datetime, within: timedelta) -> Iterator[tuple[str, str]]:
-    """Yield that a subscription has ended, or ends soon."""
+    """Yield a finding where a subscription has ended or ends soon: its reason and its sentence."""
     end = consumption.expires_at
     if end is not None and end <= now:
         yield "expired", f"expired: the subscription ended on {end:%Y-%m-%d}"
     elif end is not None and end <= now + within:
         yield "expires_soon", f"expires_soon: the subscription ends on {end:%Y-%m-%d}"
-    # The table says when it went out of policy, the sample when it expires: what lies ahead is the latter.
+    # In the table this is when the licence went out of policy, in the sample when it will: then it is ahead.
     end = consumption.out_of_policy_at
     if end is not None and now < end <= now + within:
         yield "expires_soon", f"expires_soon: the subscription is out of policy from {end:%Y-%m-%d}"
 
 
 def _write(number: float) -> str:
-    """Write *number* to hundredths, as far as it has any."""
+    """Write *number* with up to two decimals."""
     return f"{number:.2f}".rstrip("0").rstrip(".")

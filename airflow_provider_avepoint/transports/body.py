@@ -1,4 +1,4 @@
-"""Read a body as JSON, in a third of the time that the standard library takes."""
+"""Decode a body as JSON, in a third of the time that the standard library takes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import msgspec
 
 
 def loads(body: bytes) -> Any:
-    """Return what the JSON in *body* says.
+    """Decode *body*; where a key stands twice in an object, the last value counts.
 
-    :raises ValueError: it is none.
+    :param body: what a server has sent.
+    :raises ValueError: *body* is not JSON.
     """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(body)  # takes what strict JSON is not: NaN, other encodings, numbers of any length
+        return json.loads(body)  # takes more than strict JSON: NaN, other encodings, numbers of any length
