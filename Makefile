@@ -80,7 +80,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_layers.py
+	$(BIN)/python -m pytest --quiet tests/test_layers.py tests/test_docstrings.py
 
 compose-env:
 	@$(PYTHON) demo/compose_env.py

@@ -179,7 +179,10 @@ class ProbeFindings:
 
 
 def read_code(value: object) -> Code | None:
-    """Return a row's code as the product's tables have it: a number, or a text normalised."""
+    """Return a row's code as the product's tables have it: a number, or a normalised text.
+
+    :param value: the value in the row.
+    """
     number = as_number(value)
     return normalize_label(value) if number is None and isinstance(value, str) else number
 

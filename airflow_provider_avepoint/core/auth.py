@@ -157,7 +157,7 @@ class TokenCache:
             self._tokens.clear()
 
 
-#: The process's tokens.
+#: The tokens of the process.
 TOKENS = TokenCache()
 
 

@@ -34,7 +34,12 @@ from airflow_provider_avepoint.core.text import one_line
 
 @dataclass(slots=True)
 class Client:
-    """One connection's view of the API, without I/O."""
+    """One connection's view of the API, without I/O.
+
+    :param settings: what the connection says.
+    :param tokens: where the connection's tokens come from.
+    :param clock: what is known of the API's clock.
+    """
 
     settings: Settings
     tokens: TokenSource
@@ -43,7 +48,11 @@ class Client:
 
     @classmethod
     def build(cls, settings: Settings, credential: Credential) -> Client:
-        """Return a client that proves itself with *credential*."""
+        """Return a client that proves itself with *credential*.
+
+        :param settings: what the connection says.
+        :param credential: the client secret, or the certificate.
+        """
         return cls(
             settings,
             TokenSource(
@@ -71,6 +80,7 @@ class Client:
     def ask(self, query: JobQuery, now: datetime, paging: Pairs) -> Flow[Answer]:
         """Return one page of the answer to *query*.
 
+        :param query: the listing; of what it asks, the filters that the product has are sent.
         :param now: fixes the window's end.
         :param paging: the parameters of the page.
         """
@@ -85,7 +95,14 @@ class Client:
     def post(
         self, path: str, query: Pairs, body: Mapping[str, Any], permission: str, subject: str
     ) -> Flow[Answer]:
-        """Return what *path* answers to a JSON *body*, which is a question; see :meth:`get`."""
+        """Return what *path* answers to a JSON *body*, which is a question; see :meth:`get`.
+
+        :param path: below the connection's address.
+        :param query: the parameters.
+        :param body: the JSON.
+        :param permission: what the token must allow.
+        :param subject: the product, for metrics.
+        """
         request = Request(
             method="POST", url=self.settings.base_url + path, query=query, json=body, subject=subject
         )
@@ -132,6 +149,9 @@ class Client:
         """Make one small authorised call to *product*: a page of one job of the last day.
 
         Where a list is of one customer, none is known here: then it is only asked for a token.
+
+        :param product: the product.
+        :param now: the time, which fixes the window.
         """
         if product.needs_organization:
             yield from self.tokens.get(product.permission)
@@ -143,6 +163,9 @@ class Client:
     def get_job(self, product: Product, job_id: str, location: str | None) -> Flow[BackupJob]:
         """Return one job from the product's endpoint for one job.
 
+        :param product: the product.
+        :param job_id: the vendor's id of the job.
+        :param location: the Multi-Geo location; None for the central one.
         :raises AvePointJobNotFound: it knows none of this id.
         """
         endpoint = product.job
@@ -168,12 +191,19 @@ class Client:
         return job
 
     def habits(self, product: Product) -> Habits:
-        """Return what *product*'s server has shown of its paging."""
+        """Return what *product*'s server has shown of its paging.
+
+        :param product: the product.
+        """
         return self._habits[product.name]
 
 
 def job_not_found(product: Product, job_id: str) -> AvePointJobNotFound:
-    """Return the error for an id that no job has."""
+    """Return the error for an id that no job has.
+
+    :param product: the product.
+    :param job_id: the vendor's id that was asked for.
+    """
     return AvePointJobNotFound(
         f"{product.label} knows no job {job_id}; check the id, the location, and how far back to look "
         "(started_after).",

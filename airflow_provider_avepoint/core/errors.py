@@ -111,4 +111,4 @@ class AvePointPayloadError(AvePointError):
 
 
 class AvePointLedgerError(AvePointError):
-    """The ledger's database failed; nothing of the step was written."""
+    """The database of the ledger failed. Nothing of the step was written."""

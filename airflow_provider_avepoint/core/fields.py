@@ -1,8 +1,7 @@
-"""Parse single values of the vendor's JSON: one function for each form.
+"""Parse single JSON values of the API: one function for each documented form.
 
 The vendor writes "no value" as ``null``, ``""``, ``"N/A"``, an absent key, the year 1 or 0 ticks. Every
-parser returns None for each of these. For any other value that does not have a documented form, a parser
-raises ValueError; its message has the value.
+parser returns None for these. A value of another form raises a ValueError, whose message quotes the value.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _EPOCH_TICKS = 621_355_968_000_000_000
 # Today's instants are near 6.4e17 ticks, 1.8e12 ms and 1.8e9 s: the magnitude tells the unit.
 _LEAST_TICKS = 10**17
 _LEAST_MILLISECONDS = 10**11
-# More digits than any figure has, and fewer than Python refuses to read or a float cannot hold.
+# More digits than any real figure has, and fewer than the limits of int() and float().
 _MOST_DIGITS = 40
 _LARGEST = 10**_MOST_DIGITS
 _DIGITS = re.compile(rf"(-?[0-9]{{1,{_MOST_DIGITS}}})(?:\.0+)?")
@@ -32,16 +31,17 @@ _CAPACITY = re.compile(r"(?:\d{1,20}(?:\.\d{1,9})?\s*/\s*)?(.+)", re.ASCII)
 _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})", re.ASCII)
 _DATE_MONTH_FIRST = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(T.+)?", re.ASCII)
 _MIDNIGHT = "T00:00:00Z"
-# No place on earth is further from UTC than this.
+# The largest offset from UTC of any place on earth.
 _FURTHEST_OFFSET = timedelta(hours=14)
 _DAY = timedelta(days=1)
 _KILOBYTE = 1024
 
 
 class UnplacedTime(ValueError):
-    """A time without an offset: no document says which time zone it is of.
+    """A time without an offset. The vendor does not document its time zone.
 
-    :param span: the earliest and the latest instant that it may be.
+    :param message: the error, which quotes the value.
+    :param span: the earliest and the latest instant that the time may mean.
     """
 
     def __init__(self, message: str, span: tuple[datetime, datetime]) -> None:
@@ -50,27 +50,26 @@ class UnplacedTime(ValueError):
 
 
 def is_absent(value: object) -> bool:
-    """Tell whether *value* is one of the vendor's ways to write "no value".
+    """Tell whether a value is one of the vendor's ways to write "no value".
 
-    :param value: a value of a row.
+    :param value: any JSON value.
     """
     return value is None or value in ("", "N/A")
 
 
 def parse_time(value: object) -> datetime | None:
-    """Parse an instant: ISO 8601 with an offset and up to 7 fraction digits, .NET ticks, or Unix time.
+    """Read an instant: ISO 8601 with an offset and 0 to 7 fraction digits, .NET ticks, or Unix time.
 
-    A number, or digits in a text, are ticks from 1e17 on, milliseconds from 1e11 on, else seconds.
-
-    :param value: a value of a row.
-    :returns: the instant in UTC, to the microsecond; None for "no value".
+    :param value: a string or a number. Numbers (or digits in a string) are ticks from 1e17 on, milliseconds
+        from 1e11 on, else seconds.
+    :returns: the instant in UTC.
     :raises UnplacedTime: the time has no offset.
-    :raises ValueError: *value* has another form.
+    :raises ValueError: the value is no time.
     """
     if type(value) is str and value[4:5] == "-" and len(value) > 10:
         try:
             parsed = datetime.fromisoformat(value)
-            if parsed.tzinfo is UTC and parsed.year != 1:  # for Z and for +00:00
+            if parsed.tzinfo is UTC and parsed.year != 1:  # UTC is the tzinfo for both Z and +00:00
                 return parsed
         except ValueError:
             return _parse_untidy_time(value)
@@ -93,13 +92,12 @@ def parse_time(value: object) -> datetime | None:
 
 
 def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
-    """Parse a time as :func:`parse_time` does; a time without an offset is a local time of *zone*.
+    """Read a time as :func:`parse_time` does; a time without an offset is local time in *zone*.
 
-    :param value: a value of a row.
-    :param zone: the time zone of the local times.
-    :returns: the instant in UTC; None for "no value".
-    :raises UnplacedTime: the local time comes twice, because clocks were put back.
-    :raises ValueError: *value* has another form, or the local time never comes: clocks were put forward.
+    :param value: a value for :func:`parse_time`.
+    :param zone: the time zone of a time without an offset.
+    :raises UnplacedTime: the wall clock shows the time twice: clocks were put back.
+    :raises ValueError: *value* is something else, or the wall clock never shows it: clocks were put forward.
     """
     try:
         return parse_time(value)
@@ -116,7 +114,7 @@ def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
 
 
 def _parse_untidy_time(text: str) -> datetime | None:
-    """Parse a time with spaces around it, or a day."""
+    """Read a time with spaces around it, or a time that is a day only."""
     try:
         return _to_utc(datetime.fromisoformat(text.strip()), text)
     except UnplacedTime:
@@ -138,7 +136,7 @@ def _to_utc(moment: datetime, text: str) -> datetime | None:
 
 
 def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
-    """Return the earliest and the latest instant at which *moment* may be the local time of some place."""
+    """Return the earliest and the latest instant at which a clock anywhere on earth shows *moment*."""
     moment = moment.replace(tzinfo=UTC)
     try:
         return moment - _FURTHEST_OFFSET, moment + _FURTHEST_OFFSET + (_DAY if is_day else timedelta())
@@ -147,14 +145,13 @@ def _spread(moment: datetime, *, is_day: bool) -> tuple[datetime, datetime]:
 
 
 def parse_date(value: object) -> datetime | None:
-    """Parse a day or an instant.
+    """Read a day or an instant. A day gives its beginning, in UTC.
 
     The vendor's documents show ``2025-04-05``, ``2025/09/30``, ``08/23/2027`` (the month first) and
-    ``2025-09-26T00:00:00Z``; its service has been seen to send ``03-14-2026T12:00:00Z``.
+    ``2025-09-26T00:00:00Z``. The vendor's service has sent ``03-14-2026T12:00:00Z``.
 
-    :param value: a value of an answer.
-    :returns: the instant, or the beginning of the day, in UTC; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: a day in one of these forms, or a value for :func:`parse_time`.
+    :raises ValueError: the value is neither.
     """
     text = value if isinstance(value, str) else ""
     if day := _DATE.fullmatch(text):
@@ -166,7 +163,7 @@ def parse_date(value: object) -> datetime | None:
 
 
 def to_ticks(moment: datetime) -> int:
-    """Write an instant as .NET ticks, in UTC.
+    """Write an instant as .NET ticks in UTC.
 
     :param moment: an aware datetime.
     """
@@ -174,7 +171,7 @@ def to_ticks(moment: datetime) -> int:
 
 
 def to_iso(moment: datetime) -> str:
-    """Write an instant as ``2026-11-22T05:00:00Z``, rounded down to whole seconds.
+    """Write an instant as ``2026-11-22T05:00:00Z``, in whole seconds (rounded down).
 
     :param moment: an aware datetime.
     """
@@ -182,11 +179,10 @@ def to_iso(moment: datetime) -> str:
 
 
 def parse_integer(value: object) -> int | None:
-    """Parse a whole number that is not negative, or its digits in a text.
+    """Read a whole number from 0 up.
 
-    :param value: a value of a row.
-    :returns: the number; None for "no value".
-    :raises ValueError: *value* is another number, has more than 40 digits, or has another form.
+    :param value: a number, or its digits in a string.
+    :raises ValueError: the value is no whole number, is negative, or has more than 40 digits.
     """
     if type(value) is int and 0 <= value < _LARGEST:
         return value
@@ -201,19 +197,17 @@ def parse_integer(value: object) -> int | None:
 
 
 def parse_digits(text: str) -> int | None:
-    """Parse at most 40 ASCII digits.
+    """Read up to 40 ASCII digits as a number; return None for any other text.
 
-    :param text: a text of a server.
-    :returns: the number; None for any other text.
+    :param text: the text.
     """
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def parse_number(value: object) -> int | None:
-    """Parse the vendor's number of a state or a type: ``3``, ``3.0`` or ``"3 "``.
+    """Read the vendor's number of a state or a type; return None for a value that is no whole number.
 
-    :param value: a value of a row.
-    :returns: the number; None for any other value.
+    :param value: the value, such as ``3``, ``3.0`` or ``"3 "``.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -225,11 +219,10 @@ def parse_number(value: object) -> int | None:
 
 
 def parse_hours(value: object) -> timedelta | None:
-    """Parse decimal hours: a number or a text.
+    """Read a duration in decimal hours.
 
-    :param value: a value of a row.
-    :returns: the duration; None for "no value".
-    :raises ValueError: *value* is negative or has another form.
+    :param value: the hours, as a number or a string.
+    :raises ValueError: the value is no number, or is negative.
     """
     if is_absent(value):
         return None
@@ -245,11 +238,10 @@ def parse_hours(value: object) -> timedelta | None:
 
 
 def parse_ticks_or_hours(value: object) -> timedelta | None:
-    """Parse a duration in ticks, as the documents' table says, or in hours, as their sample shows.
+    """Read a duration that the documents define as ticks and their samples show as hours.
 
-    :param value: a value of a row: a whole number is ticks, a decimal number is hours.
-    :returns: the duration; None for "no value".
-    :raises ValueError: *value* is negative or has another form.
+    :param value: ticks as a whole number, or hours as a decimal number; either may be a string.
+    :raises ValueError: the value is neither, or is negative.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -264,21 +256,19 @@ def parse_ticks_or_hours(value: object) -> timedelta | None:
 
 
 def parse_time_span(value: object) -> timedelta | None:
-    """Parse .NET's TimeSpan: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``.
+    """Read a duration in the form of .NET's TimeSpan.
 
-    :param value: a value of a row.
-    :returns: the duration; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: ``[d.]hh:mm:ss``, such as ``"1.16:00:44"``.
+    :raises ValueError: the value has another form.
     """
     return _parse_parts(_TIME_SPAN, value)
 
 
 def parse_units_span(value: object) -> timedelta | None:
-    """Parse a duration with units, such as ``"17m39s"`` or ``"1h17m39s"``.
+    """Read a duration with units.
 
-    :param value: a value of a row.
-    :returns: the duration; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: such as ``"17m39s"`` or ``"1h17m39s"``.
+    :raises ValueError: the value has another form.
     """
     return _parse_parts(_UNITS_SPAN, value)
 
@@ -294,22 +284,20 @@ def _parse_parts(form: re.Pattern[str], value: object) -> timedelta | None:
 
 
 def parse_kilobytes(value: object) -> int | None:
-    """Parse a size in KB of 1,024 bytes.
+    """Read a size in KB; return bytes.
 
-    :param value: a value of a row: a whole number, or its digits in a text.
-    :returns: bytes; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: a whole number of KB, which are 1,024 bytes each.
+    :raises ValueError: the value is no whole number, or is negative.
     """
     number = parse_integer(value)
     return None if number is None else number * _KILOBYTE
 
 
 def parse_size(value: object) -> int | None:
-    """Parse a size with its unit, such as ``"5 GB"``.
+    """Read a size with its unit; return bytes.
 
-    :param value: a value of a row.
-    :returns: bytes; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: such as ``"5 GB"``. A KB is 1,024 bytes.
+    :raises ValueError: the value has another form.
     """
     if is_absent(value):
         return None
@@ -321,14 +309,11 @@ def parse_size(value: object) -> int | None:
 
 
 def parse_gigabytes(value: object) -> float | None:
-    """Parse an amount of storage with its unit, such as ``"5 GB"``.
+    """Read an amount of storage with its unit; return GB.
 
-    A pooled subscription shows two amounts, such as ``"0/1 GB"``: used and purchased (inferred). The
-    purchased one is returned.
-
-    :param value: a value of a subscription.
-    :returns: GB; None for "no value".
-    :raises ValueError: *value* has another form.
+    :param value: ``"5 GB"``, or for a pooled subscription ``"0/1 GB"``. We infer that the latter means used
+        and purchased; the purchased amount is returned.
+    :raises ValueError: the value has another form.
     """
     if is_absent(value):
         return None
@@ -341,11 +326,10 @@ def parse_gigabytes(value: object) -> float | None:
 
 
 def get_path(document: object, path: tuple[str, ...]) -> Any:
-    """Return the value at *path* in nested JSON objects, whatever the case of the keys.
+    """Return the value at a path in nested JSON objects, in any case of the keys; None if it is absent.
 
-    :param document: a decoded JSON document.
-    :param path: the keys from the outermost object on.
-    :returns: None where there is no such value.
+    :param document: the outermost object.
+    :param path: the keys from the outermost object to the value.
     """
     for key in path:
         if not isinstance(document, Mapping):
@@ -355,13 +339,13 @@ def get_path(document: object, path: tuple[str, ...]) -> Any:
 
 
 def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """Return ``document[key]``, else the value of the first key that differs only in case.
+    """Return the value of a key, or of a key that differs only in case.
 
-    The vendor's tables write ``TotalCount`` where its samples write ``totalCount``.
+    The vendor's tables write ``TotalCount``, and the vendor's samples ``totalCount``.
 
     :param document: a JSON object.
-    :param key: the key as documented.
-    :param default: returned where there is no such key.
+    :param key: the key.
+    :param default: returned if the object has no such key.
     """
     if key in document:
         return document[key]
@@ -372,7 +356,7 @@ def get_key(document: Mapping[str, Any], key: str, default: Any = None) -> Any:
 def normalize_label(label: str) -> str:
     """Normalise a label for comparison: ``"Finished with Exceptions"`` → ``"finishedwithexception"``.
 
-    :param label: the vendor's label.
+    :param label: the vendor's label of a state, a type or a workload.
     """
     return re.sub(r"[\s_-]+", "", label).lower().replace("exceptions", "exception")
 
@@ -380,8 +364,8 @@ def normalize_label(label: str) -> str:
 def to_word(label: str) -> str:
     """Write a label in snake case: ``"Customer Engagement"`` → ``"customer_engagement"``.
 
-    Letters of every script stay. A label without letters and digits stays as it is, so that two labels
-    never become one word.
+    Letters of every script stay. A label without any letter or digit stays as it is, so that two labels do
+    not become the same word.
 
     :param label: the vendor's label.
     """
@@ -401,13 +385,12 @@ def _integer(value: object) -> int:
 
 
 def read_id(value: object) -> str | None:
-    """Return an id as a text.
+    """Return an id as a text; None where there is none, or what stands there can be none.
 
-    :param value: a value of a row.
-    :returns: None for "no value", and for a value that cannot be an id.
+    :param value: any JSON value.
     """
     if value.__class__ is str:
-        # A text that cannot be shown or stored as it is would become another id.
+        # What cannot be shown or stored as it is would be another id there.
         return None if is_absent(value) or not value.isprintable() else value
     if value.__class__ is int:
         return str(value)
@@ -415,10 +398,9 @@ def read_id(value: object) -> str | None:
 
 
 def read_text(value: object) -> str | None:
-    """Return a value as a text that a database takes.
+    """Return what stands in a row as a text that a database takes; None where nothing stands there.
 
-    :param value: a value of a row.
-    :returns: None for "no value".
+    :param value: any JSON value.
     """
     if is_absent(value):
         return None

@@ -26,6 +26,12 @@ class Request:
 
     Headers, form and JSON body stay out of the repr: they hold tokens and secrets.
 
+    :param method: ``GET`` or ``POST``.
+    :param url: the whole address, without the query.
+    :param query: the parameters.
+    :param headers: the headers.
+    :param form: the fields of a form body; None for none.
+    :param json: the JSON body; None for none.
     :param subject: what metrics count it under: the product, or ``identity``.
     """
 
@@ -46,7 +52,10 @@ class Request:
         return "identity_endpoint" if self.subject == "identity" else "host"
 
     def redact(self, text: object) -> str:
-        """Return a server's *text* for a message: one line, without the secrets it may have sent back."""
+        """Return a server's *text* for a message: one line, without the secrets it may have sent back.
+
+        :param text: what a server has sent.
+        """
         secrets = [
             value.rpartition(" ")[2] for name, value in self.headers.items() if name == "Authorization"
         ]
@@ -61,6 +70,9 @@ class Request:
 class Response:
     """One HTTP answer; header names in lower case, the body undecoded and out of the repr.
 
+    :param status: the HTTP status.
+    :param headers: the headers, their names in lower case.
+    :param body: the body, undecoded.
     :param loads: what reads a body as JSON, or raises ValueError.
     """
 
@@ -78,6 +90,7 @@ class Response:
     def parse_json(self, request: Request) -> Any:
         """Return the body as JSON.
 
+        :param request: the request that was answered, for messages.
         :raises AvePointPayloadError: the body is something else; the message says what.
         """
         try:
@@ -98,28 +111,40 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send *request* and answer with its :class:`Response`, or throw :class:`NoAnswer` in."""
+    """Send *request* and answer with its :class:`Response`, or throw :class:`NoAnswer` in.
+
+    :param request: the request.
+    """
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait *seconds*, leaving other work on the same thread or loop alone where the driver can."""
+    """Wait *seconds*, leaving other work on the same thread or loop alone where the driver can.
+
+    :param seconds: how long.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Wait until *future*, which another flow fulfils, is done."""
+    """Wait until *future*, which another flow fulfils, is done.
+
+    :param future: the future of the other flow.
+    """
 
     future: Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Protect:
-    """Tell whoever redacts this process's logs that *secret* must never be shown."""
+    """Tell whoever redacts this process's logs that *secret* must never be shown.
+
+    :param secret: the token.
+    """
 
     secret: str = field(repr=False)
 
@@ -144,4 +169,7 @@ class Pipeline(Protocol[T_co]):
         """
 
     def take(self, outcome: Any, /) -> Iterator[T_co]:
-        """Take the outcome of the oldest flow; return the items that come of it."""
+        """Take the outcome of the oldest flow; return the items that come of it.
+
+        :param outcome: what the flow has returned.
+        """

@@ -1,4 +1,4 @@
-"""Compare what a licence allows with what is used, now and soon, and describe each finding in a sentence."""
+"""Compare what is used with what is purchased, now and in the forecast. Each finding gets a sentence."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from airflow_provider_avepoint.core.forecast import LEAST_READINGS, LEAST_SPAN, 
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.text import one_line
 
-#: How many days ahead an audit looks, unless told otherwise.
+#: The default number of days that an audit looks ahead.
 FORECAST_DAYS = 30
-#: The share of what is purchased from which it is nearly used up, unless told otherwise.
+#: The default share of the purchased amount from which usage is near the limit.
 NEAR_LIMIT = 0.9
-#: The readings of a licence, each with its moment.
+#: Pairs of a moment and the licence figures that were read then.
 History = Iterable[tuple[datetime, LicenseConsumption]]
 
-# After so long out of policy, a licence by GB ends all backups.
+# A subscription by GB that is out of policy for longer stops all backups.
 _GRACE = timedelta(days=90)
 _OVER = {"seats": ("over_assigned", "assigned"), "storage": ("storage_over", "protected")}
 
 
 class Usage(NamedTuple):
-    """How much of one thing is used, and how much is purchased.
+    """How much of one kind of licence is used and purchased.
 
     :param name: ``seats`` or ``storage``.
-    :param unit: of both figures.
-    :param used: what is used.
-    :param purchased: what is purchased.
+    :param unit: the unit of both figures: ``seats`` or ``GB``.
+    :param used: the amount in use.
+    :param purchased: the purchased amount, which is the limit; 0 for a licence model without a limit.
     """
 
     name: str
@@ -39,23 +39,23 @@ class Usage(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Used over purchased; None where nothing is purchased, which is another licence model."""
+        """Used divided by purchased; None if nothing is purchased: a licence model without a limit."""
         return self.used / self.purchased if self.purchased else None
 
 
 def describe_subject(consumption: LicenseConsumption) -> str:
-    """Say whose licence it is: the product and, for a partner's customer, the name and the service.
+    """Name the licence: the product and, for a partner's customer, the organisation and the service.
 
-    :param consumption: the licence's figures.
+    :param consumption: the figures of the licence.
     """
     names = (consumption.organization_name or consumption.organization_id, consumption.service)
     return ", ".join((consumption.product, *(one_line(name, 100) for name in names if name)))
 
 
 def list_usages(consumption: LicenseConsumption) -> list[Usage]:
-    """Return the usage of seats and of storage, where the licence has figures.
+    """Return the usage of seats and of storage, each if the licence has both of its figures.
 
-    :param consumption: the licence's figures.
+    :param consumption: the figures of the licence.
     """
     seats = (consumption.assigned_user_seats, consumption.purchased_user_seats)
     storage = (consumption.protected_gb, consumption.purchased_storage_gb)
@@ -68,13 +68,13 @@ def list_usages(consumption: LicenseConsumption) -> list[Usage]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What one figure of a licence will be.
+    """The forecast of one figure of a licence.
 
-    :param usage: the figure, and its limit: what is purchased today.
+    :param usage: the figure, and its limit: the amount that is purchased today.
     :param until: the end of the forecast.
-    :param readings: the number of readings in the history.
-    :param trend: None where the history is too short.
-    :param crossing: when the trend reaches the limit; None where it does not before the forecast's end.
+    :param readings: the number of readings.
+    :param trend: the line through the readings; None if there is too little history.
+    :param crossing: when the trend reaches the limit; None if the trend does not reach it before *until*.
     """
 
     usage: Usage
@@ -85,11 +85,11 @@ class Forecast:
 
     @property
     def estimate(self) -> Estimate | None:
-        """The figure at the forecast's end; None where the history is too short."""
+        """The figure at *until*; None if there is too little history."""
         return None if self.trend is None else self.trend.at(self.until)
 
     def describe(self) -> str:
-        """Describe the forecast in a sentence, without its full stop."""
+        """Describe the forecast in one sentence."""
         estimate, usage = self.estimate, self.usage
         if estimate is None:
             return (
@@ -107,7 +107,7 @@ class Forecast:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the forecast ready for JSON; without enough history, no estimate and no crossing."""
+        """Return the forecast, ready for JSON; without enough history it has no estimate and no crossing."""
         crossing = {} if self.crossing is None else self.crossing._asdict()
         return {
             "of": self.usage.name,
@@ -125,7 +125,7 @@ class Forecast:
 class Finding:
     """One thing that is wrong with a licence.
 
-    :param organization_id: the customer whose licence it is; None for the tenant's own.
+    :param organization_id: the customer with the licence; None for the tenant's own licence.
     :param service: the subscription, for Elements.
     :param location: the Multi-Geo location that was asked for.
     :param reason: such as ``expired``; see :func:`audit`.
@@ -145,16 +145,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The result of one audit of a product's licences.
+    """The result of one audit of the licences of a product.
 
     :param product: the name of the product.
-    :param audited_at: when the audit was made.
+    :param audited_at: when the audit was made (UTC).
     :param location: the Multi-Geo location that was asked for; None for all.
     :param organization_id: the customer that was asked for; None for all.
-    :param near_limit: the share of a limit, 0 to 1, from which a figure is near its limit.
-    :param forecast_days: the days from the audit to the forecast's end.
-    :param error: why no figures could be read; None where they could.
-    :param findings: what is wrong; empty where there is an error.
+    :param near_limit: the share of a limit, 0 to 1, from which usage is near the limit.
+    :param forecast_days: the number of days that the audit looked ahead.
+    :param error: why no figures could be read; None if they were read.
+    :param findings: what is wrong; empty if *error* is set.
     """
 
     product: str
@@ -168,19 +168,19 @@ class Audit:
 
     @property
     def within(self) -> timedelta:
-        """The time from the audit to the forecast's end."""
+        """How far the audit looked ahead."""
         return timedelta(days=self.forecast_days)
 
 
 def forecast(
     consumption: LicenseConsumption, history: History, now: datetime, within: timedelta
 ) -> list[Forecast]:
-    """Return a forecast for each figure that has a limit.
+    """Forecast each figure of a licence that has a limit.
 
-    :param consumption: the licence's figures of today.
-    :param history: the readings of this licence.
-    :param now: the moment of the forecast.
-    :param within: the time from *now* to the forecast's end.
+    :param consumption: the figures of the licence today.
+    :param history: the earlier readings of this licence.
+    :param now: when the forecast begins, an aware datetime.
+    :param within: how far to look ahead.
     """
     past = [(moment, usage) for moment, each in history for usage in list_usages(each)]
     found = []
@@ -208,17 +208,17 @@ def audit(
     now: datetime | None = None,
     within: timedelta = timedelta(),
 ) -> dict[str, str]:
-    """Return what is wrong with a licence.
+    """Return what is wrong with a licence: reason → sentence.
 
-    Where nothing is purchased, there is no limit: see :func:`describe_models`. As the vendor does, the audit
-    compares assigned with purchased seats, and protected with purchased storage.
+    The vendor compares assigned with purchased seats, and protected with purchased storage. If nothing is
+    purchased, the licence has no limit: see :func:`describe_models`.
 
-    :param consumption: the licence's figures.
-    :param near_limit: the share of a limit, 0 to 1, from which a figure is near its limit.
-    :param forecasts: those of this licence.
-    :param now: the moment of the audit; None leaves out the end of the subscription.
-    :param within: how long before its end a subscription is reported.
-    :returns: reason → sentence, without its full stop; empty where nothing is wrong.
+    :param consumption: the figures of the licence.
+    :param near_limit: the share of a limit, 0 to 1, from which usage is near the limit.
+    :param forecasts: the forecasts for this licence.
+    :param now: the time of the audit, an aware datetime; None skips the check of the subscription's end.
+    :param within: how long before the subscription's end the end is reported.
+    :returns: the findings; empty if nothing is wrong.
     """
     findings: dict[str, str] = {}
     near, over = [], set()
@@ -245,9 +245,9 @@ def audit(
 
 
 def describe_models(consumption: LicenseConsumption) -> list[str]:
-    """Return a sentence for each figure of which nothing is purchased.
+    """Return a sentence for each figure without a purchased amount.
 
-    :param consumption: the licence's figures.
+    :param consumption: the figures of the licence.
     """
     return [
         f"{usage.name}: {_write(usage.used)} {usage.unit} used, none purchased: another licence model, "
@@ -258,8 +258,8 @@ def describe_models(consumption: LicenseConsumption) -> list[str]:
 
 
 def _describe_out_of_policy(since: datetime) -> str:
-    # The vendor's pages on subscription consumption: a licence by user goes on protecting what is protected,
-    # a licence by GB does so for 90 days.
+    # From the vendor's pages on subscription consumption: protected objects stay protected with a licence by
+    # user, and for 90 days with a licence by GB.
     return (
         f"out_of_policy since {since:%Y-%m-%d}: new objects are not backed up; with a licence by GB all "
         f"backups stop after {_GRACE.days} days, on {since + _GRACE:%Y-%m-%d}"
@@ -267,18 +267,18 @@ def _describe_out_of_policy(since: datetime) -> str:
 
 
 def _find_end(consumption: LicenseConsumption, now: datetime, within: timedelta) -> Iterator[tuple[str, str]]:
-    """Yield a finding where a subscription has ended or ends soon: its reason and its sentence."""
+    """Yield a finding if a subscription has ended, or ends soon."""
     end = consumption.expires_at
     if end is not None and end <= now:
         yield "expired", f"expired: the subscription ended on {end:%Y-%m-%d}"
     elif end is not None and end <= now + within:
         yield "expires_soon", f"expires_soon: the subscription ends on {end:%Y-%m-%d}"
-    # In the table this is when the licence went out of policy, in the sample when it will: then it is ahead.
+    # The vendor's table has a past moment here and the vendor's sample a future one: report a future one.
     end = consumption.out_of_policy_at
     if end is not None and now < end <= now + within:
         yield "expires_soon", f"expires_soon: the subscription is out of policy from {end:%Y-%m-%d}"
 
 
 def _write(number: float) -> str:
-    """Write *number* with up to two decimals."""
+    """Write *number* with at most two decimals."""
     return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -43,6 +43,8 @@ def get_license(
 ) -> Flow[LicenseConsumption]:
     """Return what is purchased and used.
 
+    :param client: the connection.
+    :param product: the product.
     :param location: the Multi-Geo location; None for the product's one licence.
     :param now: the moment by which the licence may have gone out of policy.
     :raises AvePointConfigError: the product has no such endpoint, or one that lists many subscriptions.
@@ -70,6 +72,8 @@ def get_licenses(
 ) -> Flow[list[LicenseConsumption]]:
     """Return what is purchased and used: a tenant's licence, or a partner's customers' subscriptions.
 
+    :param client: the connection.
+    :param product: the product.
     :param organization_id: the one customer; None for all of them.
     :param location: as for :func:`get_license`.
     :param now: as for :func:`get_license`.
@@ -100,6 +104,9 @@ def get_licenses(
 class CustomerListing(Listing[Row]):
     """A partner's customers, each once, with their subscriptions.
 
+    :param client: the connection.
+    :param product: the product.
+    :param endpoint: the product's endpoint for subscriptions.
     :param organization_id: the one customer that is wanted; the listing ends where the customer has come.
     """
 
@@ -114,7 +121,11 @@ class CustomerListing(Listing[Row]):
         self._seen: set[str | None] = set()
 
     def begin_up_to(self, limit: int, in_flight: int) -> list[Flow[Any]]:
-        """Return the flows of the pages to fetch now; none once the wanted customer has come."""
+        """Return the flows of the pages to fetch now; none once the wanted customer has come.
+
+        :param limit: how many pages may be on their way.
+        :param in_flight: how many pages are on their way.
+        """
         has_come = self._wanted is not None and self._wanted in self._seen
         return [] if has_come else super().begin_up_to(limit, in_flight)
 
@@ -140,6 +151,8 @@ class CustomerListing(Listing[Row]):
 def read_license(product: Product, document: object) -> dict[str, Any]:
     """Return the licence figures of an answer, as keywords for ``LicenseConsumption``.
 
+    :param product: the product.
+    :param document: the answer's JSON.
     :raises AvePointPayloadError: a figure is missing or has a form nobody documented: an audit must not
         take that for "nothing used".
     """
@@ -154,6 +167,9 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
 def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: object) -> str:
     """Return the id of a partner's customer.
 
+    :param product: the product.
+    :param endpoint: the product's endpoint for subscriptions.
+    :param row: a customer, as received.
     :raises AvePointPayloadError: there is none.
     """
     found = get_key(row, endpoint.organization_id) if isinstance(row, Mapping) else None
@@ -170,6 +186,9 @@ def read_subscriptions(
 
     Several of one name are numbered, so that each has a history of its own.
 
+    :param product: the product.
+    :param endpoint: the product's endpoint for subscriptions.
+    :param customer: a customer, as received.
     :raises AvePointPayloadError: there is no list of them, or one has no name, or a figure is missing or has
         a form nobody documented.
     """

@@ -51,12 +51,18 @@ class Listing(ABC, Generic[T]):
         """Return the flows of the pages to fetch now; see :class:`Pipeline`.
 
         Half as many again as may be on their way: the network need not wait for whoever draws the items.
+
+        :param in_flight: how many pages are on their way.
         """
         at_a_time = self._client.settings.max_concurrency
         return self.begin_up_to(at_a_time + at_a_time // 2, in_flight)
 
     def begin_up_to(self, limit: int, in_flight: int) -> list[Flow[Any]]:
-        """Return the flows of the pages to fetch now, so that at most *limit* are on their way."""
+        """Return the flows of the pages to fetch now, so that at most *limit* are on their way.
+
+        :param limit: how many pages may be on their way.
+        :param in_flight: how many pages are on their way.
+        """
         return [self._fetch(page) for page in self._pager.wanted(in_flight, limit)]
 
     def take(self, answer: Answer | AvePointRequestError) -> Iterator[T]:
@@ -122,7 +128,11 @@ def _bear_refusal(answer: Flow[Any]) -> Flow[Any]:
 
 
 def read_all(listing: Listing[T], is_wanted: Callable[[T], bool] = lambda _: True) -> Flow[list[T]]:
-    """Return the items of *listing* that are wanted, read one page after the other."""
+    """Return the items of *listing* that are wanted, read one page after the other.
+
+    :param listing: the listing.
+    :param is_wanted: which items to keep; by default all.
+    """
     items: list[T] = []
     while pages := listing.begin_up_to(1, 0):
         for page in pages:
@@ -133,6 +143,8 @@ def read_all(listing: Listing[T], is_wanted: Callable[[T], bool] = lambda _: Tru
 class JobListing(Listing[BackupJob]):
     """The jobs that answer one query, each once.
 
+    :param client: the connection.
+    :param query: the query.
     :param now: fixes the window's end.
     :param with_changes: a job that is listed again, in another state, comes again.
     """
@@ -225,6 +237,8 @@ class JobListings:
     Where the listing of one organisation brings nothing, all organisations are listed once: the id may be
     spelled otherwise, or be a name.
 
+    :param client: the connection.
+    :param queries: the queries, of one product or of several.
     :param now: fixes the end of each window.
     :param with_changes: as for :class:`JobListing`.
     :param note_answered: told of each query when all its jobs have come.
@@ -254,6 +268,7 @@ class JobListings:
     def begin(self, in_flight: int) -> list[Flow[Any]]:
         """Return the flows of the pages to fetch now; see :class:`Pipeline`.
 
+        :param in_flight: how many pages are on their way.
         :raises AvePointConfigError: an organisation's id is a name.
         """
         if not self._members and not self._begin_stage():
@@ -271,6 +286,7 @@ class JobListings:
     def take(self, outcome: Any) -> Iterator[BackupJob]:
         """Take the outcome of the oldest flow; return the jobs whose turn has come, made as they are drawn.
 
+        :param outcome: a page, or why it could not be fetched.
         :raises AvePointError: a page could not be fetched.
         """
         member = self._order.popleft()
@@ -371,11 +387,10 @@ class _Member:
 
     def keep(self, outcome: Any) -> None:
         """Keep the wanted jobs of a page, or the error in their place, until it is this listing's turn."""
-        if self._error is None:
-            try:
-                self.kept.extend(self.draw(outcome))
-            except AvePointError as e:
-                self._error = e
+        try:
+            self.kept.extend(self.draw(outcome))
+        except AvePointError as e:
+            self._error = e  # no further page is begun then
 
     def draw_kept(self) -> Iterator[BackupJob]:
         """Yield the jobs that were kept.
@@ -409,6 +424,10 @@ def find_job(client: Client, query: JobQuery, job_id: str, now: datetime) -> Flo
     not know is searched for, unless the location is given. A search goes back to the query's
     ``started_after``, else ``SEARCH_SPAN``, and reads the listing to its end: a job may be listed twice.
 
+    :param client: the connection.
+    :param query: the job's product, and where and since when to search.
+    :param job_id: the vendor's id of the job.
+    :param now: the time, which fixes the window's end.
     :raises AvePointJobNotFound: no job has this id.
     """
     product, location = query.product, query.location

@@ -50,7 +50,10 @@ class Look:
         return self._queries
 
     def take(self, jobs: Iterable[BackupJob]) -> None:
-        """Take the jobs that answer the last queries."""
+        """Take the jobs that answer the last queries.
+
+        :param jobs: these jobs, in any order.
+        """
         self._jobs.extend(jobs)
 
     def conclude(self) -> Verdict:

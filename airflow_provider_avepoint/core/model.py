@@ -17,9 +17,9 @@ __all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
 
 
 class JobState(StrEnum):
-    """The state of a job, for all products.
+    """The state of a job, the same words for every product.
 
-    ``unknown`` is a state that the vendor does not document: never a success and never terminal.
+    ``unknown`` is a state that the vendor does not document. It is never a success and never terminal.
     """
 
     WAITING = "waiting"
@@ -33,7 +33,7 @@ class JobState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether a job in this state will not change any more."""
+        """Tell whether a job in this state has ended."""
         return self in _TERMINAL
 
     @property
@@ -43,9 +43,9 @@ class JobState(StrEnum):
 
     @classmethod
     def parse(cls, word: object) -> JobState:
-        """Return the state called *word*.
+        """Return the state with a name.
 
-        :param word: what a caller gives.
+        :param word: the name, such as ``success``.
         :raises AvePointConfigError: no state has this name.
         """
         try:
@@ -61,12 +61,12 @@ _TERMINAL = frozenset(
 )
 
 
-# The types that JSON has.
+# The types that JSON can hold as they are.
 _AS_IS = frozenset({str, int, float, bool, type(None)})
 
 
 def _to_json(value: object) -> Any:
-    """Turn a field of one of our values into a type that JSON has: ISO times, durations in seconds."""
+    """Turn a field of one of our values into a JSON value: ISO times, durations in seconds."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -85,9 +85,9 @@ def _to_json(value: object) -> Any:
 class _Value(Struct, frozen=True, kw_only=True):
     """A frozen value that can be written as JSON.
 
-    The values are msgspec's structs, because a listing makes a million of them, and a frozen dataclass takes
-    five times as long to make. Each one is a dataclass too, so that ``dataclasses.replace`` and
-    ``dataclasses.fields`` take it, and what writes to it gets ``FrozenInstanceError``.
+    A listing makes a million values, and a frozen dataclass takes five times as long to make as a msgspec
+    struct. Each value is both: ``dataclasses.replace`` and ``dataclasses.fields`` take it, and a write to one
+    of its fields raises ``FrozenInstanceError``.
     """
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,13 +101,13 @@ class _Value(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
 class Counts(_Value, frozen=True, kw_only=True):
-    """How many objects, entities, records or metadata a job handled; None where its row does not say.
+    """How many objects (or entities, or records) a job handled. A count is None if the row does not have it.
 
-    :param total: all of them.
-    :param successful: those that were saved.
-    :param failed: those that failed.
-    :param skipped: those that were skipped.
-    :param warning: those that were saved with a warning.
+    :param total: the number of all objects.
+    :param successful: the number of saved objects.
+    :param failed: the number of failed objects.
+    :param skipped: the number of skipped objects.
+    :param warning: the number of objects saved with a warning.
     """
 
     total: int | None = None
@@ -124,9 +124,9 @@ NO_COUNTS = Counts()
 class JobError(_Value, frozen=True, kw_only=True):
     """One kind of error that a job reports.
 
-    :param is_error_code: whether the vendor has an error code, hence a page, for it.
+    :param is_error_code: whether the vendor has an error code, and so a page, for the error.
     :param message: the vendor's text.
-    :param url: the page of the error code.
+    :param url: the URL of the page on the error code.
     :param count: how often the error occurred in the job.
     """
 
@@ -138,28 +138,29 @@ class JobError(_Value, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
 class BackupJob(_Value, frozen=True, kw_only=True):
-    """One job of one product.
+    """One job of one product. All times are in UTC. A field is None if the row does not have it.
 
     :param product: the name of the product.
     :param job_id: the vendor's id of the job.
-    :param job_type: the job type in our words; for rows that have none, the one that was asked for.
-    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or what the row says:
-        the Dynamics or Elements module, Google app, AOS category.
+    :param job_type: the job type in our words; if the rows of the product have none, the one asked for.
+    :param workload: the Microsoft 365 object type or IaaS service that was asked for, or the workload in the
+        row: the Dynamics or Elements module, Google app, AOS category.
     :param state: the state in our words.
     :param raw_state: the state as the vendor wrote it.
-    :param started_at: when the job started, in UTC.
-    :param finished_at: when the job ended, in UTC.
-    :param duration: finish minus start; the vendor's own figure only where one of them is missing.
+    :param started_at: when the job started; for a waiting job the planned start.
+    :param finished_at: when the job ended.
+    :param duration: finish minus start; the vendor's own figure if one of them is missing.
     :param counts: objects, or Dynamics entities.
     :param record_counts: Dynamics or Salesforce records.
     :param metadata_counts: Salesforce metadata.
-    :param size_bytes: the size of what was saved.
-    :param organization_id: the organisation's id in the row, or the one that was asked for.
-    :param organization_name: the organisation's name in the row.
+    :param size_bytes: the size of the backup, in bytes.
+    :param organization_id: the vendor's id of the organisation.
+    :param organization_name: the name of the organisation.
     :param location: the Multi-Geo location that was asked for.
-    :param errors: the errors that the row lists.
-    :param problems: what a verdict needs of the row and cannot read, in words; such a job is never a pass.
-    :param raw: the row as received, read-only; it takes no part where jobs are compared.
+    :param errors: the errors that the job reports.
+    :param problems: the parts of the row that cannot be read and matter to a verdict, in words. A job with a
+        problem never passes.
+    :param raw: the row as received, read-only.
     """
 
     product: str
@@ -194,16 +195,16 @@ class BackupJob(_Value, frozen=True, kw_only=True):
 
     @property
     def _said(self) -> tuple[object, ...]:
-        """Every field but the row as received, which is the last one and takes no part where jobs compare."""
+        """Every field but the last one, which is the row as received: it takes no part in a comparison."""
         return tuple([getattr(self, name) for name in self.__struct_fields__[:-1]])
 
     @property
     def levels(self) -> tuple[Counts, ...]:
-        """All counts: of objects, of records, of metadata."""
+        """The counts of objects, of records and of metadata, in this order."""
         return (self.counts, self.record_counts, self.metadata_counts)
 
     def describe_failures(self) -> str:
-        """Say how many objects, records and metadata failed, each after a comma; empty where none failed."""
+        """Say how many objects, records and metadata failed, each after a comma; return "" if none failed."""
         text = ""
         for what, level in zip(("objects", "records", "metadata"), self.levels, strict=True):
             if level.failed:
@@ -212,9 +213,9 @@ class BackupJob(_Value, frozen=True, kw_only=True):
 
     @property
     def effective_start(self) -> datetime | None:
-        """When the job started; if an ended job does not say, its finish less the vendor's duration.
+        """When the job started; if an ended job has no start, its finish less the vendor's duration.
 
-        None where the duration is unknown too: a finish never stands for a start.
+        None if neither is known: a finish alone never stands for a start.
         """
         if self.started_at is not None:
             return self.started_at
@@ -230,18 +231,20 @@ class BackupJob(_Value, frozen=True, kw_only=True):
 class LicenseConsumption(_Value, frozen=True, kw_only=True):
     """What is purchased and what is used, by a tenant or, for Elements, by a customer's subscription.
 
+    A figure is None if the answer does not have it.
+
     :param product: the name of the product.
-    :param service: the subscription's name, where there are several.
-    :param organization_id: the customer's id; None for the tenant's own licence.
-    :param organization_name: the customer's name.
+    :param service: the name of the subscription, for Elements.
+    :param organization_id: the vendor's id of the customer, for Elements.
+    :param organization_name: the name of the customer, for Elements.
     :param location: the Multi-Geo location that was asked for.
     :param out_of_policy_at: when the subscription went (or, in the vendor's sample, goes) out of policy.
-    :param purchased_user_seats: the seats that may be assigned.
-    :param assigned_user_seats: the seats that are assigned.
-    :param purchased_storage_gb: the storage that may be used.
-    :param protected_gb: the storage that is used.
-    :param is_out_of_policy: whether *out_of_policy_at* had passed at the time of reading.
+    :param purchased_user_seats: the number of purchased seats.
+    :param assigned_user_seats: the number of assigned seats.
+    :param purchased_storage_gb: the purchased storage, in GB.
+    :param protected_gb: the protected data, in GB.
     :param expires_at: when the subscription ends.
+    :param is_out_of_policy: whether *out_of_policy_at* was in the past at the time of reading.
     """
 
     product: str
@@ -259,12 +262,12 @@ class LicenseConsumption(_Value, frozen=True, kw_only=True):
 
     @property
     def seat_ratio(self) -> float | None:
-        """Assigned over purchased seats; None where nothing is purchased, which is another licence model."""
+        """Assigned over purchased seats; None where nothing is purchased: another licence model."""
         return _ratio(self.assigned_user_seats, self.purchased_user_seats)
 
     @property
     def storage_ratio(self) -> float | None:
-        """Protected over purchased storage; None where nothing is purchased, as for seats."""
+        """Protected over purchased storage; None where nothing is purchased: another licence model."""
         return _ratio(self.protected_gb, self.purchased_storage_gb)
 
     def as_dict(self) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Answer(NamedTuple):
 def read_rows(product: Product, answer: Answer) -> list[Any]:
     """Return the jobs of *answer*.
 
+    :param product: the product that was asked for.
+    :param answer: the answer.
     :raises AvePointPayloadError: it has none where they should be: that is not an empty list.
     """
     return find_rows(product, product.envelope, answer)
@@ -34,6 +36,9 @@ def read_rows(product: Product, answer: Answer) -> list[Any]:
 def find_rows(product: Product, envelope: Envelope, answer: Answer) -> list[Any]:
     """Return the rows of *answer* that stand where *envelope* says.
 
+    :param product: the product, for messages.
+    :param envelope: where an answer holds what.
+    :param answer: the answer.
     :raises AvePointPayloadError: as for :func:`read_rows`.
     """
     for *where, key in envelope.rows:
@@ -53,6 +58,8 @@ def read_page(
 ) -> Page:
     """Return what the pager needs of *answer*.
 
+    :param envelope: where an answer holds what.
+    :param answer: the answer.
     :param keys: the identity of each row, in order.
     :param asked_size: how many rows were asked for.
     :param is_last: whether what comes after the page was not asked for.
@@ -72,7 +79,11 @@ def read_page(
 
 
 def find_link(envelope: Envelope, answer: Answer) -> object:
-    """Return the next link of *answer* as the server sent it; None where there is none."""
+    """Return the next link of *answer* as the server sent it; None where there is none.
+
+    :param envelope: where an answer holds what.
+    :param answer: the answer.
+    """
     if envelope.link_header is not None:
         link: object = answer.headers.get(envelope.link_header.lower())
     else:

@@ -65,10 +65,13 @@ REFUSALS = frozenset({204, 400, 404, 416})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page received: the identity of each row in order, the next link and the total, as received.
+    """One received page.
 
-    :param asked_size: the page size that was asked for, None where none was.
-    :param is_last: whatever comes after it was not asked for.
+    :param keys: the identity of each row, in order.
+    :param link: the next link as received.
+    :param total: the total as received; None if the page has none.
+    :param asked_size: the page size that was asked for; None if none was asked for.
+    :param is_last: whether the rows after this page are not wanted.
     """
 
     keys: tuple[int, ...]
@@ -80,9 +83,9 @@ class Page:
 
 @dataclass(slots=True)
 class Habits:
-    """What one server has shown of its paging; it saves requests and ends no listing.
+    """What one server has shown of its paging. This saves requests, and never ends a listing.
 
-    :param page_size: the largest page it took.
+    :param page_size: the largest page size that the server accepted.
     """
 
     page_size: int | None = None
@@ -101,24 +104,37 @@ class Mode(Enum):
 
 @dataclass(slots=True)
 class Reading:
-    """What one reading of a listing has brought, from its first page on.
+    """The state of one reading of a listing, from its first page on.
 
-    :param page_rows: how many rows are asked for by number.
-    :param keys: the rows of this reading; None in the first one, where the rows of the listing are the same.
-    :param rows: how many different rows have come.
-    :param sent: the same, but a row that stands twice in one page counts twice.
-    :param offset: how many rows stand before the next page, as far as the pages have shown it.
-    :param is_uneven: a page came after one that was shorter than the first one.
-    :param useful: how many pages brought rows that had not come before, and *last_useful* the last of them.
-    :param lowest: the lowest total of a page with rows, *highest* the highest of any page.
-    :param has_every_total: each page with rows had a total, *has_own_counts*: that of its own rows.
-    :param has_fallen: a page's total was lower than that of the page before it.
-    :param is_linked: the first page had a link, *is_promised*: the last one had.
-    :param has_hole: a page was empty and had a link to the next one.
-    :param is_broken: a page was empty that a link had led to, and had none itself.
-    :param is_stuck: the server seems to send all its rows, whatever page is asked for.
-    :param is_over: the last page by number looked like the end.
-    :param is_cut: a page said that what comes after it was not asked for.
+    :param first: the first page.
+    :param page_rows: the number of rows per page that is asked for by number.
+    :param keys: the identities of the rows of this reading; None in the first reading, whose rows are those
+        of the listing.
+    :param next_number: the number of the next page to ask for.
+    :param received: the number of received pages.
+    :param rows: the number of different rows.
+    :param offset: the number of rows before the next page, as far as the pages have shown it.
+    :param is_uneven: whether a page came after a page that was shorter than the first one.
+    :param sent: as *rows*, but a row that stands twice in one page counts twice.
+    :param useful: the number of pages with new rows.
+    :param last_useful: the position of the last page with new rows, counted from 1.
+    :param barren: the number of pages in a row with rows and without new rows.
+    :param empty: the number of empty pages in a row.
+    :param lowest: the lowest total of a page with rows.
+    :param highest: the highest total of any page.
+    :param last_total: the total of the last page with rows and a total.
+    :param has_every_total: whether each page with rows had a total.
+    :param has_own_counts: whether each total was the number of rows of its own page.
+    :param has_fallen: whether a page had a lower total than the page before.
+    :param is_linked: whether the first page had a link.
+    :param is_promised: whether the last page had a link.
+    :param has_hole: whether an empty page had a link to the next page.
+    :param is_broken: whether a link led to an empty page without a link.
+    :param is_stuck: whether the server seems to send all its rows, whatever page is asked for.
+    :param is_over: whether the last page by number looked like the end.
+    :param is_cut: whether the rows after a page were not wanted.
+    :param was_concurrent: whether several pages were asked for at the same time.
+    :param links: the links that have come.
     """
 
     first: Page
@@ -151,7 +167,12 @@ class Reading:
     links: set[Pairs] = field(default_factory=set)
 
     def take(self, page: Page, new_rows: int) -> int:
-        """Count *page* in; return how many of its rows this reading had not brought before."""
+        """Count a page in.
+
+        :param page: the page.
+        :param new_rows: the number of its rows that are new in the listing.
+        :returns: the number of its rows that are new in this reading.
+        """
         self.received += 1
         new_rows = self.count_rows(page, new_rows)
         self.is_uneven |= new_rows > 0 and self.offset % max(1, self.page_rows) != 0
@@ -171,7 +192,11 @@ class Reading:
         return new_rows
 
     def count_rows(self, page: Page, new_rows: int) -> int:
-        """Count the rows of *page* that are new; *new_rows* of them are new in the listing."""
+        """Count the rows of a page that are new in this reading, and return their number.
+
+        :param page: the page.
+        :param new_rows: the number of its rows that are new in the listing.
+        """
         if self.keys is not None:
             new_rows = len(set(page.keys) - self.keys)
             self.keys.update(page.keys)
@@ -189,7 +214,7 @@ class Reading:
 
     @property
     def has_totals(self) -> bool:
-        """Whether totals can be those of the listing: a page's own add up to more, and differ as pages do."""
+        """Whether the totals can be totals of the listing, and not the numbers of rows of single pages."""
         if not self.has_own_counts:
             return self.highest is not None
         return self.lowest == self.highest and self.rows <= (self.highest or 0)
@@ -201,12 +226,12 @@ class Reading:
 
     @property
     def makes_total(self) -> bool:
-        """Whether as many rows have come as each page with rows promises."""
+        """Whether each page with rows had a total, and as many rows have come as the highest total says."""
         return self.has_every_total and self.rows == self.highest
 
     @property
     def proves_itself(self) -> bool:
-        """Whether the totals say that all rows have come and that none of them moved meanwhile."""
+        """Whether the totals show that all rows have come and that no row moved meanwhile."""
         is_steady = self.makes_total and self.lowest in (None, self.highest)
         return is_steady and not self.is_broken and not self.is_stuck
 
@@ -218,10 +243,12 @@ class Reading:
 
 @dataclass(slots=True)
 class Pager:
-    """The state of one listing: :meth:`wanted` says what to fetch, :meth:`receive` takes it in order.
+    """The state of one listing: :meth:`wanted` says what to fetch, :meth:`receive` takes pages in order.
 
-    :param base_url: the connection's address: a link elsewhere raises.
+    :param paging: the parameters for paging of the product.
+    :param base_url: the connection's address; a link to another address raises.
     :param label: what is listed, for messages.
+    :param mode: how the next page is found.
     """
 
     paging: Paging
@@ -240,10 +267,11 @@ class Pager:
     _next_link: Pairs = ()
 
     def wanted(self, in_flight: int, limit: int) -> list[Fetch]:
-        """Return the pages to ask for now, given how many are on their way and how many may be.
+        """Return the pages to ask for now.
 
-        Empty while pages are on their way and their content must be awaited; empty with none on their way
-        once the listing is complete.
+        :param in_flight: the number of pages that are on their way.
+        :param limit: the largest number of pages that may be on their way.
+        :returns: the pages. If there are none and no page is on its way, the listing is complete.
         """
         match self.mode:
             case Mode.FIRST | Mode.CHECK if not in_flight:
@@ -263,8 +291,10 @@ class Pager:
         return []
 
     def receive(self, page: Page, new_rows: int) -> None:
-        """Take the next *page*, of whose rows *new_rows* had not been seen before.
+        """Take the next page.
 
+        :param page: the page.
+        :param new_rows: the number of its rows that are new in the listing.
         :raises AvePointPayloadError: the pages do not add up.
         """
         self._count_page()
@@ -277,9 +307,10 @@ class Pager:
             self._receive_next(self._reading, page, new_rows)
 
     def receive_refusal(self, error: AvePointRequestError) -> None:
-        """Take the refusal of the next page: the end, where the rows before it make the total.
+        """Take the refusal of the next page: the end of the listing, if the rows before it make the total.
 
-        :raises AvePointRequestError: they do not, or a link has led to the page.
+        :param error: the refusal.
+        :raises AvePointRequestError: the rows do not make the total, or a link has led to the page.
         """
         reading = self._reading
         is_by_number = self.mode in (Mode.PROBE, Mode.NUMBERS)
@@ -547,7 +578,11 @@ class Pager:
 
 
 def merge_parameters(own: Iterable[tuple[str, str]], paging: Pairs) -> Pairs:
-    """Add a page's parameters to the query's own, which win: a link does not change what is asked."""
+    """Add the parameters of a page to those of the query. The query's own win over those of a link.
+
+    :param own: the names and values of the query's parameters.
+    :param paging: the names and values of the page's parameters.
+    """
     kept = tuple(own)
     names = {name.casefold() for name, _ in kept}
     return (*kept, *((name, value) for name, value in paging if name.casefold() not in names))

@@ -108,8 +108,8 @@ class Policy:
     """What a good backup is.
 
     :param product: which product, such as ``dynamics365``.
-    :param started_after: the data cut-off: the backup must have started at or after it. An aware datetime
-        or an ISO 8601 string with an offset.
+    :param started_after: the data cut-off: the backup must have started at or after this time. An aware
+        datetime or an ISO 8601 string with an offset.
     :param max_age: the recovery point objective: the backup started no longer ago than this. A timedelta,
         seconds as a number, or a text with its unit: ``24h``, ``1d12h``, ``30 minutes``, ISO 8601 (``P1D``;
         no months or years), or a rendered timedelta. One of the two is required; with both, both hold.

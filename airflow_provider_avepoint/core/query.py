@@ -47,6 +47,10 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 class JobQuery:
     """One listing to ask for: a single value in each dimension; None where any will do.
 
+    :param product: the product.
+    :param object_type: one workload word; None for all of them.
+    :param organization_id: the organisation; None for all.
+    :param location: the Multi-Geo location; None for all.
     :param job_type: one job type word; None for all of them.
     :param states: the states wanted; None for all.
     :param started_after: inclusive.
@@ -116,6 +120,8 @@ class JobQuery:
 
         A job that does not say when it started is in every window. A job that could not be read may belong to
         every type, organisation and workload that its row does not say.
+
+        :param job: a job of the product.
         """
         if self.states is not None and job.state not in self.states:
             return False
@@ -143,6 +149,8 @@ def split_into_stages(queries: Iterable[JobQuery]) -> list[list[JobQuery]]:
 
     The queries for all object types together come first. So the query for its own object type finds each job
     that a query for all types has found, also one that begins meanwhile.
+
+    :param queries: the queries of one look.
     """
     asked = list(queries)
     of_all_types = [each for each in asked if each.is_of_all_types]
@@ -164,14 +172,20 @@ class Widening:
     _listed: Organizations = field(default_factory=Organizations)
 
     def want(self, query: JobQuery) -> None:
-        """Look for the jobs of *query*, which differs in the organisation and in how far back it goes."""
+        """Look for the jobs of *query*, which differs in the organisation and in how far back it goes.
+
+        :param query: a query that has brought nothing.
+        """
         self._wanted[normalize_id(query.organization_id)] = query.organization_id or ""
         known, other = self.query.started_after, query.started_after
         earliest = None if known is None or other is None else min(known, other)
         self.query = replace(self.query, started_after=earliest)
 
     def matches(self, job: BackupJob) -> bool:
-        """Tell whether *job* is of an organisation that is looked for; note whose it is."""
+        """Tell whether *job* is of an organisation that is looked for; note whose it is.
+
+        :param job: a job of the listing of all organisations.
+        """
         self._listed.add(job)
         return normalize_id(job.organization_id) in self._wanted
 
@@ -188,7 +202,10 @@ class Widening:
 
 
 def widen(silent: Iterable[JobQuery]) -> list[Widening]:
-    """Return the listings of all organisations that stand in for *silent* ones, which brought nothing."""
+    """Return the listings of all organisations that stand in for *silent* ones, which brought nothing.
+
+    :param silent: the queries that have brought nothing.
+    """
     widenings: dict[tuple[object, ...], Widening] = {}
     for query in silent:
         if query.organization_id is None or query.product.filters.organization_id is None:
@@ -216,6 +233,14 @@ def build_queries(
 ) -> list[JobQuery]:
     """Check a caller's words and return the listings that answer them, one for each combination.
 
+    :param product: the product's name.
+    :param started_after: an aware datetime, or an ISO 8601 text with an offset; inclusive.
+    :param started_before: likewise; exclusive.
+    :param job_type: a job type word, a list of them, or ``all``.
+    :param state: a ``JobState`` word, or a list of them; None for all.
+    :param object_type: a workload word, or a list of them; None for all.
+    :param organization_id: the organisation's id; None for all.
+    :param location: the Multi-Geo location.
     :param default_location: the connection's own Multi-Geo location, which holds where the caller names none.
     :raises AvePointConfigError: an argument cannot be used; the message names it and what would do.
     """
@@ -248,6 +273,7 @@ def build_queries(
 def build_job_query(product: str, **arguments: Any) -> JobQuery:
     """Return the query that a job of any type is looked for with.
 
+    :param product: the product's name.
     :param arguments: as for :func:`build_queries`.
     :raises AvePointConfigError: as there.
     """
@@ -258,6 +284,7 @@ def build_job_query(product: str, **arguments: Any) -> JobQuery:
 def choose_location(product: Product, given: object, default: str | None) -> str | None:
     """Return the Multi-Geo location to ask for; None: all of them.
 
+    :param product: the product.
     :param given: the caller's.
     :param default: the connection's, which holds where the product has locations and the caller names none.
     :raises AvePointConfigError: the caller names one, and the product has none.
@@ -267,7 +294,11 @@ def choose_location(product: Product, given: object, default: str | None) -> str
 
 
 def shift(moment: datetime, by: timedelta) -> datetime:
-    """Return ``moment + by``, or the end of time that it would pass."""
+    """Return ``moment + by``, or the end of time that it would pass.
+
+    :param moment: an aware time.
+    :param by: how far; negative for earlier.
+    """
     try:
         return moment + by
     except OverflowError:

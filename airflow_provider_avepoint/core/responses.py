@@ -1,4 +1,4 @@
-"""One request and its answer: retries, and what a refusal means."""
+"""Send one request with retries, and turn a refusal into an error."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ log = logging.getLogger(__name__)
 
 
 def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Response]]:
-    """Send what *build* returns until the answer is not a passing fault; build anew for each try.
+    """Send a request, and try again while the fault may pass.
 
-    Safe only for requests that change nothing on the server: all of ours. A web page with 200 is a gateway's
-    that stands before a service which is away for now: a passing fault too, but returned where it stays.
+    Use it only for requests that change nothing on the server. A web page with status 200 comes from a
+    gateway in front of the service: that fault may pass too. After the last try, the page is returned.
 
-    :raises AvePointUnavailable: no answer, or a transient status, on every try.
+    :param build: returns the request; called for each try.
+    :returns: the request that was sent last, and its answer.
+    :raises AvePointUnavailable: each try gave no answer or a transient status.
     """
     attempt = 0
     while True:
@@ -51,7 +53,7 @@ def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Respo
         delay = retry.next_delay(attempt, retry_after, random.random())  # noqa: S311  # spreads load, guards nothing
         if delay is None:
             if response is not None and response.status == 200:
-                return request, response  # whoever reads it says what is wrong with it
+                return request, response  # the reader of the body raises the error
             raise AvePointUnavailable(
                 f"{request} {problem}; given up after {attempt} of {retry.MAX_ATTEMPTS} tries. "
                 "Nothing is known about the backup; trying again later may help.",
@@ -65,9 +67,11 @@ def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Respo
 def parse_answer(request: Request, response: Response) -> Any:
     """Return the JSON of a good answer.
 
-    :raises AvePointRequestError: a refusal, whichever of the vendor's envelopes says so, with 200 or not.
-    :raises AvePointUnavailable: the envelope of a 200 says that the service is at fault.
-    :raises AvePointPayloadError: not JSON, or a status that nobody documented.
+    :param request: the request, for messages.
+    :param response: its answer.
+    :raises AvePointRequestError: the API refuses the request, by its HTTP status or by an error in its body.
+    :raises AvePointUnavailable: the service is at fault, by its HTTP status or by an error in its body.
+    :raises AvePointPayloadError: the body is no JSON, or the answer is a redirect.
     """
     if response.status != 200:
         raise explain_refusal(request, response)
@@ -78,7 +82,7 @@ def parse_answer(request: Request, response: Response) -> Any:
             raise _explain(request, status, document)
         if _says_failed(document):
             raise _explain(request, None, document)
-        # No sample shows it, so it may stand beside rows; where there are none, it says why.
+        # No sample shows an errorModel. Ignore it if the answer has rows.
         if get_key(document, "errorModel") and not any(
             isinstance(value, list) and value for value in document.values()
         ):
@@ -87,7 +91,13 @@ def parse_answer(request: Request, response: Response) -> Any:
 
 
 def explain_refusal(request: Request, response: Response) -> AvePointError:
-    """Turn an answer that is not 200 into the error that says whose fault it is."""
+    """Return the error for an answer with another status than 200.
+
+    :param request: the request, for messages.
+    :param response: its answer.
+    :returns: an :class:`AvePointPayloadError` for a redirect, an :class:`AvePointUnavailable` if the service
+        is at fault, else an :class:`AvePointRequestError`.
+    """
     if 300 <= response.status < 400:
         return AvePointPayloadError(
             f"{request} answered {response.status}, a redirect, which is not followed: "
@@ -102,7 +112,7 @@ def explain_refusal(request: Request, response: Response) -> AvePointError:
 
 
 def _explain(request: Request, status: int | None, document: Mapping[str, Any]) -> AvePointError:
-    """Read any of the vendor's error envelopes (avepoint's pages show four) into one error."""
+    """Turn any of the vendor's four documented error bodies into one error."""
     first = get_key(document, "errors")
     if isinstance(first, list):
         first = first[0] if first else None
@@ -136,13 +146,13 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
         return AvePointUnavailable(
             f"{message} The service is at fault; trying again later may help.", status=status
         )
-    if status not in (401, 403):  # whoever takes these knows better
+    if status not in (401, 403):  # for these the caller raises an error of its own
         message += f" Check the argument that it names, or else the connection's {request.addressed_by}."
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
-# How a body calls itself good or bad: by which keys, and by which words, as ``normalize_label`` folds them.
-# A word that is in neither list says nothing: it may be a state, or a text of its own.
+# The keys and words by which a body says that it is good or bad; words as ``normalize_label`` writes them.
+# A word in no list means nothing: it may be a state, or free text.
 _STATUSES = ("statusCode", "status")
 _SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "isSuccessful")
 _ERRORS = ("error", "errors", "hasError", "hasErrors", "isError")
@@ -154,7 +164,7 @@ _STATUS_TEXT = re.compile(r"\s*([0-9]{1,40})(?:\.0*)?(?:[\s:,-].*)?", re.DOTALL)
 
 
 def _embedded_status(document: Mapping[str, Any]) -> int | None:
-    """Return the status that a body carries, in ``statusCode`` or ``status``: a number, a text or a name."""
+    """Return the HTTP status in a body, in ``statusCode`` or ``status``: a number, digits or a name."""
     found = [_read_status(get_key(document, name)) for name in _STATUSES]
     return max((status for status in found if status is not None), default=None)
 
@@ -166,11 +176,11 @@ def _read_status(value: object) -> int | None:
         value = (parse_digits(number[1]) if number else None) or named
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
         return None
-    return int(max(-1, min(value, 999)))  # a number of any length would flood the log
+    return int(max(-1, min(value, 999)))  # a number of unlimited length would flood the log
 
 
 def _says_failed(document: Mapping[str, Any]) -> bool:
-    """Tell whether a body calls itself a failure by a word: its status, its success or its errors."""
+    """Tell whether a body says by a word that the request failed: in its status, success or error keys."""
     if any(_is_bad(get_key(document, name)) for name in _STATUSES):
         return True
     if any(_is_no(get_key(document, name)) or _is_bad(get_key(document, name)) for name in _SUCCESSES):
@@ -182,7 +192,7 @@ def _is_bad(value: object) -> bool:
     if isinstance(value, str):
         word = normalize_label(value[:100])
         return any(each in word for each in _BAD)
-    # A status that is false or negative says so too.
+    # A status that is false or negative is bad too.
     return value is False or (isinstance(value, (int, float)) and value < 0)
 
 

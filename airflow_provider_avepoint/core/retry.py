@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 #: The most tries for one request, the first one included.
 MAX_ATTEMPTS = 5
-#: The first back-off in seconds; it doubles with each try.
+#: The first back-off in seconds. The back-off doubles with each try.
 BASE_DELAY = 1.0
 #: The longest single wait in seconds; where a service asks for more, the request fails instead.
 MAX_DELAY = 60.0

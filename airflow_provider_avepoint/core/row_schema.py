@@ -103,7 +103,10 @@ def define_counts(keys: CountKeys, first: dict[Any, Any]) -> type[Values] | None
 
 
 def get_counts(values: Values) -> Counts:
-    """Return the main level of counts."""
+    """Return the main level of counts.
+
+    :param values: the values of a row, or of the object that holds its counts.
+    """
     if values.has_text_counts:
         texts = {kind: getattr(values, kind) for kind in _KINDS}
         return Counts(**{kind: None if text is None else int(text) for kind, text in texts.items()})
@@ -117,7 +120,10 @@ def get_counts(values: Values) -> Counts:
 
 
 def get_record_counts(values: Values) -> Counts:
-    """Return the counts of records."""
+    """Return the counts of records.
+
+    :param values: the values of a row.
+    """
     return Counts(
         total=values.record_total,
         successful=values.record_successful,
@@ -128,7 +134,10 @@ def get_record_counts(values: Values) -> Counts:
 
 
 def get_metadata_counts(values: Values) -> Counts:
-    """Return the counts of metadata."""
+    """Return the counts of metadata.
+
+    :param values: the values of a row.
+    """
     return Counts(
         total=values.metadata_total,
         successful=values.metadata_successful,

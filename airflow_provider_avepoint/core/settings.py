@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 
 log = logging.getLogger(__name__)
 
-#: The connection that is used where none is named.
+#: The id of the default connection.
 DEFAULT_CONN_ID = "avepoint_default"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_CONCURRENCY = 8

@@ -26,7 +26,7 @@ def quoted(value: object) -> str:
     """
     try:
         return one_line(repr(value), 100)
-    except RecursionError:  # JSON that is nested as deep as can just be read
+    except RecursionError:  # JSON may be nested so deeply that repr() fails
         return f"a {type(value).__name__}"
 
 

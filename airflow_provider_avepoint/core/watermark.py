@@ -201,7 +201,7 @@ class Watermark:
         return grouped
 
     def _digest(self, job: BackupJob) -> str:
-        """Return the digest of *job*, or the one under which release 0.1.0 knew it."""
+        """Return the digest of *job*; the digest of release 0.1.0 if only that one is known."""
         digest = _digest(job)
         if self.folded_until is None or job.organization_id is None or self._knows(digest):
             return digest

@@ -99,8 +99,11 @@ class AvePointHook(HttpHook):
     ) -> Session:
         """Return a session with the connection's proxies, TLS and keep-alive, and without its credentials.
 
-        ``HttpHook`` would sign with Basic login and password (or what .netrc holds), which would hand the
-        client secret to the API host, and would send each extra that it does not know as a header.
+        ``HttpHook`` would send login and password (or the credentials in .netrc) by Basic authentication,
+        and so the client secret to the API host. It would also send each unknown extra as a header.
+
+        :param headers: headers for every request of the session.
+        :param extra_options: overrides of ``timeout`` and ``allow_redirects`` for ``HttpHook.run()``.
         """
         from requests import Session
 
@@ -166,6 +169,7 @@ class AvePointHook(HttpHook):
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
         """Yield the jobs that answer *queries*, which are asked side by side.
 
+        :param queries: the queries, such as ``Policy.queries`` makes them.
         :param with_changes: a job that is listed again, and otherwise, comes again.
         :raises AvePointConfigError: an organisation's id is a name.
         """
@@ -180,11 +184,15 @@ class AvePointHook(HttpHook):
             yield from self.transport.draw(listings)
 
     def note_answered(self, query: JobQuery) -> None:
-        """Note that all jobs have come that answer *query*; nothing here, for those who show progress."""
+        """Note that all jobs have come that answer *query*; nothing here, for those who show progress.
+
+        :param query: the query.
+        """
 
     def judge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
 
+        :param policy: what a good backup is.
         :raises AvePointConfigError: an argument cannot be used.
         """
         look = Look(policy, self.client)
@@ -205,11 +213,17 @@ class AvePointHook(HttpHook):
         organization_id: str | None = None,
         started_after: datetime | str | None = None,
     ) -> BackupJob:
-        """Return one job, of whatever type.
+        """Return one job of any job type.
 
-        A product without an endpoint for one job is searched, from *started_after* on or the last 30 days.
-        So is Microsoft 365 where its endpoint, which looks in the central location only, knows no such job.
+        If a product has no endpoint for one job, its listing is searched. The listing of Microsoft 365 is
+        searched too, if the endpoint, which covers the central location only, does not know the job.
 
+        :param product: such as ``m365`` or ``dynamics365``.
+        :param job_id: the vendor's id of the job.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param started_after: the earliest start to search, an aware datetime or an ISO 8601 string with an
+            offset; by default 30 days ago.
         :raises AvePointJobNotFound: no job has this id.
         """
         with _for_airflow():
@@ -341,7 +355,17 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         location: str | None = None,
     ) -> AsyncGenerator[BackupJob]:
-        """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`."""
+        """Yield every matching job exactly once; see :meth:`AvePointHook.iter_jobs`.
+
+        :param product: such as ``m365``, ``m365_legacy`` or ``dynamics365``.
+        :param started_after: an aware datetime, or an ISO 8601 string with an offset.
+        :param started_before: likewise; exclusive.
+        :param job_type: a word such as ``backup`` or ``restore``, a list of them, or ``"all"``.
+        :param state: a ``JobState`` word, or several.
+        :param object_type: the workload: a Microsoft 365 object type or Dynamics module, or several.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             queries = build_queries(
@@ -362,7 +386,11 @@ class AvePointAsyncHook(BaseHook):
     async def aquery(
         self, queries: list[JobQuery], *, with_changes: bool = False
     ) -> AsyncGenerator[BackupJob]:
-        """Yield the jobs that answer *queries*; see :meth:`AvePointHook.query`."""
+        """Yield the jobs that answer *queries*; see :meth:`AvePointHook.query`.
+
+        :param queries: the queries.
+        :param with_changes: a job that is listed again, and otherwise, comes again.
+        """
         client = await self.aget_client()
         with _for_airflow():
             listings = JobListings(client, queries, client.clock.now(), with_changes=with_changes)
@@ -376,6 +404,8 @@ class AvePointAsyncHook(BaseHook):
     ) -> AsyncGenerator[BackupJob]:
         """Yield the jobs that answer one query as it stands, where :meth:`aquery` would look further.
 
+        :param query: the query.
+        :param with_changes: a job that is listed again, and otherwise, comes again.
         :param now: fixes the window's end.
         """
         client = await self.aget_client()
@@ -387,7 +417,10 @@ class AvePointAsyncHook(BaseHook):
                         yield job
 
     async def ajudge(self, policy: Policy) -> Verdict:
-        """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`."""
+        """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`.
+
+        :param policy: what a good backup is.
+        """
         look = Look(policy, await self.aget_client())
         while (queries := look.next_queries()) is not None:
             look.take([job async for job in self.aquery(queries, with_changes=True)])
@@ -406,7 +439,15 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         started_after: datetime | str | None = None,
     ) -> BackupJob:
-        """Return one job, of whatever type; see :meth:`AvePointHook.get_job`."""
+        """Return one job of any job type; see :meth:`AvePointHook.get_job`.
+
+        :param product: such as ``m365`` or ``dynamics365``.
+        :param job_id: the vendor's id of the job.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        :param organization_id: the organisation, for products whose jobs name it.
+        :param started_after: the earliest start to search, an aware datetime or an ISO 8601 string with an
+            offset; by default 30 days ago.
+        """
         client = await self.aget_client()
         with _for_airflow():
             query = build_job_query(
@@ -422,7 +463,11 @@ class AvePointAsyncHook(BaseHook):
     async def aget_license_consumption(
         self, product: str = "m365", *, location: str | None = None
     ) -> LicenseConsumption:
-        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumption`."""
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumption`.
+
+        :param product: ``m365`` or ``m365_legacy``.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             known = get_product(product)
@@ -436,7 +481,12 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         location: str | None = None,
     ) -> list[LicenseConsumption]:
-        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`."""
+        """Return what is bought and what is used; see :meth:`AvePointHook.get_license_consumptions`.
+
+        :param product: ``m365``, ``m365_legacy`` or ``elements``.
+        :param organization_id: one customer of Elements; by default all customers.
+        :param location: the Multi-Geo location; by default the location of the connection.
+        """
         client = await self.aget_client()
         with _for_airflow():
             known = get_product(product)

@@ -19,6 +19,7 @@ from airflow_provider_avepoint.credentials import build_credential
 def find_connection(conn_id: str, get: Callable[[str], Connection] | None = None) -> Connection:
     """Return the Airflow connection of this id.
 
+    :param conn_id: the id of the connection.
     :param get: a hook's own ``get_connection``; None: Airflow's.
     :raises AvePointConfigError: there is none.
     """
@@ -31,6 +32,7 @@ def find_connection(conn_id: str, get: Callable[[str], Connection] | None = None
 def open_client(connection: Connection, extra: Mapping[str, Any]) -> Client:
     """Return the calls of the API for a connection; files are read, and keys derived.
 
+    :param connection: the Airflow connection.
     :param extra: the connection's extras.
     :raises AvePointConfigError: a field cannot be used; the message names it.
     """
@@ -39,8 +41,9 @@ def open_client(connection: Connection, extra: Mapping[str, Any]) -> Client:
 
 
 def read_settings(connection: Connection, extra: Mapping[str, Any]) -> Settings:
-    """Return what a connection says, checked.
+    """Read and check the fields of a connection.
 
+    :param connection: the Airflow connection.
     :param extra: the connection's extras.
     :raises AvePointConfigError: a field cannot be used; the message names it.
     """
@@ -65,6 +68,7 @@ async def afind_connection(conn_id: str) -> Connection:
 
     ``dag.test()`` finds connections of the database by the blocking call only.
 
+    :param conn_id: the id of the connection.
     :raises AvePointConfigError: there is none of this id.
     """
     try:

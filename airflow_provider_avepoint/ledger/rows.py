@@ -123,6 +123,8 @@ def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, A
 def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Row:
     """Return the row of a licence audit.
 
+    :param tenant: the name of the tenant in the ledger.
+    :param audit: the audit.
     :param task: as :func:`write_verdict` takes it.
     """
     return {
@@ -141,7 +143,10 @@ def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Ro
 
 
 def read_audit(row: Mapping[Any, Any]) -> Audit:
-    """Return the licence audit that a row of the ledger holds."""
+    """Return the licence audit that a row of the ledger holds.
+
+    :param row: column → value.
+    """
     return Audit(
         product=row["product"],
         audited_at=row["audited_at"],

@@ -243,8 +243,10 @@ class Ledger:
         self._write(self._save_verdict, [write_verdict(tenant, evidence, task)])
 
     def save_audit(self, tenant: str, audit: Audit, task: Mapping[str, Any] | None = None) -> None:
-        """Write what a licence audit came to, an error too.
+        """Write the result of a licence audit, also if it is an error.
 
+        :param tenant: the name of the tenant in the ledger.
+        :param audit: the audit.
         :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
         """
         self._write(self._save_audit, [write_audit(tenant, audit, task)])

@@ -39,6 +39,7 @@ T = TypeVar("T")
 class AiohttpTransport:
     """Runs flows on the current event loop, and those of a pipeline as tasks beside each other.
 
+    :param settings: the connection.
     :param protect: told of every token, to keep it out of logs.
     :param count: told of every request, retry and throttled answer, and what it was about.
     """
@@ -63,7 +64,10 @@ class AiohttpTransport:
         await self.close()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Do what *flow* asks until it returns."""
+        """Perform the effects of *flow* until it returns.
+
+        :param flow: the call to run.
+        """
         outcome: Any = None
         problem: NoAnswer | None = None
         tally = Tally(self._count)
@@ -85,6 +89,8 @@ class AiohttpTransport:
         """Yield what comes of *pipeline*, flow by flow, while the flows after it run ahead.
 
         The items of one flow are drawn before the next are asked for.
+
+        :param pipeline: says which flows to run.
         """
         pending: deque[asyncio.Task[Any]] = deque()
         try:

@@ -1,4 +1,4 @@
-"""Decode a body as JSON, in a third of the time that the standard library takes."""
+"""Read a body as JSON, in a third of the time that the standard library takes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 
 
 def loads(body: bytes) -> Any:
-    """Decode *body*; where a key stands twice in an object, the last value counts.
+    """Parse a body as JSON.
 
-    :param body: what a server has sent.
-    :raises ValueError: *body* is not JSON.
+    :param body: the bytes of an answer.
+    :raises ValueError: the body is no JSON.
     """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(body)  # takes more than strict JSON: NaN, other encodings, numbers of any length
+        return json.loads(body)  # also reads NaN, other encodings and numbers of any length

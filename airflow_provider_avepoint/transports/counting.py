@@ -1,4 +1,4 @@
-"""What a driver counts, whichever it is."""
+"""Count what a driver does. Both drivers use it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ from collections.abc import Callable
 
 from airflow_provider_avepoint.core.flow import Effect, Pause, Response, Send
 
-#: Told of one more: ``requests``, ``retries`` or ``throttled``, and of what product.
+#: Called for each event with its kind (``requests``, ``retries`` or ``throttled``) and the product.
 Count = Callable[[str, str], None]
 
 
 def count_nothing(_name: str, _subject: str) -> None:
-    """Count for nobody."""
+    """Count nothing."""
 
 
 class Tally:
-    """Counts what one flow does."""
+    """Counts the requests, retries and throttled answers of one flow.
+
+    :param count: called for each of them.
+    """
 
     def __init__(self, count: Count) -> None:
         self._count = count
         self._subject = "identity"
 
     def note(self, effect: Effect, outcome: object) -> None:
-        """Take an effect that has been performed, and what came of it."""
+        """Count an effect that has been performed.
+
+        :param effect: the effect.
+        :param outcome: its outcome; None if there is none.
+        """
         match effect:
             case Send(request):
                 self._subject = request.subject
                 self._count("requests", request.subject)
                 if isinstance(outcome, Response) and outcome.status == 429:
                     self._count("throttled", request.subject)
-            case Pause():  # a flow pauses for nothing but another try
+            case Pause():  # a flow pauses only before another try
                 self._count("retries", self._subject)

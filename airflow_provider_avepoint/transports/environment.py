@@ -1,4 +1,4 @@
-"""What both drivers take from a connection and the process's environment: the proxy and the CA bundle."""
+"""Find the proxy and the CA bundle in a connection or the environment. Both drivers use it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from airflow_provider_avepoint.core.settings import Settings
 
 
 def find_proxy(settings: Settings, url: str) -> str | None:
-    """Return the proxy for *url*: the connection's, else the environment's where it is trusted, or None.
+    """Return the proxy of the connection, else the proxy of the environment if it is trusted, else None.
 
-    The drivers' own ways differ: requests lets the environment win, aiohttp looks into .netrc too.
+    The drivers do not find it themselves: requests prefers the environment, and aiohttp reads .netrc too.
+
+    :param settings: the connection.
+    :param url: the URL of the request.
     """
     parts = urlsplit(url)
     if settings.proxies or not settings.trust_env:
@@ -30,7 +33,10 @@ def find_proxy(settings: Settings, url: str) -> str | None:
 
 
 def find_ca_bundle(settings: Settings) -> str | None:
-    """Return the path of the certificates to trust, or None where the connection says not to check."""
+    """Return the path of the certificates to trust; None if the connection switches the check off.
+
+    :param settings: the connection.
+    """
     if settings.verify is False:
         return None
     if isinstance(settings.verify, str):

@@ -1,4 +1,4 @@
-"""How long and how large an answer may be: no server holds a worker for ever, byte by byte."""
+"""Limit the duration and the size of an answer, so that no server can hold a worker for ever."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.flow import Request
 from airflow_provider_avepoint.core.settings import Settings
 
-#: Bytes of a body, uncompressed: some hundred times what the largest page has.
+#: The largest body in bytes, uncompressed: about a hundred times the largest page.
 MAX_BODY = 256 << 20
 _TIMEOUTS = 10
 
 
 def find_longest(settings: Settings) -> float:
-    """Return the seconds that a whole answer may take: ten times as long as one of its bytes."""
+    """Return the seconds that a whole answer may take: ten times the timeout.
+
+    :param settings: the connection.
+    """
     return settings.timeout * _TIMEOUTS
 
 
 def check_size(request: Request, size: int) -> None:
-    """Refuse a body of *size* bytes that is too large to be one of the API's.
+    """Refuse a body that is too large to come from the API.
 
-    :raises AvePointPayloadError: it is.
+    :param request: the request, for the message.
+    :param size: the bytes received so far, uncompressed.
+    :raises AvePointPayloadError: the body is larger than ``MAX_BODY``.
     """
     if size > MAX_BODY:
         raise AvePointPayloadError(

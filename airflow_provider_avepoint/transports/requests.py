@@ -41,6 +41,7 @@ _PIECE = 1 << 20
 class RequestsTransport:
     """Runs flows in the calling thread, and those of a pipeline in a few threads beside it.
 
+    :param settings: the connection.
     :param open_session: returns a new session; each thread gets its own.
     :param protect: told of every token, to keep it out of logs.
     :param count: told of every request, retry and throttled answer, and what it was about.
@@ -61,7 +62,10 @@ class RequestsTransport:
         self._sessions: list[requests.Session] = []
 
     def run(self, flow: Flow[T]) -> T:
-        """Do what *flow* asks until it returns."""
+        """Perform the effects of *flow* until it returns.
+
+        :param flow: the call to run.
+        """
         outcome: Any = None
         problem: NoAnswer | None = None
         tally = Tally(self._count)
@@ -80,7 +84,10 @@ class RequestsTransport:
                 tally.note(effect, outcome)
 
     def draw(self, pipeline: Pipeline[T]) -> Iterator[T]:
-        """Yield what comes of *pipeline*, whose flows run ahead in a few threads."""
+        """Yield what comes of *pipeline*, whose flows run ahead in a few threads.
+
+        :param pipeline: says which flows to run.
+        """
         pending: deque[Future[Any]] = deque()
         pool: ThreadPoolExecutor | None = None
         try:

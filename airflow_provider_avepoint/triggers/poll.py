@@ -85,11 +85,13 @@ _REFUSALS = (AvePointAuthError, AvePointConfigError, AvePointPermissionError)
 async def join(
     conn_id: str, product: str, ask: Ask, interval: float, ask_more: AskMore | None = None
 ) -> AsyncIterator[Wait]:
-    """Take part in the poll of *product* over the connection *conn_id*, and begin it where there is none.
+    """Take part in the poll of a product over a connection. The first wait begins the poll.
 
-    :param ask: what this wait asks at each look.
+    :param conn_id: the id of the connection.
+    :param product: the name of the product.
+    :param ask: returns the queries of this wait for one look.
     :param interval: seconds between two looks.
-    :param ask_more: what it asks besides, given the answers.
+    :param ask_more: returns further queries, given the answers; None for no further queries.
     """
     loop = asyncio.get_running_loop()
     polls = _POLLS.setdefault(loop, WeakValueDictionary())
@@ -113,8 +115,10 @@ async def join(
 class Wait:
     """One member of a poll.
 
-    :param due: when its next look is wanted, on the event loop's clock.
-    :param queries: what was asked for it at its last look.
+    :param poll: the poll.
+    :param ask: returns the queries of this wait for one look.
+    :param interval: seconds between two looks.
+    :param ask_more: returns further queries, given the answers; None for no further queries.
     """
 
     def __init__(self, poll: Poll, ask: Ask, interval: float, ask_more: AskMore | None = None) -> None:
@@ -138,7 +142,10 @@ class Wait:
         return max(0.0, self.due - self._poll.now())
 
     def set_interval(self, seconds: float) -> None:
-        """Have *seconds* lie between the last look and the next."""
+        """Change the interval, also for the next look.
+
+        :param seconds: the time between two looks, in seconds.
+        """
         interval = max(LEAST_INTERVAL, seconds)
         self.due += interval - self.interval
         self.interval = interval
@@ -149,7 +156,10 @@ class Wait:
         return self.answer is not None and not self.answer.done()
 
     def give(self, outcome: Answers | AvePointError | RuntimeError) -> None:
-        """Answer, if anybody waits; what is no error of ours is raised where it is awaited."""
+        """Give the wait its answer, if it waits for one.
+
+        :param outcome: the answers, or why there are none. :meth:`look` raises a RuntimeError.
+        """
         if self.answer is None or self.answer.done():
             return
         if isinstance(outcome, RuntimeError):
@@ -180,7 +190,11 @@ class Wait:
 
 
 class Poll:
-    """The rounds of one product's poll."""
+    """The rounds of one product's poll.
+
+    :param conn_id: the id of the connection.
+    :param product: the name of the product.
+    """
 
     def __init__(self, conn_id: str, product: str) -> None:
         self.waits: set[Wait] = set()
@@ -511,7 +525,11 @@ def _import_hook() -> type[AvePointAsyncHook]:
 
 
 async def pause(changed: asyncio.Event, seconds: float) -> None:
-    """Sleep for *seconds*, or until *changed* is set."""
+    """Sleep until the time is over or an event is set.
+
+    :param changed: the event.
+    :param seconds: the longest sleep, in seconds; infinity for no limit.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None if seconds == float("inf") else seconds):
             await changed.wait()

@@ -124,6 +124,10 @@ def test_few_jobs_are_asked_for_one_by_one(count: int, single: int, listings: in
     assert (single, listings) == (len(planned.jobs), len(planned.listings))
 
 
+def test_without_queries_there_is_no_group() -> None:
+    assert [] == list(plan([]).groups(4))
+
+
 @each_row(("product", "organizations"), [("m365", 1), ("iaas_paas", 1), ("dynamics365", 20)])
 def test_queries_are_asked_in_groups(product: str, organizations: int) -> None:
     """All types come before each of them, what is to be last comes last, and each comes once."""

@@ -59,6 +59,7 @@ class Server:
     """Microsoft 365's jobs, by object type; it may refuse some of the pages.
 
     :param refused: object types and page numbers.
+    :param tokens: object types whose links hold a token: such pages come one after the other.
     """
 
     def __init__(
@@ -66,17 +67,22 @@ class Server:
         jobs: dict[str, list[Row]],
         page_size: int = PAGE_SIZE,
         refused: Collection[tuple[str, int]] = (),
+        tokens: Collection[str] = (),
     ) -> None:
         self.jobs = jobs
         self.page_size = page_size
         self.refused = refused
+        self.tokens = tokens
         self.asked: list[tuple[str, int]] = []
 
     def __call__(self, request: Request) -> Answer:
         if request.subject == "identity":
             return token()
         query = dict(request.query)
-        kind, number = query.get("objectType", "all"), int(query.get("pageIndex", 0))
+        kind, number = (
+            query.get("objectType", "all"),
+            int(query.get("skiptoken") or query.get("pageIndex", 0)),
+        )
         self.asked.append((kind, number))
         if (kind, number) in self.refused:
             return answer({"message": f"{kind} {number}"}, status=409)
@@ -84,7 +90,8 @@ class Server:
         end = (number + 1) * self.page_size
         metadata: dict[str, object] = {"totalNumber": len(rows)}
         if end < len(rows):
-            metadata["nextLink"] = f"?pageIndex={number + 1}&pageSize={self.page_size}"
+            name = "skiptoken" if kind in self.tokens else "pageIndex"
+            metadata["nextLink"] = f"?{name}={number + 1}&pageSize={self.page_size}"
         return answer({"data": rows[number * self.page_size : end], "metadata": metadata})
 
     def find(self, kind: str) -> list[Row]:
@@ -184,9 +191,10 @@ def test_what_comes_side_by_side_is_what_comes_in_turn(at_a_time: int) -> None:
 def test_few_jobs_are_kept_until_it_is_their_turn() -> None:
     """Memory is bounded: of many long listings, some 5,000 jobs have come and are not drawn yet, not more."""
     kinds, size, at_a_time = list(M365.object_types), 500, 4
-    server = Server(
-        {str(M365.object_types[kind]): [row(f"{kind}-{n}") for n in range(3 * size)] for kind in kinds}, size
-    )
+    numbers = {kind: str(M365.object_types[kind]) for kind in kinds}
+    pages = dict.fromkeys(kinds, 3) | {kinds[0]: 40}  # the others wait long for the first
+    rows = {numbers[kind]: [row(f"{kind}-{each}") for each in range(pages[kind] * size)] for kind in kinds}
+    server = Server(rows, size, tokens=[numbers[kinds[0]]])
     made = build_client(max_concurrency=at_a_time, page_size=size)
     listings, driver, drawn, most_ahead = JobListings(made, queries_of(*kinds), NOW), Driver(server), 0, 0
     pending: deque[Any] = deque()
@@ -197,7 +205,7 @@ def test_few_jobs_are_kept_until_it_is_their_turn() -> None:
         most_ahead = max(most_ahead, len(server.asked) * size - drawn)
         drawn += sum(1 for _ in listings.take(pending.popleft()))
 
-    assert len(kinds) * 3 * size == drawn
+    assert sum(pages.values()) * size == drawn
     assert 5_000 <= most_ahead <= 5_000 + 2 * at_a_time * size
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -141,3 +143,25 @@ def test_only_the_newest_audit_speaks(ledger: Ledger) -> None:
     ledger.save_audit("contoso", Audit(product="m365", audited_at=NOW))
 
     assert [] == attention(ledger)
+
+
+def test_an_audit_whose_failure_cannot_be_recorded_says_both(
+    connect: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The task's own error is the news; that the ledger failed too stands in its log."""
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "no" / "ledger.db")})
+    )
+    connect("bad", password="wrong")
+    operator = AvePointLicenseAuditOperator(task_id="audit", avepoint_conn_id="bad", ledger_conn_id="broken")
+
+    monkeypatch.setattr(AvePointLicenseAuditOperator, "log", logging.getLogger("task"))
+
+    with pytest.raises(AvePointAuthError, match="refused the credentials"):
+        operator.execute({})
+
+    assert "The failed audit could not be recorded" in caplog.text
+    assert "wrong" not in caplog.text

@@ -152,6 +152,13 @@ def test_the_newest_verdicts_keep_their_evidence(ledger: Ledger) -> None:
     assert "42 of 64 verdicts did not pass" in report.list_attention()[-1].text
 
 
+def test_verdicts_of_the_period_alone_are_read(ledger: Ledger) -> None:
+    """Of twelve, an hour apart, nine are of today; one is of later than the report, two are of yesterday."""
+    judged(ledger, "success", 12)
+
+    assert len(read_report(ledger, Period(now=NOW - HOUR, days=1), None).verdicts) == 9
+
+
 def test_a_verdict_of_many_scopes_shows_its_worst(ledger: Ledger) -> None:
     """Twenty, bad ones first; excluded ones are neither good nor bad."""
     jobs = [
