@@ -99,18 +99,28 @@ def test_every_way_lists_the_jobs_of_the_window(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_small_run_has_all_figures_and_rows() -> None:
     said: list[str] = []
-    plan = Plan(jobs=60, many=120, rounds=2, rounds_of_many=1, fewer={0: {10: 20}, 50: {10: 20}}, warm_up=5)
+    plan = Plan(
+        jobs=60,
+        short=30,
+        many=120,
+        rounds=2,
+        rounds_of_many=1,
+        fewer={0: {10: 20}, 50: {10: 20}},
+        warm_up=5,
+    )
 
     result = json.loads(json.dumps(measure(said.append, plan)))
 
     assert [figure["what"] for figure in RECORDED["listing"]["figures"]] == [
-        figure.what.replace("120 jobs", "1,000,000 jobs").replace("that of 60", "that of 100,000")
+        figure.what.replace("120 jobs", "1,000,000 jobs")
+        .replace("that of 60", "that of 100,000")
+        .replace("30 jobs", "5,000 jobs")
         for figure in judge(result)
     ]
     assert len(tabulate(result).rows) == len(result["memory_mib"]) == 6
     assert [row[0] for row in tabulate_growth(result).rows] == list(result["growth"])
     assert {len(each["seconds"]) for race in result["latencies"].values() for each in race.values()} == {2}
-    for entrant in result["latencies"]["50"].values():
+    for entrant in (*result["latencies"]["50"].values(), *result["short_listings"].values()):
         assert min(entrant["seconds"]) > 0.05
     assert said
 
