@@ -5,9 +5,16 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -23,6 +30,12 @@ if TYPE_CHECKING:
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE_SECONDS = 60
+HALF_A_MINUTE, MOST_PRESSES = 30, 3
+REDRAWN = (
+    StaleElementReferenceException,
+    ElementNotInteractableException,
+    ElementClickInterceptedException,
+)
 GOOD = "good"
 FLAGS = (
     "--headless",
@@ -49,50 +62,68 @@ class Page:
     def __init__(self, browser: Chrome, url: str) -> None:
         self._browser = browser
         self._url = url
-        self._wait = WebDriverWait(browser, PATIENCE_SECONDS)
+        # A page that draws itself anew takes elements away that were just found.
+        self._wait = WebDriverWait(browser, PATIENCE_SECONDS, ignored_exceptions=REDRAWN)
 
     def log_in(self, username: str, password: str) -> None:
         self._browser.get(f"{self._url}/auth/login")
-        self.find(By.NAME, "username").send_keys(username)
-        self.find(By.NAME, "password").send_keys(password + Keys.ENTER)
+        self.type("username", username)
+        self.type("password", password + Keys.ENTER)
         self._wait.until(lambda browser: "/login" not in browser.current_url)
 
-    def find(self, by: str, value: str) -> WebElement:
-        """Return the first element that can be seen, as soon as there is one."""
+    def click(self, xpath: str) -> None:
+        """Click the first such element that can be seen, as soon as there is one."""
+        self._act(By.XPATH, xpath, lambda element: element.click())
 
-        def shown(browser: Chrome) -> WebElement | None:
-            return next((each for each in browser.find_elements(by, value) if each.is_displayed()), None)
+    def type(self, name: str, text: str) -> None:
+        """Type into the field of this name, as soon as it can be seen."""
+        self._act(By.NAME, name, lambda element: element.send_keys(text))
 
-        return self._wait.until(shown)
+    def _act(self, by: str, value: str, act: Callable[[WebElement], object]) -> None:
+        def has_acted(browser: Chrome) -> bool:
+            shown = [each for each in browser.find_elements(by, value) if each.is_displayed()]
+            for element in shown[:1]:
+                act(element)
+            return bool(shown)
+
+        self._wait.until(has_acted, f"{value} is not to be seen")
 
     def add(self, conn_id: str, fields: dict[str, Any]) -> None:
         """Fill an empty form and save it: standard fields by name, the others as ``element_<name>``."""
         self._browser.get(f"{self._url}/connections")
-        self.find(By.XPATH, "//button[contains(., 'Add Connection')]").click()
-        self.find(By.NAME, "connection_id").send_keys(conn_id)
-        self.find(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]").send_keys("AvePoint", Keys.ENTER)
-        self.find(By.NAME, "host")
+        self.click("//button[contains(., 'Add Connection')]")
+        self.type("connection_id", conn_id)
+        self._act(
+            By.CSS_SELECTOR,
+            "[role=dialog] input[role=combobox]",
+            lambda element: element.send_keys("AvePoint"),
+        )
+        self.click("//*[@role='option' and normalize-space()='AvePoint']")
         standard = {name: value for name, value in fields.items() if not name.startswith("element_")}
         for name, value in standard.items():
-            self.find(By.NAME, name).send_keys(value)
-        self.find(By.XPATH, "//button[normalize-space()='Extra Fields']").click()
+            self.type(name, value)
+        self.click("//button[normalize-space()='Extra Fields']")
         for name in fields.keys() - standard.keys():
-            self.find(By.NAME, name).send_keys(fields[name])
-        self.find(By.XPATH, "//button[contains(., 'Save')]").click()
+            self.type(name, fields[name])
+        self.click("//button[contains(., 'Save')]")
         self._wait.until(lambda browser: not browser.find_elements(By.NAME, "connection_id"))
 
     def test(self, conn_id: str) -> str:
-        """Press the connection's Test button; return GOOD for its green sign, else what the page says."""
+        """Press the connection's Test button; return GOOD, or what the page says of a test that failed."""
         button = f"//tr[.//*[normalize-space()='{conn_id}']]//button[@aria-label='Test Connection']"
-        self.find(By.XPATH, button).click()
 
         def outcome(browser: Chrome) -> str | None:
             if browser.find_elements(By.XPATH, f"{button}//*[name()='svg' and @color='green']"):
                 return GOOD
             toasts = browser.find_elements(By.CSS_SELECTOR, "[data-scope=toast][data-part=root]")
-            return next((toast.text for toast in toasts if toast.text.startswith("Test Connection")), None)
+            said = next((text for each in toasts if (text := each.text).startswith("Test Connection")), None)
+            return GOOD if said is not None and said.startswith("Test Connection Successful") else said
 
-        return self._wait.until(outcome)
+        for _ in range(MOST_PRESSES):
+            self.click(button)
+            with suppress(TimeoutException):  # the words stay for seconds only: a busy machine may miss them
+                return WebDriverWait(self._browser, HALF_A_MINUTE, ignored_exceptions=REDRAWN).until(outcome)
+        raise AssertionError(f"the button said nothing, {MOST_PRESSES} times")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +161,7 @@ def test_a_right_secret_is_good(try_form: Callable[..., str]) -> None:
 
 
 def test_one_product_that_can_be_read_is_good(gate: Gate, try_form: Callable[..., str]) -> None:
-    """The UI shows no text beside its green sign: what is missing for other products stays unsaid."""
+    """What is missing for the others, the UI says for some seconds; the green sign stays."""
     gate.simulator.set_client("reader", secret="reader-secret", scopes=["dynamics.readwrite.all"])
 
     assert GOOD == try_form(login="reader", password="reader-secret")
