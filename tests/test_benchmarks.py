@@ -18,6 +18,7 @@ from benchmarks.listers import (
     PRODUCT,
     SCOPE,
     Order,
+    list_page_by_page_with_aiohttp,
     list_with_aiohttp,
     list_with_async_hook,
     list_with_hook,
@@ -70,7 +71,14 @@ def test_the_recorded_figures_are_those_of_the_recorded_readings(subject: str) -
 @pytest.mark.usefixtures("_environment_restored")
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # HttpOperator's own, about its imports
 @pytest.mark.parametrize(
-    "lister", [list_with_hook, list_with_async_hook, list_with_http_operator, list_with_aiohttp]
+    "lister",
+    [
+        list_with_hook,
+        list_with_async_hook,
+        list_with_http_operator,
+        list_with_aiohttp,
+        list_page_by_page_with_aiohttp,
+    ],
 )
 @pytest.mark.parametrize("jobs", [20, 25])
 def test_every_way_lists_the_jobs_of_the_window(

@@ -125,8 +125,8 @@ class RowReader(TolerantReader):
             words = self._words[shown_words]
         except KeyError:
             words = _remember(self._words, shown_words, self._read_words(*shown_words))
-        job_id = read_id(values.job_id)
-        if words is None or job_id is None:
+        job_id = values.job_id
+        if words is None or not job_id.isprintable() or is_absent(job_id):
             return super().identify(row)
         key = hash((*words.key, job_id))
         return _Fitting(row, form.names, job_id, words.organization_id, key, row, values, words)
