@@ -33,6 +33,7 @@ _LEAST_HISTORY = timedelta(days=21)
 _LEAST_RUNS = 3
 _USUAL = 0.6
 _WEEK = 7
+_BEFORE_MIDNIGHT = timedelta(minutes=10)
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
 
@@ -157,11 +158,15 @@ class Schedule:
 
 
 def _find_time_of_day(runs: list[datetime]) -> timedelta:
-    """Return the mean time of day of runs, 0 to 24 hours: the mean of their directions on a clock's face."""
+    """Return the mean time of day of runs: the mean of their directions on the face of a clock.
+
+    The time is negative for some minutes before midnight: people name such a run by the day that begins.
+    """
     midnight = datetime.min.time()
     seconds = [(run - datetime.combine(run.date(), midnight, run.tzinfo)).total_seconds() for run in runs]
     mean = sum(cmath.exp(2j * math.pi * each / _DAY.total_seconds()) for each in seconds)
-    return cmath.phase(mean) / (2 * math.pi) % 1 * _DAY
+    time_of_day = cmath.phase(mean) / (2 * math.pi) % 1 * _DAY
+    return time_of_day if time_of_day < _DAY - _BEFORE_MIDNIGHT else time_of_day - _DAY
 
 
 def _find_weekdays(days: set[date]) -> frozenset[int]:

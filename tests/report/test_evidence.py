@@ -133,11 +133,23 @@ def test_the_job_that_decided(ledger: Ledger) -> None:
         scope.passed,
         scope.reason,
         scope.job_id,
-        scope.raw_state,
+        scope.state,
         scope.started_at,
         scope.failed,
         scope.open_jobs,
     )
+
+
+@pytest.mark.parametrize(
+    ("raw_state", "said"),
+    [(3, "3 (Finished)"), ("3", "3 (Finished)"), (99, "99")],
+)
+def test_a_state_by_number_has_its_words(ledger: Ledger, raw_state: object, said: str) -> None:
+    jobs = [job(NOW - HOUR, "partial", raw_state=raw_state)]
+    ledger.save_verdict("c", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
+    (verdict,) = read_report(ledger, WEEK, None).verdicts
+
+    assert [scope.state for scope in verdict.scopes] == [said]
 
 
 def test_the_newest_verdicts_keep_their_evidence(ledger: Ledger) -> None:

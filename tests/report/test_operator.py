@@ -19,10 +19,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import Counts
+from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.operators.avepoint import AvePointReportOperator
 from tests.operators.stores import Copying, Uploading, attach_store, disk_full
-from tests.report.histories import HOUR, NOW, consumption, fill, fill_hostile, fill_ordinary, job, nights
+from tests.report.histories import DAY, HOUR, NOW, consumption, fill, fill_hostile, fill_ordinary, job, nights
 
 
 def report(path: object, **arguments: Any) -> dict[str, Any]:
@@ -55,6 +56,13 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "csv_path": str(tmp_path / "new" / "report.csv"),
         "generated_at": "2026-11-22T09:30:00+00:00",
         "days": 7,
+        "timezone": "UTC",
+        "summary": (
+            "From 2026-11-16 to 2026-11-22 (UTC), 5 of 7 days on which a backup ran or was due ended with a "
+            "good backup (71 %), counted over 1 scope; 0 of 1 are good now; 0 of 0 verdicts passed. The ledger "
+            "was loaded until 2026-11-22 09:30 UTC; the rules of judgement have version "
+            f"{RULES_VERSION}."
+        ),
         "tenants": ["us"],
         "scopes": 1,
         "scopes_not_good": 1,
@@ -67,6 +75,7 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
             "running": 0,
             "skipped": 0,
             "unknown": 0,
+            "excluded": 0,
             "not loaded": 0,
         },
         "oldest_newest_good_seconds": 8.5 * 3600,
@@ -74,6 +83,7 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "failure_kinds": 1,
         "verdicts": 0,
         "verdicts_not_passed": 0,
+        "gates_shut": 0,
         "licenses": 1,
         "licenses_needing_attention": 1,
         "licenses_not_read": [],
@@ -83,7 +93,45 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
             "us, Cloud Backup for Dynamics 365, Contoso / ops: failed; the newest good backup is 8.5 h old.",
             "us, Cloud Backup for Microsoft 365: over_assigned: 11 seats assigned, 10 purchased.",
         ],
+        "previous_report_at": None,
+        "changes_count": 0,
+        "changes": [],
     }
+
+
+def test_what_has_changed_since_the_last_report(ledger: Ledger, tmp_path: Path) -> None:
+    """Each report is kept: the next one on the same tenants compares itself with it."""
+    week = nights(7, until=NOW - 7 * DAY)
+    fill(ledger, "us", [job(night, workload=name) for night in week for name in ("sales", "ops")])
+    fill(ledger, "us", [job(NOW - 60 * DAY, workload="going")])
+    page = tmp_path / "report.html"
+    first = report(page, now=NOW - 7 * DAY, days=14)
+    assert "knows no earlier report" in page.read_text()
+
+    fill(ledger, "us", [job(night, workload="sales") for night in nights(7)])
+    fill(ledger, "us", [job(night, "failed", workload="ops") for night in nights(7)])
+    fill(ledger, "us", [job(NOW - HOUR, workload="new")])
+    ledger.save_licenses("us", [consumption(11, 10)], NOW)
+    second = report(page, timezone="Europe/London")
+    report(tmp_path / "other.html", tenants=["us"], now=NOW + HOUR)
+    third = report(page, now=NOW + HOUR)
+
+    product = "us, Cloud Backup for Dynamics 365, Contoso"
+    assert (first["changes"], second["previous_report_at"]) == ([], "2026-11-15T09:30:00+00:00")
+    assert second["changes"] == [
+        f"{product} / ops: good → failed.",
+        f"{product} / new: new, good.",
+        "us, Cloud Backup for Microsoft 365, licence: new, over_assigned.",
+        f"{product} / going: no longer reported; was missed.",
+    ]
+    assert (third["previous_report_at"], third["changes_count"]) == (NOW.isoformat(), 0)
+    assert "Nothing, since the report of 2026-11-22 09:30 UTC." in page.read_text()
+
+
+def test_a_retry_keeps_one_report(ledger: Ledger, tmp_path: Path) -> None:
+    """The same moment again compares with the report before it."""
+    for _ in range(2):
+        assert report(tmp_path / "report.html")["previous_report_at"] is None
 
 
 def test_an_empty_ledger(ledger: Ledger, tmp_path: Path) -> None:
@@ -271,8 +319,31 @@ def test_every_argument_is_a_template(ledger: Ledger, tmp_path: Path) -> None:
 
     found = report(str(tmp_path / "report.html"), now=NOW.isoformat(), days="2", tenants='["contoso"]')
 
-    assert ("path", "ledger_conn_id", "days", "timezone", "tenants", "now") == AvePointReportOperator.template_fields
+    assert (
+        "path",
+        "ledger_conn_id",
+        "days",
+        "timezone",
+        "tenants",
+        "now",
+    ) == AvePointReportOperator.template_fields
     assert (2, ["contoso"], 2) == (found["days"], found["tenants"], found["days_by_outcome"]["good"])
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Londinium", "", "+25:00", ["UTC"]])
+def test_a_time_zone_that_is_none(ledger: Ledger, tmp_path: Path, timezone: Any) -> None:
+    with pytest.raises(AvePointConfigError, match="timezone: "):
+        report(tmp_path / "report.html", timezone=timezone)
+
+
+def test_times_on_the_page_are_in_its_time_zone(ledger: Ledger, tmp_path: Path) -> None:
+    fill(ledger, "us", [job(NOW - HOUR)])
+    report(tmp_path / "report.html", timezone="Asia/Tokyo")
+    page = (tmp_path / "report.html").read_text()
+
+    assert "All times and days are in Asia/Tokyo." in page
+    assert "2026-11-22 17:30" in page
+    assert "as the ledger stood on 2026-11-22 18:30 JST" in page
 
 
 def test_now_is_the_current_time(ledger: Ledger, tmp_path: Path) -> None:
