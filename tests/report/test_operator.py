@@ -59,8 +59,8 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "timezone": "UTC",
         "summary": (
             "From 2026-11-16 to 2026-11-22 (UTC), 5 of 7 days on which a backup ran or was due ended with a "
-            "good backup (71 %), counted over 1 scope; 0 of 1 are good now; 0 of 0 verdicts passed. The ledger "
-            "was loaded until 2026-11-22 09:30 UTC; the rules of judgement have version "
+            "good backup (71 %), counted over 1 scope; 0 of 1 are good now; 0 of 0 verdicts passed. The "
+            "ledger was loaded until 2026-11-22 09:30 UTC; the rules of judgement have version "
             f"{RULES_VERSION}."
         ),
         "tenants": ["us"],
