@@ -375,35 +375,22 @@ class DayJudge:
         :param jobs: the backups that started on the day.
         """
         spelled = {normalize_scope(scope): scope for scope in map(scope_of, jobs)}
-        guarded: dict[Policy, list[Scope]] = {}
+        guarded: dict[Policy, set[Scope]] = {}
         for normalized, scope in spelled.items():
             guard = self._gates.guard(Place(tenant=tenant, product=product, scope=scope))
-            for policy in self._list_policies(guard, day, jobs):
-                guarded.setdefault(policy, []).append(normalized)
+            for policy in guard.policies:
+                guarded.setdefault(policy, set()).add(normalized)
         outcomes: dict[Scope, list[Outcome]] = {}
         for policy, scopes in guarded.items():
-            for each in judge(jobs, policy, self._period.now).scopes:
+            of_day = replace(policy, started_after=self._period.begin(day))
+            if get_product(product).needs_organization:
+                ids = {job.organization_id or "unknown" for job in jobs}
+                of_day = replace(of_day, organization_ids=sorted(ids))
+            for each in judge(jobs, of_day, self._period.now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
-
-    def _list_policies(self, guard: Guard, day: date, jobs: Iterable[BackupJob]) -> set[Policy]:
-        """Return the policies of the gates of a scope, each for one day; of a plain check without a gate."""
-        place, start = guard.place, self._period.begin(day)
-        ids = {job.organization_id or "unknown" for job in jobs}
-        of_day: dict[str, Any] = {
-            "started_after": start,
-            "max_age": None,
-            "expect_seen_within": None,
-            # The jobs at hand are all there is to judge, so no list needs to name what is expected.
-            "organization_ids": sorted(ids) if get_product(place.product).needs_organization else None,
-            "object_types": None,
-            "locations": None,
-        }
-        if not guard.gates:
-            return {Policy(product=place.product, **of_day)}
-        return {replace(gate.policy_for(place.scope), **of_day) for gate in guard.gates}
 
 
 def scope_of(job: BackupJob) -> Scope:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.policy import Policy, Scope
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.verdict import Reason
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +63,15 @@ class Gate:
         return is_ours and policy.names(scope) and scope.content in contents
 
     def policy_for(self, scope: Scope) -> Policy:
-        """Return the policy, with the rule by which the gate decided on a scope.
+        """Return how the gate judges the backups of a scope; see :func:`judge_whatever_comes`.
 
         :param scope: the scope.
         """
-        return replace(self.policy, decide_by=self.rules.get(normalize_scope(scope), self.policy.decide_by))
+        rule = self.rules.get(normalize_scope(scope), self.policy.decide_by)
+        return replace(judge_whatever_comes(self.policy), decide_by=rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Guard:
     """The gates of one place.
 
@@ -82,12 +87,19 @@ class Guard:
         """The DAGs and tasks of the gates."""
         return tuple(gate.name for gate in self.gates if gate.name is not None)
 
+    @cached_property
+    def policies(self) -> frozenset[Policy]:
+        """How the gates judge the backups of the place; as a plain check does where there is no gate."""
+        if self.gates:
+            return frozenset(gate.policy_for(self.place.scope) for gate in self.gates)
+        return frozenset({_default_policy(self.place.product)})
+
     @property
     def interval(self) -> timedelta | None:
         """The longest time between two backups that every gate allows; None where no gate names one."""
         return min((gate.policy.max_age for gate in self.gates if gate.policy.max_age), default=None)
 
-    @property
+    @cached_property
     def limits(self) -> tuple[Limits, ...]:
         """The limits within which a backup is good; the default ones where there is no gate."""
         return tuple({Limits.of(gate.policy) for gate in self.gates}) or (Limits(),)
@@ -112,6 +124,7 @@ class Gates:
 
     def __init__(self, gates: Iterable[Gate]) -> None:
         self._gates: dict[tuple[str, str], list[Gate]] = defaultdict(list)
+        self._guards: dict[Place, Guard] = {}
         for gate in sorted(gates, key=lambda each: each.name or ""):
             self._gates[gate.tenant, gate.policy.product].append(gate)
 
@@ -120,8 +133,12 @@ class Gates:
 
         :param place: the place.
         """
-        known = self._gates.get((place.tenant, place.product), ())
-        return Guard(place=place, gates=tuple(gate for gate in known if gate.guards(place)))
+        guard = self._guards.get(place)
+        if guard is None:
+            known = self._gates.get((place.tenant, place.product), ())
+            guard = Guard(place=place, gates=tuple(gate for gate in known if gate.guards(place)))
+            self._guards[place] = guard
+        return guard
 
     @property
     def job_types(self) -> dict[tuple[str, str], set[str]]:
@@ -131,17 +148,69 @@ class Gates:
             for key, gates in self._gates.items()
         }
 
-    @property
-    def missed(self) -> dict[Place, datetime]:
-        """The places that a gate expects and of which there was no backup, with the time of the verdict."""
+    def find_never_seen(self, seen: Iterable[Place]) -> dict[Place, datetime]:
+        """Return the places that a gate expects and that never had a backup, with the time of the verdict.
+
+        :param seen: the places that had a backup.
+        """
+        known: dict[tuple[str, str], list[Scope]] = defaultdict(list)
+        for place in seen:
+            known[place.tenant, place.product].append(normalize_scope(place.scope))
         return {
             Place(tenant=tenant, product=product, scope=scope): gate.judged_at
             for (tenant, product), gates in self._gates.items()
             for gate in gates
             for scope in gate.missed
+            if not any(is_part_of(each, scope) for each in known[tenant, product])
         }
 
 
+def is_part_of(scope: Scope, named: Scope) -> bool:
+    """Tell whether *scope* has each dimension that *named* has.
+
+    :param scope: a scope of a row.
+    :param named: a scope that a policy names, which may leave dimensions out.
+    """
+    return named.content == scope.content and all(
+        wanted is None or wanted == found
+        for wanted, found in (
+            (named.organization_id, scope.organization_id),
+            (named.workload, scope.workload),
+            (named.location, scope.location),
+        )
+    )
+
+
+@lru_cache
+def _default_policy(product: str) -> Policy:
+    """Return how a check without further arguments judges."""
+    ids = ["unknown"] if get_product(product).needs_organization else None
+    return judge_whatever_comes(Policy(product=product, started_after=_ALWAYS, organization_ids=ids))
+
+
+@lru_cache(maxsize=1000)
+def judge_whatever_comes(policy: Policy) -> Policy:
+    """Return a policy that judges as *policy* does, but any backup of any scope, and expects none.
+
+    Policies that differ in nothing else become equal. Only a product that lists one organisation at a time
+    keeps the organisations, which its policies need.
+
+    :param policy: the policy of a gate.
+    """
+    return replace(
+        policy,
+        started_after=_ALWAYS,
+        max_age=None,
+        expect_seen_within=None,
+        organization_ids=policy.organization_ids if get_product(policy.product).needs_organization else None,
+        object_types=None,
+        locations=None,
+        on_failed="fail",
+        fail_fast=True,
+    )
+
+
+@lru_cache(maxsize=10_000)
 def normalize_scope(scope: Scope) -> Scope:
     """Return a scope with the organisation's id in the form that policies compare.
 

@@ -33,7 +33,7 @@ from airflow_provider_avepoint.report.backups import (
 )
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
-from airflow_provider_avepoint.report.gates import Gate, Gates, Place, normalize_scope, read_gate
+from airflow_provider_avepoint.report.gates import Gate, Gates, Place, read_gate
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.schedule import HISTORY
 
@@ -174,9 +174,8 @@ class _Reader:
 
     def _list_never_seen(self, seen: Iterable[Place]) -> Iterator[ScopeHistory]:
         """Yield the scopes that a gate names and that never had a backup, as missed when the gate judged."""
-        known = {replace(place, scope=normalize_scope(place.scope)) for place in seen}
-        for place, judged_at in self._gates.missed.items():
-            if place not in known and judged_at >= self._period.start:
+        for place, judged_at in self._gates.find_never_seen(seen).items():
+            if judged_at >= self._period.start:
                 timeline = self._start_timeline(place, None)
                 timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
                 yield timeline.conclude(judged_at)
