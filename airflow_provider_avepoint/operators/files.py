@@ -1,4 +1,4 @@
-"""Files of jobs: JSON Lines or Parquet, streamed."""
+"""Files of jobs: JSON Lines or Parquet, streamed; both have the columns of :func:`build_schema`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-__all__ = ["JobFile"]
+__all__ = ["JobFile", "build_schema"]
 
 #: Writes one job to a file.
 Write = Callable[[BackupJob], object]
@@ -31,7 +32,7 @@ _ROW_GROUP_BYTES = 32 * 1024**2
 # Tells zlib to write gzip's header and trailer.
 _GZIP = 16 + zlib.MAX_WBITS
 
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def _import_pyarrow() -> None:
 
 def _write_lines(put: Callable[[bytes], object]) -> Write:
     def write(job: BackupJob) -> None:
-        put(f"{_to_json(job.as_dict())}\n".encode("ascii"))
+        put(f"{_to_json(_to_row(job))}\n".encode("ascii"))
 
     return write
 
@@ -126,7 +127,7 @@ def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = _build_schema()
+    schema = build_schema()
     jobs: list[BackupJob] = []
     batches: list[pa.RecordBatch] = []
 
@@ -151,11 +152,27 @@ def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
         write_group()
 
 
-def _build_schema() -> pa.Schema:
-    """Return the columns of a Parquet file: the fields of ``BackupJob``, the same for every product.
+def build_schema() -> pa.Schema:
+    """Return the columns of a file: the fields of ``BackupJob``, the same for every product and both formats.
 
-    Durations are in seconds, because Parquet has no type for them. The row as received is a JSON text,
-    because each product has keys of its own.
+    Durations are in seconds. ``raw_state`` is a text for every product. ``raw``, the row as received, is a
+    JSON text, because each product has keys of its own. JSON Lines write times in ISO 8601.
+
+    A Parquet file holds this schema. A reader of JSON Lines guesses the types from the first lines, and the
+    first lines may hold nothing but nulls in a column; a file without jobs is empty. So give the reader the
+    schema::
+
+        schema = build_schema()
+
+        from pyarrow import json  # pyarrow refuses an empty file: it is schema.empty_table()
+        options = json.ParseOptions(explicit_schema=schema)
+        jobs = json.read_json(path, parse_options=options) if summary["rows"] else schema.empty_table()
+
+        jobs = polars.read_ndjson(path, schema=polars.Schema(schema))
+
+        typed = duckdb.from_arrow(schema.empty_table())
+        columns = {name: str(kind) for name, kind in zip(typed.columns, typed.types, strict=True)}
+        jobs = duckdb.read_json(path, format="newline_delimited", columns=columns)
     """
     import pyarrow as pa
 
@@ -194,7 +211,7 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
     """
     import pyarrow as pa
 
-    rows = [_to_row(job) for job in jobs]
+    rows = [_to_row(job) | {"started_at": job.started_at, "finished_at": job.finished_at} for job in jobs]
     try:
         try:
             return pa.RecordBatch.from_pylist(rows, schema=schema)
@@ -208,22 +225,32 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _to_row(job: BackupJob) -> dict[str, Any]:
+    """Return *job* in the columns of :func:`build_schema`, ready for JSON."""
     return {
         **job.as_dict(),
         "raw_state": None if job.raw_state is None else str(job.raw_state),
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
         "raw": _to_json(dict(job.raw)),
     }
 
 
+def _to_json(value: Any) -> str:
+    """Return *value* as JSON in ASCII that every reader takes; see :func:`_mend`."""
+    try:
+        text = _encode_json(value)
+    except ValueError:  # a NaN or an infinity
+        return _encode_json(_mend(value))
+    return _encode_json(_mend(value)) if "\\ud" in text else text  # an emoji, or half a character
+
+
 def _mend(value: Any) -> Any:
-    """Return *value* with a question mark for each character that UTF-8 cannot encode."""
+    """Return *value* with a question mark for half a character, and None for a NaN or an infinity."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()
+        case float() if not isfinite(value):
+            return None
         case dict():
-            return {key: _mend(item) for key, item in value.items()}
+            return {_mend(key): _mend(item) for key, item in value.items()}
         case list():
             return [_mend(item) for item in value]
         case _:
