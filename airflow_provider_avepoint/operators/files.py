@@ -158,21 +158,11 @@ def build_schema() -> pa.Schema:
     Durations are in seconds. ``raw_state`` is a text for every product. ``raw``, the row as received, is a
     JSON text, because each product has keys of its own. JSON Lines write times in ISO 8601.
 
-    A Parquet file holds this schema. A reader of JSON Lines guesses the types from the first lines, and the
-    first lines may hold nothing but nulls in a column; a file without jobs is empty. So give the reader the
-    schema::
-
-        schema = build_schema()
-
-        from pyarrow import json  # pyarrow refuses an empty file: it is schema.empty_table()
-        options = json.ParseOptions(explicit_schema=schema)
-        jobs = json.read_json(path, parse_options=options) if summary["rows"] else schema.empty_table()
-
-        jobs = polars.read_ndjson(path, schema=polars.Schema(schema))
-
-        typed = duckdb.from_arrow(schema.empty_table())
-        columns = {name: str(kind) for name, kind in zip(typed.columns, typed.types, strict=True)}
-        jobs = duckdb.read_json(path, format="newline_delimited", columns=columns)
+    A Parquet file holds this schema. A reader of JSON Lines needs it: the first lines may hold nothing but
+    nulls in a column, and a listing without a job writes an empty file. pyarrow takes it as
+    ``ParseOptions(explicit_schema=build_schema())``, polars as ``schema=polars.Schema(build_schema())``,
+    DuckDB as ``columns``. pyarrow refuses an empty file even so: it is ``build_schema().empty_table()``.
+    ``docs/files.md`` has the code.
     """
     import pyarrow as pa
 

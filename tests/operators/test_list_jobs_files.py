@@ -6,6 +6,7 @@ import gc
 import gzip
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -34,6 +35,7 @@ from tests.hooks.drivers import required_by
 from tests.operators.stores import Copying, Disk, Renaming, Uploading, attach_store, disk_full
 from tests.versions import object_stores
 
+ROOT = Path(__file__).parent.parent.parent
 START = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
 Store = Disk | Copying | Renaming | Uploading
 # Small pages, and none on its way when a listing ends early: it would meet the next test's faults.
@@ -306,6 +308,27 @@ def test_the_schema_reads_lines_that_begin_with_nulls(tmp_path: Path) -> None:
     write(tmp_path / "jobs.jsonl", *[bare] * 200, full_job())
 
     assert read_typed(tmp_path / "jobs.jsonl").to_pylist()[-1] == as_row(full_job())
+
+
+def test_the_documented_way_to_read_json_lines(
+    simulator: Simulator, connect: Callable[..., str], tmp_path: Path
+) -> None:
+    """The document names every column, and its code for pyarrow reads a listing with jobs and one without."""
+    document = (ROOT / "docs" / "files.md").read_text().partition("## Files of jobs")[2]
+    (code,) = re.findall(r"^```python\n(from pyarrow.*?)^```$", document, re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?) \|", document, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == build_schema().names
+    connect()
+    arrange(simulator)
+
+    for product, rows in (("dynamics365", 2), ("m365", 0)):
+        summary = list_jobs(product=product, path=tmp_path / "jobs.jsonl").execute({})
+        names = {"summary": summary}
+        exec(compile(code, "files.md", "exec"), names)
+
+        jobs: Any = names["jobs"]
+        assert (jobs.num_rows, jobs.schema.names) == (rows, build_schema().names)
+        assert jobs.schema.types == build_schema().types
 
 
 def test_no_job_is_an_empty_file(tmp_path: Path) -> None:

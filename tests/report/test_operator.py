@@ -272,6 +272,13 @@ def test_every_column_has_one_type(ledger: Ledger, tmp_path: Path) -> None:
     assert {types.field(name).type for name in texts} == {pa.string()}
 
 
+def test_the_columns_are_documented() -> None:
+    document = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text()
+    cells = re.findall(r"^\| (`.*?) \|", document.partition("## Files of jobs")[0], re.MULTILINE)
+
+    assert tuple(re.findall(r"`(\w+)`", " ".join(cells))) == COLUMNS
+
+
 def test_csv_tells_what_was_not_read_and_what_is_left_out(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
