@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
-from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
@@ -32,7 +32,10 @@ _ROW_GROUP_BYTES = 32 * 1024**2
 # Tells zlib to write gzip's header and trailer.
 _GZIP = 16 + zlib.MAX_WBITS
 
-_encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+_encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# In JSON: a text, or a number that only Python's JSON has; a whole character, or half of one.
+_NO_NUMBER = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|-?(?:NaN|Infinity)')
+_HALF = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\ud[89a-f]..")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,17 +204,26 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
     """
     import pyarrow as pa
 
-    rows = [_to_row(job) | {"started_at": job.started_at, "finished_at": job.finished_at} for job in jobs]
+    rows = [_to_row(job) for job in jobs]
     try:
         try:
-            return pa.RecordBatch.from_pylist(rows, schema=schema)
+            return pa.RecordBatch.from_pylist(_add_times(rows, jobs), schema=schema)
         except UnicodeEncodeError:  # the vendor cut a text in the middle of a character
-            return pa.RecordBatch.from_pylist([_mend(row) for row in rows], schema=schema)
+            mended = [json.loads(_to_json(row)) for row in rows]
+            return pa.RecordBatch.from_pylist(_add_times(mended, jobs), schema=schema)
     except OverflowError as e:
         raise AvePointPayloadError(
             f"{jobs[0].product}: a number among the jobs {one_line(jobs[0].job_id, 100)} to "
             f"{one_line(jobs[-1].job_id, 100)} is larger than Parquet's integers ({e}); write jsonl."
         ) from None
+
+
+def _add_times(rows: list[dict[str, Any]], jobs: list[BackupJob]) -> list[dict[str, Any]]:
+    """Return *rows* with the times of *jobs* as datetimes."""
+    return [
+        row | {"started_at": job.started_at, "finished_at": job.finished_at}
+        for row, job in zip(rows, jobs, strict=True)
+    ]
 
 
 def _to_row(job: BackupJob) -> dict[str, Any]:
@@ -224,27 +236,16 @@ def _to_row(job: BackupJob) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> str:
-    """Return *value* as JSON in ASCII that every reader takes; see :func:`_mend`."""
-    try:
-        text = _encode_json(value)
-    except ValueError:  # a NaN or an infinity
-        return _encode_json(_mend(value))
-    return _encode_json(_mend(value)) if "\\ud" in text else text  # an emoji, or half a character
+    """Return *value* as JSON in ASCII that every reader takes.
 
-
-def _mend(value: Any) -> Any:
-    """Return *value* with a question mark for half a character, and None for a NaN or an infinity."""
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case float() if not isfinite(value):
-            return None
-        case dict():
-            return {_mend(key): _mend(item) for key, item in value.items()}
-        case list():
-            return [_mend(item) for item in value]
-        case _:
-            return value
+    Half a character becomes a question mark; a NaN and an infinity become null.
+    """
+    text = _encode_json(value)
+    if "NaN" in text or "Infinity" in text:
+        text = _NO_NUMBER.sub(lambda found: found[1] or "null", text)
+    if "\\ud" in text:
+        text = _HALF.sub(lambda found: found[1] or "?", text)
+    return text
 
 
 _ENCODINGS = {"jsonl": _encode_jsonl, "parquet": _encode_parquet}

@@ -347,8 +347,13 @@ def test_what_json_cannot_hold_is_mended(tmp_path: Path, name: str) -> None:
     DuckDB refuses a whole file, or a whole query of ``raw``, for one such text; polars for a NaN.
     """
     cut = "cut \ud83d"
-    odd = {cut: [cut, {"whole": "👍🏽", "number": float("nan")}], "far": float("inf"), "path": r"c:\ud83d"}
-    job = full_job(organization_name=cut, errors=(JobError(message=cut),), raw=odd)
+    kept = {"path": r"c:\ud83d", "text": 'NaN, \\"-Infinity', "한": "\ud7a3"}
+    odd = {
+        cut: [cut, {"whole": "👍🏽", "number": float("nan")}],
+        "far": float("-inf"),
+        "turned": "\udc4d\ud83d",
+    }
+    job = full_job(organization_name=cut, errors=(JobError(message=cut),), raw=odd | kept)
 
     write(tmp_path / name, full_job(), job)
 
@@ -356,7 +361,8 @@ def test_what_json_cannot_hold_is_mended(tmp_path: Path, name: str) -> None:
     whole, row = table.to_pylist()
     assert whole == as_row(full_job())
     raw = json.loads(row.pop("raw"))
-    assert raw == {"cut ?": ["cut ?", {"whole": "👍🏽", "number": None}], "far": None, "path": r"c:\ud83d"}
+    mended = {"cut ?": ["cut ?", {"whole": "👍🏽", "number": None}], "far": None, "turned": "??"}
+    assert raw == mended | kept
     assert row | {"raw": ""} == as_row(job) | {
         "organization_name": "cut ?",
         "errors": [{"is_error_code": None, "message": "cut ?", "url": None, "count": None}],
