@@ -51,7 +51,7 @@ def write_table(report: Report) -> str:
 
     :param report: the figures.
     """
-    lines = [",".join(map(_write, COLUMNS))]
+    lines = [",".join(COLUMNS)]
     for line in _iter_lines(report):
         if isinstance(at := line.get("at"), datetime):
             line["day"] = at.astimezone(UTC).date()

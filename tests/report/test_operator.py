@@ -258,7 +258,7 @@ def test_every_column_has_one_type(ledger: Ledger, tmp_path: Path) -> None:
 
     path = report(tmp_path / "report.html")["csv_path"]
 
-    assert Path(path).read_bytes().startswith(b'\xef\xbb\xbf"figure","tenant",')
+    assert Path(path).read_bytes().startswith(b"\xef\xbb\xbffigure,tenant,")
     lines = read_csv(path)
     assert {tuple(line) for line in lines} == {COLUMNS}
     moments, days, values = ({line[name] for line in lines} - {""} for name in ("at", "day", "value"))
