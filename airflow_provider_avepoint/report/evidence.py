@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_avepoint.core.fields import parse_number
-from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
+from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
@@ -33,8 +33,9 @@ class Failure:
     :param organization_name: the organisation's name; None where unknown.
     :param message: the vendor's message on one line; None where there is none.
     :param url: the vendor's link to an explanation; None where there is none.
-    :param count: how often the failure occurred, by the vendor's count; without a message, the failed
-        objects.
+    :param unit: what *count* counts: ``failures`` for a message; without one ``objects``, ``records`` or
+        ``metadata``, which are never added up.
+    :param count: how often the failure occurred, by the vendor's count; None where the vendor counts nothing.
     :param jobs: in how many backups the failure occurred.
     :param last_at: when the newest of these backups started.
     :param last_job_id: the id of the newest of these backups.
@@ -44,7 +45,8 @@ class Failure:
     organization_name: str | None
     message: str | None
     url: str | None
-    count: int = 0
+    unit: str
+    count: int | None = None
     jobs: int = 0
     last_at: datetime
     last_job_id: str
@@ -54,8 +56,8 @@ class Failures:
     """Collect jobs, oldest first, and count their failures."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Place, str | None, str | None], Failure] = {}
-        #: The number of failures of further kinds.
+        self._known: dict[tuple[Place, str | None, str | None, str], Failure] = {}
+        #: How often backups had failures of further kinds.
         self.left_out = 0
 
     def add(self, tenant: str, job: BackupJob, at: datetime) -> None:
@@ -66,40 +68,47 @@ class Failures:
         :param at: when the job started.
         """
         place = Place(tenant=tenant, product=job.product, scope=scope_of(job))
-        if job.errors:
-            for error in job.errors:
-                self._count(place, job, at, error)
-        elif failed := sum(level.failed or 0 for level in job.levels):
-            self._count(place, job, at, JobError(count=failed))
-        elif job.state in (JobState.FAILED, JobState.PARTIAL):
-            self._count(place, job, at, JobError(count=0))
-
-    def _count(self, place: Place, job: BackupJob, at: datetime, error: JobError) -> None:
-        message = None if error.message is None else one_line(error.message, _LONGEST_MESSAGE) or None
-        url = keep_link(error.url)
-        count = 1 if error.count is None else error.count
-        failure = self._known.get((place, message, url))
-        if failure is None:
-            if len(self._known) >= _MOST_FAILURES:
-                self.left_out += count
-                return
-            failure = self._known[place, message, url] = Failure(
-                place=place,
-                organization_name=job.organization_name,
-                message=message,
-                url=url,
-                last_at=at,
-                last_job_id=job.job_id,
-            )
-        failure.count += count
-        failure.jobs += 1
-        failure.last_at, failure.last_job_id = at, job.job_id
+        for message, url, unit, count in _list_failures(job):
+            failure = self._known.get((place, message, url, unit))
+            if failure is None:
+                if len(self._known) >= _MOST_FAILURES:
+                    self.left_out += 1
+                    continue
+                failure = self._known[place, message, url, unit] = Failure(
+                    place=place,
+                    organization_name=job.organization_name,
+                    message=message,
+                    url=url,
+                    unit=unit,
+                    last_at=at,
+                    last_job_id=job.job_id,
+                )
+            if count is not None:
+                failure.count = (failure.count or 0) + count
+            failure.jobs += 1
+            failure.last_at, failure.last_job_id = at, job.job_id
 
     def rank(self) -> tuple[Failure, ...]:
         """Return the failures, newest day first, and within a day the most frequent first."""
         return tuple(
-            sorted(self._known.values(), key=lambda each: (each.last_at.date(), each.count), reverse=True)
+            sorted(
+                self._known.values(), key=lambda each: (each.last_at.date(), each.count or 0), reverse=True
+            )
         )
+
+
+def _list_failures(job: BackupJob) -> Iterator[tuple[str | None, str | None, str, int | None]]:
+    """Yield the message, link, unit and count of each failure of *job*."""
+    for error in job.errors:
+        message = None if error.message is None else one_line(error.message, _LONGEST_MESSAGE) or None
+        yield message, keep_link(error.url), "failures", 1 if error.count is None else error.count
+    if job.errors:
+        return
+    failed = [(unit, level.failed) for unit, level in zip(LEVELS, job.levels, strict=True) if level.failed]
+    for unit, count in failed:
+        yield None, None, unit, count
+    if not failed and job.state in (JobState.FAILED, JobState.PARTIAL):
+        yield None, None, "failures", None
 
 
 def keep_link(url: str | None) -> str | None:
@@ -127,7 +136,7 @@ class JudgedScope:
     :param job_id: the id of the deciding job; None without a job.
     :param state: the vendor's state of this job, with the vendor's words where the state is a number.
     :param started_at: when this job started.
-    :param failed: the number of failed objects, records and metadata items of this job.
+    :param failed: how many objects, records and metadata of this job failed, by unit, where the job says.
     :param open_jobs: the number of jobs that wait or run.
     :param notes: further remarks, a sentence each.
     """
@@ -139,7 +148,7 @@ class JudgedScope:
     job_id: str | None
     state: str | None
     started_at: datetime | None
-    failed: int
+    failed: dict[str, int]
     open_jobs: int
     notes: tuple[str, ...]
 
@@ -259,7 +268,8 @@ def _read_state(product: str, raw_state: object) -> str | None:
 def _read_scope(each: Mapping[str, Any], product: str, timezone: tzinfo) -> JudgedScope:
     job: Mapping[str, Any] = each["job"] or {}
     started = job.get("started_at")
-    levels = [job[key] for key in ("counts", "record_counts", "metadata_counts") if job.get(key)]
+    levels = zip(LEVELS, ("counts", "record_counts", "metadata_counts"), strict=True)
+    failed = {unit: (job.get(key) or {}).get("failed") for unit, key in levels}
     return JudgedScope(
         name=str(Scope(**each["scope"])),
         passed=each["passed"],
@@ -268,7 +278,7 @@ def _read_scope(each: Mapping[str, Any], product: str, timezone: tzinfo) -> Judg
         job_id=job.get("job_id"),
         state=_read_state(product, job.get("raw_state")),
         started_at=None if started is None else datetime.fromisoformat(started),
-        failed=sum(level["failed"] or 0 for level in levels),
+        failed={unit: count for unit, count in failed.items() if count is not None},
         open_jobs=len(each["open_jobs"]),
         notes=tuple(_read_notes(each, job, timezone))[:_MOST_NOTES],
     )
