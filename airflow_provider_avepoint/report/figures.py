@@ -15,15 +15,9 @@ from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import (
-    say_count,
-    say_duration,
-    say_moment,
-    say_number,
-    say_share,
-)
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
 from airflow_provider_avepoint.report.gates import Place
-from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
+from airflow_provider_avepoint.report.licenses import LicenseHistory
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
@@ -284,6 +278,12 @@ class Report:
                 yield _urgent(f"{start}: {sentence}.", "licenses")
         if rest := len(concerned[_MOST_NAMED:]):
             yield _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses")
+        in_doubt = [each for each in self.licenses if each.doubts]
+        for each in in_doubt[:_MOST_NAMED]:
+            for sentence in each.doubts:
+                yield _watch(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
+        if rest := len(in_doubt[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
 
     def _about_gates(self) -> Iterator[Attention]:
         shut = [each for each in self.shut_gates if each.judged_at >= self.period.now - _IN_USE]
@@ -311,21 +311,6 @@ class Report:
 
 def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
-
-
-def describe_crossing(measure: Measure) -> str:
-    """Say when a limit will be reached, and how certain that is.
-
-    :param measure: a measure with a crossing; one without gives an empty text.
-    """
-    crossing = measure.crossing
-    if crossing is None:
-        return ""
-    latest = "perhaps never" if crossing.latest is None else f"{crossing.latest:%Y-%m-%d} at the latest"
-    return (
-        f"{measure.name} will reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
-        f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
-    )
 
 
 def _urgent(text: str, section: str) -> Attention:

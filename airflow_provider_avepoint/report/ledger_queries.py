@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_avepoint.core.grading import Limits
-from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
@@ -35,7 +35,7 @@ from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, r
 from airflow_provider_avepoint.report.figures import Report, Reported
 from airflow_provider_avepoint.report.gates import Gate, Gates, Place, read_gate
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
-from airflow_provider_avepoint.report.schedule import HISTORY
+from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import ColumnElement
@@ -251,7 +251,7 @@ class _Reader:
         query = select(*_SCOPE, _WHEN.label("at")).where(
             *self._backups(),
             JOBS.c.problems == "[]",
-            self._period.start - HISTORY <= _WHEN,
+            self._period.start - LONGEST_PAST <= _WHEN,
             self._period.start > _WHEN,
         )
         for row in self._ledger.iter_rows(query):
@@ -338,7 +338,7 @@ class _Reader:
         query = (
             select(LICENSES)
             .where(
-                LICENSES.c.read_at >= self._period.start,
+                LICENSES.c.read_at >= self._period.start - HISTORY,
                 LICENSES.c.read_at <= self._period.now,
                 *self._of_tenants(LICENSES),
             )
@@ -358,8 +358,11 @@ class _Reader:
                 organization_id=organization or None,
                 service=service or None,
             )
-            readings = ((row["read_at"], _read_license(row)) for row in rows)
-            yield licenses.follow(subscription, readings, self._period.now, of_tenant[tenant])
+            readings = [(row["read_at"], _read_license(row)) for row in rows]
+            if readings[-1][0] >= self._period.start:
+                yield licenses.follow(
+                    subscription, readings, self._period.now, of_tenant[tenant], begin=self._period.start
+                )
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
         """Yield the verdicts, newest first; only the newest with their evidence.

@@ -17,7 +17,7 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report import charts, formatting
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
-from airflow_provider_avepoint.report.figures import Report, describe_crossing
+from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 if TYPE_CHECKING:
@@ -152,7 +152,6 @@ def write_page(report: Report, csv_name: str) -> str:
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),
         measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
         chart_size=(charts.WIDTH, charts.HEIGHT),
-        describe_crossing=describe_crossing,
         changes=_split(report.list_changes(), _OPEN_ROWS),
         failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),
         letters={outcome.value: letter for outcome, letter in LETTERS.items()},

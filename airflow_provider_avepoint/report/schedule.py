@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from itertools import count, pairwise
 
 #: How much of the past a schedule may take into account: four runs of a monthly backup.
-HISTORY = timedelta(days=130)
+LONGEST_PAST = timedelta(days=130)
 
 _DAY = timedelta(days=1)
 _RUN = timedelta(hours=6)

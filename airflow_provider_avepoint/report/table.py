@@ -211,13 +211,15 @@ def _list_license(history: LicenseHistory) -> Iterator[_Line]:
             "result": reason,
             "detail": sentence,
         }
+    for sentence in history.doubts:
+        yield {**named, "figure": "license_doubt", "at": history.read_at, "detail": sentence}
 
 
 def _list_forecast(measure: Measure) -> Iterator[_Line]:
-    if measure.trend is None:
+    estimate, ahead = measure.forecast.estimate, measure.forecast.until
+    if estimate is None:
         return
-    ahead = measure.newest.at + measure.horizon
-    for bound, value in zip(("", "_low", "_high"), measure.trend.at(ahead), strict=True):
+    for bound, value in zip(("", "_low", "_high"), estimate, strict=True):
         yield {
             "figure": f"{measure.name}_forecast{bound}",
             "at": ahead,
