@@ -27,7 +27,7 @@ from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.operators.avepoint import AvePointReportOperator
 from airflow_provider_avepoint.report.table import COLUMNS
 from tests.operators.stores import Copying, Uploading, attach_store, disk_full
-from tests.report.histories import HOUR, NOW, consumption, fill, fill_hostile, fill_ordinary, job, nights
+from tests.report.histories import DAY, HOUR, NOW, consumption, fill, fill_hostile, fill_ordinary, job, nights
 
 
 def report(path: object, **arguments: Any) -> dict[str, Any]:
@@ -284,6 +284,7 @@ def test_csv_tells_what_was_not_read_and_what_is_left_out(
 ) -> None:
     monkeypatch.setattr("airflow_provider_avepoint.report.evidence._MOST_FAILURES", 1)
     fill(ledger, "contoso", [job(night, "failed", organization_id=str(night)) for night in nights(3)])
+    fill(ledger, "old", [job(NOW - 300 * DAY)])
     refused = Audit(product="m365", audited_at=NOW, location="EUR", error="The secret is refused.")
     ledger.save_audit("bad", refused)
 
