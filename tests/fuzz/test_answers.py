@@ -17,7 +17,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from airflow_provider_avepoint.core import rows
+from airflow_provider_avepoint.core import tolerant_rows
 from airflow_provider_avepoint.core.auth import TokenCache, TokenSource
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointError
@@ -90,7 +90,7 @@ class LineByLine(logging.Handler):
 @pytest.fixture(autouse=True)
 def _log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep what is said once a process to this test, and the log of a hundred thousand answers nowhere."""
-    monkeypatch.setattr(rows, "_UNDOCUMENTED", set())
+    monkeypatch.setattr(tolerant_rows, "_UNDOCUMENTED", set())
     log, handler = logging.getLogger("airflow_provider_avepoint"), LineByLine()
     monkeypatch.setattr(log, "propagate", False)
     log.addHandler(handler)
