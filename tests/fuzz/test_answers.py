@@ -201,9 +201,10 @@ def spelled(row: Mapping[str, Any], name: str) -> list[Any]:
 
 def is_success(product: Product, value: object) -> bool:
     if isinstance(value, str):
-        is_number = value.isascii() and value.isdigit() and len(value) < 40
-        value = int(value) if is_number else re.sub(r"[\s_-]", "", value).casefold()
-    return not isinstance(value, (bool, float)) and value in SUCCESS[product.name]
+        whole, _, fraction = value.strip().partition(".")
+        is_number = whole.isascii() and whole.isdigit() and len(whole) < 40 and not fraction.strip("0")
+        value = int(whole) if is_number else re.sub(r"[\s_-]", "", value).casefold()
+    return not isinstance(value, bool) and value in SUCCESS[product.name]
 
 
 def read_moment(value: object) -> datetime | None:

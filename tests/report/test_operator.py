@@ -333,6 +333,7 @@ def test_csv_tells_what_was_not_read_and_what_is_left_out(
 ) -> None:
     monkeypatch.setattr("airflow_provider_avepoint.report.evidence._MOST_FAILURES", 1)
     fill(ledger, "contoso", [job(night, "failed", organization_id=str(night)) for night in nights(3)])
+    fill(ledger, "old", [job(NOW - 300 * DAY)])
     refused = Audit(product="m365", audited_at=NOW, location="EUR", error="The secret is refused.")
     ledger.save_audit("bad", refused)
 
