@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, func, inspect, select
-from sqlalchemy.schema import SetColumnComment, SetTableComment
 from sqlalchemy.exc import DataError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,

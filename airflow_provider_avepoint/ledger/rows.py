@@ -25,7 +25,7 @@ Row = dict[str, Any]
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _NUL = "\\u0000"
-# JSON of msgspec escapes control characters only; JSON in ASCII, of the standard library, half a character too.
+# JSON of msgspec escapes control characters only; JSON of the standard library also half a character.
 _is_unstorable = re.compile(r"\\u(?:0000|d[89a-f])").search
 
 
@@ -203,7 +203,7 @@ def read_audit(row: Mapping[Any, Any]) -> Audit:
         product=row["product"],
         audited_at=row["audited_at"],
         location=row["location"] or None,
-        organization_id=row["organization_id"] or None,
+        organization_id=row["organization_key"] or None,
         near_limit=row["near_limit"],
         forecast_days=row["forecast_days"],
         error=row["error"],

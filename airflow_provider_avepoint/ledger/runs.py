@@ -96,7 +96,7 @@ class Reading(NamedTuple):
         return abs(starts[0] - starts[1]) <= _ROUNDING
 
     def _ends_with(self, other: Reading) -> bool:
-        """Tell whether two ended readings, of which one does not state the start, may have the same finish."""
+        """Tell whether two ended readings may have the same finish; one of them does not state the start."""
         if self.states_start and other.states_start:
             return False
         if self.finished_at is None or other.finished_at is None:

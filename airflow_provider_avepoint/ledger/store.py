@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -191,7 +191,7 @@ class Ledger:
             later = [run for run in differing if not self._is_in_reading(run.stored, read_at)]
             changed = [
                 *self._find_worse(connection, again),
-                *(run for run in later if _holds(run.row, run.stored or {})),
+                *(run for run in later if _holds(run.row, run.stored)),
             ]
             if moves := [run.describe_move() for run in changed if run.is_moved]:
                 connection.execute(_MOVE_RUN, moves)
@@ -267,6 +267,22 @@ class Ledger:
         for row in connection.execute(query, packed).mappings():
             found[_id_of(row)].append(row)
         return found
+
+    def set_clock_right(self, tenant: str, product: str, now: datetime) -> None:
+        """Correct the times of readings that a worker with a wrong clock has written into the future.
+
+        Otherwise no later reading would replace such a reading until then.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param now: when the present reading began; it counts as later than every corrected one.
+        :raises AvePointLedgerError: the database fails.
+        """
+        before = now - timedelta(microseconds=1)
+        with writing(self._engine) as connection:
+            for moment in (JOBS.c.read_at, JOBS.c.first_read_at):
+                is_ahead = and_(JOBS.c.tenant == tenant, JOBS.c.product == product, moment >= now)
+                connection.execute(update(JOBS).where(is_ahead).values({moment: before}))
 
     def load_point(self, stream: Stream) -> LoadPoint | None:
         """Return the progress of a stream; None where nothing of it was loaded.
@@ -363,19 +379,18 @@ class _Run:
     """
 
     sightings: list[BackupJob]
-    stored: RowMapping | None = None
+    stored: Any = None
     row: Row = field(default_factory=dict)
 
     @property
     def is_moved(self) -> bool:
         """Whether the start of the run has changed, and so the key."""
-        return self.stored is not None and self.stored["run_start"] != self.row["run_start"]
+        return bool(self.stored) and self.stored["run_start"] != self.row["run_start"]
 
     def describe_move(self) -> Row:
         """Return the parameters of the statement that gives the stored row the new key."""
-        before = {f"its_{each.name}": self.row[each.name] for each in _ID}
-        assert self.stored is not None  # noqa: S101  # a new run does not move
-        return before | {"its_run_start": self.stored["run_start"], "new_run_start": self.row["run_start"]}
+        before = {f"its_{each.name}": self.stored[each.name] for each in JOBS.primary_key}
+        return before | {"new_run_start": self.row["run_start"]}
 
 
 _MOVE_RUN = (

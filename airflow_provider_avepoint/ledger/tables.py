@@ -1,23 +1,24 @@
-"""The ledger's tables, as the newest migration leaves them; ``docs/ledger.md`` explains them to a reader of SQL.
+"""The ledger's tables, as the newest migration leaves them. ``docs/ledger.md`` explains them to users of SQL.
 
 Each key holds the tenant (the connection's id, unless the task names another), and an empty text where a job
 has no location, organisation or workload, because a key has no NULL. Moments are in UTC. PostgreSQL shows the
-comments of tables and columns to its users.
+comments of the tables and columns.
 
-Organisations: ``organization_id`` is the id as the listing shows the id, and so as XCom and a verdict's
-evidence show the id. ``organization_key`` is the same id for comparison, as :func:`normalize_id` writes the
-id: one organisation has one key in all tables, however the API spells the id.
+Organisations: ``organization_id`` is the id as the listing spells the id, and so as XCom and the evidence of
+verdicts spell the id. ``organization_key`` is the same id as :func:`normalize_id` writes the id: an
+organisation has one key in all tables, however the API spells the id.
 
-Runs: a vendor may use the id of a job again. So the key of a job holds ``run_start``, the start of the run. Two
-readings of one id are two runs if both runs are real:
+Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the start of the run.
+The rule for two readings of one id:
 
-- Two readings with the same start (to the second) are one run. Two ended readings with other starts are two
-  runs.
-- There is one open run of an id at most: a planned start moves when the job begins. An open reading and an
-  ended reading with another start are one run if the run ended after the open reading was read; else the id
-  had been used again when the open reading was read.
-- An open reading without a start belongs to the run that is there. An ended reading without a start belongs to
-  the run with the same finish, or to the newest run where a finish is missing.
+- With the same start (to the second), the readings are about one run.
+- With different starts, two ended readings are about two runs.
+- With different starts, two open readings are about one run: a planned start moves when the job begins.
+- With different starts, an open and an ended reading are about one run if the run ended after the open
+  reading was read. If the run had ended before, the id had been used again.
+- An open reading without a start is about the run that is known.
+- An ended reading without a start is about the run with the same finish; without a finish, about the newest
+  run.
 """
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ JOBS = Table(
     _key("organization_key", _ORGANIZATION_KEY),
     _key(
         "workload",
-        "The Microsoft 365 object type, Dynamics or Elements module, Google app, IaaS service or AOS category; "
-        "empty: not stated.",
+        "The Microsoft 365 object type, Dynamics or Elements module, Google app, IaaS service or AOS "
+        "category; empty: not stated.",
     ),
     _key(
         "run_start",
@@ -297,7 +298,9 @@ AUDITS = Table(
     Column("organization_id", String, nullable=False, comment="What the audit asked for; empty: all."),
     Column("organization_key", String, nullable=False, comment=_ORGANIZATION_KEY),
     Column("audited_at", Moment, nullable=False, comment="When the licences were read."),
-    Column("near_limit", Float, nullable=False, comment="The share of a licence from which a finding begins."),
+    Column(
+        "near_limit", Float, nullable=False, comment="The share of a licence from which a finding begins."
+    ),
     Column("forecast_days", Integer, nullable=False, comment="How many days the forecast covers."),
     Column("error", Text, comment="Why no figures could be read; NULL: they were read."),
     Column(

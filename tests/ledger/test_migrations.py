@@ -174,7 +174,8 @@ def test_ids_of_organizations_get_back_the_case_that_rows_say(database: Database
 
     Ledger(CONN_ID).close()
 
-    assert {row["job_id"]: row["organization_id"] for row in database.rows(JOBS)} == {
+    rows = database.rows(JOBS)
+    assert {row["job_id"]: row["organization_key"] for row in rows} == {
         "J1": "00D30000001Abc",
         "J2": "00D30000001aBC",
         "J3": "00d30000001abc",
@@ -182,6 +183,8 @@ def test_ids_of_organizations_get_back_the_case_that_rows_say(database: Database
         "J5": GUID,
         "J6": "fabrikam",
     }
+    spelled = {row["job_id"]: row["organization_id"] for row in rows if row["organization_key"] == GUID}
+    assert spelled == {"J4": f"{{{GUID.upper()}}}", "J5": GUID.replace("-", "")}
 
 
 @pytest.mark.parametrize("ended", [0, 1], ids=["with hyphens", "without"])

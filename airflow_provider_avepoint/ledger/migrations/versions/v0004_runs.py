@@ -20,7 +20,7 @@ from airflow_provider_avepoint.ledger.tables import Moment
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
-    from sqlalchemy.sql import ColumnElement
+    from sqlalchemy.sql import ColumnClause
 
 revision = "0004"
 down_revision = "0003"
@@ -177,7 +177,7 @@ def _find_encoding(connection: Connection) -> str:
     return encoding
 
 
-def _table(name: str, key: tuple[str, ...], *columns: ColumnElement[Any]) -> Any:
+def _table(name: str, key: tuple[str, ...], *columns: ColumnClause[Any]) -> Any:
     return table(name, *(column(each, String) for each in key), *columns)
 
 
