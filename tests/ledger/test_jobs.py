@@ -36,7 +36,9 @@ def test_each_column_is_read_back(ledger: Ledger, database: Database) -> None:
     (row,) = database.rows(JOBS)
     assert len(row.pop("digest")) == 32
     assert {name: json.loads(row.pop(name)) for name in ("errors", "raw", "problems")} == {
-        "errors": [{"is_error_code": True, "message": "No access", "url": "https://example.com/1", "count": 2}],
+        "errors": [
+            {"is_error_code": True, "message": "No access", "url": "https://example.com/1", "count": 2}
+        ],
         "raw": {"jobId": "J1", "status": "Finished"},
         "problems": ["status: 'Odd'", "it came twice"],
     }
@@ -337,7 +339,12 @@ def test_what_no_database_holds_is_a_query_mark(
     ledger: Ledger, database: Database, text: str, kept: str
 ) -> None:
     """A text that the vendor cut in the middle of an emoji is no reason to lose a thousand jobs."""
-    job = make_job(organization_name=text, raw_state=text, errors=(JobError(message=text),), raw={"n": text, text: [text]})
+    job = make_job(
+        organization_name=text,
+        raw_state=text,
+        errors=(JobError(message=text),),
+        raw={"n": text, text: [text]},
+    )
 
     assert save(ledger, job) == Changes(inserted=1)
     assert save(ledger, job) == Changes(unchanged=1)

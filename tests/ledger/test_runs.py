@@ -53,7 +53,10 @@ HISTORIES: dict[str, tuple[list[tuple[str, float | None, float | None, float]], 
         {("success", 12)},
     ),
     "two runs": ([("success", 2, 5, 6), ("failed", 60, 70, 75)], {("success", 2), ("failed", 60)}),
-    "two runs in one load": ([("failed", 2, 5, 75), ("success", 60, 70, 75)], {("failed", 2), ("success", 60)}),
+    "two runs in one load": (
+        [("failed", 2, 5, 75), ("success", 60, 70, 75)],
+        {("failed", 2), ("success", 60)},
+    ),
     "two runs from their plans to their ends": (
         [
             ("waiting", 10, None, 1),

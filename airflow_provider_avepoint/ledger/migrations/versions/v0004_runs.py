@@ -20,7 +20,7 @@ from airflow_provider_avepoint.ledger.tables import Moment
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
-    from sqlalchemy.sql import ColumnClause
+    from sqlalchemy.sql.expression import ColumnClause
 
 revision = "0004"
 down_revision = "0003"
@@ -53,12 +53,12 @@ def upgrade() -> None:
     op.add_column(_JOBS, Column("run_start", String, nullable=False, server_default=""))
     _fill_run_starts(connection)
     _set_key((*_ID, "run_start"))
-    _spell_organizations(connection)
     for name, (columns, key) in _JSON.items():
         for each in columns:
             _clean(connection, name, each, key)
-            if is_postgres:
-                _set_type(connection, name, each, "jsonb")
+    _spell_organizations(connection)
+    if is_postgres:
+        _set_types(connection, "jsonb")
     for name in _WITH_ORGANIZATION if is_postgres else ():
         op.alter_column(name, "organization_id", server_default=None)
 
@@ -71,9 +71,7 @@ def downgrade() -> None:
     is_older = and_(*(later.c[name] == jobs.c[name] for name in _ID), later.c.run_start > jobs.c.run_start)
     connection.execute(jobs.delete().where(select(later).where(is_older).exists()))
     if connection.dialect.name == "postgresql":
-        for name, (columns, _) in _JSON.items():
-            for each in columns:
-                _set_type(connection, name, each, "text")
+        _set_types(connection, "text")
     _set_key(_ID)
     op.drop_column(_JOBS, "run_start")
     for name in _WITH_ORGANIZATION:
@@ -88,14 +86,14 @@ def _set_key(columns: tuple[str, ...]) -> None:
         batch.create_primary_key("avepoint_jobs_key", list(columns))
 
 
-def _set_type(connection: Connection, name: str, of: str, kind: str) -> None:
-    """Give a column of PostgreSQL another type; a default stays."""
-    default = f"ALTER TABLE {name} ALTER COLUMN {of}"
-    if of == "problems":
-        connection.exec_driver_sql(f"{default} DROP DEFAULT")
-    connection.exec_driver_sql(f"ALTER TABLE {name} ALTER COLUMN {of} TYPE {kind} USING {of}::{kind}")
-    if of == "problems":
-        connection.exec_driver_sql(f"{default} SET DEFAULT '[]'")
+def _set_types(connection: Connection, kind: str) -> None:
+    """Give the columns with JSON another type in PostgreSQL, which writes each table once."""
+    for name, (columns, _) in _JSON.items():
+        changes = [f"ALTER COLUMN {each} TYPE {kind} USING {each}::{kind}" for each in columns]
+        if name == _JOBS:
+            connection.exec_driver_sql(f"ALTER TABLE {name} ALTER COLUMN problems DROP DEFAULT")
+            changes.append("ALTER COLUMN problems SET DEFAULT '[]'")
+        connection.exec_driver_sql(f"ALTER TABLE {name} {', '.join(changes)}")
 
 
 def _fill_run_starts(connection: Connection) -> None:
