@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
@@ -40,7 +41,7 @@ def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
         job.product,
         storable(job.job_id),
         _text(job.location) or "",
-        write_organization(job.organization_id)["organization_key"],
+        _spell_organization(job.organization_id)[1],
         _text(job.workload) or "",
     )
 
@@ -50,10 +51,14 @@ def write_organization(organization_id: str | None) -> dict[str, str]:
 
     :param organization_id: the id as the listing shows the id; None or an empty text for none.
     """
-    return {
-        "organization_id": trim(_text(organization_id) or ""),
-        "organization_key": _text(normalize_id(organization_id)) or "",
-    }
+    spelled, key = _spell_organization(organization_id)
+    return {"organization_id": spelled, "organization_key": key}
+
+
+# Hundreds of thousands of jobs name the same few organisations.
+@lru_cache(maxsize=4096)
+def _spell_organization(organization_id: str | None) -> tuple[str, str]:
+    return trim(_text(organization_id) or ""), _text(normalize_id(organization_id)) or ""
 
 
 def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
@@ -77,7 +82,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         job.size_bytes,
         _text(job.organization_name),
     )
-    errors = [error.as_dict() for error in job.errors]
+    errors = [error.as_dict() for error in job.errors] if job.errors else []
     raw = dict(job.raw)
     raw_text = _write_raw(raw)
     # For a job without problems this is the digest of release 0.1.0, so no load rewrites unchanged jobs.
@@ -85,7 +90,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
     row = (
         *write_key(tenant, job),
         write_run_start(job.effective_start),
-        write_organization(job.organization_id)["organization_id"],
+        _spell_organization(job.organization_id)[0],
         *content,
         write_json(errors) if errors else "[]",
         write_json(raw) if _is_unstorable(raw_text) else raw_text,
