@@ -51,13 +51,16 @@ _MOST_SHOWN = {False: 40, True: 20}
 # A scope whose newest backup lies so long before the period is no longer expected to have any.
 _LONG_GONE = timedelta(days=42)
 _LEVELS = ("objects", "records", "metadata")
+# The report names an organisation by the id for comparison: the API may spell the id in several ways.
+_ORGANIZATION = JOBS.c.organization_key.label("organization_id")
 _SCOPE = (
-    *(JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id),
+    *(JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_key),
     *(JOBS.c.workload, JOBS.c.location, JOBS.c.job_type),
 )
 # What a job of the report is made from.
 _BACKUP = (
     *_SCOPE,
+    _ORGANIZATION,
     *(JOBS.c.job_id, JOBS.c.state, JOBS.c.raw_state, JOBS.c.started_at, JOBS.c.finished_at),
     *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems),
     *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
@@ -197,6 +200,7 @@ class _Reader:
         query = (
             select(
                 *_SCOPE,
+                _ORGANIZATION,
                 func.max(JOBS.c.organization_name).label("organization_name"),
                 func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
@@ -277,7 +281,7 @@ class _Reader:
         object type repeats the jobs of the listings with one; the conditions drop these copies.
         """
         twin = JOBS.alias()
-        same = ("tenant", "product", "job_id", "location", "organization_id")
+        same = ("tenant", "product", "job_id", "location", "organization_key", "run_start")
         claimed = (
             select(literal(1))
             .where(*(twin.c[name] == JOBS.c[name] for name in same), twin.c.workload != "")
@@ -301,15 +305,15 @@ class _Reader:
         return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
 
     def _read_loads(self) -> _Loads:
-        loads = select(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
+        loads = select(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_key)
         loads = loads.add_columns(func.max(LOADS.c.begun_at, type_=LOADS.c.begun_at.type).label("at"))
-        loads = loads.group_by(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
+        loads = loads.group_by(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_key)
         reads = select(JOBS.c.tenant, JOBS.c.product)
         reads = reads.add_columns(func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"))
         reads = reads.group_by(JOBS.c.tenant, JOBS.c.product)
         return _Loads(
             {
-                (row["tenant"], row["product"], row["location"], row["organization_id"]): row["at"]
+                (row["tenant"], row["product"], row["location"], row["organization_key"]): row["at"]
                 for row in self._ledger.iter_rows(loads)
             },
             {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)},
@@ -317,7 +321,7 @@ class _Reader:
 
     def read_audits(self) -> Iterator[tuple[str, Audit]]:
         """Yield the newest audit of each licence with its tenant, of whatever age; one that failed too."""
-        asked = ("tenant", "product", "location", "organization_id")
+        asked = ("tenant", "product", "location", "organization_key")
         later_first = (AUDITS.c.audited_at.desc(), AUDITS.c.audit_id)
         place = func.row_number().over(partition_by=[AUDITS.c[name] for name in asked], order_by=later_first)
         known = (
@@ -334,7 +338,7 @@ class _Reader:
 
         :param audits: with the tenant of each.
         """
-        key = ("tenant", "product", "location", "organization_id", "service")
+        key = ("tenant", "product", "location", "organization_key", "service")
         query = (
             select(LICENSES)
             .where(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from alembic import op
 from sqlalchemy import Column, DateTime, PrimaryKeyConstraint, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -18,7 +19,7 @@ def upgrade() -> None:
         Column("tenants", String, nullable=False),
         Column("generated_at", DateTime(timezone=True).with_variant(String(), "sqlite"), nullable=False),
         Column("summary", Text, nullable=False),
-        Column("states", Text, nullable=False),
+        Column("states", Text().with_variant(JSONB(), "postgresql"), nullable=False),
         PrimaryKeyConstraint("tenants", "generated_at", name="avepoint_reports_key"),
     )
 
