@@ -1,4 +1,4 @@
-"""Four ways to list the same jobs, each as one would write it.
+"""Five ways to list the same jobs, each as one would write it.
 
 Each function takes an order and returns the listing to be timed, which returns how many jobs came. Ours gets
 its token in that time; the others are given one, and the last is told how many pages there are, too.
@@ -137,6 +137,27 @@ def list_with_aiohttp(order: Order) -> Callable[[], int]:
             raise_for_status=True,
         ) as session:
             return sum(await asyncio.gather(*(fetch(session, numbers) for _ in range(_CONNECTIONS))))
+
+    return lambda: asyncio.run(list_jobs())
+
+
+def list_page_by_page_with_aiohttp(order: Order) -> Callable[[], int]:
+    """Use aiohttp and nothing else, and follow the links: what one writes who knows no number of pages."""
+    import aiohttp
+
+    async def list_jobs() -> int:
+        count = 0
+        query: dict[str, str] | None = order.query
+        async with aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {order.token}"}, raise_for_status=True
+        ) as session:
+            while query is not None:
+                async with session.get(order.url + _PATH, params=query) as answer:
+                    page = json.loads(await answer.read())
+                count += len(page["jobs"])
+                link = page.get("nextLink")
+                query = dict(parse_qsl(urlsplit(link).query)) if link else None
+        return count
 
     return lambda: asyncio.run(list_jobs())
 

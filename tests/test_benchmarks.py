@@ -18,6 +18,7 @@ from benchmarks.listers import (
     PRODUCT,
     SCOPE,
     Order,
+    list_page_by_page_with_aiohttp,
     list_with_aiohttp,
     list_with_async_hook,
     list_with_hook,
@@ -70,7 +71,14 @@ def test_the_recorded_figures_are_those_of_the_recorded_readings(subject: str) -
 @pytest.mark.usefixtures("_environment_restored")
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # HttpOperator's own, about its imports
 @pytest.mark.parametrize(
-    "lister", [list_with_hook, list_with_async_hook, list_with_http_operator, list_with_aiohttp]
+    "lister",
+    [
+        list_with_hook,
+        list_with_async_hook,
+        list_with_http_operator,
+        list_with_aiohttp,
+        list_page_by_page_with_aiohttp,
+    ],
 )
 @pytest.mark.parametrize("jobs", [20, 25])
 def test_every_way_lists_the_jobs_of_the_window(
@@ -99,18 +107,28 @@ def test_every_way_lists_the_jobs_of_the_window(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_small_run_has_all_figures_and_rows() -> None:
     said: list[str] = []
-    plan = Plan(jobs=60, many=120, rounds=2, rounds_of_many=1, fewer={0: {10: 20}, 50: {10: 20}}, warm_up=5)
+    plan = Plan(
+        jobs=60,
+        short=30,
+        many=120,
+        rounds=2,
+        rounds_of_many=1,
+        fewer={0: {10: 20}, 50: {10: 20}},
+        warm_up=5,
+    )
 
     result = json.loads(json.dumps(measure(said.append, plan)))
 
     assert [figure["what"] for figure in RECORDED["listing"]["figures"]] == [
-        figure.what.replace("120 jobs", "1,000,000 jobs").replace("that of 60", "that of 100,000")
+        figure.what.replace("120 jobs", "1,000,000 jobs")
+        .replace("that of 60", "that of 100,000")
+        .replace("30 jobs", "5,000 jobs")
         for figure in judge(result)
     ]
     assert len(tabulate(result).rows) == len(result["memory_mib"]) == 6
     assert [row[0] for row in tabulate_growth(result).rows] == list(result["growth"])
     assert {len(each["seconds"]) for race in result["latencies"].values() for each in race.values()} == {2}
-    for entrant in result["latencies"]["50"].values():
+    for entrant in (*result["latencies"]["50"].values(), *result["short_listings"].values()):
         assert min(entrant["seconds"]) > 0.05
     assert said
 

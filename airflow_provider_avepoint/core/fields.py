@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_avepoint.core.text import quoted, storable
 
+_from_iso = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # .NET counts 100 ns ticks from 0001-01-01T00:00:00Z.
 _TICKS_A_SECOND = 10_000_000
@@ -66,9 +67,9 @@ def parse_time(value: object) -> datetime | None:
     :raises UnplacedTime: the time has no offset.
     :raises ValueError: the value is no time.
     """
-    if type(value) is str and value[4:5] == "-" and len(value) > 10:
+    if type(value) is str and len(value) > 10 and value[4] == "-":
         try:
-            parsed = datetime.fromisoformat(value)
+            parsed = _from_iso(value)
             if parsed.tzinfo is UTC and parsed.year != 1:  # UTC is the tzinfo for both Z and +00:00
                 return parsed
         except ValueError:

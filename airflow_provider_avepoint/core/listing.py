@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.client import Client, job_not_found
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound, AvePointRequestError
 from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.grading import pick_sighting
+from airflow_provider_avepoint.core.key_set import KeySet
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.pages import Answer, read_page, read_rows
 from airflow_provider_avepoint.core.paging import REFUSALS, Fetch, Pager, merge_parameters
@@ -156,7 +157,7 @@ class JobListing(Listing[BackupJob]):
         self._product = product
         self._now = now
         self._reader = RowReader(product)
-        self._seen: set[int] = set()
+        self._seen = KeySet()
 
     def _receive(self, answer: Answer) -> Iterator[BackupJob]:
         """Take a page; return its jobs that were asked for and have not come before, made as they are drawn.
@@ -170,17 +171,12 @@ class JobListing(Listing[BackupJob]):
         fresh = []
         new_rows = 0
         for key, row in zip(keys, rows, strict=True):
-            if key not in seen:
-                seen.add(key)
+            if seen.add(key):
                 new_rows += 1
             elif not self._with_changes:
                 continue
-            if self._with_changes:
-                content = hash((key, repr(row.raw)))
-                if content in seen:
-                    continue
-                seen.add(content)
-            fresh.append(row)
+            if not self._with_changes or seen.add(hash((key, repr(row.raw)))):
+                fresh.append(row)
         page = read_page(
             self._product.envelope,
             answer,

@@ -125,18 +125,23 @@ class JobQuery:
         """
         if self.states is not None and job.state not in self.states:
             return False
-        wanted = (
-            (self.job_type, job.job_type),
-            (self.object_type, job.workload),
-            (normalize_id(self.organization_id), normalize_id(job.organization_id)),
-        )
-        for asked, found in wanted:
-            if asked not in (None, found) and not (found is None and job.problems):
-                return False
-        earliest, latest = find_start_range(job)
+        if self.job_type is not None and _is_other(self.job_type, job.job_type, job):
+            return False
+        if self.object_type is not None and _is_other(self.object_type, job.workload, job):
+            return False
+        organization_id = normalize_id(self.organization_id)
+        if organization_id is not None and _is_other(organization_id, normalize_id(job.organization_id), job):
+            return False
+        started_at = job.started_at
+        earliest, latest = find_start_range(job) if started_at is None else (started_at, started_at)
         if self.started_after is not None and latest is not None and latest < self.started_after:
             return False
         return self.started_before is None or earliest is None or earliest < self.started_before
+
+
+def _is_other(asked: str, found: str | None, job: BackupJob) -> bool:
+    """Tell whether *found*, a field of *job*, is another value than the one that was asked for."""
+    return found != asked and not (found is None and job.problems)
 
 
 def split_into_stages(queries: Iterable[JobQuery]) -> list[list[JobQuery]]:

@@ -1,595 +1,279 @@
-"""A vendor's row → a :class:`BackupJob`, by the product's columns."""
+"""A vendor's row → a :class:`.BackupJob`: fast for a row as documented, tolerant of any other.
+
+msgspec converts a row to a struct of the documented types (:mod:`.row_schema`), in one call that checks them
+all. A row that does not fit goes to the :class:`.TolerantReader`. Both ways give the same job for each row
+that the fast way can read.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from airflow_provider_avepoint.core.errors import AvePointPayloadError
-from airflow_provider_avepoint.core.fields import (
-    get_key,
-    is_absent,
-    parse_integer,
-    parse_number,
-    read_id,
-    read_text,
-)
+import msgspec
+from msgspec.structs import force_setattr
+
+from airflow_provider_avepoint.core.fields import get_key, is_absent, read_id, read_text
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.model import (
-    NO_COUNTS,
-    BackupJob,
-    Counts,
-    JobError,
-    JobState,
+from airflow_provider_avepoint.core.model import NO_COUNTS, BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.products.vocabulary import Columns, Product, State
+from airflow_provider_avepoint.core.row_schema import (
+    Values,
+    Word,
+    define_counts,
+    define_row,
+    get_counts,
+    get_metadata_counts,
+    get_record_counts,
 )
-from airflow_provider_avepoint.core.products.vocabulary import (
-    Columns,
-    CountKeys,
-    Key,
-    Product,
+from airflow_provider_avepoint.core.tolerant_rows import (
+    Asked,
+    Identified,
+    TolerantReader,
+    read_raw_state,
+    read_word,
 )
-from airflow_provider_avepoint.core.text import quoted, storable
 
-log = logging.getLogger(__name__)
+K = TypeVar("K")
+V = TypeVar("V")
 
-Row = Mapping[str, Any]
-T = TypeVar("T")
+__all__ = ["Asked", "Identified", "RowReader"]
 
-_UNDOCUMENTED: set[tuple[str, ...]] = set()
+# A server that shows more different ones than this makes them up: they must not fill the memory.
+_MOST_REMEMBERED = 1000
+_NO_ERRORS: tuple[object, ...] = (None, [])
 
 
-class Identified(NamedTuple):
-    """A row with what tells it from others.
+class _Form(msgspec.Struct):
+    """The documented form of the rows with one set of keys.
 
-    :param row: the row, each column under one name.
-    :param names: the columns, under the names that *row* has for them.
-    :param job_id: None where the row has none.
-    :param organization_id: None where the row does not say.
-    :param key: the same for two rows of one job, another for rows of two jobs.
-    :param raw: the row as received.
+    :param schema: the type of their structs.
+    :param names: the key of each column, as the rows spell it.
     """
 
-    row: dict[Any, Any]
+    schema: type[Values]
     names: Columns
-    job_id: str | None
+
+
+class _Words(msgspec.Struct):
+    """What a row's organisation, workload and job type mean: most rows repeat those of another one.
+
+    :param key: the same for rows of the same organisation, workload and job type.
+    :param organization_id: None where the row has none, as below.
+    :param organization_name: as the row has it.
+    :param workload: our word.
+    :param job_type: our word.
+    """
+
+    key: tuple[str | None, str | None, str | None]
     organization_id: str | None
-    key: int
-    raw: dict[Any, Any]
+    organization_name: str | None
+    workload: str | None
+    job_type: str | None
 
 
-class Asked(NamedTuple):
-    """What a listing was asked for, where rows may leave it out; None for whatever there is.
+class _Fitting(Identified):
+    """A row of the documented form.
 
-    :param job_type: the job type, in our words.
-    :param workload: the workload, in our words.
-    :param organization_id: the organisation's id.
-    :param location: the Multi-Geo location.
+    :param values: the row's values, of the documented types.
+    :param words: what some of the values mean.
     """
 
-    job_type: str | None = None
-    workload: str | None = None
-    organization_id: str | None = None
-    location: str | None = None
+    values: Values
+    words: _Words
 
 
-class _Layout(NamedTuple):
-    """How the rows with one set of keys spell the columns.
+class RowReader(TolerantReader):
+    """Reads the rows of one product: those of the documented form the fast way, others the tolerant one.
 
-    :param names: the name of each column.
-    :param doubled: the columns that such rows have under several names, with these.
-    """
-
-    names: Columns
-    doubled: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-class RowReader:
-    """Reads the rows of one product.
-
-    Which key holds which column is looked up once for each set of keys that rows show, and what the vendor's
-    few words mean once for each word: a listing has a million rows.
-
-    :param product: the product whose rows are read.
+    :param product: the product.
     """
 
     def __init__(self, product: Product) -> None:
-        self.product = product
-        self._layouts: dict[tuple[str, ...], _Layout] = {}
-        self._shown: tuple[str, ...] = ()
-        self._layout = _Layout(product.columns, ())
-        self._job_type = _remember(self._read_job_type)
-        self._workload = _remember(product.read_workload)
-        self._state = _remember(product.find_state)
-        self._organization = _remember(read_id)
+        super().__init__(product)
+        self._owns_types = bool(product.workload_of_type)
+        self._form_shown: tuple[str, ...] = ()
+        self._form: _Form | None = None
+        self._forms: dict[tuple[str, ...], _Form | None] = {}
+        self._count_schemas: dict[tuple[str, ...], type[Values] | None] = {}
+        self._words: dict[tuple[Word, ...], _Words | None] = {}
+        self._states: dict[Word, tuple[State | None, str | int | None]] = {}
 
     def identify(self, row: object) -> Identified:
         """Return *row* with what tells it from others.
 
-        :param row: the row, as JSON has it.
-        :raises AvePointPayloadError: it is no row.
+        :param row: a row, decoded from JSON.
+        :raises AvePointPayloadError: *row* is no JSON object.
         """
-        if not isinstance(row, dict):
-            raise AvePointPayloadError(
-                f"{self.product.label} listed a job that is no JSON object; {self.product.undocumented}."
-            )
-        # Most rows show what the one before has shown; of one document, the very same texts.
+        if row.__class__ is not dict:
+            return super().identify(row)
+        # Most rows show the keys of the row before; in one document, these are the very same texts.
         shown = tuple(row)
-        if shown != self._shown:
-            self._layout = self._find_layout(shown)
-        self._shown = shown
-        names, doubled = self._layout
-        settled = self._settle(row, doubled) if doubled else row
-        value = settled.get
-        job_id = read_id(value(names.job_id))
-        organization = self._organization(value(names.organization_id))
-        key = hash(
-            (
-                normalize_id(organization) if organization is not None else None,
-                _word(self._workload, value(names.workload)),
-                _word(self._job_type, value(names.job_type)),
-                job_id if job_id is not None else repr(row),
-            )
-        )
-        return Identified(settled, names, job_id, organization, key, row)
-
-    def read(self, row: object, **asked: str | None) -> BackupJob:
-        """Return *row* as a job; see :meth:`build`.
-
-        :param row: the row, as JSON has it.
-        :param asked: the fields of :class:`Asked`.
-        :raises AvePointPayloadError: it is no row, or has no id.
-        """
-        given = self.identify(row)
-        if given.job_id is None:
-            raise self.lacks_id()
-        return self.build(given, Asked(**asked))
-
-    def is_no_job(self, given: Identified) -> bool:
-        """Tell whether a row has no id because it stands for no job, but for a service that has none.
-
-        :param given: a row, identified.
-        """
-        if given.job_id is not None:
-            return False
+        if shown != self._form_shown:
+            self._form = self._find_form(shown, row)
+            self._form_shown = shown
+        form = self._form
+        if form is None:
+            return super().identify(row)
         try:
-            line = self._state(given.row.get(given.names.state))
-        except ValueError:
-            return False
-        return line is not None and line.is_no_job
-
-    def lacks_id(self) -> AvePointPayloadError:
-        """Return the error for a row without an id."""
-        product = self.product
-        return AvePointPayloadError(
-            f"{product.label} listed a job without {_show(product.columns.job_id)}; {product.undocumented}."
-        )
+            values = msgspec.convert(row, form.schema)
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            return super().identify(row)
+        shown_words = (values.organization_id, values.organization_name, values.workload, values.job_type)
+        try:
+            words = self._words[shown_words]
+        except KeyError:
+            words = _remember(self._words, shown_words, self._read_words(*shown_words))
+        job_id = values.job_id
+        if words is None or not job_id.isprintable() or is_absent(job_id):
+            return super().identify(row)
+        key = hash((*words.key, job_id))
+        return _Fitting(row, form.names, job_id, words.organization_id, key, row, values, words)
 
     def build(self, given: Identified, asked: Asked) -> BackupJob:
-        """Return a row as a job; its id is empty where the row has none, what was *asked* for fills gaps.
-
-        What cannot be read and no verdict reads is None, and warned of once; what a verdict reads is noted in
-        ``BackupJob.problems``.
-
-        :param given: a row, identified.
-        :param asked: what the listing was asked for.
-        """
-        try:
-            return self._build(given, asked)
-        except ValueError:
-            mended, problems = self._mend(given)
-            return self._build(mended, asked, problems)
-
-    def _build(self, given: Identified, asked: Asked, problems: tuple[str, ...] = ()) -> BackupJob:
         """Return a row as a job.
 
-        :raises ValueError: one of its values cannot be read.
+        A value that cannot be read and that no verdict reads is None, and warned of once. For one that a
+        verdict reads, ``BackupJob.problems`` says what is wrong.
+
+        :param given: the row; where it has no id, that of the job is empty.
+        :param asked: fills the gaps of the row.
         """
-        row, names, job_id, own_organization, _, raw = given
-        job_type, workload, organization_id, location = asked
-        product = self.product
-        value = row.get
-        started_at = names.parse_time(value(names.started_at))
-        finished_at = names.parse_time(value(names.finished_at))
-        if started_at is not None and finished_at is not None:
-            duration: timedelta | None = finished_at - started_at
-        else:
-            read_duration = names.parse_duration
-            duration = None if read_duration is None else read_duration(value(names.duration))
-        own_type = value(names.job_type)
-        if not is_absent(own_type):
-            job_type = self._job_type(own_type)
-            if workload is not None and product.workload_of_type:
-                problems += self._hold_against(workload, own_type)
-        elif product.columns.job_type is not None and is_absent(raw.get(names.job_type)):
-            problems += (f"{_show(product.columns.job_type)} is missing",)
-        if not is_absent(own_workload := value(names.workload)):
-            workload = self._workload(own_workload)
-            if workload in product.housekeeping:
-                job_type = workload
-        raw_state = value(names.state)
-        if is_absent(raw_state):
-            state = JobState.UNKNOWN
-            if is_absent(raw.get(names.state)):
-                problems += (f"{_show(product.columns.state)} is missing",)
-        else:
-            state = self._read_state(raw_state, has_finished=finished_at is not None)
-        if own_organization is None and not is_absent(stated := value(names.organization_id)):
-            problems += (f"{names.organization_id}: {quoted(stated)} is not an id",)
-            organization_id = None
-        return BackupJob(
-            product=product.name,
-            job_id=job_id or "",
-            job_type=job_type,
-            workload=workload,
-            state=state,
-            raw_state=storable(raw_state) if isinstance(raw_state, str) else _whole(raw_state),
+        job = self._build_fitting(given, asked) if given.__class__ is _Fitting else None
+        return super().build(given, asked) if job is None else job
+
+    def _build_fitting(self, given: _Fitting, asked: Asked) -> BackupJob | None:
+        """Return a row as a job; None where one of its values does not have the documented form after all."""
+        values, words, names = given.values, given.words, given.names
+        state, raw_state = self._find_state(values.state)
+        counts = self._find_counts(values, names)
+        if state is None or counts is None:
+            return None
+        if self._owns_types and asked.workload and self._hold_against(asked.workload, values.job_type):
+            return None
+        try:
+            started_at = names.parse_time(values.started_at)
+            finished_at = names.parse_time(values.finished_at)
+            if started_at is not None and finished_at is not None:
+                duration: timedelta | None = finished_at - started_at
+            else:
+                duration = None if names.parse_duration is None else names.parse_duration(values.duration)
+            size_bytes = None if names.size is None else names.parse_size(values.size)
+        except ValueError:
+            return None
+        job = BackupJob(
+            product=self.product.name,
+            job_id=given.job_id or "",
+            job_type=words.job_type or asked.job_type,
+            workload=words.workload or asked.workload,
+            state=JobState.RUNNING if state.needs_finish and finished_at is None else state.state,
+            raw_state=raw_state,
             started_at=started_at,
             finished_at=finished_at,
             duration=duration,
-            counts=self._read_main_counts(row, names),
-            record_counts=_read_counts(row, names.record_counts),
-            metadata_counts=_read_counts(row, names.metadata_counts),
-            size_bytes=None if names.size is None else names.parse_size(value(names.size)),
-            organization_id=own_organization or organization_id,
-            organization_name=read_text(value(names.organization_name)),
-            location=location,
-            errors=() if product.columns.errors is None else self._read_errors(row),
-            problems=problems,
-            raw=MappingProxyType(raw),
+            counts=counts,
+            record_counts=NO_COUNTS if names.record_counts is None else get_record_counts(values),
+            size_bytes=size_bytes,
+            organization_id=words.organization_id or asked.organization_id,
+            organization_name=words.organization_name,
+            raw=MappingProxyType(given.raw),
         )
+        # For a call with more than 15 keywords, Python makes a dict first: as slow as the job itself.
+        if asked.location is not None:
+            force_setattr(job, "location", asked.location)
+        if names.metadata_counts is not None:
+            force_setattr(job, "metadata_counts", get_metadata_counts(values))
+        if values.errors not in _NO_ERRORS:
+            force_setattr(job, "errors", self._read_errors(given.raw))
+        return job
 
-    def _mend(self, given: Identified) -> tuple[Identified, tuple[str, ...]]:
-        """Return a row without the values that cannot be read, and the problems with what a verdict reads."""
-        names = given.names
-        row = dict(given.row)
-        problems: list[str] = []
+    def _find_form(self, shown: tuple[str, ...], first: dict[Any, Any]) -> _Form | None:
+        """Return the form of the rows with the keys *shown*, of which *first* is the first one.
 
-        def drop(name: str | None, problem: ValueError | str) -> None:
-            problems.append(f"{name}: {problem}")
-            row[name] = None
-
-        decisive: tuple[tuple[Any, Callable[[object], object]], ...] = (
-            (names.started_at, names.parse_time),
-            (names.finished_at, names.parse_time),
-            (names.job_type, self._read_if_there(self._job_type)),
-            (names.workload, self._read_if_there(self._workload)),
-            (names.state, self._read_if_there(self._state)),
-        )
-        for name, read in decisive:
-            try:
-                read(row.get(name))
-            except ValueError as e:
-                drop(name, e)
-        self._leave_out_unread(row, names)
-        problems += self._drop_unreadable_counts(row, names)
-        return given._replace(row=row), tuple(problems)
-
-    def _leave_out_unread(self, row: dict[Any, Any], names: Columns) -> None:
-        """Take out of *row* what cannot be read and no verdict reads."""
-        for name, parse in ((names.duration, names.parse_duration), (names.size, names.parse_size)):
-            try:
-                if name is not None and parse is not None:
-                    parse(row.get(name))
-            except ValueError:
-                _warn_once(self.product, str(name), row[name], "it is left out")
-                row[name] = None
-
-    def _drop_unreadable_counts(self, row: dict[Any, Any], names: Columns) -> list[str]:
-        """Take each level of counts that cannot be read out of *row*; return what is wrong with them."""
-        problems = []
-        try:
-            self._read_main_counts(row, names)
-        except ValueError as e:
-            problems.append(str(e))
-            row |= dict.fromkeys([names.counts_at, *_list_names(names.counts)])
-        for keys in (names.record_counts, names.metadata_counts):
-            try:
-                _read_counts(row, keys)
-            except ValueError as e:
-                problems.append(str(e))
-                row |= dict.fromkeys(_list_names(keys))
-        return problems
-
-    @staticmethod
-    def _read_if_there(read: Callable[[object], T]) -> Callable[[object], T | None]:
-        return lambda value: None if is_absent(value) else read(value)
-
-    def _hold_against(self, workload: str, own_type: object) -> tuple[str, ...]:
-        """Return what is wrong where a row's type belongs to another service than the one asked for."""
-        number = parse_number(own_type)
-        belongs_to = None if number is None else self.product.workload_of_type.get(number)
-        if belongs_to in (None, workload):
-            return ()
-        asked_by = self.product.filters.object_type
-        problem = f"type {number} belongs to {belongs_to}, but {workload} was asked for"
-        return (f"{problem}: the server does not filter by {asked_by}",)
-
-    def start_of(self, given: Identified) -> datetime | None:
-        """Return when a row's job started; None where it does not say, or not so that it can be read.
-
-        :param given: a row, identified.
+        :returns: None where only the tolerant way can read such rows.
         """
         try:
-            return given.names.parse_time(given.row.get(given.names.started_at))
-        except ValueError:
-            return None
-
-    def _find_layout(self, shown: tuple[str, ...]) -> _Layout:
-        """Return how rows with the keys *shown* spell the columns."""
-        layout = self._layouts.get(shown)
-        if layout is None:
-            if len(self._layouts) > 1000:  # a server that makes up keys must not fill the memory
-                self._layouts.clear()
-            doubled: dict[str, tuple[str, ...]] = {}
-            names = _resolve(self.product.columns, shown, doubled)
-            layout = self._layouts[shown] = _Layout(names, tuple(doubled.items()))
-        return layout
-
-    def _settle(self, row: dict[Any, Any], doubled: Iterable[tuple[str, tuple[str, ...]]]) -> dict[Any, Any]:
-        """Return *row* with one value for each column that it has under several names.
-
-        Empty ones do not count; of two states or counts the worse holds. Where two values of another column
-        differ, their list stands in its place, which nothing can read.
-        """
-        settled = dict(row)
-        for column, names in doubled:
-            values = [row[name] for name in names if not is_absent(row[name])]
-            settled[names[0]] = self._choose(column, values)
-        return settled
-
-    def _choose(self, column: str, values: list[Any]) -> Any:
-        if not values:
-            return None
-        if all(value == values[0] for value in values[1:]):
-            return values[0]
-        try:
-            if column == "state":
-                return max(values, key=self._badness)
-            if (worse := _WORSE_COUNT.get(column)) is not None:
-                return worse(map(parse_integer, values))
-        except ValueError:
-            pass
-        return values
-
-    def _badness(self, raw_state: object) -> int:
-        line = self._state(raw_state)
-        return _BADNESS[JobState.UNKNOWN if line is None else line.state]
-
-    def _read_main_counts(self, row: dict[Any, Any], names: Columns) -> Counts:
-        """Return the main level of counts: from the row, or the object in it that holds them, or both.
-
-        :raises ValueError: they are there and cannot be read.
-        """
-        counts_at = self.product.columns.counts_at
-        counts = _read_counts(row, names.counts)
-        if counts_at is None or is_absent(held := row.get(names.counts_at)):
-            return counts
-        nested = _open_nested(held)
-        if nested is None:
-            return counts
-        layout = self._find_layout(tuple(nested))
-        if layout.doubled:
-            nested = self._settle(nested, layout.doubled)
-        inner = _read_counts(nested, layout.names.counts)
-        return inner if counts is NO_COUNTS else _take_worse(inner, counts)
-
-    def _read_job_type(self, raw: object) -> str:
-        word = self.product.read_job_type(raw)
-        if word not in self.product.job_types:
-            _warn_once(self.product, "job type", raw, "it never counts as a backup")
-        return word
-
-    def _read_state(self, raw: object, *, has_finished: bool) -> JobState:
-        line = self._state(raw)
-        if line is None:
-            _warn_once(self.product, "job state", raw, "it is read as unknown, never as a success")
-            return JobState.UNKNOWN
-        if line.needs_finish and not has_finished:
-            return JobState.RUNNING
-        return line.state
-
-    def _read_errors(self, row: Row) -> tuple[JobError, ...]:
-        """Return the errors that a row lists; no verdict reads them, so nothing in them is refused."""
-        keys = self.product.columns.errors
-        listed = None if keys is None else get_key(row, keys.at)
-        if keys is None or is_absent(listed):
-            return ()
-        return tuple(
-            JobError(
-                is_error_code=_flag(get_key(error, keys.is_error_code)),
-                message=read_text(get_key(error, keys.message)),
-                url=read_text(get_key(error, keys.url)),
-                count=self._read_error_count(get_key(error, keys.count)),
-            )
-            if isinstance(error, dict)
-            else JobError(message=read_text(error))
-            for error in (listed if isinstance(listed, list) else [listed])
-            if not is_absent(error)
-        )
-
-    def _read_error_count(self, raw: object) -> int | None:
-        try:
-            return parse_integer(raw)
-        except ValueError:
-            _warn_once(self.product, "number of errors", raw, "it is left out")
-            return None
-
-
-def _show(key: Key) -> str:
-    return key if isinstance(key, str) else " or ".join(key)
-
-
-def _remember(read: Callable[[Any], T]) -> Callable[[object], T]:
-    """Return *read* with a memory for the few values that rows repeat."""
-    remembered: dict[object, T] = {}
-
-    def look_up(value: object) -> T:
-        if value.__class__ is not str and value.__class__ is not int:  # True would be found as 1
-            return read(value)
-        try:
-            return remembered[value]
+            return self._forms[shown]
         except KeyError:
-            if len(remembered) > 1000:  # a server that makes up words must not fill the memory
-                remembered.clear()
-            found = remembered[value] = read(value)
-            return found
+            pass
+        layout = self._find_layout(shown)
+        columns, names = self.product.columns, layout.names
+        lacks = names.job_id is None or names.state is None or (columns.job_type and names.job_type is None)
+        has_both_counts = names.counts_at is not None and names.counts is not None
+        form = None
+        if not (layout.doubled or lacks or has_both_counts):
+            keys = dict(zip(shown, shown, strict=True))
+            errors_at = None if columns.errors is None else get_key(keys, columns.errors.at)
+            schema = define_row(names, errors_at, first)
+            form = None if schema is None else _Form(schema, names)
+        return _remember(self._forms, shown, form)
 
-    return look_up
+    def _find_counts(self, values: Values, names: Columns) -> Counts | None:
+        """Return the main level of counts: those in the row, or in the object that holds them.
 
-
-def _resolve(declared: T, shown: tuple[str, ...], doubled: dict[str, tuple[str, ...]]) -> T:
-    """Return *declared* (columns, or the keys of counts) with each key as the row spells it, else None.
-
-    :param doubled: gets the columns that the row has under several names.
-    """
-    resolved: dict[str, Any] = {}
-    for each in fields(declared):  # type: ignore[arg-type]  # both are dataclasses
-        value = getattr(declared, each.name)
-        if isinstance(value, CountKeys):
-            inner: dict[str, tuple[str, ...]] = {}
-            keys = _resolve(value, shown, inner)
-            resolved[each.name] = keys if _list_names(keys) else None
-            doubled |= {f"{each.name}.{name}": found for name, found in inner.items()}
-        elif isinstance(value, (str, tuple)):
-            found = _find_names(shown, value)
-            resolved[each.name] = found[0] if found else None
-            if len(found) > 1:
-                doubled[each.name] = found
-    return replace(declared, **resolved)  # type: ignore[type-var]
-
-
-def _read_counts(row: dict[Any, Any], names: CountKeys | None) -> Counts:
-    """Return one level of counts.
-
-    :raises ValueError: a count is none; the message says which.
-    """
-    if names is None:
-        return NO_COUNTS
-    value = row.get
-    try:
-        return Counts(
-            total=parse_integer(value(names.total)),
-            successful=parse_integer(value(names.successful)),
-            failed=parse_integer(value(names.failed)),
-            skipped=None if names.skipped is None else parse_integer(value(names.skipped)),
-            warning=None if names.warning is None else parse_integer(value(names.warning)),
-        )
-    except ValueError:
-        for name in _list_names(names):
-            try:
-                parse_integer(value(name))
-            except ValueError as e:
-                raise ValueError(f"{name}: {e}") from None
-        raise AssertionError("unreachable: one of them is no count") from None
-
-
-# Of two counts of one thing, the one that makes the job worse.
-_WORSE: Mapping[str, Callable[..., Any]] = {
-    "total": max,
-    "failed": max,
-    "successful": min,
-    "skipped": min,
-    "warning": min,
-}
-_WORSE_COUNT = {
-    f"{level}.{kind}": worse
-    for level in ("counts", "record_counts", "metadata_counts")
-    for kind, worse in _WORSE.items()
-}
-# Of two states of one row, the one that is further from a pass.
-_BADNESS = {
-    state: badness
-    for badness, state in enumerate(
-        (
-            JobState.SUCCESS,
-            JobState.PARTIAL,
-            JobState.SKIPPED,
-            JobState.STOPPED,
-            JobState.WAITING,
-            JobState.RUNNING,
-            JobState.UNKNOWN,
-            JobState.FAILED,
-        )
-    )
-}
-
-
-def _take_worse(one: Counts, other: Counts) -> Counts:
-    """Return two readings of one level of counts as one: of two figures the worse."""
-    chosen = {}
-    for kind, worse in _WORSE.items():
-        known = [each for each in (getattr(one, kind), getattr(other, kind)) if each is not None]
-        chosen[kind] = worse(known) if known else None
-    return Counts(**chosen)
-
-
-def _open_nested(held: object) -> dict[Any, Any] | None:
-    """Return the object that holds a row's counts; None where there is none.
-
-    :raises ValueError: what stands there is something else.
-    """
-    if isinstance(held, dict):
-        return held
-    if isinstance(held, str):
+        :returns: None where the object does not have the documented form.
+        """
+        if names.counts_at is None:
+            return NO_COUNTS if names.counts is None else get_counts(values)
+        held = values.counts_at
+        if held.__class__ is not dict:
+            return None
+        shown = tuple(held)
         try:
-            opened = json.loads(held)
-        except (ValueError, RecursionError):
-            opened = held
-        if opened is None or isinstance(opened, (dict, list)):
-            held = opened
-    if isinstance(held, list) and len(held) < 2:
-        held = held[0] if held else None
-    if held is None or isinstance(held, dict):
-        return held
-    raise ValueError(f"the counts are {quoted(held)}")
+            schema = self._count_schemas[shown]
+        except KeyError:
+            layout = self._find_layout(shown)
+            keys = None if layout.doubled else layout.names.counts
+            schema = _remember(
+                self._count_schemas, shown, None if keys is None else define_counts(keys, held)
+            )
+        if schema is None:
+            return None
+        try:
+            return get_counts(msgspec.convert(held, schema))
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            return None
 
+    def _find_state(self, raw_state: Word) -> tuple[State | None, str | int | None]:
+        """Return the documented state that a row names, and the state as we show it."""
+        try:
+            return self._states[raw_state]
+        except KeyError:
+            pass
+        state = None if is_absent(raw_state) else self._state(raw_state)
+        return _remember(self._states, raw_state, (state, read_raw_state(raw_state)))
 
-def _list_names(keys: CountKeys | None) -> list[str]:
-    """Return the names that a row has for one level of counts."""
-    names = [] if keys is None else [getattr(keys, each.name) for each in fields(keys)]
-    return [name for name in names if name is not None]
+    def _read_words(
+        self, organization: Word, organization_name: str | None, workload: Word, job_type: Word
+    ) -> _Words | None:
+        """Return what these values of a row mean.
 
-
-def _find_names(names: tuple[str, ...], key: Key) -> tuple[str, ...]:
-    """Return the names under which *key*'s spellings stand, whatever their case, the exact one first."""
-    spellings = (key,) if isinstance(key, str) else key
-    folded = [spelling.casefold() for spelling in spellings]
-    found = [name for name in names if isinstance(name, str) and name.casefold() in folded]
-    return tuple(sorted(found, key=lambda name: (name not in spellings, folded.index(name.casefold()))))
-
-
-def _warn_once(product: Product, what: str, raw: object, meaning: str) -> None:
-    key = (product.name, what, quoted(raw))
-    if key not in _UNDOCUMENTED and len(_UNDOCUMENTED) < 1000:
-        _UNDOCUMENTED.add(key)
-        log.warning(
-            "%s shows the %s %s, which its documentation does not list; %s. Documentation: %s",
-            product.label,
-            what,
-            quoted(raw),
-            meaning,
-            product.documentation_url,
+        :returns: None where the organisation's id can be none, or the job type is missing.
+        """
+        organization_id = read_id(organization)
+        if organization_id is None and not is_absent(organization):
+            return None
+        if is_absent(job_type) and self.product.columns.job_type is not None:
+            return None
+        own_workload = None if is_absent(workload) else self._workload(workload)
+        own_type = None if is_absent(job_type) else self._job_type(job_type)
+        return _Words(
+            key=(
+                normalize_id(organization_id),
+                read_word(self._workload, workload),
+                read_word(self._job_type, job_type),
+            ),
+            organization_id=organization_id,
+            organization_name=read_text(organization_name),
+            workload=own_workload,
+            job_type=own_workload if own_workload in self.product.housekeeping else own_type,
         )
 
 
-def _word(read: Callable[[object], str], value: object) -> str | None:
-    """Return our word for a row's type or workload; what cannot be read is told apart by how it looks."""
-    if value is None:
-        return None
-    try:
-        return read(value)
-    except ValueError:
-        return quoted(value)
-
-
-def _whole(value: object) -> int | None:
-    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else parse_number(value)
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
+def _remember(memory: dict[K, V], key: K, value: V) -> V:
+    """Keep *value* in *memory*, and return it."""
+    if len(memory) > _MOST_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value

@@ -285,7 +285,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
 
 
 def _key_of(row: Any) -> tuple[str, str, str]:
-    return row["location"], row["organization_id"], row["service"]
+    return row["location"], row["organization_key"], row["service"]
 
 
 def _parse_share(value: object) -> float:

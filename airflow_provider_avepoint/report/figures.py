@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
+from airflow_provider_avepoint.core.verdict import RULES_VERSION
+from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
+from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
 _LONGEST = 500
+# A gate that has judged since is in use: that it is shut needs attention now.
+_IN_USE = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,18 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What an earlier report said.
+
+    :param generated_at: the moment of the report.
+    :param states: ``Report.states`` of that report.
+    """
+
+    generated_at: datetime
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures of a period.
 
@@ -50,6 +66,7 @@ class Report:
     :param failures_left_out: the number of failures of kinds that are not listed.
     :param verdicts: the verdicts, newest first.
     :param silent_tenants: tenants that were asked for but are not in the ledger.
+    :param previous: the last report on the same tenants; None where the ledger knows none.
     """
 
     period: Period
@@ -62,6 +79,7 @@ class Report:
     failures_left_out: int
     verdicts: tuple[JudgedVerdict, ...]
     silent_tenants: tuple[str, ...]
+    previous: Reported | None
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -74,7 +92,7 @@ class Report:
 
         A scope whose backup is running, or whose day is not loaded, does not count.
         """
-        unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.NOT_LOADED)
+        unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.EXCLUDED, Outcome.NOT_LOADED)
         days = [day for scope in self.scopes for day in scope.days if day.outcome is not None]
         bad = dict.fromkeys((day.date for day in days), 0)
         for day in days:
@@ -86,6 +104,66 @@ class Report:
         """The verdicts that did not pass."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
+    @property
+    def shut_gates(self) -> tuple[JudgedVerdict, ...]:
+        """The newest verdict of each gate, where that verdict did not pass."""
+        newest: dict[tuple[str, str, str], JudgedVerdict] = {}
+        for verdict in self.verdicts:
+            if verdict.gate is not None:
+                newest.setdefault((verdict.tenant, verdict.product, verdict.gate), verdict)
+        return tuple(verdict for verdict in newest.values() if not verdict.passed)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each scope, licence and gate at the moment of the report, in words, by its name."""
+        states = {}
+        for scope in reversed(self.scopes):  # where two have one name, the worse holds
+            states[_name_scope(scope)] = scope.current or Outcome.RUNNING.value
+        for history in reversed(self.licenses):
+            name = f"{history.subscription.tenant}, {history.name}, licence"
+            states[name] = ", ".join(history.findings) or "in order"
+        for tenant, audit in self.audits:
+            if audit.error is not None:
+                states[f"{tenant}, {get_product(audit.product).label}, licences"] = "could not be read"
+        for verdict in reversed(self.verdicts):
+            if verdict.gate is not None:
+                states[f"{verdict.tenant}, {verdict.gate}"] = verdict.reason
+        return {one_line(name, _LONGEST): state for name, state in states.items()}
+
+    def list_changes(self) -> tuple[str, ...]:
+        """Return what has changed since the last report, a sentence each; empty without a last report."""
+        if self.previous is None:
+            return ()
+        before, now = self.previous.states, self.states
+        changed = [
+            f"{name}: {before[name]} → {state}."
+            for name, state in now.items()
+            if before.get(name, state) != state
+        ]
+        new = [f"{name}: new, {state}." for name, state in now.items() if name not in before]
+        gone = [f"{name}: no longer reported; was {before[name]}." for name in before if name not in now]
+        return (*changed, *new, *gone)
+
+    def summarize(self) -> str:
+        """Return one sentence that an auditor can quote."""
+        period, outcomes = self.period, self.outcomes
+        zone = period.timezone.tzname(None) or str(period.timezone)
+        when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
+        if not self.scopes:
+            return f"{when}, the ledger holds no backup."
+        good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
+        share = f" ({say_share(good / expected)})" if expected else ""
+        not_good = sum(scope.needs_attention for scope in self.scopes)
+        loaded_until = min(scope.loaded_until for scope in self.scopes)
+        return (
+            f"{when}, {good:,} of {say_count(expected, 'day')} on which a backup ran or was due ended with a "
+            f"good backup{share}, counted over {say_count(len(self.scopes), 'scope')}; "
+            f"{len(self.scopes) - not_good:,} of {len(self.scopes):,} are good now; "
+            f"{len(self.verdicts) - len(self.bad_verdicts):,} of {say_count(len(self.verdicts), 'verdict')} "
+            f"passed. The ledger was loaded until {say_moment(loaded_until, period.timezone)}; "
+            f"the rules of judgement have version {RULES_VERSION}."
+        )
+
     def list_attention(self) -> tuple[Attention, ...]:
         """Return the findings that need attention, urgent ones first."""
         found = [
@@ -93,6 +171,7 @@ class Report:
             *self._about_scopes(),
             *self._about_audits(),
             *self._about_licenses(),
+            *self._about_gates(),
             *self._about_verdicts(),
         ]
         return tuple(sorted(found, key=lambda each: not each.is_urgent))
@@ -102,10 +181,12 @@ class Report:
         now, outcomes = self.period.now, self.outcomes
         ages = [age.total_seconds() for scope in self.scopes if (age := scope.age(now)) is not None]
         gaps = [scope.longest_gap.length.total_seconds() for scope in self.scopes if scope.longest_gap]
-        attention = self.list_attention()
+        attention, changes = self.list_attention(), self.list_changes()
         return {
             "generated_at": now.isoformat(),
             "days": self.period.days,
+            "timezone": str(self.period.timezone),
+            "summary": self.summarize(),
             "tenants": list(self.tenants),
             "scopes": len(self.scopes),
             "scopes_not_good": sum(scope.needs_attention for scope in self.scopes),
@@ -116,12 +197,16 @@ class Report:
             "failure_kinds": len(self.failures),
             "verdicts": len(self.verdicts),
             "verdicts_not_passed": len(self.bad_verdicts),
+            "gates_shut": len(self.shut_gates),
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
             "needs_attention": any(each.is_urgent for each in attention),
             "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
             "attention_count": len(attention),
             "attention": [each.text for each in attention[:_MOST_SENTENCES]],
+            "previous_report_at": None if self.previous is None else self.previous.generated_at.isoformat(),
+            "changes_count": len(changes),
+            "changes": list(changes[:_MOST_SENTENCES]),
         }
 
     def _about_silence(self) -> Iterator[Attention]:
@@ -129,7 +214,7 @@ class Report:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
         if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
             yield _urgent("The ledger holds no job, no licence and no verdict of the period.", "method")
-        today = begin(self.period.dates[-1])
+        today = self.period.begin(self.period.dates[-1])
         behind = sorted(
             (scope for scope in self.scopes if scope.loaded_until < today),
             key=lambda scope: (scope.place.tenant, scope.place.product),
@@ -139,7 +224,7 @@ class Report:
         ):
             until = min(scope.loaded_until for scope in scopes)
             yield _urgent(
-                f"{tenant}, {get_product(product).label}: the ledger was last loaded {say_moment(until)}; "
+                f"{tenant}, {get_product(product).label}: the ledger was last loaded {self._say(until)}; "
                 "later days are not known.",
                 "method",
             )
@@ -171,15 +256,15 @@ class Report:
         good = (
             "no good backup is known" if age is None else f"the newest good backup is {say_duration(age)} old"
         )
-        return (
-            f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}: "
-            f"{scope.current or Outcome.RUNNING}; {good}."
-        )
+        return f"{_name_scope(scope)}: {scope.current or Outcome.RUNNING}; {good}."
+
+    def _say(self, moment: datetime) -> str:
+        return say_moment(moment, self.period.timezone)
 
     def _about_audits(self) -> Iterator[Attention]:
         for tenant, audit in self.audits:
             start = f"{tenant}, {get_product(audit.product).label}"
-            when = say_moment(audit.audited_at)
+            when = self._say(audit.audited_at)
             if audit.error is not None:
                 yield _urgent(f"{start}: the licences could not be read on {when}: {audit.error}", "licenses")
             elif audit.audited_at < self.period.start:
@@ -200,15 +285,32 @@ class Report:
         if rest := len(in_doubt[_MOST_NAMED:]):
             yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
 
+    def _about_gates(self) -> Iterator[Attention]:
+        shut = [each for each in self.shut_gates if each.judged_at >= self.period.now - _IN_USE]
+        for each in shut[:_MOST_NAMED]:
+            yield _urgent(
+                f"{each.tenant}, {get_product(each.product).label}: the gate {each.gate} was shut on "
+                f"{self._say(each.judged_at)}, and has not opened since: {each.reason}.",
+                "verdicts",
+            )
+        if rest := len(shut[_MOST_NAMED:]):
+            yield _urgent(
+                f"{say_count(rest, 'more gate')} {'was' if rest == 1 else 'were'} shut.", "verdicts"
+            )
+
     def _about_verdicts(self) -> Iterator[Attention]:
         if bad := self.bad_verdicts:
             newest = bad[0]
             yield _watch(
                 f"{len(bad)} of {say_count(len(self.verdicts), 'verdict')} did not pass; the newest: "
                 f"{newest.tenant}, {get_product(newest.product).label}, {newest.reason}, "
-                f"{say_moment(newest.judged_at)}.",
+                f"{self._say(newest.judged_at)}.",
                 "verdicts",
             )
+
+
+def _name_scope(scope: ScopeHistory) -> str:
+    return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
 
 
 def _urgent(text: str, section: str) -> Attention:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -188,6 +190,22 @@ def test_values_are_frozen(value: Any) -> None:
         with pytest.raises(FrozenInstanceError):
             setattr(value, each.name, None)
     assert not hasattr(value, "__dict__")
+
+
+@each_row("value", [JOB, Counts(total=1), JobError(count=2), LicenseConsumption(product="m365")])
+def test_values_are_plain_data(value: Any) -> None:
+    """They take keywords only, and copy, compare and hash as a frozen dataclass does."""
+    assert value == copy.copy(value) == replace(value)
+    assert hash(value) == hash(replace(value))
+    assert value != replace(value, **{fields(value)[0].name: "other"})
+    assert value != "other"
+    assert repr(value).startswith(f"{type(value).__name__}({fields(value)[0].name}=")
+    with pytest.raises(TypeError, match="positional"):
+        type(value)("dynamics365")
+    with pytest.raises(FrozenInstanceError):
+        del value.product
+    if not isinstance(value, BackupJob):  # its row is read-only, which pickle does not know
+        assert value == pickle.loads(pickle.dumps(value))  # our own
 
 
 def test_jobs_compare_and_hash_by_what_they_say() -> None:

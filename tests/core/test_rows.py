@@ -408,8 +408,10 @@ def test_every_documented_state(
 @each_row("finish", [None, "", "N/A", ..., "0001-01-01T00:00:00Z", 0])
 @each_row("product", ["m365", "m365_legacy"])
 def test_partially_finished_without_a_finish_is_running(product: str, finish: object) -> None:
-    job = read(product, change(product, state="Partially Finished", finishTime=finish))
-    assert (JobState.RUNNING, None) == (job.state, job.finished_at)
+    """Also where the row takes the tolerant way, as one without counts that are numbers does."""
+    for details in ({}, {"backupDetails": {"totalCount": 1.0}}):
+        job = read(product, change(product, state="Partially Finished", finishTime=finish, **details))
+        assert (JobState.RUNNING, None) == (job.state, job.finished_at)
 
 
 UNDOCUMENTED = {
@@ -789,7 +791,27 @@ def test_rows_with_ever_new_keys_do_not_fill_the_memory() -> None:
     reader = RowReader(PRODUCTS["m365"])
     for number in range(2500):
         assert M365_JOB == reader.read({**M365_ROW, f"extra{number}": 1})
-    assert 1100 > len(reader._layouts)
+    assert 1100 > max(len(reader._layouts), len(reader._forms))
+    for number in range(1100):
+        details = {**M365_ROW["backupDetails"], f"extra{number}": 1}
+        assert M365_JOB == reader.read({**M365_ROW, "backupDetails": details})
+    assert 1100 > len(reader._count_schemas)
+
+
+def test_two_columns_under_one_key() -> None:
+    """A product may read two columns from one key: then each row takes the tolerant way."""
+    columns = replace(PRODUCTS["aos_scan"].columns, organization_name="category")
+    reader = RowReader(replace(PRODUCTS["aos_scan"], columns=columns))
+    assert replace(AOS_JOB, organization_name=str(AOS_ROW["category"])) == reader.read(AOS_ROW)
+
+
+@each_row("value", ["a\nb", "\0", 10**41, True, ["o1"]])
+def test_an_organisation_whose_id_can_be_none(value: object) -> None:
+    job = read("dynamics365", change("dynamics365", organizationId=value))
+    if value == 10**41:
+        assert (str(value), ()) == (job.organization_id, job.problems)
+    else:
+        assert (None, 1) == (job.organization_id, len(job.problems))
 
 
 def test_words_made_up_as_a_server_goes_do_not_fill_the_memory() -> None:
@@ -800,6 +822,9 @@ def test_words_made_up_as_a_server_goes_do_not_fill_the_memory() -> None:
         job = reader.read(row)
         assert (f"odd_{number}", str(1000 + number)) == (job.job_type, job.workload)
     assert D365_JOB == reader.read(D365_ROW)
+    for number in range(1100):
+        reader.read(change("dynamics365", status=number))
+    assert 1100 > max(len(reader._words), len(reader._states))
     for look_up in (reader._job_type, reader._workload):
         assert 1100 > len(inspect.getclosurevars(look_up).nonlocals["remembered"])
 
