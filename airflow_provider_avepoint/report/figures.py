@@ -121,7 +121,7 @@ class Report:
             states[_name_scope(scope)] = scope.current or Outcome.RUNNING.value
         for history in reversed(self.licenses):
             name = f"{history.subscription.tenant}, {history.name}, licence"
-            states[name] = ", ".join(history.findings) or "in order"
+            states[name] = ", ".join(history.findings) or ("no forecast" if history.doubts else "in order")
         for tenant, audit in self.audits:
             if audit.error is not None:
                 states[f"{tenant}, {get_product(audit.product).label}, licences"] = "could not be read"

@@ -227,7 +227,7 @@ def _find_age(moments: list[datetime], now: datetime) -> dict[str, str]:
 
 
 def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
-    """Return the histories: those that need attention first, then by their used share.
+    """Return the histories: those that need attention first, then those in doubt, then by their used share.
 
     :param histories: the histories of all licences.
     """
@@ -236,7 +236,7 @@ def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
             histories,
             key=lambda history: (
                 not history.findings,
-                not history.needs_attention,
+                not history.doubts,
                 -history.share,
                 history.subscription.tenant,
                 history.name,

@@ -132,6 +132,26 @@ def test_an_unlimited_figure_that_just_changed(say: Said) -> None:
     assert "of an unlimited number of seats." in page
 
 
+def test_a_licence_in_doubt_is_not_in_order(ledger: Ledger, tmp_path: Path) -> None:
+    """It comes before fuller ones; the next report says that it changed."""
+    now = datetime.now(UTC)
+
+    def report(seats: list[int]) -> dict[str, Any]:
+        for back, used in enumerate(reversed(seats)):
+            customers = [consumption(used, 200, product="elements", organization_id="jumped")]
+            customers.append(consumption(199, 225, product="elements", organization_id="full"))
+            ledger.save_licenses("partner", customers, now - back * DAY)
+        arguments = {"ledger_conn_id": "ledger", "path": tmp_path / "r.html"}
+        return AvePointReportOperator(task_id="report", **arguments).execute({})
+
+    report([100] * 30)
+    said = report([*[100] * 30, 175])
+    page = (tmp_path / "r.html").read_text()
+
+    assert "partner, jumped, licence: in order → no forecast." in said["changes"]
+    assert page.index("jumped: seats over time") < page.index("full: seats over time")
+
+
 def test_many_licences_in_doubt_are_counted(ledger: Ledger, tmp_path: Path) -> None:
     """A partner's customers: the first are named."""
     now = datetime.now(UTC)
