@@ -90,7 +90,10 @@ def license_reading(seats: int) -> LicenseConsumption:
 @pytest.fixture
 def filled(database: Database) -> Database:
     no_access = JobError(message="No access", count=3)
-    partly = {"counts": Counts(total=10, successful=6, failed=4), "errors": (no_access, JobError(message="?"))}
+    partly = {
+        "counts": Counts(total=10, successful=6, failed=4),
+        "errors": (no_access, JobError(message="?")),
+    }
     jobs = [
         *(backup(ago) for ago in (7, 6, 4)),
         backup(3, "failed", errors=(no_access,)),

@@ -52,7 +52,7 @@ def test_failures_without_a_message(ledger: Ledger) -> None:
         ("failed", {}, [(None, 0)]),
         ("running", {}, []),
         ("failed", {"job_type": "restore", "errors": (DENIED,)}, []),
-        ("failed", {"errors": (JobError(message="\0\u202e \n"),)}, [(None, 1)]),
+        ("failed", {"errors": (JobError(message="\u200b\u202e \n"),)}, [(None, 1)]),
         ("failed", {"errors": (JobError(message=" \u202e"),)}, [(None, 1)]),
     ]
     for number, (state, fields, _) in enumerate(cases):
