@@ -80,7 +80,7 @@ class Reading(NamedTuple):
     def is_same_run(self, other: Reading) -> bool:
         """Tell whether both readings, which have different starts, are about one run.
 
-        :param other: the other reading of the id.
+        :param other: the other reading of the id; the runs of the two readings are not both fixed.
         """
         if self.has_ended and other.has_ended:
             return self._ends_with(other)
@@ -91,8 +91,6 @@ class Reading(NamedTuple):
 
     def _ends_with(self, other: Reading) -> bool:
         """Tell whether two ended readings may have the same finish; one of them does not state the start."""
-        if self.is_fixed and other.is_fixed:
-            return False
         if self.finished_at is None or other.finished_at is None:
             return True
         return abs(self.finished_at - other.finished_at) <= _ROUNDING

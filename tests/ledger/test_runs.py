@@ -93,6 +93,14 @@ HISTORIES: dict[str, tuple[list[tuple[str, float | None, float | None, float]], 
         [("success", 2, 5, 6), ("success", None, 5, 7)],
         {("success", None)},
     ),
+    "a start and a finish that are lost": (
+        [("failed", 2, 5, 6), ("failed", None, None, 7)],
+        {("failed", None)},
+    ),
+    "an end without a start, of another run": (
+        [("success", 2, 5, 6), ("failed", None, 65, 70)],
+        {("success", 2), ("failed", None)},
+    ),
     "a start that is found": ([("failed", None, 5, 6), ("success", 2, 5, 7)], {("success", 2)}),
     "an end without any time": ([("running", 2, None, 3), ("failed", None, None, 6)], {("failed", None)}),
     "a state that nobody knows, and the end": (
