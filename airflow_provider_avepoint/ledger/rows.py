@@ -25,9 +25,9 @@ Row = dict[str, Any]
 
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_NUL = "\\u0000"
-# JSON of msgspec escapes control characters only; JSON of the standard library also half a character.
-_is_unstorable = re.compile(r"\\u(?:0000|d[89a-f])").search
+_NUL, _HALF = "\\u0000", "\\ud"
+# One escape of a JSON text; a pair of halves is one character. The group holds what jsonb refuses.
+_ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u(0000|d[89a-f]..)|.)")
 
 
 def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         _spell_organization(job.organization_id)[0],
         *content,
         write_json(errors) if errors else "[]",
-        write_json(raw) if _is_unstorable(raw_text) else raw_text,
+        write_json(raw) if _NUL in raw_text or _HALF in raw_text else raw_text,
         write_json(job.problems) if job.problems else "[]",
         blake2b(msgspec.json.encode(digested), digest_size=16).hexdigest(),
         read_at,
@@ -113,18 +113,15 @@ def write_json(value: Any) -> str:
     try:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        text = _NUL
-    return text if _NUL not in text else msgspec.json.encode(_make_storable(value)).decode()
+        text = msgspec.json.encode(json.loads(_mend(_to_json(value)))).decode()
+    return _mend(text)
 
 
-def _make_storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, Mapping):
-        return {storable(str(key)): _make_storable(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_make_storable(each) for each in value]
-    return value
+def _mend(text: str) -> str:
+    """Replace in a JSON text the escapes that ``jsonb`` refuses."""
+    if _NUL not in text and _HALF not in text:
+        return text
+    return _ESCAPE.sub(lambda found: "?" if found[1] else found[0], text)
 
 
 def read_job(row: Mapping[Any, Any]) -> BackupJob:
@@ -274,11 +271,16 @@ def _name_row(task: Mapping[str, Any] | None) -> str:
 
 
 def _write_raw(row: dict[str, Any]) -> str:
-    """Return a row as JSON; in ASCII if the row holds half a character, which UTF-8 cannot encode."""
+    """Return a row as JSON; in ASCII if the row holds half a character, which UTF-8 cannot encode.
+
+    A row that is nested too deeply to be written is left out.
+    """
     try:
         return msgspec.json.encode(row).decode()
     except UnicodeEncodeError:
         return _to_json(row)
+    except RecursionError:
+        return "{}"
 
 
 def _text(text: str | None) -> str | None:

@@ -5,11 +5,12 @@ The rule stands in words in :mod:`airflow_provider_avepoint.ledger.tables`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.query import shift
 
 _TO_THE_SECOND = len("2026-11-22T05:00:00")
 # A server may show a time with its fraction, cut to the second, or rounded.
@@ -71,13 +72,16 @@ class Reading(NamedTuple):
             read_at=read_at or row["read_at"],
         )
 
-    def is_same_run(self, other: Reading) -> bool:
-        """Tell whether both readings of the id are about one run.
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the run has ended and states its start, so that the start is final."""
+        return self.has_ended and self.states_start
 
-        :param other: the other reading.
+    def is_same_run(self, other: Reading) -> bool:
+        """Tell whether both readings, which have different starts, are about one run.
+
+        :param other: the other reading of the id; the runs of the two readings are not both fixed.
         """
-        if self.starts_with(other):
-            return True
         if self.has_ended and other.has_ended:
             return self._ends_with(other)
         if not self.has_ended and not other.has_ended:
@@ -85,20 +89,8 @@ class Reading(NamedTuple):
         ended, under_way = (self, other) if self.has_ended else (other, self)
         return not under_way.run_start or (ended.finished_at or ended.read_at) > under_way.read_at
 
-    def starts_with(self, other: Reading) -> bool:
-        """Tell whether both readings have the same start, or no start.
-
-        :param other: the other reading.
-        """
-        if not self.run_start or not other.run_start:
-            return self.run_start == other.run_start
-        starts = [datetime.fromisoformat(each.run_start) for each in (self, other)]
-        return abs(starts[0] - starts[1]) <= _ROUNDING
-
     def _ends_with(self, other: Reading) -> bool:
         """Tell whether two ended readings may have the same finish; one of them does not state the start."""
-        if self.states_start and other.states_start:
-            return False
         if self.finished_at is None or other.finished_at is None:
             return True
         return abs(self.finished_at - other.finished_at) <= _ROUNDING
@@ -107,24 +99,51 @@ class Reading(NamedTuple):
 Run = TypeVar("Run")
 
 
-def find_run(reading: Reading, known: Iterable[tuple[Reading, Run]]) -> Run | None:
-    """Return the known run that a reading is about; None where the reading is about another run.
+class KnownRuns(Generic[Run]):
+    """The runs of one id, each with the reading that tells the run."""
 
-    :param reading: the reading.
-    :param known: the runs of the same id, each with a reading of it.
-    """
-    candidates = [(each, run) for each, run in known if reading.is_same_run(each)]
-    if not candidates:
-        return None
+    def __init__(self) -> None:
+        self._by_start: dict[str, tuple[Reading, Run]] = {}
+        # The starts of the runs that a reading with another start may be about.
+        self._movable: set[str] = set()
 
-    def closeness(candidate: tuple[Reading, Run]) -> tuple[bool, bool, bool, str]:
-        """Order by the start, then the run under way before the ended ones, then the newest."""
-        each = candidate[0]
-        return (
-            each.run_start == reading.run_start,
-            each.starts_with(reading),
-            not each.has_ended,
-            each.run_start,
-        )
+    def __iter__(self) -> Iterator[Run]:
+        return iter([run for _, run in self._by_start.values()])
 
-    return max(candidates, key=closeness)[1]
+    def add(self, reading: Reading, run: Run) -> None:
+        """Add a run.
+
+        :param reading: what is known of the run; no known run has the same start.
+        :param run: the run.
+        """
+        self._by_start[reading.run_start] = (reading, run)
+        if not reading.is_fixed:
+            self._movable.add(reading.run_start)
+
+    def take(self, reading: Reading) -> tuple[Reading, Run] | None:
+        """Remove the run that a reading is about, and return the run with what was known of it.
+
+        :param reading: the reading.
+        :returns: None where the reading is about a run that is not known.
+        """
+        known = self._by_start
+        start = next((each for each in self._list_starts(reading) if each in known), None)
+        if start is None:
+            # The run under way before the ended ones, and then the newest.
+            others = self._movable if reading.is_fixed else known
+            same = [each for each, _ in map(known.__getitem__, others) if reading.is_same_run(each)]
+            newest = max(same, key=lambda each: (not each.has_ended, each.run_start), default=None)
+            start = None if newest is None else newest.run_start
+        if start is None:
+            return None
+        self._movable.discard(start)
+        return known.pop(start)
+
+    @staticmethod
+    def _list_starts(reading: Reading) -> Iterator[str]:
+        """Yield the starts that count as the start of *reading*, the closest first."""
+        yield reading.run_start
+        if reading.run_start:
+            start = datetime.fromisoformat(reading.run_start)
+            for by in (-_ROUNDING, _ROUNDING):
+                yield shift(start, by).isoformat()[:_TO_THE_SECOND]

@@ -31,7 +31,7 @@ from airflow_provider_avepoint.ledger.rows import (
     write_report,
     write_verdict,
 )
-from airflow_provider_avepoint.ledger.runs import Reading, find_run, write_run_start
+from airflow_provider_avepoint.ledger.runs import KnownRuns, Reading, write_run_start
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
     JOBS,
@@ -186,18 +186,7 @@ class Ledger:
         if self._reading_of != reading_of:
             self._reading_of, self._in_reading = reading_of, set()
         with writing(self._engine) as connection:
-            stored = self._find_jobs(connection, self._select_jobs, sightings)
-            runs = []
-            unclear = []
-            for key, seen in sightings.items():
-                if (run := _find_clear_run(seen, stored.get(key, ()))) is None:
-                    unclear.append(key)
-                else:
-                    runs.append(run)
-            if unclear:
-                whole = self._find_jobs(connection, self._select_whole_jobs, unclear)
-                for key in unclear:
-                    runs += self._sort_into_runs(sightings[key], whole.get(key, ()), read_at)
+            runs = self._find_runs(connection, sightings, read_at)
             for run in runs:
                 run.row = write_job(tenant, _pick(run.sightings), read_at)
             new = [run for run in runs if run.stored is None]
@@ -216,6 +205,28 @@ class Ledger:
         self._in_reading.update(hash(_key_of(run.row)) for run in runs if id(run) not in passed_over)
         return Changes(len(new), len(changed), len(runs) - len(due))
 
+    def _find_runs(
+        self, connection: Connection, sightings: Mapping[tuple[str, ...], list[BackupJob]], read_at: datetime
+    ) -> list[_Run]:
+        """Return the runs that a write is about, with their stored rows.
+
+        :param connection: the transaction of the write.
+        :param sightings: the jobs of the write, by id.
+        :param read_at: when the reading began.
+        """
+        stored = self._find_jobs(connection, self._select_jobs, sightings)
+        runs, unclear = [], []
+        for key, seen in sightings.items():
+            if (run := _find_clear_run(seen, stored.get(key, ()))) is None:
+                unclear.append(key)
+            else:
+                runs.append(run)
+        if unclear:
+            whole = self._find_jobs(connection, self._select_whole_jobs, unclear)
+            for key in unclear:
+                runs += self._sort_into_runs(sightings[key], whole.get(key, ()), read_at)
+        return runs
+
     def _is_in_reading(self, row: Any, read_at: datetime) -> bool:
         """Tell whether the present reading, which began at *read_at*, has seen the run of a stored row."""
         return hash(_key_of(row)) in self._in_reading or row["read_at"] == read_at
@@ -229,24 +240,17 @@ class Ledger:
         :param stored: the rows of the id.
         :param read_at: when the reading began.
         """
-        known: list[tuple[Reading, _Run]] = []
+        known: KnownRuns[_Run] = KnownRuns()
         for row in stored:
             at = read_at if self._is_in_reading(row, read_at) else row["read_at"]
-            known.append((Reading.of_row(row, at), _Run(sightings=[], stored=row)))
+            known.add(Reading.of_row(row, at), _Run(sightings=[], stored=row))
         # Open ones first: an ended run is compared with what is known to be under way.
         for job in sorted(seen, key=lambda job: job.state.is_terminal):
             reading = Reading.of_job(job, read_at)
-            run = find_run(reading, known)
-            if run is None:
-                run = _Run(sightings=[])
-            else:
-                (before,) = (each for each, its in known if its is run)
-                known.remove((before, run))
-                if before.has_ended and not reading.has_ended:
-                    reading = before
-            known.append((reading, run))
+            before, run = known.take(reading) or (reading, _Run(sightings=[]))
             run.sightings.append(job)
-        return [run for _, run in known if run.sightings]
+            known.add(before if before.has_ended and not reading.has_ended else reading, run)
+        return [run for run in known if run.sightings]
 
     def _find_worse(self, connection: Connection, again: list[_Run]) -> list[_Run]:
         """Return the runs that an earlier write of this reading stored in a state that does not hold."""

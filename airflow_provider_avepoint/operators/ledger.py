@@ -177,7 +177,9 @@ class AvePointJobsToSqlOperator(BaseOperator):
         point = ledger.load_point(stream)
         clock = hook.client.clock
         clock.begin_look()
-        for _ in range(_MOST_ROUNDS):
+        rounds = 0
+        while True:
+            rounds += 1
             ahead = clock.ahead
             begun_at = clock.now()
             # Of two clocks the earlier one loses nothing.
@@ -194,7 +196,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
                 with_changes=True,
             )
             batch = list(islice(jobs, _JOBS_AT_A_TIME))
-            if abs(clock.ahead - ahead) <= TOLERANCE:
+            if abs(clock.ahead - ahead) <= TOLERANCE or rounds == _MOST_ROUNDS:
                 break
         self.log.info("%s: loading what has started since %s UTC.", product, f"{since:%Y-%m-%d %H:%M:%S}")
         if is_ahead:

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_avepoint.core.model import Counts, JobError, LicenseConsumption
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.ledger.tables import metadata
 from tests.ledger.databases import CONN_ID, Database, engine, make_job
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 BOTH = "-- PostgreSQL, SQLite"

@@ -126,6 +126,12 @@ def test_a_load_into_such_a_database_may_be_tried_again(
     assert database.rows(JOBS) == []
 
 
+def nest(depth: int, value: Any) -> dict[str, Any]:
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 ODD_ROWS: dict[str, tuple[Any, Any]] = {
     "NUL": ({"a": "x\0y"}, {"a": "x?y"}),
     "NUL in a key": ({"x\0y": 1}, {"x?y": 1}),
@@ -138,6 +144,9 @@ ODD_ROWS: dict[str, tuple[Any, Any]] = {
     "no number": ({"a": float("nan"), "b": float("inf")}, {"a": None, "b": None}),
     "a large number": ({"a": 1e22, "b": 10**400}, {"a": 1e22, "b": 10**400}),
     "a small number": ({"a": 5e-324}, {"a": 5e-324}),
+    "a pair after a half": ({"a": "\ud83d\N{FIRE}\ud83d"}, {"a": "?\N{FIRE}?"}),
+    "nested deeply": (nest(300, "\0"), nest(300, "?")),
+    "nested too deeply": (nest(100_000, 1), {}),
     "an empty key": ({"": {"": ""}}, {"": {"": ""}}),
     "an emoji": ({"\N{FIRE}": "\N{FIRE}"}, {"\N{FIRE}": "\N{FIRE}"}),
 }

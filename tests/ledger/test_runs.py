@@ -93,6 +93,14 @@ HISTORIES: dict[str, tuple[list[tuple[str, float | None, float | None, float]], 
         [("success", 2, 5, 6), ("success", None, 5, 7)],
         {("success", None)},
     ),
+    "a start and a finish that are lost": (
+        [("failed", 2, 5, 6), ("failed", None, None, 7)],
+        {("failed", None)},
+    ),
+    "an end without a start, of another run": (
+        [("success", 2, 5, 6), ("failed", None, 65, 70)],
+        {("success", 2), ("failed", None)},
+    ),
     "a start that is found": ([("failed", None, 5, 6), ("success", 2, 5, 7)], {("success", 2)}),
     "an end without any time": ([("running", 2, None, 3), ("failed", None, None, 6)], {("failed", None)}),
     "a state that nobody knows, and the end": (
@@ -118,7 +126,10 @@ def test_runs_are_told_apart_in_any_order_of_loads(sqlite_database: Database) ->
     expected = {}
     with Ledger(CONN_ID) as ledger:
         for name, (readings, runs) in HISTORIES.items():
-            orders = itertools.islice(itertools.permutations(readings), 120)
+            # Of 720 orders of six readings each 31st.
+            orders = itertools.islice(
+                itertools.permutations(readings), 0, None, 31 if len(readings) > 4 else 1
+            )
             for (number, order), at_once in itertools.product(enumerate(orders), (True, False)):
                 job_id = f"{name}, {number}, {at_once}"
                 expected[job_id] = {(state, None if start is None else at(start)) for state, start in runs}
@@ -171,6 +182,16 @@ def test_two_runs_of_one_id_stay_as_they_are(database: Database) -> None:
                 assert ledger.save_jobs("t", batch, at(minute)) == Changes(unchanged=len(batch))
 
     assert database.rows(JOBS) == before
+
+
+def test_an_id_that_is_used_each_hour_of_a_year_is_written_in_time(sqlite_database: Database) -> None:
+    """A run is found by its start, not by a look at each other run."""
+    runs = [job("NIGHTLY", "success", 60 * hour, 60 * hour + 5) for hour in range(8760)]
+    with Ledger(CONN_ID) as ledger:
+        assert ledger.save_jobs("t", runs[:-1], at(0)) == Changes(inserted=8759)
+        assert ledger.save_jobs("t", runs[-24:], at(1)) == Changes(inserted=1, unchanged=23)
+
+    assert len(sqlite_database.rows(JOBS)) == 8760
 
 
 def test_a_start_that_is_derived_is_the_key_of_an_ended_run(database: Database) -> None:

@@ -62,7 +62,7 @@ def test_failures_without_a_message(ledger: Ledger) -> None:
         ("failed", {"counts": Counts(total=9, failed=0)}, [(None, "failures")]),
         ("running", {}, []),
         ("failed", {"job_type": "restore", "errors": (DENIED,)}, []),
-        ("failed", {"errors": (JobError(message="\u202e \n"),)}, [(1, "failures")]),
+        ("failed", {"errors": (JobError(message="\u200b\u202e \n"),)}, [(1, "failures")]),
         ("failed", {"errors": (JobError(message=" \u202e"),)}, [(1, "failures")]),
     ]
     for number, (state, fields, _) in enumerate(cases):
