@@ -68,6 +68,9 @@ _WORST = (
     Outcome.GOOD,
     Outcome.EXCLUDED,
 )
+#: How far back jobs are read by which a scope is judged now; and how many of a scope are kept.
+RECENT = timedelta(days=45)
+_MOST_RECENT = 2000
 # Days with these outcomes tell nothing of the backups.
 _SILENT = frozenset({Outcome.NOT_LOADED, Outcome.EXCLUDED})
 
@@ -193,6 +196,8 @@ class ScopeHistory:
     :param loaded_until: when the place's jobs were last loaded into the ledger.
     :param expected: when a backup is expected, such as ``every day``; "" where none ever started.
     :param gates: the DAGs and tasks that judge the scope.
+    :param current: the outcome of the scope now: the verdict of its gates, or else of a plain check.
+    :param has_run_before: whether a backup started before the newest one.
     """
 
     place: Place
@@ -203,6 +208,8 @@ class ScopeHistory:
     loaded_until: datetime
     expected: str
     gates: tuple[str, ...]
+    current: Outcome
+    has_run_before: bool
 
     @property
     def by_date(self) -> dict[date, Day]:
@@ -220,12 +227,6 @@ class ScopeHistory:
         return self.counts.total() - sum(self.counts[outcome] for outcome in _SILENT)
 
     @property
-    def current(self) -> Outcome | None:
-        """The outcome of the newest known day whose outcome is not ``running``; None where there is none."""
-        known = [outcome for outcome in self._known if outcome is not Outcome.RUNNING]
-        return known[-1] if known else None
-
-    @property
     def bad_days(self) -> int:
         """The number of days without a good backup; a backup running on the newest day does not count."""
         known = self._known
@@ -235,8 +236,10 @@ class ScopeHistory:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the newest known outcome is not good."""
-        return self.current is not Outcome.GOOD and bool(self.bad_days)
+        """Whether the scope is not good now; the first backup of a scope may still run."""
+        if self.current is Outcome.RUNNING:
+            return self.has_run_before
+        return self.current is not Outcome.GOOD and self.current not in _SILENT
 
     @property
     def _known(self) -> list[Outcome]:
@@ -254,20 +257,24 @@ class ScopeHistory:
 class ScopeTimeline:
     """Collect the jobs of one place, and return its history.
 
-    :param guard: the place, and the gates that judge it.
+    :param place: the place.
+    :param gates: the gates of all tenants.
     :param past: the knowledge from before the period; None where there is none.
     :param period: the period of the report.
     """
 
-    def __init__(self, guard: Guard, past: Past | None, period: Period) -> None:
-        self._guard = guard
+    def __init__(self, place: Place, gates: Gates, past: Past | None, period: Period) -> None:
+        self._place = place
+        self._gates = gates
+        self._guard = gates.guard(place, period.now)
         self._past = past
         self._period = period
         self._name = None if past is None else past.organization_name
         self._first_at: datetime | None = None
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
-        self._schedule = Schedule(period.timezone, guard.interval)
+        self._recent: list[BackupJob] = []
+        self._schedule = Schedule(period.timezone, self._guard.interval)
         if past is not None:
             self._schedule.add(past.newest_at)
 
@@ -278,8 +285,16 @@ class ScopeTimeline:
         """
         self._schedule.add(start)
 
+    def add_recent(self, jobs: Iterable[BackupJob]) -> None:
+        """Add jobs of the last weeks, by which the scope is judged now.
+
+        :param jobs: the jobs, oldest first.
+        """
+        self._recent.extend(jobs)
+        del self._recent[:-_MOST_RECENT]
+
     def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob] = ()) -> None:
-        """Add the jobs of one day.
+        """Add the jobs of one day of the period.
 
         :param day: the day on which the jobs started.
         :param outcome: the outcome of these jobs.
@@ -309,7 +324,7 @@ class ScopeTimeline:
             good.insert(0, past_good)
         missed = self._find_missed(loaded_until)
         return ScopeHistory(
-            place=self._guard.place,
+            place=self._place,
             organization_name=self._name,
             days=tuple(
                 self._days.get(day) or Day(date=day, outcome=missed.get(day)) for day in self._period.dates
@@ -319,16 +334,67 @@ class ScopeTimeline:
             loaded_until=loaded_until,
             expected=self._schedule.describe(now),
             gates=self._guard.names,
+            current=self._judge_now(loaded_until),
+            has_run_before=self._schedule.count_runs(now) > 1,
         )
 
+    def _judge_now(self, loaded_until: datetime) -> Outcome:
+        """Return the outcome now, by the windows of the gates and by what is due."""
+        now, schedule = self._period.now, self._schedule
+        if self._guard.excludes:
+            return Outcome.EXCLUDED
+        late_since = schedule.find_late(now)
+        if late_since is not None or not schedule.count_runs(now):
+            is_loaded = loaded_until >= (now if late_since is None else late_since)
+            return (
+                self._judge_without_start()
+                if late_since is None
+                else (Outcome.MISSED if is_loaded else Outcome.NOT_LOADED)
+            )
+        newest, before = schedule.list_newest(now)
+        outcomes = []
+        for policy, window in self._guard.windows.items():
+            start = min(newest, now - max(window, DAY))
+            outcome = self._judge_since(policy, start)
+            if outcome is Outcome.RUNNING and before is not None and before < start:
+                # While a backup runs, the one before holds.
+                outcome = self._judge_since(policy, before)
+            outcomes.append(outcome)
+        return min(outcomes, key=_WORST.index)
+
+    def _judge_since(self, policy: Policy, start: datetime) -> Outcome:
+        """Return the verdict on the recent jobs since a time."""
+        found = [
+            _OUTCOMES[each.reason]
+            for each in judge(self._recent, _since(policy, start, self._recent), self._period.now).scopes
+            if each.job is not None
+        ]
+        return min(found, key=_WORST.index) if found else self._judge_without_start()
+
+    def _judge_without_start(self) -> Outcome:
+        """Return the outcome by the days, or by the past, where no recent job has a start."""
+        known = [day.outcome for _, day in sorted(self._days.items()) if day.outcome is not None]
+        if known:
+            return known[-1]
+        past = self._past
+        is_good = (
+            past is not None and past.newest_good_at is not None and past.newest_good_at >= past.newest_at
+        )
+        return Outcome.GOOD if is_good else Outcome.UNKNOWN
+
     def _find_missed(self, loaded_until: datetime) -> dict[date, Outcome]:
-        """Return the outcome of each whole day on which a run was due that did not come."""
-        missed = {}
-        for run in self._schedule.iter_missed(self._period.now):
-            known_at = max(run.known_at, self._period.begin(run.day + DAY))
-            if self._guard.excludes(self._period.now):
+        """Return the outcome of each whole day on which a run was due that did not come.
+
+        A run was due by the schedule, or a gate has missed it.
+        """
+        now = self._period.now
+        missed = {self._period.date_of(at): Outcome.MISSED for at in self._gates.list_late(self._place)}
+        for run in self._schedule.iter_missed(now):
+            end = self._period.begin(run.day + DAY)
+            known_at = max(run.known_at, end)
+            if self._gates.guard(self._place, min(end, now)).excludes:
                 missed[run.day] = Outcome.EXCLUDED
-            elif known_at <= self._period.now:
+            elif known_at <= now:
                 missed[run.day] = Outcome.MISSED if loaded_until >= known_at else Outcome.NOT_LOADED
         return missed
 
@@ -374,23 +440,32 @@ class DayJudge:
         :param day: the day.
         :param jobs: the backups that started on the day.
         """
+        now, end = self._period.now, self._period.begin(day + DAY)
         spelled = {normalize_scope(scope): scope for scope in map(scope_of, jobs)}
         guarded: dict[Policy, set[Scope]] = {}
-        for normalized, scope in spelled.items():
-            guard = self._gates.guard(Place(tenant=tenant, product=product, scope=scope))
-            for policy in guard.policies:
-                guarded.setdefault(policy, set()).add(normalized)
         outcomes: dict[Scope, list[Outcome]] = {}
+        for normalized, scope in spelled.items():
+            place = Place(tenant=tenant, product=product, scope=scope)
+            guard = self._gates.guard(place, min(now, end))
+            if guard.excludes:
+                outcomes[scope] = [Outcome.EXCLUDED]
+                continue
+            for policy in guard.windows:
+                guarded.setdefault(policy, set()).add(normalized)
         for policy, scopes in guarded.items():
-            of_day = replace(policy, started_after=self._period.begin(day))
-            if get_product(product).needs_organization:
-                ids = {job.organization_id or "unknown" for job in jobs}
-                of_day = replace(of_day, organization_ids=sorted(ids))
-            for each in judge(jobs, of_day, self._period.now).scopes:
+            for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
+
+
+def _since(policy: Policy, start: datetime, jobs: Iterable[BackupJob]) -> Policy:
+    """Return *policy* for backups since a time, and for the organisations of *jobs* if it must name some."""
+    if get_product(policy.product).needs_organization:
+        ids = sorted({job.organization_id or "unknown" for job in jobs}) or ["unknown"]
+        return replace(policy, started_after=start, organization_ids=ids)
+    return replace(policy, started_after=start)
 
 
 def scope_of(job: BackupJob) -> Scope:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
@@ -16,14 +16,12 @@ from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
 from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
-from airflow_provider_avepoint.report.gates import Place
+from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
 _LONGEST = 500
-# A gate that has judged since is in use: that it is shut needs attention now.
-_IN_USE = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +64,8 @@ class Report:
     :param failures_left_out: the number of failures of kinds that are not listed.
     :param verdicts: the verdicts, newest first.
     :param silent_tenants: tenants that were asked for but are not in the ledger.
+    :param gates: the gates, by name.
+    :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
     :param previous: the last report on the same tenants; None where the ledger knows none.
     """
 
@@ -80,6 +80,8 @@ class Report:
     verdicts: tuple[JudgedVerdict, ...]
     silent_tenants: tuple[str, ...]
     previous: Reported | None
+    gates: tuple[Gate, ...]
+    loaded_without_jobs: tuple[tuple[str, str], ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -105,29 +107,40 @@ class Report:
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
     @property
-    def shut_gates(self) -> tuple[JudgedVerdict, ...]:
-        """The newest verdict of each gate, where that verdict did not pass."""
-        newest: dict[tuple[str, str, str], JudgedVerdict] = {}
-        for verdict in self.verdicts:
-            if verdict.gate is not None:
-                newest.setdefault((verdict.tenant, verdict.product, verdict.gate), verdict)
-        return tuple(verdict for verdict in newest.values() if not verdict.passed)
+    def shut_gates(self) -> tuple[Gate, ...]:
+        """The gates in use whose newest verdict did not pass."""
+        return tuple(gate for gate in self._tasks if self._is_in_use(gate) and not gate.newest.passed)
+
+    @property
+    def silent_gates(self) -> tuple[Gate, ...]:
+        """The gates that have judged in the period, and no longer do."""
+        start = self.period.start
+        return tuple(
+            gate for gate in self._tasks if not self._is_in_use(gate) and gate.newest.judged_at >= start
+        )
+
+    @property
+    def _tasks(self) -> list[Gate]:
+        return [gate for gate in self.gates if gate.name is not None]
+
+    def _is_in_use(self, gate: Gate) -> bool:
+        return gate.guards_until >= self.period.now
 
     @property
     def states(self) -> dict[str, str]:
-        """The state of each scope, licence and gate at the moment of the report, in words, by its name."""
-        states = {}
-        for scope in reversed(self.scopes):  # where two have one name, the worse holds
-            states[_name_scope(scope)] = scope.current or Outcome.RUNNING.value
-        for history in reversed(self.licenses):
-            name = f"{history.subscription.tenant}, {history.name}, licence"
-            states[name] = ", ".join(history.findings) or ("no forecast" if history.doubts else "in order")
+        """The state of each scope, licence and gate at the moment of the report, in words.
+
+        The keys hold ids rather than names, which may change.
+        """
+        states = {_key_of(scope): scope.current.value for scope in self.scopes}
+        for history in self.licenses:
+            states[_key_of_license(history)] = _tell_license(history)
         for tenant, audit in self.audits:
             if audit.error is not None:
                 states[f"{tenant}, {get_product(audit.product).label}, licences"] = "could not be read"
-        for verdict in reversed(self.verdicts):
-            if verdict.gate is not None:
-                states[f"{verdict.tenant}, {verdict.gate}"] = verdict.reason
+        for gate in self._tasks:
+            if self._is_in_use(gate):
+                states[_key_of_gate(gate)] = gate.newest.reason
         return {one_line(name, _LONGEST): state for name, state in states.items()}
 
     def list_changes(self) -> tuple[str, ...]:
@@ -135,12 +148,14 @@ class Report:
         if self.previous is None:
             return ()
         before, now = self.previous.states, self.states
+        names = {one_line(_key_of(scope), _LONGEST): _name_scope(scope) for scope in self.scopes}
+        names |= {one_line(_key_of_license(each), _LONGEST): _name_license(each) for each in self.licenses}
         changed = [
-            f"{name}: {before[name]} → {state}."
+            f"{names.get(name, name)}: {before[name]} → {state}."
             for name, state in now.items()
             if before.get(name, state) != state
         ]
-        new = [f"{name}: new, {state}." for name, state in now.items() if name not in before]
+        new = [f"{names.get(name, name)}: new, {state}." for name, state in now.items() if name not in before]
         gone = [f"{name}: no longer reported; was {before[name]}." for name in before if name not in now]
         return (*changed, *new, *gone)
 
@@ -153,15 +168,28 @@ class Report:
             return f"{when}, the ledger holds no backup."
         good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
         share = f" ({say_share(good / expected)})" if expected else ""
-        not_good = sum(scope.needs_attention for scope in self.scopes)
         loaded_until = min(scope.loaded_until for scope in self.scopes)
         return (
             f"{when}, {good:,} of {say_count(expected, 'day')} on which a backup ran or was due ended with a "
             f"good backup{share}, counted over {say_count(len(self.scopes), 'scope')}; "
-            f"{len(self.scopes) - not_good:,} of {len(self.scopes):,} are good now; "
+            f"{self._tell_now()}; "
             f"{len(self.verdicts) - len(self.bad_verdicts):,} of {say_count(len(self.verdicts), 'verdict')} "
             f"passed. The ledger was loaded until {say_moment(loaded_until, period.timezone)}; "
             f"the rules of judgement have version {RULES_VERSION}."
+        )
+
+    def _tell_now(self) -> str:
+        """Say how many scopes are good now, and how many are excluded."""
+        now = Counter(scope.current for scope in self.scopes)
+        excluded = f", and {now[Outcome.EXCLUDED]:,} excluded" if now[Outcome.EXCLUDED] else ""
+        return f"{now[Outcome.GOOD]:,} of {len(self.scopes):,} are good now{excluded}"
+
+    def say_all_clear(self) -> str:
+        """Say what is in order; for a report that lists nothing."""
+        return (
+            f"Nothing: of {say_count(len(self.scopes), 'scope')} {self._tell_now()}, no limit of "
+            f"{say_count(len(self.licenses), 'licence')} is near, and "
+            f"{say_count(len(self.verdicts), 'verdict')} passed."
         )
 
     def list_attention(self) -> tuple[Attention, ...]:
@@ -213,7 +241,14 @@ class Report:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
         if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
-            yield _urgent("The ledger holds no job, no licence and no verdict of the period.", "method")
+            yield _urgent(
+                "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
+            )
+        for tenant, product in self.loaded_without_jobs:
+            yield _urgent(
+                f"{tenant}, {get_product(product).label}: backups are loaded, and there has never been one.",
+                "method",
+            )
         today = self.period.begin(self.period.dates[-1])
         behind = sorted(
             (scope for scope in self.scopes if scope.loaded_until < today),
@@ -237,26 +272,28 @@ class Report:
             yield _urgent(
                 f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
             )
-        mended = [scope for scope in self.scopes if scope.bad_days and not scope.needs_attention]
+        mended = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
         if mended:
             yield _watch(
                 f"{say_count(len(mended), 'scope')} had days without a good backup, and "
                 f"{'is' if len(mended) == 1 else 'are'} good again.",
                 "calendar",
             )
-        if self.long_gone:
+        for place, newest_at in self.long_gone[:_MOST_NAMED]:
             yield _watch(
-                f"{say_count(len(self.long_gone), 'scope')} "
-                f"{'is' if len(self.long_gone) == 1 else 'are'} known from long before the period only.",
+                f"{place.tenant}, {get_product(place.product).label}, {place.scope}: no longer expected; the "
+                f"last backup started on {self._say(newest_at)}.",
                 "gone",
             )
+        if rest := len(self.long_gone[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone")
 
     def _describe_scope(self, scope: ScopeHistory) -> str:
         age = scope.age(self.period.now)
         good = (
             "no good backup is known" if age is None else f"the newest good backup is {say_duration(age)} old"
         )
-        return f"{_name_scope(scope)}: {scope.current or Outcome.RUNNING}; {good}."
+        return f"{_name_scope(scope)}: {scope.current}; {good}."
 
     def _say(self, moment: datetime) -> str:
         return say_moment(moment, self.period.timezone)
@@ -286,16 +323,25 @@ class Report:
             yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
 
     def _about_gates(self) -> Iterator[Attention]:
-        shut = [each for each in self.shut_gates if each.judged_at >= self.period.now - _IN_USE]
-        for each in shut[:_MOST_NAMED]:
+        shut = self.shut_gates
+        for gate in shut[:_MOST_NAMED]:
             yield _urgent(
-                f"{each.tenant}, {get_product(each.product).label}: the gate {each.gate} was shut on "
-                f"{self._say(each.judged_at)}, and has not opened since: {each.reason}.",
+                f"{_name_gate(gate)} was shut on {self._say(gate.newest.judged_at)}, and has not opened "
+                f"since: {gate.newest.reason}.",
                 "verdicts",
             )
         if rest := len(shut[_MOST_NAMED:]):
             yield _urgent(
                 f"{say_count(rest, 'more gate')} {'was' if rest == 1 else 'were'} shut.", "verdicts"
+            )
+        silent = self.silent_gates
+        for gate in silent[:_MOST_NAMED]:
+            yield _watch(
+                f"{_name_gate(gate)} has not judged since {self._say(gate.newest.judged_at)}.", "verdicts"
+            )
+        if rest := len(silent[_MOST_NAMED:]):
+            yield _watch(
+                f"{say_count(rest, 'more gate')} no longer {'judges' if rest == 1 else 'judge'}.", "verdicts"
             )
 
     def _about_verdicts(self) -> Iterator[Attention]:
@@ -307,6 +353,32 @@ class Report:
                 f"{self._say(newest.judged_at)}.",
                 "verdicts",
             )
+
+
+def _key_of(scope: ScopeHistory) -> str:
+    return f"{scope.place.tenant}, {scope.place.product}, {scope.place.scope}"
+
+
+def _key_of_license(history: LicenseHistory) -> str:
+    of = history.subscription
+    parts = (of.tenant, of.product, of.organization_id, of.service, of.location, "licence")
+    return ", ".join(filter(None, parts))
+
+
+def _name_license(history: LicenseHistory) -> str:
+    return f"{history.subscription.tenant}, {history.name}, licence"
+
+
+def _tell_license(history: LicenseHistory) -> str:
+    return ", ".join(history.findings) or ("no forecast" if history.doubts else "in order")
+
+
+def _key_of_gate(gate: Gate) -> str:
+    return f"{gate.tenant}, {gate.product}, gate {gate.name}"
+
+
+def _name_gate(gate: Gate) -> str:
+    return f"{gate.tenant}, {get_product(gate.product).label}: the gate {gate.name}"
 
 
 def _name_scope(scope: ScopeHistory) -> str:

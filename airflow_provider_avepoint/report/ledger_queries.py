@@ -11,13 +11,15 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, literal, not_, or_, select
+from sqlalchemy import and_, case, desc, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
 from airflow_provider_avepoint.report import backups, licenses
@@ -33,7 +35,7 @@ from airflow_provider_avepoint.report.backups import (
 )
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
-from airflow_provider_avepoint.report.gates import Gate, Gates, Place, read_gate
+from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
@@ -48,8 +50,8 @@ else:
 
 # How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
-# A scope whose newest backup lies so long before the period is no longer expected to have any.
-_LONG_GONE = timedelta(days=42)
+# A scope whose newest backup is older is no longer expected to have any; nor is an older verdict read.
+_LONG_GONE = timedelta(days=180)
 _LEVELS = ("objects", "records", "metadata")
 # The report names an organisation by the id for comparison: the API may spell the id in several ways.
 _ORGANIZATION = JOBS.c.organization_key.label("organization_id")
@@ -62,7 +64,7 @@ _BACKUP = (
     *_SCOPE,
     _ORGANIZATION,
     *(JOBS.c.job_id, JOBS.c.state, JOBS.c.raw_state, JOBS.c.started_at, JOBS.c.finished_at),
-    *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems),
+    *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems, JOBS.c.read_at),
     *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
 )
 
@@ -132,6 +134,8 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         verdicts=verdicts,
         silent_tenants=tuple(tenant for tenant in tenants or () if tenant not in seen),
         previous=reader.read_previous(),
+        gates=tuple(reader.gates),
+        loaded_without_jobs=reader.loaded_without_jobs,
     )
 
 
@@ -140,9 +144,10 @@ class _Reader:
         self._ledger = ledger
         self._period = period
         self._tenants = tenants
-        # Whether a scope counts as long gone, whoever judges it.
-        self._earliest = period.start - max(period.now - period.start, _LONG_GONE)
-        self._gates = Gates(self._read_gates())
+        self._earliest = min(period.start, shift(period.now, -_LONG_GONE))
+        self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
+        self.gates = Gates(self._read_gates())
+        self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
         """Return the scopes' histories, the scopes long gone with their newest backup, and the failures."""
@@ -155,33 +160,45 @@ class _Reader:
         for place, start in self._iter_past_starts():
             if place in timelines:
                 timelines[place].add_past_start(start)
-        failures, judge = Failures(), DayJudge(self._gates, self._period)
-        for tenant, product, day, jobs in self._iter_days():
-            by_scope = defaultdict(list)
-            for job in jobs:
-                by_scope[scope_of(job)].append(job)
-                failures.add(tenant, job, job.effective_start or self._period.begin(day))
-            for scope, outcome in judge.judge(tenant, product, day, jobs).items():
-                place = Place(tenant=tenant, product=product, scope=scope)
-                if place not in timelines:
-                    timelines[place] = self._start_timeline(place, pasts.get(place))
-                timelines[place].add(day, outcome, by_scope[scope])
+        failures = self._follow(timelines, pasts)
         loads = self._read_loads()
         histories = [timeline.conclude(loads.until(place)) for place, timeline in timelines.items()]
         histories += self._list_never_seen(timelines)
         gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
+        known = {(place.tenant, place.product) for place in (*pasts, *timelines)}
+        self.loaded_without_jobs = tuple(sorted(loads.of_backups - known))
         return histories, gone, failures
 
+    def _follow(self, timelines: dict[Place, ScopeTimeline], pasts: Mapping[Place, Past]) -> Failures:
+        """Add the backups of each day to the timelines, and return the failures of the period."""
+        failures, judge = Failures(), DayJudge(self.gates, self._period)
+        for tenant, product, day, jobs in self._iter_days():
+            by_scope = defaultdict(list)
+            for job in jobs:
+                by_scope[scope_of(job)].append(job)
+            is_in_period = day >= self._period.dates[0]
+            outcomes = judge.judge(tenant, product, day, jobs) if is_in_period else {}
+            for scope in {**by_scope, **outcomes}:
+                place = Place(tenant=tenant, product=product, scope=scope)
+                if scope in outcomes and place not in timelines:
+                    timelines[place] = self._start_timeline(place, pasts.get(place))
+                if place in timelines and day >= self._first_recent:
+                    timelines[place].add_recent(by_scope[scope])
+                if scope in outcomes:
+                    timelines[place].add(day, outcomes[scope], by_scope[scope])
+            for job in jobs if is_in_period else ():
+                failures.add(tenant, job, job.effective_start or self._period.begin(day))
+        return failures
+
     def _start_timeline(self, place: Place, past: Past | None) -> ScopeTimeline:
-        return ScopeTimeline(self._gates.guard(place), past, self._period)
+        return ScopeTimeline(place, self.gates, past, self._period)
 
     def _list_never_seen(self, seen: Iterable[Place]) -> Iterator[ScopeHistory]:
         """Yield the scopes that a gate names and that never had a backup, as missed when the gate judged."""
-        for place, judged_at in self._gates.find_never_seen(seen).items():
-            if judged_at >= self._period.start:
-                timeline = self._start_timeline(place, None)
-                timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
-                yield timeline.conclude(judged_at)
+        for place, judged_at in self.gates.find_never_seen(seen, self._period.now).items():
+            timeline = self._start_timeline(place, None)
+            timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
+            yield timeline.conclude(self._period.now)
 
     def _read_pasts(self) -> dict[Place, Past]:
         """Return the ledger's knowledge of each scope from before the period."""
@@ -224,8 +241,8 @@ class _Reader:
 
     def _add_good_within_limits(self, pasts: dict[Place, Past]) -> None:
         """Find the newest good backup before the period where a gate lets a partial backup pass."""
-        guards = {place: self._gates.guard(place) for place in pasts}
-        lenient = {place: guard for place, guard in guards.items() if guard.limits != (Limits(),)}
+        guards = {place: self.gates.guard(place, self._period.now) for place in pasts}
+        lenient = {place: guard for place, guard in guards.items() if guard.limits != {Limits()}}
         wanted = {(place.tenant, place.product) for place in lenient}
         for tenant, product in wanted:
             query = (
@@ -265,14 +282,19 @@ class _Reader:
         """Yield the backups that started on a day, by tenant and product, oldest day first."""
         query = (
             select(*_BACKUP, _WHEN.label("at"))
-            .where(*self._backups(), self._period.start <= _WHEN, self._period.end > _WHEN)
+            .where(
+                *self._backups(),
+                min(self._period.start, self._period.begin(self._first_recent)) <= _WHEN,
+                self._period.end > _WHEN,
+            )
             .order_by(JOBS.c.tenant, JOBS.c.product, _WHEN)
         )
         rows = self._ledger.iter_rows(query)
         for (tenant, product, day), group in groupby(
             rows, key=lambda row: (row["tenant"], row["product"], self._period.date_of(row["at"]))
         ):
-            yield tenant, product, day, list(map(_read_backup, group))
+            known = (_read_backup(row, self._period.now) for row in group)
+            yield tenant, product, day, [job for job in known if job is not None]
 
     def _backups(self) -> list[ColumnElement[bool]]:
         """Return the conditions that select the backups of the wanted tenants.
@@ -289,7 +311,7 @@ class _Reader:
         )
         named = [
             and_(JOBS.c.tenant == tenant, JOBS.c.product == product, JOBS.c.job_type.in_(words))
-            for (tenant, product), words in self._gates.job_types.items()
+            for (tenant, product), words in self.gates.job_types.items()
         ]
         return [
             or_(
@@ -305,18 +327,22 @@ class _Reader:
         return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
 
     def _read_loads(self) -> _Loads:
-        loads = select(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_key)
-        loads = loads.add_columns(func.max(LOADS.c.begun_at, type_=LOADS.c.begun_at.type).label("at"))
-        loads = loads.group_by(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_key)
-        reads = select(JOBS.c.tenant, JOBS.c.product)
-        reads = reads.add_columns(func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"))
-        reads = reads.group_by(JOBS.c.tenant, JOBS.c.product)
+        loads: dict[tuple[str, str, str, str], datetime] = {}
+        for row in self._ledger.iter_rows(select(LOADS).where(*self._of_tenants(LOADS))):
+            if _holds_backups(row["selection"]):
+                key = (row["tenant"], row["product"], row["location"], row["organization_key"])
+                loads[key] = max(row["begun_at"], loads.get(key, row["begun_at"]))
+        reads = (
+            select(
+                JOBS.c.tenant,
+                JOBS.c.product,
+                func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"),
+            )
+            .where(*self._backups())
+            .group_by(JOBS.c.tenant, JOBS.c.product)
+        )
         return _Loads(
-            {
-                (row["tenant"], row["product"], row["location"], row["organization_key"]): row["at"]
-                for row in self._ledger.iter_rows(loads)
-            },
-            {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)},
+            loads, {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)}
         )
 
     def read_audits(self) -> Iterator[tuple[str, Audit]]:
@@ -369,18 +395,9 @@ class _Reader:
                 )
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
-        """Yield the verdicts, newest first; only the newest with their evidence.
-
-        Of the tries of one task in one run only the last counts.
-        """
-        of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
-        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
-        judged = self._rank_verdicts(of_run, later_first, self._period.start)
-        query = (
-            select(judged)
-            .where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
-            .order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
-        )
+        """Yield the verdicts, newest first; only the newest with their evidence."""
+        query = self._list_verdicts(self._period.start)
+        query = query.order_by(desc("judged_at"), "tenant", "verdict_id")
         shown = {True: 0, False: 0}
         for row in self._ledger.iter_rows(query):
             passed = row["passed"]
@@ -408,19 +425,24 @@ class _Reader:
         return None
 
     def _read_gates(self) -> Iterator[Gate]:
-        """Yield each gate, from the newest verdict of its task: also one from some time before the period."""
-        of_task = ("tenant", "product", "dag_id", "task_id", "map_index")
-        later_first = (VERDICTS.c.judged_at.desc(), VERDICTS.c.try_number.desc())
-        judged = self._rank_verdicts(of_task, later_first, self._earliest)
-        for row in self._ledger.iter_rows(select(judged).where(judged.c.place == 1)):
-            gate = read_gate(row, json.loads(row["evidence"]))
-            if gate is not None:
-                yield gate
+        """Yield each gate with its verdicts: of the period, and of some time before."""
+        known: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
+        query = self._list_verdicts(self._earliest).order_by("judged_at")
+        for row in self._ledger.iter_rows(query):
+            judgement = read_judgement(row, json.loads(row["evidence"]))
+            if judgement is not None:
+                known[row["tenant"], row["product"], name_gate(row)].append(judgement)
+        for (tenant, product, name), judgements in known.items():
+            yield Gate(tenant=tenant, product=product, name=name, judgements=tuple(judgements))
 
-    def _rank_verdicts(self, group: Iterable[str], order: Any, since: datetime) -> Any:
-        """Return the verdicts since a time, each with its place among those that are equal in *group*."""
-        place = func.row_number().over(partition_by=[VERDICTS.c[name] for name in group], order_by=order)
-        return (
+    def _list_verdicts(self, since: datetime) -> Any:
+        """Return the query for the verdicts since a time: of the tries of a task in one run, the last."""
+        of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
+        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
+        place = func.row_number().over(
+            partition_by=[VERDICTS.c[name] for name in of_run], order_by=later_first
+        )
+        judged = (
             select(VERDICTS, place.label("place"))
             .where(
                 VERDICTS.c.judged_at >= since,
@@ -429,12 +451,26 @@ class _Reader:
             )
             .subquery()
         )
+        return select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
 
 
-def _read_backup(row: Mapping[Any, Any]) -> BackupJob:
-    """Return a job; a job of unknown type may be a backup, and counts as one."""
+def _read_backup(row: Mapping[Any, Any], now: datetime) -> BackupJob | None:
+    """Return a job as it was at a time; None where it had not started.
+
+    A job of unknown type may be a backup, and counts as one.
+    """
     job = read_job(row)
-    return replace(job, job_type="backup") if job.job_type is None else job
+    if job.job_type is None:
+        job = replace(job, job_type="backup")
+    if row["read_at"] <= now:
+        return job
+    # The ledger was loaded after the moment of the report: what came later had not come yet.
+    start = job.effective_start
+    if start is not None and start > now:
+        return None
+    if job.finished_at is not None and job.finished_at > now:
+        return replace(job, state=JobState.RUNNING, finished_at=None, duration=None)
+    return job
 
 
 def _is_partial(level: str) -> ColumnElement[bool]:
@@ -448,6 +484,12 @@ def _is_partial(level: str) -> ColumnElement[bool]:
     return or_(failed > 0, has_done_nothing)
 
 
+def _holds_backups(selection: str) -> bool:
+    """Tell whether a load reads backups, by the job types that the load selects."""
+    job_types = json.loads(selection)[0] if selection else ()
+    return not job_types or any(word == ALL or "backup" in word for word in job_types)
+
+
 class _Loads:
     """When each listing was last loaded into the ledger."""
 
@@ -456,6 +498,15 @@ class _Loads:
     ) -> None:
         self._loads = loads
         self._reads = reads
+
+    @property
+    def of_backups(self) -> set[tuple[str, str]]:
+        """The tenants and products whose backups are loaded, whole."""
+        return {
+            (tenant, product)
+            for tenant, product, location, organization in self._loads
+            if not (location or organization)
+        }
 
     def until(self, place: Place) -> datetime:
         """Return when a place's jobs were last loaded; without a recorded load, when they were last read."""

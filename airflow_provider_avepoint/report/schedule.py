@@ -1,4 +1,4 @@
-"""When the backups of a scope are due: as its gates say, or else as its own history shows.
+"""When the backups of a scope are due: as its own history shows, or less often where its gates allow that.
 
 A history shows weekdays (most weeks had a backup on each of them) or, without these, an interval: the median
 of the gaps between two runs, weighted by their length, in whole days. Backups that start within six hours
@@ -34,6 +34,7 @@ _LEAST_RUNS = 3
 _USUAL = 0.6
 _WEEK = 7
 _BEFORE_MIDNIGHT = timedelta(minutes=10)
+_LEAST_GAP = timedelta(hours=3)
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
 
@@ -79,6 +80,13 @@ class _Plan:
                 if due - run >= before * _LATE:
                     yield due, due + after * _LATE
 
+    @property
+    def longest_gap(self) -> timedelta:
+        """The longest time between two runs that are due."""
+        if not self.weekdays:
+            return self.interval
+        return max(self._reach(weekday, 1) for weekday in self.weekdays)
+
     def _reach(self, weekday: int, step: int) -> timedelta:
         """Return the time from *weekday* to the weekday before (*step* -1) or after it (1) with a run."""
         return next(
@@ -97,7 +105,7 @@ class Schedule:
 
     :param timezone: the time zone of days, and of the time of day at which backups start.
     :param interval: the longest time between two backups that the scope's gates allow; None where the gates
-        name none.
+        name none. A shorter one than the history shows does not count: a gate may judge once a week only.
     """
 
     def __init__(self, timezone: tzinfo, interval: timedelta | None = None) -> None:
@@ -127,6 +135,40 @@ class Schedule:
                     break
                 yield MissedRun(day=due.date(), known_at=late)
 
+    def find_late(self, now: datetime) -> datetime | None:
+        """Return since when the run after the newest one is late; None where it is not.
+
+        Where runs come several times a day, a run is late after twice the usual gap.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        if not runs:
+            return None
+        due = next(self._plan(runs, runs[-1]).iter_due(runs[-1]), None)
+        late = None if due is None else due[1]
+        starts = [start for start in sorted(self._starts) if start <= now]
+        gap = _find_short_gap(starts) if self._interval is None else None
+        if gap is not None:
+            often = starts[-1] + max(2 * gap, _LEAST_GAP)
+            late = often if late is None else min(late, often)
+        return late if late is not None and late <= now else None
+
+    def count_runs(self, now: datetime) -> int:
+        """Count the runs that have started.
+
+        :param now: the moment of the report.
+        """
+        return len(self._list_runs(now))
+
+    def list_newest(self, now: datetime) -> tuple[datetime, datetime | None]:
+        """Return the start of the newest run, and of the one before; there must be a run.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        return runs[-1], runs[-2] if len(runs) > 1 else None
+
     def describe(self, now: datetime) -> str:
         """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known.
 
@@ -145,8 +187,14 @@ class Schedule:
 
     def _plan(self, runs: list[datetime], run: datetime) -> _Plan:
         """Return the plan that held after *run*, one of *runs*."""
-        if self._interval is not None:
+        plan = self._read_plan(runs, run)
+        # A gate that asks for less than the history shows judges less often than that.
+        if self._interval is not None and self._interval > plan.longest_gap:
             return _Plan(interval=self._interval)
+        return plan
+
+    def _read_plan(self, runs: list[datetime], run: datetime) -> _Plan:
+        """Return the plan that the history shows after *run*."""
         end = bisect_right(runs, run)
         if run - runs[0] < _LEAST_HISTORY or end < _FEWEST:
             known = runs[: max(_FEWEST, bisect_right(runs, runs[0] + _RECENT))]
@@ -174,11 +222,23 @@ def _find_weekdays(days: set[date]) -> frozenset[int]:
     first, last = min(days), max(days)
     possible = Counter((first + timedelta(days=each)).weekday() for each in range((last - first).days + 1))
     seen = Counter(day.weekday() for day in days)
-    return frozenset(
-        weekday
-        for weekday, number in seen.items()
-        if number >= _LEAST_RUNS and number > _USUAL * possible[weekday]
-    )
+    usual = {weekday for weekday, number in seen.items() if number > _USUAL * possible[weekday]}
+    sure = {weekday for weekday in usual if seen[weekday] >= _LEAST_RUNS}
+    # In the first weeks, a weekday counts too that has had a run each time.
+    young = {weekday for weekday in usual if 1 < seen[weekday] == possible[weekday]}
+    return frozenset(sure | young) if sure else frozenset()
+
+
+def _find_short_gap(starts: list[datetime]) -> timedelta | None:
+    """Return the usual gap between two starts of the last two weeks, if it is shorter than most of a day."""
+    recent = starts[bisect_left(starts, starts[-1] - 2 * _WEEK * _DAY) :]
+    gaps = sorted(later - earlier for earlier, later in pairwise(recent))
+    half, passed = sum(gaps, timedelta()) / 2, timedelta()
+    for gap in gaps:
+        passed += gap
+        if passed >= half:
+            return gap if len(gaps) >= 2 * _WEEK and gap < _DAY * (1 - _LATE) else None
+    return None
 
 
 def _find_interval(runs: list[datetime]) -> timedelta:

@@ -81,13 +81,14 @@ def test_of_two_gates_the_stricter_decides(ledger: Ledger, task: str | None) -> 
     assert only(read(ledger)).newest_good_at is None
 
 
-def test_the_newest_verdict_of_a_gate_shows_its_policy(ledger: Ledger) -> None:
+def test_each_day_is_judged_by_the_policy_of_its_time(ledger: Ledger) -> None:
+    """The first policy that is known stands for the days before it, too."""
     jobs = nightly(range(7), **FEW_FAILED)
     fill(ledger, "contoso", jobs)
     for hours, limit in ((1, 5), (30, 2), (54, 9)):
         guard(ledger, jobs, at=NOW - hours * HOUR, max_failed=limit)
 
-    assert spell(only(read(ledger))) == "GGGGGGG"
+    assert spell(only(read(ledger))) == "GGGGGPG"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_the_newest_verdict_of_a_gate_shows_its_policy(ledger: Ledger) -> None:
         {"product": "m365", "decide_by": "newest"},
         {"tenant": "fabrikam"},
         {"job_type": "audit_backup"},
-        {"at": NOW - 50 * DAY},
+        {"at": NOW - 60 * DAY},
     ],
     ids=lambda policy: next(iter(policy)),
 )
@@ -165,11 +166,12 @@ def test_an_excluded_scope_is_neither_good_nor_bad(ledger: Ledger) -> None:
     guard(ledger, jobs, exclude=exclude)
     history = only(read(ledger))
 
-    assert (spell(history), history.expected_days, history.bad_days) == ("XXXX.X.", 0, 0)
-    assert not history.needs_attention
+    assert (spell(history), history.expected_days, history.bad_days) == ("XXXXXXX", 0, 0)
+    assert (history.current, history.needs_attention) == (Outcome.EXCLUDED, False)
+    assert "0 of 1 are good now, and 1 excluded" in read(ledger).summarize()
 
     guard(ledger, jobs, task="other", max_age=26 * HOUR)
-    assert spell(only(read(ledger))) == "FFFFMM."
+    assert spell(only(read(ledger))) == "FFFFMMM"
 
 
 def test_an_exclusion_ends(ledger: Ledger) -> None:
@@ -178,19 +180,21 @@ def test_an_exclusion_ends(ledger: Ledger) -> None:
     exclude = [{"workload": "dynamics_sales", "until": "2026-11-22", "reason": "was being moved"}]
     guard(ledger, jobs, exclude=exclude, at=NOW - 3 * DAY)
 
-    assert spell(only(read(ledger))) == "FFFFFFF"
+    assert spell(only(read(ledger))) == "XXXXXFF"
+    assert only(read(ledger)).current is Outcome.FAILED
 
 
 def test_a_gate_says_when_a_backup_is_due(ledger: Ledger) -> None:
-    """Twice a week, with a gate that asks for four days; every day, with one that asks for a day."""
+    """Twice a week, with a gate that asks for four days; and a gate that has found none in its own window."""
     jobs = nightly([0, 3])
     fill(ledger, "contoso", jobs)
+    assert spell(only(read(ledger))) == "GMMGMM."
     guard(ledger, jobs, max_age=4 * DAY)
     assert spell(only(read(ledger))) == "G..G..."
     assert only(read(ledger)).expected == "every 4 days"
 
     guard(ledger, jobs, task="hourly", max_age=HOUR)
-    assert spell(only(read(ledger))) == "GMMGMM."
+    assert spell(only(read(ledger))) == "GMMGMMM"  # an hourly gate says nothing of days, but has missed today
 
 
 def test_a_scope_that_never_had_a_backup_is_missed(ledger: Ledger) -> None:
@@ -208,27 +212,32 @@ def test_a_scope_that_never_had_a_backup_is_missed(ledger: Ledger) -> None:
 def test_a_gate_alone_is_told_of(ledger: Ledger) -> None:
     """Verdicts are recorded, and jobs are not loaded."""
     guard(ledger, [], organization_ids=["fabrikam"])
-    guard(ledger, [], organization_ids=["long gone"], task="old", at=NOW - 9 * DAY)
+    guard(ledger, [], organization_ids=["long gone"], task="old", at=NOW - 60 * DAY)
 
     assert [scope.place.scope.organization_id for scope in read(ledger).scopes] == ["fabrikam"]
 
 
 def test_a_shut_gate_needs_attention(ledger: Ledger) -> None:
-    """Its newest verdict of the week did not pass. One that has opened again, or has not run, does not."""
+    """Its newest verdict did not pass. One has opened again, and one has ceased to judge."""
     bad, good = nightly(range(7), "failed"), nightly(range(7))
     guard(ledger, bad, task="shut")
+    guard(ledger, bad, task="monthly", at=NOW - 20 * DAY)
     guard(ledger, bad, task="opened", at=NOW - 2 * DAY)
     guard(ledger, good, task="opened")
-    guard(ledger, bad, task="retired", at=NOW - 10 * DAY)
+    for days in (12, 11, 10):
+        guard(ledger, bad, task="retired", at=NOW - days * DAY)
     guard(ledger, bad, task=None)
     report = read(ledger, Period(now=NOW, days=30))
-    urgent = [each.text for each in report.list_attention() if each.is_urgent and "gate" in each.text]
+    said = [(each.is_urgent, each.text.partition("365: ")[2]) for each in report.list_attention()]
 
-    assert [each.gate for each in report.shut_gates] == ["load.shut", "load.retired"]
-    (said,) = urgent
-    assert said.endswith(
-        ": the gate load.shut was shut on 2026-11-22 08:30 UTC, and has not opened since: failed."
-    )
+    assert [each for each in said if "gate" in each[1]] == [
+        (
+            True,
+            "the gate load.monthly was shut on 2026-11-02 09:30 UTC, and has not opened since: clock_skew.",
+        ),
+        (True, "the gate load.shut was shut on 2026-11-22 08:30 UTC, and has not opened since: failed."),
+        (False, "the gate load.retired has not judged since 2026-11-12 09:30 UTC."),
+    ]
 
 
 def test_many_shut_gates_are_counted(ledger: Ledger) -> None:

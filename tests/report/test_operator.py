@@ -109,7 +109,7 @@ def test_what_has_changed_since_the_last_report(ledger: Ledger, tmp_path: Path) 
     """Each report is kept: the next one on the same tenants compares itself with it."""
     week = nights(7, until=NOW - 7 * DAY)
     fill(ledger, "us", [job(night, workload=name) for night in week for name in ("sales", "ops")])
-    fill(ledger, "us", [job(NOW - 60 * DAY, workload="going")])
+    fill(ledger, "us", [job(NOW - 186 * DAY, workload="going")])
     page = tmp_path / "report.html"
     first = report(page, now=NOW - 7 * DAY, days=14)
     assert "knows no earlier report" in page.read_text()
@@ -128,7 +128,7 @@ def test_what_has_changed_since_the_last_report(ledger: Ledger, tmp_path: Path) 
         f"{product} / ops: good → failed.",
         f"{product} / new: new, good.",
         "us, Cloud Backup for Microsoft 365, licence: new, over_assigned.",
-        f"{product} / going: no longer reported; was missed.",
+        "us, dynamics365, contoso / going: no longer reported; was missed.",
     ]
     assert (third["previous_report_at"], third["changes_count"]) == (NOW.isoformat(), 0)
     assert "Nothing, since the report of 2026-11-22 09:30 UTC." in page.read_text()
@@ -144,7 +144,7 @@ def test_an_empty_ledger(ledger: Ledger, tmp_path: Path) -> None:
     """Nothing recorded is said, and is not taken for nothing wrong."""
     found = report(tmp_path / "report.html")
 
-    said = ["The ledger holds no job, no licence and no verdict of the period."]
+    said = ["The ledger holds no backup, no licence reading and no verdict of these tenants."]
     assert (0, said, True) == (found["scopes"], found["attention"], found["needs_attention"])
     assert said[0] in (tmp_path / "report.html").read_text()
     assert read_csv(found["csv_path"]) == []

@@ -40,8 +40,8 @@ ATTENTION = [
         "about 2026-11-29 (95 %: 2026-11-26 to 2026-12-01)."
     ),
     (
-        "Now contoso, Cloud Backup for Dynamics 365: the gate load.gate was shut on 2026-11-22 07:00 UTC, and "
-        "has not opened since: failed."
+        "Now contoso, Cloud Backup for Dynamics 365: the gate load.gate was shut on 2026-11-22 07:00 UTC, "
+        "and has not opened since: failed."
     ),
     "Watch 1 scope had days without a good backup, and is good again.",
     (
