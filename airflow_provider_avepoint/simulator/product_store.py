@@ -390,7 +390,7 @@ def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
     wanted = {}
     for each in filters:
         in_query = each.place == "query"
-        text = parameter(asked.query, each.parameter) if in_query else _number_in(asked.body, each.parameter)
+        text = parameter(asked.query, each.parameter) if in_query else _text_in(asked.body, each)
         if text is None and each.is_required:
             raise _missing(each.parameter)
         try:
@@ -402,15 +402,16 @@ def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
     return wanted
 
 
-def _number_in(body: Mapping[str, Any], name: str) -> str | None:
-    """Return a whole number of the body as a text, as a query has it; None for null or a missing name.
+def _text_in(body: Mapping[str, Any], wanted: Filter) -> str | None:
+    """Return a filter's value in the body as a text, as a query has it; None for null or a missing name.
 
-    :raises VendorError: the value is something else.
+    :raises VendorError: the value is not of the filter's type.
     """
+    name = wanted.parameter
     value = next((value for given, value in body.items() if given.casefold() == name.casefold()), None)
     if value is None:
         return None
-    if not isinstance(value, int):
+    if not isinstance(value, wanted.json_type):
         raise invalid_parameter(name, f"The value {encode(value)} is not valid for {name}.")
     return str(value)
 

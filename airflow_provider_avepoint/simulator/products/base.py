@@ -93,6 +93,7 @@ class Filter:
 
     :param parameter: the parameter's name.
     :param place: where the parameter is sent.
+    :param json_type: the type of the value in a body.
     :param fact: the name of the fact.
     :param values: the wanted fact of each accepted value, which is in lower case; None accepts any text.
     :param is_required: whether a request without the parameter is refused.
@@ -101,6 +102,7 @@ class Filter:
 
     parameter: str
     place: Literal["query", "body"] = "query"
+    json_type: type[int | str] = int
     fact: str
     values: Mapping[str, Any] | None = None
     is_required: bool = False
@@ -119,22 +121,24 @@ class Filter:
         return self.values[text.casefold()]
 
 
-def numbered(words: Mapping[str, int], *, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of an enum: number as text → word.
+def numbered(words: Mapping[str, int | str], *, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of an enum: the vendor's value as text → word.
 
-    :param words: the number of each word.
+    :param words: the vendor's number or text of each word.
     :param all_is_zero: whether 0 asks for all rows.
     """
-    return ({"0": ANY} if all_is_zero else {}) | {str(number): word for word, number in words.items()}
+    return ({"0": ANY} if all_is_zero else {}) | {
+        str(value).casefold(): word for word, value in words.items()
+    }
 
 
-def codes(*numbers: int, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of a status enum: number as text → number.
+def codes(*values: int | str, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of a status enum: the vendor's value as text → value.
 
-    :param numbers: the numbers of the states.
+    :param values: the numbers or texts of the states.
     :param all_is_zero: whether 0 asks for all rows.
     """
-    return ({"0": ANY} if all_is_zero else {}) | {str(number): number for number in numbers}
+    return ({"0": ANY} if all_is_zero else {}) | {str(value).casefold(): value for value in values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +281,7 @@ class Product:
     :param default_label: the free text of a job that names none.
     :param default_organization: id and name of the organisation of a job that names none.
     :param locations: the Multi-Geo codes, the central location first; empty for none.
-    :param states: the number of each state word that the vendor documents.
+    :param states: the number or text of each state word that the vendor documents.
     :param lists_waiting: whether a job is listed before it starts.
     :param spellings: by name of a spelling, the label of each state's number; empty where rows show the
         number.
@@ -315,7 +319,7 @@ class Product:
     default_label: str | None = None
     default_organization: tuple[str | None, str | None] = (None, None)
     locations: tuple[str, ...] = ()
-    states: Mapping[str, int]
+    states: Mapping[str, int | str]
     lists_waiting: bool = False
     spellings: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     carries: frozenset[str]
@@ -379,8 +383,8 @@ class Product:
             )
         return word
 
-    def code_of_raw(self, raw_state: object) -> int | None:
-        """Return the number by which a status filter finds a raw state; None for an undocumented text.
+    def code_of_raw(self, raw_state: object) -> int | str | None:
+        """Return the value by which a status filter finds a raw state; None for an undocumented text.
 
         :param raw_state: the state as sent.
         """
@@ -388,6 +392,8 @@ class Product:
             return int(raw_state)
         if isinstance(raw_state, str) and raw_state.strip().isdecimal():
             return int(raw_state)
+        if isinstance(raw_state, str) and raw_state in self.states.values():
+            return raw_state
         spelt = (pair for table in self.spellings.values() for pair in table.items())
         return next((code for code, label in spelt if label == raw_state), None)
 
@@ -457,14 +463,16 @@ def start(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
 
 
 def shown_state(spelling: Mapping[int, str] | None, facts: Facts) -> Any:
-    """Return the state in the row: a raw state as given, or the state's number or label.
+    """Return the state in the row: a raw state as given, or the state's number, text or label.
 
     :param spelling: the label of each number; None shows numbers.
     :param facts: the job's facts.
     """
     if facts.raw_state is not ABSENT or facts.state_code is None:
         return facts.raw_state
-    return spelling[facts.state_code] if spelling else facts.state_code
+    if spelling and isinstance(facts.state_code, int):
+        return spelling[facts.state_code]
+    return facts.state_code
 
 
 def duration(job: Job, computed: Callable[[int], Any], *, unfinished: Any) -> Any:
