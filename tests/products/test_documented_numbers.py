@@ -125,7 +125,7 @@ def test_parameters(product: Product, documented: Simulated) -> None:
     assert {name: value.casefold() for name, value in known.items()} == {
         name: value.casefold() for name, value in ours.items() if value is not None
     }
-    assert (filters.started_after is not None) is (documented.read_time is not None)
+    assert (filters.started_after is not None) is (documented.window is not None)
     assert filters.window_required is documented.is_window_required
     assert paging.is_offset is ("first_index" not in documented.quirk_names)
     assert {name.casefold() for name in documented.paging.parameter_names} == {

@@ -95,7 +95,7 @@ class Wire:
             path=ours.path.format(organization_id=theirs.default_organization[0]),
             method=ours.method,
             required=required,
-            has_window=theirs.read_time is not None,
+            has_window=theirs.window is not None,
             index=ours.paging.index,
             first_index=None if ours.paging.is_offset else quirks.first_index,
             size=ours.paging.size,

@@ -142,6 +142,24 @@ def codes(*values: int | str, all_is_zero: bool = False) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The two parameters that select rows by time.
+
+    :param after: the name of the parameter for the begin.
+    :param before: the name of the parameter for the end.
+    :param place: where the parameters are sent.
+    :param read_after: returns the ticks of the begin, or None for no bound.
+    :param read_before: returns the ticks of the end, which is part of the window, or None for no bound.
+    """
+
+    after: str = "startTime"
+    before: str = "finishTime"
+    place: Literal["query", "body"] = "query"
+    read_after: Callable[[str], int | None]
+    read_before: Callable[[str], int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """A parameter for a text that must occur in a job's id or in one of its facts.
 
@@ -268,8 +286,7 @@ class Product:
     :param filters: the list's filters.
     :param search: the list's text search; None for none.
     :param order: the parameters for the list's order; None where the newest row always comes first.
-    :param read_time: returns the ticks of a window's bound, or None for no bound; None where there is no
-        window.
+    :param window: the parameters for the time window; None where there is no window.
     :param is_window_required: whether a request without a window is refused.
     :param paging: the dialect for pages.
     :param job_types: the words for job types.
@@ -308,7 +325,7 @@ class Product:
     filters: tuple[Filter, ...]
     search: Search | None = None
     order: Order | None = None
-    read_time: Callable[[str], int | None] | None
+    window: Window | None
     is_window_required: bool = False
     paging: Paging
     job_types: Vocabulary
@@ -339,7 +356,7 @@ class Product:
     def quirk_names(self) -> frozenset[str]:
         """The names of the quirks that this product's server can have."""
         names = (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
-        if self.read_time is None:
+        if self.window is None:
             names -= {"window_filters_by"}
         return names - self.paging.unknown_quirks
 
@@ -349,8 +366,8 @@ class Product:
         names = {each.parameter for each in self.filters} | self.paging.parameter_names
         if self.customer_parameter is not None:
             names.add(self.customer_parameter)
-        if self.read_time is not None:
-            names |= {"startTime", "finishTime"}
+        if self.window is not None:
+            names |= {self.window.after, self.window.before}
         if self.search is not None:
             names.add(self.search.parameter)
         if self.order is not None:
