@@ -47,14 +47,16 @@ class Asked(NamedTuple):
 
 
 class Served(NamedTuple):
-    """An answer's body.
+    """An answer's body and its own headers.
 
     :param body: the JSON bytes.
     :param payload_key: the key of the payload in the body; "" if the whole body is the payload.
+    :param headers: the headers by name, such as the one with the link to the next page.
     """
 
     body: bytes
     payload_key: str
+    headers: Mapping[str, str] = {}
 
 
 class ProductStore:
@@ -228,7 +230,8 @@ class ProductStore:
             quirks,
         )
         before, _, after = encode(envelope).encode().partition(_ROWS_JSON)
-        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key)
+        headers = {product.link_header: link} if product.link_header and isinstance(link, str) else {}
+        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key, headers)
 
     def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job; see :meth:`State.read_details`.

@@ -311,6 +311,7 @@ class Product:
     :param head: returns the row's fields that differ from job to job.
     :param tail: returns the row's fields that jobs with the same facts share.
     :param envelope: returns the body for a page.
+    :param link_header: the header that holds the link; None where the envelope holds it.
     :param payload_key: the key of the rows in the body.
     :param details: the endpoint for one job; None for none.
     :param license: the endpoint for licence figures; None for none.
@@ -347,6 +348,7 @@ class Product:
     head: Callable[[Job, Quirks], dict[str, Any]]
     tail: Callable[[Facts, Quirks], dict[str, Any]]
     envelope: Callable[[Page, Quirks], dict[str, Any]]
+    link_header: str | None = None
     payload_key: str
     details: Details | None = None
     license: LicenseEndpoint | None = None
