@@ -39,10 +39,11 @@ class AvePointReportOperator(BaseOperator):
     that an auditor can quote; and ``changes`` since the last report on the same tenants: the ledger keeps
     what each report said.
 
-    A scope is judged by the policies of the gates that recorded a verdict on it in the ledger (with their
-    *ledger_conn_id*): by the newest verdict of each task. A backup is missed if one was due and none started:
-    after the *max_age* of these gates, else by the weekdays or the interval of the scope's own history; a
-    scope that is known for a short time is expected daily.
+    A scope is judged by the policies of the gates that recorded verdicts on it in the ledger (with their
+    *ledger_conn_id*), each day by the policy of that time. A backup is missed if one was due and none
+    started: by the weekdays or the interval that the last weeks of the scope show, or less often where the
+    *max_age* of its gates is longer (a backup that runs less often than monthly takes such a gate). A scope
+    that is known for a short time is expected daily.
 
     :param path: the page: a path, or any URL that Airflow's ``ObjectStoragePath`` takes, such as
         ``s3://aws_default@bucket/report.html``. The CSV file has the same name with the suffix ``.csv``.
@@ -89,6 +90,8 @@ class AvePointReportOperator(BaseOperator):
             page = find_file(self.path)
             table = _find_table(page)
             report = self._report(page, table)
+        except OverflowError:
+            raise to_airflow(refuse("now", self.now, "is at the end of the calendar.")) from None
         except AvePointError as e:
             raise to_airflow(e) from None
         figures = report.as_dict()

@@ -343,15 +343,14 @@ class ScopeTimeline:
         now, schedule = self._period.now, self._schedule
         if self._guard.excludes:
             return Outcome.EXCLUDED
-        late_since = schedule.find_late(now)
-        if late_since is not None or not schedule.count_runs(now):
-            is_loaded = loaded_until >= (now if late_since is None else late_since)
-            return (
-                self._judge_without_start()
-                if late_since is None
-                else (Outcome.MISSED if is_loaded else Outcome.NOT_LOADED)
-            )
+        if not schedule.count_runs(now):
+            return self._judge_without_start()
         newest, before = schedule.list_newest(now)
+        late_since = schedule.find_late(now)
+        if late_since is not None:
+            return Outcome.MISSED if loaded_until >= late_since else Outcome.NOT_LOADED
+        if any(newest < judged_at for judged_at in self._guard.list_late()):
+            return Outcome.MISSED
         outcomes = []
         for policy, window in self._guard.windows.items():
             start = min(newest, now - max(window, DAY))

@@ -184,6 +184,11 @@ class Guard:
         """The limits within which a backup is good."""
         return frozenset(map(Limits.of, self.windows))
 
+    def list_late(self) -> list[datetime]:
+        """Return when the gates last judged that found no backup of the place in their windows."""
+        scope = normalize_scope(self.place.scope)
+        return [each.judged_at for each in self._judging if scope in each.late]
+
     @cached_property
     def _judging(self) -> list[Judgement]:
         return [each for _, each in self.judgements if not each.excludes(self.place, self.at)]

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.text import one_line
 
 # A reading is old after this long, or after twice the usual time between two.
 _LEAST_PATIENCE = timedelta(days=8)
+_NO_FIGURES = {"no_figures": "no_figures: the answer has neither seats nor storage"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,10 @@ def follow(
         newest=newest,
         read_at=read_at,
         measures=tuple(measures),
-        findings=kept | today | _find_age([at for at, _ in known], now),
+        findings=kept
+        | today
+        | _find_age([at for at, _ in known], now)
+        | ({} if seats or storage else _NO_FIGURES),
     )
 
 

@@ -450,6 +450,12 @@ def test_a_time_zone_that_is_none(ledger: Ledger, tmp_path: Path, timezone: Any)
         report(tmp_path / "report.html", timezone=timezone)
 
 
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:00Z"])
+def test_a_moment_at_the_end_of_the_calendar(ledger: Ledger, tmp_path: Path, now: str) -> None:
+    with pytest.raises(AvePointConfigError, match="now: "):
+        report(tmp_path / "report.html", now=now)
+
+
 def test_times_on_the_page_are_in_its_time_zone(ledger: Ledger, tmp_path: Path) -> None:
     fill(ledger, "us", [job(NOW - HOUR)])
     report(tmp_path / "report.html", timezone="Asia/Tokyo")
