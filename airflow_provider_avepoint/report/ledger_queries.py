@@ -389,10 +389,11 @@ class _Reader:
                 service=service or None,
             )
             readings = [(row["read_at"], _read_license(row)) for row in rows]
-            if readings[-1][0] >= self._period.start:
-                yield licenses.follow(
-                    subscription, readings, self._period.now, of_tenant[tenant], begin=self._period.start
-                )
+            history = licenses.follow(
+                subscription, readings, self._period.now, of_tenant[tenant], begin=self._period.start
+            )
+            if history.is_listed or history.read_at >= self._period.start:
+                yield history
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
         """Yield the verdicts, newest first; only the newest with their evidence."""
@@ -486,7 +487,10 @@ def _is_partial(level: str) -> ColumnElement[bool]:
 
 def _holds_backups(selection: str) -> bool:
     """Tell whether a load reads backups, by the job types that the load selects."""
-    job_types = json.loads(selection)[0] if selection else ()
+    try:
+        job_types, _ = json.loads(selection)
+    except ValueError:
+        return True  # not this release's
     return not job_types or any(word == ALL or "backup" in word for word in job_types)
 
 

@@ -16,6 +16,8 @@ from airflow_provider_avepoint.core.text import one_line
 
 # A reading is old after this long, or after twice the usual time between two.
 _LEAST_PATIENCE = timedelta(days=8)
+# The figures of an audit are read in its own time.
+_SAME_AUDIT = timedelta(hours=2)
 _NO_FIGURES = {"no_figures": "no_figures: the answer has neither seats nor storage"}
 
 
@@ -102,6 +104,7 @@ class LicenseHistory:
     :param measures: seats and storage, as far as they were read.
     :param findings: what the audit found, and what is wrong at the moment of the report: reason →
         sentence.
+    :param is_listed: whether no later audit has read the licences without this one.
     """
 
     subscription: Subscription
@@ -109,6 +112,7 @@ class LicenseHistory:
     read_at: datetime
     measures: tuple[Measure, ...]
     findings: dict[str, str]
+    is_listed: bool
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -191,15 +195,22 @@ def follow(
             used = [(each.at, each.used) for each in history]
             ahead = forecasts.get(name) or foresee(usage, used, now, audit_of.within)
             measures.append(Measure(name=name, unit=unit, readings=shown, forecast=ahead))
+    is_listed = audit_of.audited_at - read_at <= _SAME_AUDIT
+    if is_listed:
+        findings = kept | today | _find_age([at for at, _ in known], now)
+        findings |= {} if seats or storage else _NO_FIGURES
+    else:
+        findings = {
+            "not_listed": f"not_listed: the audit of {audit_of.audited_at:%Y-%m-%d} no longer found the "
+            f"licence, whose figures are of {read_at:%Y-%m-%d}"
+        }
     return LicenseHistory(
         subscription=subscription,
         newest=newest,
         read_at=read_at,
         measures=tuple(measures),
-        findings=kept
-        | today
-        | _find_age([at for at, _ in known], now)
-        | ({} if seats or storage else _NO_FIGURES),
+        findings=findings,
+        is_listed=is_listed,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
 from airflow_provider_avepoint.report.backups import Outcome, Period
@@ -199,6 +200,23 @@ def test_a_licence_without_any_figure(ledger: Ledger) -> None:
     assert [each.text for each in report.list_attention()] == [
         "contoso, Cloud Backup for Microsoft 365: no_figures: the answer has neither seats nor storage."
     ]
+
+
+def test_a_licence_that_was_read_before_the_period(ledger: Ledger) -> None:
+    """It is over and old; one that a later audit no longer lists is gone, and told of in the period alone."""
+    over = {"product": "elements", "purchased_user_seats": 1, "assigned_user_seats": 2}
+    ledger.save_licenses("old", [LicenseConsumption(service="Backup", **over)], NOW - 9 * DAY)
+    ledger.save_licenses("gone", [LicenseConsumption(service="Backup", **over)], NOW - 9 * DAY)
+    ledger.save_audit("gone", Audit(product="elements", audited_at=NOW))
+
+    week, month = (read_report(ledger, Period(now=NOW, days=days), None) for days in (7, 30))
+    assert [(each.subscription.tenant, list(each.findings)) for each in week.licenses] == [
+        ("old", ["over_assigned", "not_read"])
+    ]
+    assert {each.subscription.tenant: list(each.findings) for each in month.licenses} == {
+        "old": ["over_assigned", "not_read"],
+        "gone": ["not_listed"],
+    }
 
 
 @pytest.mark.parametrize(
