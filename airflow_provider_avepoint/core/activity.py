@@ -141,7 +141,9 @@ def get_activity(
     after, before = _parse_window(endpoint, known, detected_after, detected_before, now)
     if has_tenants:
         if organization is None:
-            raise AvePointConfigError(f"organization_id: {known.label} knows one customer at a time; name it.")
+            raise AvePointConfigError(
+                f"organization_id: {known.label} knows one customer at a time; name it."
+            )
         tenants = [tenant] if tenant else (yield from list_tenants(client, known, organization))
         counts: list[ActivityCounts] = []
         for each in tenants:
@@ -187,12 +189,18 @@ def read_activity(product: Product, document: object) -> list[ActivityCounts]:
     assert endpoint is not None  # noqa: S101  # its answer is what is read
     found = []
     for row in read_every_row(product, _WHAT, document, endpoint.rows or ()):
-        counts = {name: row.require(key, parse_integer) for name, key in endpoint.counts.items()}
+        counts: dict[str, Any] = {
+            name: row.require(key, parse_integer) for name, key in endpoint.counts.items()
+        }
         found.append(
             ActivityCounts(
-                service=row.require(endpoint.service, product.read_service_type) if endpoint.service else None,
+                service=row.require(endpoint.service, product.read_service_type)
+                if endpoint.service
+                else None,
                 tenant_id=row.read(endpoint.tenant_id, read_id) if endpoint.tenant_id else None,
-                organization_id=row.require_id(endpoint.organization_id) if endpoint.organization_id else None,
+                organization_id=row.require_id(endpoint.organization_id)
+                if endpoint.organization_id
+                else None,
                 organization_name=(
                     row.read_text(endpoint.organization_name) if endpoint.organization_name else None
                 ),
@@ -210,7 +218,9 @@ def _read_bare(
     """Yield the counts of each service, from one object with a key for each service and count."""
     whole = JsonObject(product, _WHAT, document)
     for service, prefix in endpoint.services.items():
-        counts = {name: whole.require(prefix + end, parse_integer) for name, end in endpoint.counts.items()}
+        counts: dict[str, Any] = {
+            name: whole.require(prefix + end, parse_integer) for name, end in endpoint.counts.items()
+        }
         yield ActivityCounts(
             service=service,
             tenant_id=tenant,
@@ -234,7 +244,9 @@ def _parse_window(
     if endpoint.detected_after is None:
         for name, value in (("detected_after", begin), ("detected_before", end)):
             if value is not None:
-                raise AvePointConfigError(f"{name}: {product.label} knows the last 7 days only; leave it out.")
+                raise AvePointConfigError(
+                    f"{name}: {product.label} knows the last 7 days only; leave it out."
+                )
     end = end or now
     begin = begin or shift(end, -ACTIVITY_SPAN)
     if begin >= end:
@@ -255,7 +267,7 @@ def _keep_organization(
     if counts and not kept:
         others = ", ".join(dict.fromkeys(one_line(each.organization_id, 100) for each in counts[:20]))
         raise AvePointPayloadError(
-            f"{product.label} was asked for the unusual activity of organisation {one_line(organization, 100)}"
-            f" and answered with that of {others} only; check the id."
+            f"{product.label} was asked for the unusual activity of organisation "
+            f"{one_line(organization, 100)} and answered with that of {others} only; check the id."
         )
     return kept

@@ -169,9 +169,7 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
     return _read_figures(product, endpoint.columns, figures)
 
 
-def read_customer_id(
-    product: Product, endpoint: SubscriptionEndpoint | TenantEndpoint, row: object
-) -> str:
+def read_customer_id(product: Product, endpoint: SubscriptionEndpoint | TenantEndpoint, row: object) -> str:
     """Return the id of a partner's customer.
 
     :param product: the product.

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
-from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, parse_integer, read_id, read_text
+from airflow_provider_avepoint.core.fields import (
+    get_key,
+    get_path,
+    is_absent,
+    parse_integer,
+    read_id,
+    read_text,
+)
 from airflow_provider_avepoint.core.products.vocabulary import Key, Path, Product
 from airflow_provider_avepoint.core.text import one_line, quoted
 
@@ -38,6 +45,11 @@ class JsonObject:
         if not isinstance(value, Mapping):
             raise self.refuse(f"{quoted(value)} stands where an object was expected")
         self._fields: Mapping[str, Any] = value
+
+    @property
+    def key(self) -> int:
+        """What tells the object from every other one: two that differ in any field have other keys."""
+        return hash(repr(self._fields))
 
     def refuse(self, problem: str) -> AvePointPayloadError:
         """Return the error for an answer that is not understood.
@@ -174,7 +186,9 @@ def read_every_row(
         except ValueError:
             continue  # a total that cannot be read promises nothing
         if total is not None and total > len(rows):
-            raise whole.refuse(f"the answer has {len(rows)} of {total} rows, and no document says how to go on")
+            raise whole.refuse(
+                f"the answer has {len(rows)} of {total} rows, and no document says how to go on"
+            )
     return [JsonObject(product, what, row) for row in rows]
 
 
