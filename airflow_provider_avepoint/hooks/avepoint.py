@@ -688,7 +688,7 @@ class AvePointAsyncHook(BaseHook):
         organization_id: str | None = None,
         alert_type: str | None = None,
     ) -> AsyncGenerator[MonitorAlert]:
-        """Yield how many records were added, modified or removed; see :meth:`AvePointHook.iter_monitor_alerts`.
+        """Yield the alerts of a window; see :meth:`AvePointHook.iter_monitor_alerts`.
 
         :param product: ``salesforce``, the only product with such alerts.
         :param collected_after: the begin of the window, inclusive; by default 7 days ago.
