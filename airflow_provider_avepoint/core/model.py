@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 
-__all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption", "Value"]
+__all__ = ["BackupJob", "Counts", "JobError", "JobState", "LicenseConsumption"]
 
 
 class JobState(StrEnum):

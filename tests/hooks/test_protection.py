@@ -344,7 +344,7 @@ class TestSchedule:
             {"totalNumber": "9"},
         ):
             simulator.add_fault("fields", path=SCHEDULE, extra=extra)
-            with pytest.raises(errors.AvePointPayloadError, match="next page|of . rows"):
+            with pytest.raises(errors.AvePointPayloadError, match=r"next page|of . rows"):
                 driver.call("get_backup_schedule")
         for extra in ({"metadata": {"nextLink": "", "totalCount": 3}}, {"metadata": {"totalCount": "many"}}):
             simulator.add_fault("fields", path=SCHEDULE, extra=extra)
@@ -719,7 +719,7 @@ class TestCoverage:
         rows = [
             {"serviceModule": "OneDrive", "totalScannedObjects": 0, "totalProtectedObjects": 0},
             {"serviceModule": "SharePoint Online", "totalScannedObjects": "4", "totalProtectedObjects": "5"},
-            {"serviceModule": "Planner – neu", "totalScannedObjects": 1, "totalProtectedObjects": 0},
+            {"serviceModule": "Planner / neu", "totalScannedObjects": 1, "totalProtectedObjects": 0},
             {
                 "customerId": CUSTOMER.upper(),
                 "tenantId": "t1",
