@@ -9,6 +9,7 @@ from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import JobQuery
+from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 # What was asked by a wrong clock is asked again, once the API has shown its own: in a second round, unless a
@@ -18,6 +19,8 @@ _MOST_ROUNDS = 3
 
 class Look:
     """The state of one look: ask :meth:`next_queries`, :meth:`take` the jobs, until there are no queries.
+
+    Then ask the :attr:`questions`, :meth:`hear` the answers, and :meth:`conclude`.
 
     :param policy: what is judged.
     :param client: the connection, whose clock is the API's.
@@ -31,6 +34,7 @@ class Look:
         #: The policy's queries of this round, and None where its control queries are next.
         self._queries: list[JobQuery] | None = None
         self._jobs: list[BackupJob] = []
+        self._circumstances = Circumstances()
 
     def next_queries(self) -> list[JobQuery] | None:
         """Return what to ask next; None where all that the verdict needs has come."""
@@ -56,6 +60,19 @@ class Look:
         """
         self._jobs.extend(jobs)
 
+    @property
+    def questions(self) -> list[Question]:
+        """What to ask beside the jobs, after them: the API's clock is known then."""
+        return self._policy.questions(location=self._client.settings.location)
+
+    def hear(self, question: Question, reading: Reading) -> None:
+        """Take the answer to one of the questions.
+
+        :param question: the question.
+        :param reading: what was read.
+        """
+        self._circumstances.add(question, reading)
+
     def conclude(self) -> Verdict:
         """Return the verdict, by the API's time of the answers."""
         return judge(
@@ -63,4 +80,5 @@ class Look:
             self._policy,
             self._client.clock.now(),
             single_tenant=self._client.settings.single_tenant,
+            circumstances=self._circumstances,
         )

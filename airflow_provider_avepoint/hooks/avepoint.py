@@ -19,6 +19,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_avepoint.core.activity import get_activity
 from airflow_provider_avepoint.core.alerts import list_alerts
 from airflow_provider_avepoint.core.arguments import parse_text, require_text
+from airflow_provider_avepoint.core.asking import ask
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.coverage import get_coverage
 from airflow_provider_avepoint.core.errors import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
+    from airflow_provider_avepoint.core.questions import Question, Reading
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
@@ -208,6 +210,9 @@ class AvePointHook(HttpHook):
         look = Look(policy, self.client)
         while (queries := look.next_queries()) is not None:
             look.take(list(self.query(queries, with_changes=True)))
+        with _for_airflow():
+            for question in look.questions:
+                look.hear(question, self.transport.run(ask(self.client, question)))
         with _for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
@@ -541,11 +546,22 @@ class AvePointAsyncHook(BaseHook):
         look = Look(policy, await self.aget_client())
         while (queries := look.next_queries()) is not None:
             look.take([job async for job in self.aquery(queries, with_changes=True)])
+        for question in look.questions:
+            look.hear(question, await self.aanswer(question))
         with _for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return verdict
+
+    async def aanswer(self, question: Question) -> Reading:
+        """Return the answer to a question beside the jobs.
+
+        :param question: the question, as ``Policy.questions`` makes it.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(ask(client, question))
 
     async def aget_job(
         self,
