@@ -162,8 +162,11 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
         if given.get("started_after") is None and given.get("max_age") is None:
             given["max_age"] = _ANY_AGE
         policy = Policy(**given)
-        for name in ("expect_scheduled", "max_unusual"):
-            if getattr(policy, name) not in (None, False):
+        for name, is_asked in (
+            ("expect_scheduled", policy.expect_scheduled),
+            ("max_unusual", policy.max_unusual is not None),
+        ):
+            if is_asked:
                 raise AvePointConfigError(
                     f"policy: {name} is not about a single backup; ask it in AvePointBackupSensor or "
                     "AvePointBackupCheckOperator."

@@ -18,6 +18,7 @@ from tests.hooks.drivers import DRIVERS, Triggerer, Worker
 Driver = Worker | Triggerer
 both_drivers = pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)
 
+YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
 SCHEDULE, ACTIVITY = "/backup/m365/settings/backup/frequency", "/backup/m365/cloudbackupunusualactivitydata"
 RETENTION = "/backup/m365/settings/retention-policy"
@@ -362,7 +363,7 @@ class TestUnusualActivity:
     SALESFORCE_ROW: ClassVar[dict[str, Any]] = {
         "organizationId": "00Dam00000kxWaGEAU",
         "organizationName": "Acme",
-        "latestDetectedDate": "2026-11-20T08:30:00Z",
+        "latestDetectedDate": f"{YESTERDAY:%Y-%m-%dT%H:%M:%SZ}",
         "suspiciousFiles": 0,
         "addedFiles": 2,
         "modifiedFiles": 3,
@@ -438,7 +439,7 @@ class TestUnusualActivity:
 
         assert activity.alarm == 0
         assert (0, 2, 3, 900) == (counts.suspicious, counts.added, counts.modified, counts.deleted)
-        assert counts.detected_at == datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+        assert counts.detected_at == YESTERDAY
         row = {**self.SALESFORCE_ROW, "suspiciousFiles": "4", "latestDetectedDate": None, "addedFiles": 0}
         simulator.set_reading("salesforce", "unusual_activity", [row])
         assert driver.call("get_unusual_activity", "salesforce").alarm == 4

@@ -133,6 +133,7 @@ SALESFORCE = Product(
             path="/backup/sfbapi/unusual-activities",
             scope="salesforce.public.read.all",
             window=("startTime", "finishTime"),
+            time_key="latestDetectedDate",
             row_filters={"organizationId": "organizationId"},
             envelope=lambda rows, _quirks: envelope(data=rows),
             payload_key="data",
