@@ -974,3 +974,73 @@ def without_times(answer: Any) -> Any:
         return [each.as_dict() for each in answer]
     moments = ("read_at", "detected_after", "detected_before")
     return {name: value for name, value in answer.as_dict().items() if name not in moments}
+
+
+class TestGate:
+    """The verdict of a hook asks for what its policy needs, and for nothing else."""
+
+    GOOD: ClassVar[dict[str, Any]] = {"product": "m365", "max_age": 86400, "object_types": ["teams"]}
+
+    @both_drivers
+    def test_what_is_asked(self, simulator: Simulator, driver: Driver) -> None:
+        simulator.add_job("m365", workload="teams", state="success")
+        for asked, expected in (
+            ({}, set()),
+            ({"expect_scheduled": True}, {SCHEDULE}),
+            ({"max_unusual": 0}, {ACTIVITY}),
+            ({"max_unusual": 0, "expect_scheduled": True}, {ACTIVITY, SCHEDULE}),
+        ):
+            seen = len(simulator.requests())
+            assert driver.judge(**self.GOOD, **asked).passed
+            paths = {each["path"] for each in simulator.requests("/backup", since=seen)}
+            assert paths - {PRODUCTS["m365"].path} == expected
+
+    @both_drivers
+    def test_what_cannot_be_asked_is_no_verdict(self, simulator: Simulator, driver: Driver) -> None:
+        simulator.add_job("m365", workload="teams", state="success")
+        for path, asked in ((SCHEDULE, {"expect_scheduled": True}), (ACTIVITY, {"max_unusual": 9})):
+            for fault, error in (
+                ({"kind": "status", "status": 403}, errors.AvePointPermissionError),
+                ({"kind": "status", "status": 500, "count": 5}, errors.AvePointUnavailable),
+                ({"kind": "missing_rows", "instead": None}, errors.AvePointPayloadError),
+            ):
+                simulator.clear_faults()
+                simulator.add_fault(path=path, **fault)
+                with pytest.raises(error):
+                    driver.judge(**self.GOOD, **asked)
+
+    @both_drivers
+    def test_the_window_of_unusual_activity(self, simulator: Simulator, driver: Driver) -> None:
+        driver.judge(**self.GOOD, max_unusual=0, unusual_within="36h")
+        sent = simulator.requests(ACTIVITY)[-1]["query"]
+        since = datetime.now(UTC) - datetime.fromisoformat(sent["startTime"])
+        assert timedelta(hours=36) <= since < timedelta(hours=37)
+
+    @both_drivers
+    def test_a_worker_whose_clock_is_wrong_asks_by_the_clock_of_the_api(
+        self, simulator: Simulator, driver: Driver
+    ) -> None:
+        simulator.set_clock(ahead_seconds=90 * 86400)
+        simulator.add_job("m365", workload="teams", state="success")
+        assert driver.judge(**self.GOOD, max_unusual=0).passed
+        sent = simulator.requests(ACTIVITY)[-1]["query"]
+        assert datetime.fromisoformat(sent["finishTime"]) > datetime.now(UTC) + timedelta(days=89)
+
+    @both_drivers
+    def test_customers_and_organisations(self, simulator: Simulator, driver: Driver) -> None:
+        """Elements by customer, Salesforce by each organisation that is named."""
+        simulator.add_job("elements", organization_id=CUSTOMER, state="success")
+        verdict = driver.judge(product="elements", max_age=86400, organization_ids=CUSTOMER, max_unusual=0)
+        assert verdict.passed
+        assert [CUSTOMER] == [each.organization_id for each in verdict.circumstances.activities]
+
+        for name in ("a", "b"):
+            simulator.add_job("salesforce", organization_id=name, state="success")
+        row = {**TestUnusualActivity.SALESFORCE_ROW, "organizationId": "a", "suspiciousFiles": 3}
+        simulator.set_reading("salesforce", "unusual_activity", [row])
+        verdict = driver.judge(
+            product="salesforce", max_age=86400, organization_ids=["a", "b"], max_unusual=0
+        )
+        assert {"a": "unusual_activity", "b": "passed"} == {
+            each.scope.organization_id: each.reason.value for each in verdict.scopes
+        }
