@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_avepoint.core.arguments import parse_moment, parse_text
+from airflow_provider_avepoint.core.arguments import parse_text
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
 from airflow_provider_avepoint.core.fields import parse_integer, parse_time, read_id, to_iso
@@ -19,9 +19,9 @@ from airflow_provider_avepoint.core.objects import JsonObject, read_every_row
 from airflow_provider_avepoint.core.products import require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import ActivityEndpoint, Product
 from airflow_provider_avepoint.core.query import choose_location, shift
-from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.tenants import list_tenants
 from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.core.windows import ask_by_clock, begin_of, parse_window
 
 __all__ = ["ActivityCounts", "UnusualActivity", "get_activity", "read_activity"]
 
@@ -137,23 +137,18 @@ def get_activity(
     organization = _parse_told("organization_id", organization_id, known, has_tenants or has_organizations)
     tenant = _parse_told("tenant_id", tenant_id, known, has_tenants)
     place = choose_location(known, location, client.settings.location)
-    now = client.clock.now()
-    after, before = _parse_window(endpoint, known, detected_after, detected_before, now)
-    if has_tenants:
-        if organization is None:
-            raise AvePointConfigError(
-                f"organization_id: {known.label} knows one customer at a time; name it."
-            )
-        tenants = [tenant] if tenant else (yield from list_tenants(client, known, organization))
-        counts: list[ActivityCounts] = []
-        for each in tenants:
-            path = endpoint.path.format(
-                organization_id=quote(organization, safe=""), tenant_id=quote(each, safe="")
-            )
-            answer = yield from client.get(path, (), endpoint.permission, known.name)
-            counts += _read_bare(known, endpoint, answer.document, organization, each)
-    else:
-        latest = before + _SECOND if detected_before is not None else now + _ASKED_AHEAD
+    begin, end = parse_window("detected", detected_after, detected_before)
+    if endpoint.detected_after is None and (begin, end) != (None, None):
+        name = "detected_before" if begin is None else "detected_after"
+        raise AvePointConfigError(f"{name}: {known.label} knows the last 7 days only; leave it out.")
+    if has_tenants and organization is None:
+        raise AvePointConfigError(f"organization_id: {known.label} knows one customer at a time; name it.")
+
+    def ask(now: datetime) -> Flow[list[ActivityCounts]]:
+        if has_tenants:
+            return (yield from _ask_tenants(client, known, organization or "", tenant))
+        after = begin_of(begin, end, ACTIVITY_SPAN, now)
+        latest = max(now, after) + _ASKED_AHEAD if end is None else shift(end, _SECOND)
         query = [
             (endpoint.detected_after or "", to_iso(shift(after, -_SECOND))),
             (endpoint.detected_before or "", to_iso(latest)),
@@ -163,16 +158,36 @@ def get_activity(
         if place is not None:
             query.append((endpoint.location or "", place))
         answer = yield from client.get(endpoint.path, query, endpoint.permission, known.name)
-        counts = _keep_organization(known, read_activity(known, answer.document), organization)
+        return _keep_organization(known, read_activity(known, answer.document), organization)
+
+    counts = yield from ask_by_clock(client, ask)
+    read_at = client.clock.now()
     return UnusualActivity(
         product=known.name,
         organization_id=organization,
         location=place,
-        detected_after=after,
-        detected_before=before,
-        read_at=client.clock.now(),
+        detected_after=begin_of(begin, end, ACTIVITY_SPAN, read_at),
+        detected_before=end or read_at,
+        read_at=read_at,
         counts=tuple(counts),
     )
+
+
+def _ask_tenants(
+    client: Client, product: Product, organization: str, tenant: str | None
+) -> Flow[list[ActivityCounts]]:
+    """Return the counts of a tenant, or of each tenant of a customer."""
+    endpoint = product.activity
+    assert endpoint is not None  # noqa: S101  # it is required
+    tenants = [tenant] if tenant else (yield from list_tenants(client, product, organization))
+    counts: list[ActivityCounts] = []
+    for each in tenants:
+        path = endpoint.path.format(
+            organization_id=quote(organization, safe=""), tenant_id=quote(each, safe="")
+        )
+        answer = yield from client.get(path, (), endpoint.permission, product.name)
+        counts += _read_bare(product, endpoint, answer.document, organization, each)
+    return counts
 
 
 def read_activity(product: Product, document: object) -> list[ActivityCounts]:
@@ -235,23 +250,6 @@ def _parse_told(name: str, value: object, product: Product, is_told: object) -> 
     if text is not None and not is_told:
         raise AvePointConfigError(f"{name}: {product.label} cannot tell unusual activity apart by it.")
     return text
-
-
-def _parse_window(
-    endpoint: ActivityEndpoint, product: Product, after: object, before: object, now: datetime
-) -> tuple[datetime, datetime]:
-    begin, end = parse_moment("detected_after", after), parse_moment("detected_before", before)
-    if endpoint.detected_after is None:
-        for name, value in (("detected_after", begin), ("detected_before", end)):
-            if value is not None:
-                raise AvePointConfigError(
-                    f"{name}: {product.label} knows the last 7 days only; leave it out."
-                )
-    end = end or now
-    begin = begin or shift(end, -ACTIVITY_SPAN)
-    if begin >= end:
-        raise refuse("detected_after", begin.isoformat(), f"is not before {end.isoformat()}.")
-    return begin, end
 
 
 def _keep_organization(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.core.arguments import parse_moment, parse_text
+from airflow_provider_avepoint.core.arguments import parse_text
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import (
@@ -20,11 +20,12 @@ from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import is_same_organization, normalize_id
 from airflow_provider_avepoint.core.model import Value
 from airflow_provider_avepoint.core.objects import read_every_row
+from airflow_provider_avepoint.core.pages import Answer
 from airflow_provider_avepoint.core.products import require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import AlertEndpoint, Product
 from airflow_provider_avepoint.core.query import shift
-from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.windows import ask_by_clock, begin_of, parse_window
 
 __all__ = ["MonitorAlert", "list_alerts", "read_alerts"]
 
@@ -77,22 +78,24 @@ def list_alerts(
     known = require_endpoint(product, "alerts", "monitor alerts")
     endpoint = known.alerts
     assert endpoint is not None  # noqa: S101  # it is required
-    now = client.clock.now()
-    before = parse_moment("collected_before", collected_before)
-    after = parse_moment("collected_after", collected_after) or shift(before or now, -ALERT_SPAN)
-    if before is not None and after >= before:
-        raise refuse("collected_after", after.isoformat(), f"is not before {before.isoformat()}.")
+    begin, before = parse_window("collected", collected_after, collected_before)
     organization = normalize_id(parse_text("organization_id", organization_id))
     kind = parse_text("alert_type", alert_type)
-    query = [
-        (endpoint.collected_after, to_iso(shift(after, -_DAY))),
-        (endpoint.collected_before, to_iso(shift(max(before or now, after), _DAY))),
-    ]
-    if organization is not None:
-        query.append((endpoint.organization, organization))
-    if kind is not None:
-        query.append((endpoint.alert_type, kind))
-    answer = yield from client.get(endpoint.path, query, endpoint.permission, known.name)
+
+    def ask(now: datetime) -> Flow[Answer]:
+        after = begin_of(begin, before, ALERT_SPAN, now)
+        query = [
+            (endpoint.collected_after, to_iso(shift(after, -_DAY))),
+            (endpoint.collected_before, to_iso(shift(max(before or now, after), _DAY))),
+        ]
+        if organization is not None:
+            query.append((endpoint.organization, organization))
+        if kind is not None:
+            query.append((endpoint.alert_type, kind))
+        return (yield from client.get(endpoint.path, query, endpoint.permission, known.name))
+
+    answer = yield from ask_by_clock(client, ask)
+    after = begin_of(begin, before, ALERT_SPAN, client.clock.now())
     found = list(dict.fromkeys(read_alerts(known, answer.document)))
     kept = [each for each in found if organization is None or _is_of(each, organization)]
     if found and not kept:

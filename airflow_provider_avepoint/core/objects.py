@@ -64,10 +64,18 @@ class JsonObject:
     def get(self, key: Key) -> object:
         """Return the value of a key, in any case of the letters; None if the object does not have the key.
 
-        :param key: the key, or several spellings of it, of which the first one with a value counts.
+        :param key: the key, or several keys, of which the first one with a value counts.
+        :raises AvePointPayloadError: the key is there twice, with two values: nobody can tell which holds.
         """
-        names = (key,) if isinstance(key, str) else key
-        return next((value for name in names if not is_absent(value := get_key(self._fields, name))), None)
+        for name in (key,) if isinstance(key, str) else key:
+            folded = name.casefold()
+            found = [value for each, value in self._fields.items() if each.casefold() == folded]
+            values = [value for value in found if not is_absent(value)]
+            if any(value != values[0] for value in values[1:]):
+                raise self.refuse(f"{name} is there twice, as {quoted(values[0])} and {quoted(values[1])}")
+            if values:
+                return values[0]
+        return None
 
     def read(self, key: Key, parse: Callable[[object], T | None]) -> T | None:
         """Return a field that may be missing.
@@ -126,14 +134,13 @@ class JsonObject:
         :param may_be_null: whether null stands for an empty list.
         :raises AvePointPayloadError: there is no list.
         """
-        value = get_key(self._fields, key, ...)
-        if value is None and may_be_null:
+        value = self.get(key)
+        if isinstance(value, list):
+            return value
+        is_there = get_key(self._fields, key, ...) is not ...
+        if value is None and is_there and may_be_null:
             return []
-        if not isinstance(value, list):
-            raise self.refuse(
-                f"the list {key} is missing" if value is ... else f"{key}: {quoted(value)} is no list"
-            )
-        return value
+        raise self.refuse(f"{key}: {quoted(value)} is no list" if is_there else f"the list {key} is missing")
 
     def objects(self, key: str, what: str, *, may_be_null: bool = False) -> list[JsonObject]:
         """Return the objects of a list.

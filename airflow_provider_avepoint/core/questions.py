@@ -59,13 +59,6 @@ class Circumstances:
         """
         self._readings[question] = reading
 
-    def lacks(self, questions: Iterable[Question]) -> list[Question]:
-        """Return those questions that have no answer.
-
-        :param questions: the questions of a gate.
-        """
-        return [each for each in questions if each not in self._readings]
-
     def only(self, questions: Iterable[Question]) -> Circumstances:
         """Return the answers to some questions.
 

@@ -18,6 +18,8 @@ from airflow_provider_avepoint.core.query import choose_location
 __all__ = ["BackupSchedule", "ServiceSchedule", "get_schedule", "read_schedule"]
 
 _WHAT = "backup schedule"
+# More starts of one service than a day has minutes are no schedule, and would cost a gate its time.
+_MOST_STARTS = 1440
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
@@ -113,6 +115,8 @@ def read_schedule(product: Product, document: object) -> tuple[ServiceSchedule, 
 def _read_starts(row: JsonObject, key: str) -> tuple[datetime, ...]:
     starts: set[datetime] = set()
     items: list[Any] = row.require_list(key)
+    if len(items) > _MOST_STARTS:
+        raise row.refuse(f"{key}: {len(items)} starts of one service within a day")
     for item in items:
         try:
             start = parse_time(item)

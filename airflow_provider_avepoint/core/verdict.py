@@ -61,6 +61,8 @@ RULES_VERSION = 2
 
 # The most scopes that a message names, the worst first; the evidence holds all scopes.
 _MOST_NAMED = 20
+# The same for what a scope of the message names: missed runs, counts of unusual activity.
+_MOST_COUNTS = 3
 
 
 class Reason(StrEnum):
@@ -199,7 +201,8 @@ class ScopeVerdict:
         if self.reason is Reason.NOT_SCHEDULED:
             text += ", no backup is scheduled"
         if self.missed_runs:
-            text += f", no job answers the backup due {_list_some(map(_show_time, self.missed_runs))}"
+            missed = _list_some(map(_show_time, self.missed_runs), _MOST_COUNTS)
+            text += f", no job answers the backup due {missed}"
         elif self.window_start is not None and self.reason in (
             Reason.MISSED,
             Reason.STALE,
@@ -207,7 +210,7 @@ class ScopeVerdict:
         ):
             text += f", no backup has started since {_show_minute(self.window_start)}"
         if self.unusual:
-            text += f", {_list_some(map(str, self.unusual))}"
+            text += f", {_list_some(map(str, self.unusual), _MOST_COUNTS)}"
         if self.job is not None:
             text += f" ({_describe(self.job)})"
         if self.newer_good is not None:
@@ -268,7 +271,7 @@ class Verdict:
         scheduled = {name for each in self.circumstances.schedules for name in each.scheduled}
         if not_asked := sorted(scheduled - set(object_types)):
             found.append(
-                f"{product}: scheduled, but no job can be asked for by this service: {', '.join(not_asked)}."
+                f"{product}: scheduled, but no job can be asked for by this service: {_list_some(not_asked)}."
             )
         return found
 
@@ -727,11 +730,11 @@ def _describe(job: BackupJob) -> str:
     return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
 
 
-def _list_some(texts: Iterable[str]) -> str:
-    """Join *texts* into one line; after ``_MOST_NAMED`` of them, say how many more there are."""
+def _list_some(texts: Iterable[str], most: int = _MOST_NAMED) -> str:
+    """Join *texts* into one line; after *most* of them, say how many more there are."""
     listed = list(texts)
-    more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
-    return "; ".join(listed[:_MOST_NAMED] + more)
+    more = [f"and {len(listed) - most} more"] if len(listed) > most else []
+    return "; ".join(listed[:most] + more)
 
 
 def _show_minute(moment: datetime) -> str:

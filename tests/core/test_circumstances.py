@@ -147,7 +147,7 @@ def test_every_scheduled_service_is_expected() -> None:
 
     assert reasons(verdict) == {"teams": "passed", "onedrive": "missed"}
     (warning,) = verdict.warnings
-    assert warning == "m365: scheduled, but no job can be asked for by this service: 15, private_channel."
+    assert warning == "m365: scheduled, but no job can be asked for by this service: 15; private_channel."
 
 
 def test_object_types_leave_out_the_others() -> None:
@@ -346,6 +346,7 @@ def test_arguments_that_do_not_fit_the_product() -> None:
             {"product": "elements", "organization_ids": "c", "max_unusual": 0, "unusual_within": "2d"},
             "unusual_within.*7 days",
         ),
+        ({"product": "m365", "max_unusual": 0, "unusual_within": None}, "unusual_within is None"),
     ):
         with pytest.raises(AvePointConfigError, match=match):
             Policy(**{"max_age": DAY, **policy})  # type: ignore[arg-type]  # each case has its own types

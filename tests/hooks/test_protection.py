@@ -313,7 +313,9 @@ class TestSchedule:
             {**good, "frequency": "daily"},
             {**good, "frequency": 0.5},
             {**good, "frequency": -4},
+            {**good, "Frequency": 4},
             {**good, "backupStartTime": None},
+            {**good, "backupStartTime": [f"2026-02-27T03:54:{n % 60:02}Z" for n in range(1441)]},
             {**good, "backupStartTime": "2026-02-27T03:54:22Z"},
             {**good, "backupStartTime": ["2026-02-27T03:54:22"]},
             {**good, "backupStartTime": ["03:54"]},
@@ -417,6 +419,21 @@ class TestUnusualActivity:
             assert timedelta(days=7) == activity.detected_before - activity.detected_after
             assert datetime.fromisoformat(sent["finishTime"]) > now
             assert datetime.fromisoformat(sent["startTime"]) <= activity.detected_after
+
+    @both_drivers
+    def test_a_worker_whose_clock_is_wrong_asks_again(self, simulator: Simulator, driver: Driver) -> None:
+        """The window of a wrong clock would be empty, and so look good."""
+        for ahead in (90, -90):
+            simulator.set_clock(ahead_seconds=ahead * 86400)
+            there = datetime.now(UTC) + timedelta(days=ahead) - timedelta(hours=1)
+            row = {**self.SALESFORCE_ROW, "latestDetectedDate": there.isoformat(), "suspiciousFiles": 2}
+            simulator.set_reading("salesforce", "unusual_activity", [row])
+            activity = driver.call("get_unusual_activity", "salesforce")
+            assert activity.alarm == 2
+            assert activity.detected_after < there < activity.detected_before
+            alert = {**TestMonitorAlerts.ALERT, "collectTime": there.isoformat()}
+            simulator.set_reading("salesforce", "monitor_alerts", [alert])
+            assert len(driver.call("iter_monitor_alerts")) == 1
 
     @both_drivers
     def test_all_locations_unless_one_is_asked_for(self, simulator: Simulator, driver: Driver) -> None:
@@ -534,6 +551,7 @@ class TestUnusualActivity:
             for name in ("potentialRansomwareAttackCount", "unusualActivitiesCount", "serviceType")
             for value in odd
         ]
+        ours += [[{**self.ROW, "UnusualActivitiesCount": 0}]]  # beside the 10 of the other spelling
         ours += [[lacking(self.ROW, "unusualActivitiesCount")], None, {}, "none", [None], [[]]]
         refuse_each(
             simulator, ours, "m365", "unusual_activity", lambda: driver.call("get_unusual_activity", "m365")
