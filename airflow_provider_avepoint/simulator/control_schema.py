@@ -257,3 +257,17 @@ class LicenseChange(License):
         if not self.model_fields_set - {"location"}:
             raise ValueError(f"name at least one of {', '.join(License.model_fields)}")
         return self
+
+
+class ReadingChange(Message):
+    """The value of an endpoint beside jobs and licences, sent as given.
+
+    Without a location or an id, the value is of the central location, or of the usual customer, tenant and
+    scan profile.
+    """
+
+    value: JsonValue
+    location: str | None = Field(default=None, description="m365: the Multi-Geo code.")
+    organization_id: str | None = Field(default=None, description="elements: the customer in the path.")
+    tenant_id: str | None = Field(default=None, description="elements: the tenant in the path.")
+    profile_id: str | None = Field(default=None, description="elements: the scan profile in the path.")

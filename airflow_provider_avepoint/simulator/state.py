@@ -22,6 +22,7 @@ from .control_schema import (
     JobSpec,
     LicenseChange,
     Organization,
+    ReadingChange,
     Refused,
     TokenSettings,
     known,
@@ -32,7 +33,7 @@ from .job_builder import as_json, build_job, changed_fields, history_facts
 from .jobs import Facts, Job
 from .product_store import Asked, ProductStore, Served
 from .products import PRODUCTS, SCOPES
-from .products.base import Details, LicenseEndpoint, SubscriptionEndpoint
+from .products.base import Details, LicenseEndpoint, Reading, SubscriptionEndpoint
 from .request_log import Entry, RequestLog
 
 ALL_PRODUCTS = "all"
@@ -173,6 +174,17 @@ class State:
         """
         with self._lock:
             return self._store(product).set_license(change)
+
+    def set_reading(self, product: str, name: str, change: ReadingChange) -> dict[str, Any]:
+        """Set what an endpoint beside jobs and licences answers; return ``{"name", "value"}``.
+
+        :param product: the product's name.
+        :param name: the endpoint's name.
+        :param change: the value, and what it belongs to.
+        :raises Refused: the product or the endpoint is unknown (404), or there is no such location or id.
+        """
+        with self._lock:
+            return self._store(product).set_reading(name, change)
 
     def set_quirks(self, product: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Set quirks; return all quirks.
@@ -397,6 +409,21 @@ class State:
         """
         with self._lock:
             return self._store(product).read_subscriptions(endpoint, asked, base_url=base_url, path=path)
+
+    def read_reading(
+        self, product: str, reading: Reading, asked: Asked, *, base_url: str, path: str
+    ) -> Served:
+        """Return what an endpoint beside jobs and licences answers.
+
+        :param product: the product's name.
+        :param reading: the endpoint.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :raises VendorError: a parameter is missing or wrong, or an id in the path is unknown (404).
+        """
+        with self._lock:
+            return self._store(product).read_reading(reading, asked, base_url=base_url, path=path)
 
     def _store(self, product: str) -> ProductStore:
         return self._stores[known(product, self._stores, "product", status=404)]
