@@ -1,8 +1,9 @@
-"""Describe Cloud Backup for Microsoft 365: jobs, one job, licence consumption.
+"""Describe Cloud Backup for Microsoft 365: jobs, one job, licence consumption, restore.
 
 Jobs: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html
 One job: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/retrieve-job-details.html
 Licence: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/subscription.html
+Restore: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/perform-restore-job.html
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseEndpoint,
     Paging,
     Product,
+    RestoreEndpoint,
+    RestoreService,
     State,
 )
 
@@ -76,6 +79,22 @@ LICENSE_COLUMNS = LicenseColumns(
 
 JOBS_PERMISSION = "microsoft365backup.jobInfo.read.all"
 LICENSE_PERMISSION = "microsoft365backup.subscriptionInfo.read.all"
+RESTORE_PERMISSION = "microsoft365backup.restore.readwrite.all"
+
+
+def _site_service(number: int) -> RestoreService:
+    return RestoreService(number=number, scope="siteRestoreScope", owner="siteUrl", argument="site_url")
+
+
+# The numbers of serviceType, which are not those of the objectType filter.
+RESTORE_SERVICES = {
+    "sharepoint_online": _site_service(1),
+    "onedrive": RestoreService(
+        number=2, scope="oneDriveRestoreScope", owner="oneDriveUpn", argument="onedrive_upn"
+    ),
+    "microsoft_365_groups": _site_service(3),
+    "teams": _site_service(6),
+}
 
 M365 = Product(
     name="m365",
@@ -123,5 +142,13 @@ M365 = Product(
         columns=LICENSE_COLUMNS,
         figures=("data",),
         location="location",
+    ),
+    # The page has no destination, no rule for files that exist, and no dry run: take it as in place.
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        permission=RESTORE_PERMISSION,
+        services=RESTORE_SERVICES,
+        location="location",
+        job_id=("data", "jobId"),
     ),
 )

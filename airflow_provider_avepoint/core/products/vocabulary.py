@@ -293,6 +293,40 @@ class SubscriptionEndpoint:
     columns: LicenseColumns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreService:
+    """A service whose files and folders can be restored.
+
+    :param number: the vendor's number of the service in a restore request, which no filter of jobs takes.
+    :param scope: the key of the object that says what to restore.
+    :param owner: in that object, the key of the site or of the user.
+    :param argument: the argument of ours that names the site or the user.
+    """
+
+    number: int
+    scope: str
+    owner: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """The endpoint that starts a restore. It is the only one that changes something.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param services: our word → the service.
+    :param location: the parameter for the Multi-Geo location.
+    :param job_id: the place of the new job's id in the answer.
+    """
+
+    path: str
+    permission: str
+    services: Mapping[str, RestoreService]
+    location: str
+    job_id: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Product:
     """The description of one product.
@@ -327,6 +361,7 @@ class Product:
     :param job: the endpoint for one job; None where there is none.
     :param license: the endpoint for licence figures; None where there is none.
     :param subscriptions: the endpoint for a partner's customers; None where there is none.
+    :param restore: the endpoint that starts a restore; None where there is none.
     """
 
     name: str
@@ -352,6 +387,7 @@ class Product:
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
+    restore: RestoreEndpoint | None = None
 
     @property
     def undocumented(self) -> str:
