@@ -185,6 +185,19 @@ class RestoreRequest:
             "location": self.location,
         }
 
+    @classmethod
+    def read(cls, written: Mapping[str, Any]) -> Self:
+        """Return a request that was written; see :meth:`as_dict`.
+
+        :param written: the fields.
+        """
+        return cls(
+            **{name: written[name] for name in ("product", "service", "owner", "library", "location")},
+            files=tuple(written["files"]),
+            folders=tuple(written["folders"]),
+            recovery_time=datetime.fromisoformat(written["recovery_time"]),
+        )
+
 
 def _endpoint_of(product: Product) -> RestoreEndpoint:
     if product.restore is None:
@@ -401,8 +414,8 @@ class IntentStore(Protocol):
 
 _HOW_TO_GO_ON = (
     "Look in AvePoint's job monitor for a restore job that began then, and at the files. If there is one, "
-    "clear this task: it looks for the job again, and never restores twice. If there is none, start a new run "
-    "of the DAG, which restores anew."
+    "clear this task: it looks for the job again, and never restores twice. If there is none, start a new "
+    "run of the DAG, which restores anew."
 )
 
 
@@ -491,11 +504,10 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
     :param client: the connection.
     :param request: the request.
     :param known_ids: the restore jobs that there were before.
-    :raises AvePointConfigError: the connection does not allow a restore; nothing was sent.
     """
-    endpoint = _require_allowed(client, request)
-    query = ((endpoint.location, request.location),) if request.location else ()
     try:
+        endpoint = _require_allowed(client, request)
+        query = ((endpoint.location, request.location),) if request.location else ()
         answer = yield from client.change(
             endpoint.path, query, request.body, endpoint.permission, request.product
         )
@@ -607,6 +619,54 @@ def get_restore(client: Client, intent: Intent, product: str, location: str | No
     return job
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What one look at the API shows of a restore.
+
+    :param text: what, in a sentence.
+    :param now: when, by the API's clock.
+    :param is_final: whether waiting for more is of no use.
+    :param candidates: where the job is not known, the ids of the jobs that may be the one.
+    :param job: the job, where it is known and listed.
+    """
+
+    text: str
+    now: datetime
+    is_final: bool
+    candidates: tuple[str, ...] = ()
+    job: BackupJob | None = None
+
+
+def look_for_news(client: Client, request: RestoreRequest, intent: Intent) -> Flow[News]:
+    """Look once at what has become of a restore; change nothing.
+
+    :param client: the connection.
+    :param request: the request.
+    :param intent: what was kept; its phase is not ``refused``.
+    """
+    if intent.job_id is None:
+        ids = yield from find_candidates(client, intent, request.product, request.location)
+        now = client.clock.now()
+        text = (
+            f"A restore job began since {to_iso(intent.sent_at)}: {', '.join(ids)}."
+            if ids
+            else f"No restore job that began since {to_iso(intent.sent_at)} is listed yet."
+        )
+        return News(
+            text=text, now=now, is_final=bool(ids) or now >= intent.search_ends_at, candidates=tuple(ids)
+        )
+    try:
+        job = yield from get_restore(client, intent, request.product, request.location)
+    except AvePointJobNotFound:
+        text = f"Restore job {one_line(intent.job_id, 100)} is not listed yet."
+        return News(text=text, now=client.clock.now(), is_final=False)
+    now = client.clock.now()
+    drill = judge_restore(request, intent, job, None, now)
+    if isinstance(drill, Drill):
+        return News(text=drill.message, now=now, is_final=True, job=job)
+    return News(text=drill, now=now, is_final=False, job=job)
+
+
 # What it came to
 
 
@@ -714,7 +774,7 @@ def judge_restore(
     )
 
 
-def adopt(intent: Intent, candidates: list[str], now: datetime) -> Intent | None:
+def adopt(intent: Intent, candidates: tuple[str, ...], now: datetime) -> Intent | None:
     """Return the intent with the one job that was found; None while there may still come one.
 
     :param intent: what was kept.

@@ -22,7 +22,7 @@ from .faults import DROPPED, Answer, Exchange
 from .identity import TokenRefused
 from .product_store import Asked, Served
 from .products import PRODUCTS
-from .products.base import Details, LicenseEndpoint, Product, SubscriptionEndpoint
+from .products.base import Details, LicenseEndpoint, Product, RestoreEndpoint, SubscriptionEndpoint
 from .request_log import Entry
 from .state import State
 
@@ -117,6 +117,9 @@ def _product_routes(state: State, product: Product) -> list[Route]:
             name, endpoint, asked, base_url=_base_url(request), path=request.url.path
         )
 
+    def restore(endpoint: RestoreEndpoint, request: Request, body: Mapping[str, Any]) -> Served:
+        return state.start_restore(name, endpoint, Asked(request.query_params, body))
+
     handler = _page_handler(state, product.scope, listing)
     routes = [_route(state, product.list_path, name, handler, [product.method])]
     if product.details is not None:
@@ -129,6 +132,9 @@ def _product_routes(state: State, product: Product) -> list[Route]:
         read = partial(subscriptions, product.subscriptions)
         handler = _page_handler(state, product.subscriptions.scope, read)
         routes.append(_route(state, product.subscriptions.path, name, handler, ["POST"]))
+    if product.restore is not None:
+        handler = _page_handler(state, product.restore.scope, partial(restore, product.restore))
+        routes.append(_route(state, product.restore.path, name, handler, ["POST"]))
     return routes
 
 

@@ -250,6 +250,27 @@ class SubscriptionEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """An endpoint that starts a restore of files and folders.
+
+    :param path: the path.
+    :param scope: the scope that a token needs.
+    :param filters: the endpoint's query parameters.
+    :param services: by the vendor's number: the workload's word, the key of the scope in the body, the
+        scope's label in refusals, and the key of the site or user in the scope.
+    :param envelope: returns the body for the data of an answer.
+    :param payload_key: the key of the data in the body.
+    """
+
+    path: str
+    scope: str
+    filters: tuple[Filter, ...]
+    services: Mapping[Any, tuple[str, str, str, str]]
+    envelope: Callable[[dict[str, Any]], dict[str, Any]]
+    payload_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """The complete description of one product.
 
@@ -294,6 +315,7 @@ class Product:
     :param details: the endpoint for one job; None for none.
     :param license: the endpoint for licence figures; None for none.
     :param subscriptions: the endpoint for subscriptions; None for none.
+    :param restore: the endpoint that starts a restore; None for none.
     """
 
     name: str
@@ -330,6 +352,7 @@ class Product:
     details: Details | None = None
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
+    restore: RestoreEndpoint | None = None
 
     @property
     def quirk_names(self) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Cloud Backup for Microsoft 365, the current API.
 
-https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html
-and .../subscription.html. Rows do not show service, job type, tenant or location; only the filters select by
-them.
+https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html,
+.../perform-restore-job.html and .../subscription.html. Rows do not show service, job type, tenant or
+location; only the filters select by them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .base import (
     LicenseEndpoint,
     Page,
     Product,
+    RestoreEndpoint,
     Vocabulary,
     codes,
     duration,
@@ -72,6 +73,16 @@ LOCATIONS = tuple(_LOCATION_CODES.split())
 _LOCATION_VALUES = {code.casefold(): code for code in LOCATIONS} | {LOCATIONS[0].casefold(): None}
 _ANY_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES)
 _CENTRAL_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES, default=None)
+
+
+_SITE = ("siteRestoreScope", "Site Restore Scope", "siteUrl")
+_ONEDRIVE = ("oneDriveRestoreScope", "One Drive Restore Scope", "oneDriveUpn")
+RESTORE_SERVICES = {
+    1: ("sharepoint_online", *_SITE),
+    2: ("onedrive", *_ONEDRIVE),
+    3: ("microsoft_365_groups", *_SITE),
+    6: ("teams", *_SITE),
+}
 
 
 def hours_rounded_up(ticks: int) -> str:
@@ -173,6 +184,14 @@ M365 = Product(
         scope="microsoft365backup.subscriptionInfo.read.all",
         filters=(_ANY_LOCATION,),
         envelope=lambda figures, _quirks: envelope(data=figures),
+        payload_key="data",
+    ),
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        scope="microsoft365backup.restore.readwrite.all",
+        filters=(_CENTRAL_LOCATION,),
+        services=RESTORE_SERVICES,
+        envelope=lambda data: envelope(data=data),
         payload_key="data",
     ),
 )
