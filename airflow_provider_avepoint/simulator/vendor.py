@@ -54,6 +54,8 @@ class _Endpoint:
         )
         if grant is not None:
             entry.scope, entry.client_id = grant.scope, grant.client_id
+        if request.method == "POST":
+            await request.body()  # kept: a caller who goes away before a late answer has asked all the same
         if delay := self.state.latency_seconds(self.product):
             await asyncio.sleep(delay)
 
