@@ -224,8 +224,10 @@ def _parse_owner(word: str, service: RestoreService, **given: object) -> str:
         is_whole = False
         parts = urlsplit("")
     if not is_whole or parts.query or parts.fragment or any(each.isspace() for each in owner):
-        raise refuse(
-            needed, owner, "is not the full URL of a site; write https://contoso.sharepoint.com/sites/canary."
+        # Not shown: such a text may hold a password or a sharing link.
+        raise AvePointConfigError(
+            f"{needed} is not the full URL of a site, without user, ? and #; write "
+            "https://contoso.sharepoint.com/sites/canary or the like."
         )
     return owner.rstrip("/")
 

@@ -13,7 +13,11 @@ from .caller import JOB_SCOPE, M365_LIST, Caller, wait_until
 
 PATH = "/backup/m365/restore/jobs"
 SCOPE = "microsoft365backup.restore.readwrite.all"
-TARGET = {"libraryName": "Documents", "folders": [{"relativePath": "a/b"}], "files": [{"relativePath": "c.txt"}]}
+TARGET = {
+    "libraryName": "Documents",
+    "folders": [{"relativePath": "a/b"}],
+    "files": [{"relativePath": "c.txt"}],
+}
 SITE = {
     "serviceType": 1,
     "recoveryDateTime": "2026-02-27T03:54:22Z",
