@@ -518,9 +518,9 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
     if isinstance(answer, Unanswered):
         is_busy = answer.status == 429 and _BUSY.search(answer.problem) is not None
         return Reply(kind=ReplyKind.BUSY if is_busy else ReplyKind.UNKNOWN, message=answer.problem)
-    job_id = read_id(get_path(answer.document, endpoint.job_id))
-    if job_id is None or job_id in known_ids:
-        problem = "no id of a job" if job_id is None else f"{one_line(job_id, 100)}, which there was before"
+    job_id = trim(read_id(get_path(answer.document, endpoint.job_id)) or "")
+    if not job_id or job_id in known_ids:
+        problem = f"{one_line(job_id, 100)}, a job of before" if job_id else "no id of a job"
         return Reply(kind=ReplyKind.UNKNOWN, message=f"The answer holds {problem}.")
     return Reply(kind=ReplyKind.STARTED, job_id=job_id)
 
@@ -568,9 +568,9 @@ def find_candidates(client: Client, intent: Intent, product: str, location: str 
     """
     found = yield from list_restores(client, product, intent.earliest, location)
     latest = intent.search_ends_at
-    ids = [
+    ids = sorted(
         job.job_id for job in found if job.job_id not in intent.known_ids and _may_start_before(job, latest)
-    ]
+    )
     if ids:
         others = yield from list_restores(client, product, intent.earliest, location, job_type="backup")
         if both := sorted({job.job_id for job in others}.intersection(ids)):

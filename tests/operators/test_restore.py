@@ -316,7 +316,7 @@ def test_a_lost_answer_never_restores_twice(
 ) -> None:
     """A restore that began is found by its start; where none began, nobody knows, and says so."""
     connect(extra={"allow_restore": True, "timeout": 1})
-    search_for(monkeypatch, timedelta(seconds=4))
+    search_for(monkeypatch, timedelta(seconds=2))
     simulator.set_restores(runs_for=0.3)
     simulator.add_fault(kind, path=PATH, **fields)
     task = Task(simulator, mode)
@@ -496,7 +496,7 @@ def test_a_retry_follows_the_same_job(simulator: Simulator, allowed: str, mode: 
     with pytest.raises(AirflowException, match="Gave up waiting"):
         task.run()
     (started,) = simulator.restores()
-    simulator.patch_job("m365", started["job_id"], state="success")
+    simulator.patch_job("m365", started["job_id"], state="success", counts={"successful": 2})
 
     drill = task.run(timeout=60)
 
