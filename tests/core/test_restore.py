@@ -1,4 +1,4 @@
-"""A restore without a network: what is refused before anything is sent, what is kept, and how jobs are judged."""
+"""A restore without a network: what is refused before anything is sent, and how jobs are judged."""
 
 from __future__ import annotations
 

@@ -586,7 +586,7 @@ def test_a_refusal_while_deferred_wakes_the_task(simulator: Simulator, allowed: 
     task = Task(simulator, "deferring")
     with pytest.raises(TaskDeferred) as caught:
         task.make().execute(task.context)
-    simulator.set_client(simulator.client_id, secret="another")  # noqa: S106  # the simulator's
+    simulator.set_client(simulator.client_id, secret="another")  # the simulator's
     simulator.expire_tokens()
 
     event = run_trigger(caught.value.trigger)

@@ -99,7 +99,7 @@ def before_the_send(stage: Stage) -> None:
 
 
 def before_the_deed(stage: Stage) -> None:
-    """The server has the request, and acts on it when the worker is dead."""
+    """Let the server act on the request when the worker is dead."""
     stage.simulator.add_fault("slow", path=PATH, seconds=0.5)
     stage.kill_when(lambda: stage.posts)
     assert stage.restores == 0
@@ -120,7 +120,7 @@ def while_the_job_runs(stage: Stage) -> None:
 
 
 def at_any_moment(stage: Stage) -> None:
-    stage.kill_after(random.uniform(0, 0.5))  # noqa: S311  # guards nothing
+    stage.kill_after(random.uniform(0, 0.5))  # guards nothing
 
 
 BY_ID, BY_START, UNCERTAIN = (
@@ -161,7 +161,7 @@ def test_a_killed_worker_never_restores_twice(
         kill(stage)
         first = stage.retry()
         second = stage.retry()
-        wait_for(lambda: all(each["status"] or each["note"] for each in simulator.requests(PATH)))  # noqa: B023
+        wait_for(lambda: all(each["status"] or each["note"] for each in simulator.requests(PATH)))
         assert stage.restores <= 1
         assert stage.posts <= 1
         assert second == first or (first, stage.restores) == ("AvePointRestoreUncertain", 1)
