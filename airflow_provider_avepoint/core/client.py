@@ -20,7 +20,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
 )
 from airflow_provider_avepoint.core.fields import get_path
-from airflow_provider_avepoint.core.flow import Flow, Pairs, Request
+from airflow_provider_avepoint.core.flow import Flow, Pairs, Request, Response
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.pages import Answer, read_rows
 from airflow_provider_avepoint.core.paging import Habits, merge_parameters
@@ -159,12 +159,17 @@ class Client:
     def _send_once_with(self, token: Token, request: Request) -> Flow[Answer | Unanswered]:
         signed = _sign(request, token)
         sent_at = datetime.now(UTC)
-        response = yield from send_once(signed)
-        if isinstance(response, Unanswered):
-            return response
-        self.clock.note(response.headers, sent_at, datetime.now(UTC))
-        document = parse_change(signed, response)
-        return document if isinstance(document, Unanswered) else Answer(document, response.headers)
+        outcome = yield from send_once(signed)
+        return self._read_change(signed, outcome, sent_at)
+
+    def _read_change(
+        self, request: Request, outcome: Response | Unanswered, sent_at: datetime
+    ) -> Answer | Unanswered:
+        if isinstance(outcome, Unanswered):
+            return outcome
+        self.clock.note(outcome.headers, sent_at, datetime.now(UTC))
+        document = parse_change(request, outcome)
+        return document if isinstance(document, Unanswered) else Answer(document, outcome.headers)
 
     def _send_with(self, token: Token, request: Request) -> Flow[Answer]:
         signed = _sign(request, token)

@@ -43,6 +43,7 @@ from airflow_provider_avepoint.core.products.vocabulary import Product, RestoreE
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, JobQuery, choose_location
 from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
 from airflow_provider_avepoint.core.responses import Unanswered
+from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.core.text import one_line, quoted, trim
 from airflow_provider_avepoint.core.verdict import Reason, grade_job
@@ -59,6 +60,9 @@ _RESTORE = "restore"
 _BUSY = re.compile(r"\d+\s+restore(?:\s*/\s*export)?\s+jobs?\s.*\brunning\b", re.IGNORECASE)
 # A list of texts as Python or JSON writes it, in the place of one path.
 _LIST_TEXT = re.compile(r"[\[(]\s*['\"].*['\"]\s*,?\s*[\])]", re.DOTALL)
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")
+# The vendor's ids have 18 to 26 characters.
+_LONGEST_ID = 200
 _UPN = re.compile(r"[^@\s/\\]+@[^@\s/\\]+")
 
 
@@ -271,8 +275,8 @@ def _parse_path(name: str, item: object) -> str:
         raise refuse(name, item, "has a backslash; write the path with /.")
     if path.startswith("/"):
         raise refuse(name, item, "begins with a slash; a path begins in the library.")
-    if any(not each.isprintable() for each in path):
-        raise refuse(name, item, "has a character that cannot be printed.")
+    if any(unicodedata.category(each) in _CONTROLS for each in path):  # a joiner, as in Persian, may stand
+        raise refuse(name, item, "has a control character or half a character.")
     if any(trim(part) in ("", ".", "..") for part in path.split("/")):
         raise refuse(name, item, "has an empty part, or one of dots; write it like reports/2026/plan.xlsx.")
     return path
@@ -326,6 +330,7 @@ class Intent:
     """What is kept of a restore before it is asked for, and until its end. All times are the API's.
 
     :param digest: the digest of the request.
+    :param account: whom the request goes to, and in whose name: see :func:`name_account`.
     :param nonce: a random text that tells this attempt from another one.
     :param sent_at: when the request was about to be sent.
     :param answered_at: when it was known that no answer comes; None where nobody was there to see.
@@ -337,6 +342,7 @@ class Intent:
     """
 
     digest: str
+    account: str
     nonce: str
     sent_at: datetime
     answered_at: datetime | None = None
@@ -360,6 +366,7 @@ class Intent:
         """Return every field, ready for JSON."""
         return {
             "digest": self.digest,
+            "account": self.account,
             "nonce": self.nonce,
             "sent_at": self.sent_at.isoformat(),
             "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
@@ -385,6 +392,7 @@ class Intent:
                 **values
                 | {
                     "digest": str(values["digest"]),
+                    "account": str(values["account"]),
                     "nonce": str(values["nonce"]),
                     "sent_at": datetime.fromisoformat(values["sent_at"]).astimezone(UTC),
                     "answered_at": None
@@ -399,6 +407,14 @@ class Intent:
                 "What this task has kept of its restore is not understood, so a restore may have been asked "
                 f"for. {_HOW_TO_GO_ON}"
             ) from None
+
+
+def name_account(settings: Settings) -> str:
+    """Return whom a request goes to, and in whose name; a job of another account is another restore's.
+
+    :param settings: what the connection says.
+    """
+    return f"{settings.base_url} {settings.client_id}"
 
 
 class IntentStore(Protocol):
@@ -519,9 +535,9 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
         is_busy = answer.status == 429 and _BUSY.search(answer.problem) is not None
         return Reply(kind=ReplyKind.BUSY if is_busy else ReplyKind.UNKNOWN, message=answer.problem)
     job_id = trim(read_id(get_path(answer.document, endpoint.job_id)) or "")
-    if not job_id or job_id in known_ids:
-        problem = f"{one_line(job_id, 100)}, a job of before" if job_id else "no id of a job"
-        return Reply(kind=ReplyKind.UNKNOWN, message=f"The answer holds {problem}.")
+    if not job_id or len(job_id) > _LONGEST_ID or job_id in known_ids:
+        problem = "a job of before" if job_id in known_ids else "no id of a job"
+        return Reply(kind=ReplyKind.UNKNOWN, message=f"The answer names {problem}.")
     return Reply(kind=ReplyKind.STARTED, job_id=job_id)
 
 

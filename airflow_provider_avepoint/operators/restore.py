@@ -36,6 +36,7 @@ from airflow_provider_avepoint.core.restore import (
     find_candidates,
     judge_restore,
     look_for_news,
+    name_account,
     parse_expected,
     prepare_restore,
     start_restore,
@@ -268,11 +269,12 @@ class AvePointRestoreOperator(BaseOperator):
                 raise to_airflow(reply.error)
             if reply.kind is ReplyKind.BUSY:
                 return self._wait_for_place(intent, reply, deadline)
-        if intent.digest != request.digest:
+        if (intent.digest, intent.account) != (request.digest, name_account(hook.settings)):
             raise AvePointRestoreUncertain(
                 f"At {intent.sent_at:%Y-%m-%d %H:%M:%S} UTC this task asked for another restore than its "
-                "arguments name now: a template gives each try something else (such as the time of the try). "
-                "Nothing was sent now. Mend the arguments, then start a new run of the DAG.",
+                "arguments and its connection name now. Has somebody changed them, or does a template give "
+                "each try something else, such as the time of the try? Nothing was sent now. Look in "
+                "AvePoint's job monitor what became of the first one; then start a new run of the DAG.",
                 sent_at=intent.sent_at.isoformat(),
                 digest=intent.digest,
             )
@@ -300,7 +302,13 @@ class AvePointRestoreOperator(BaseOperator):
     def _ask(self, hook: AvePointHook, request: RestoreRequest, intents: IntentStore) -> tuple[Intent, Reply]:
         """Ask for the restore, once; keep the intent before, and what came of it after."""
         now, known_ids = hook.perform(prepare_restore(hook.client, request))
-        intent = Intent(digest=request.digest, nonce=secrets.token_hex(8), sent_at=now, known_ids=known_ids)
+        intent = Intent(
+            digest=request.digest,
+            account=name_account(hook.settings),
+            nonce=secrets.token_hex(8),
+            sent_at=now,
+            known_ids=known_ids,
+        )
         intents.save(intent.as_dict())
         try:
             reply = hook.perform(start_restore(hook.client, request, known_ids))

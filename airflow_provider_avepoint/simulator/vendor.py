@@ -13,12 +13,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from .encoding import VendorError, error_envelope, read_body
-from .faults import DROPPED, Answer, Exchange
+from .faults import DROPPED, Answer, Exchange, Unfinished
 from .identity import TokenRefused
 from .product_store import Asked, Served
 from .products import PRODUCTS
@@ -55,7 +55,12 @@ class _Endpoint:
         if grant is not None:
             entry.scope, entry.client_id = grant.scope, grant.client_id
         if request.method == "POST":
-            await request.body()  # kept: a caller who goes away before a late answer has asked all the same
+            try:
+                await request.body()  # kept: who goes away before a late answer has asked all the same
+            except ClientDisconnect:
+                entry.note = "the caller left in the middle of the request"
+                self.state.close_entry(entry, None)
+                return Unfinished()
         if delay := self.state.latency_seconds(self.product):
             await asyncio.sleep(delay)
 

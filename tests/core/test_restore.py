@@ -114,6 +114,7 @@ def test_the_body_for_a_onedrive() -> None:
         ({"files": ["a/"]}, "files"),
         ({"files": ["a/../b"]}, "files"),
         ({"files": ["a\nb"]}, "files"),
+        ({"files": ["a\ud800b"]}, "files"),
         ({"files": [f"{number}" for number in range(21)]}, "21 paths"),
         ({"files": [f"f{number}" for number in range(11)], "folders": list("abcdefghij")}, "21 paths"),
         ({"folders": ["canary"]}, "canary/a.txt"),
@@ -142,6 +143,7 @@ def test_what_is_refused_before_anything_is_sent(arguments: dict[str, Any], name
         ([2026], ["2026"]),
         (["a b/c (1).txt", "ab"], ["a b/c (1).txt", "ab"]),
         (["日本語/ü.txt"], ["日本語/ü.txt"]),
+        (["a\u200cb/👩\u200d💻.txt"], ["a\u200cb/👩\u200d💻.txt"]),
     ],
 )
 def test_which_paths_are_taken(files: Any, paths: list[str]) -> None:
@@ -172,7 +174,7 @@ def test_the_digest_tells_requests_apart() -> None:
 
 
 def intent(**fields: Any) -> Intent:
-    return Intent(**{"digest": "d", "nonce": "n", "sent_at": NOW} | fields)
+    return Intent(**{"digest": "d", "account": "a", "nonce": "n", "sent_at": NOW} | fields)
 
 
 def test_an_intent_survives_json() -> None:

@@ -17,6 +17,7 @@ from airflow_provider_avepoint.core import errors, restore, retry
 from airflow_provider_avepoint.operators import restore as operators
 from airflow_provider_avepoint.operators.avepoint import AvePointRestoreOperator
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.transports import limits
 from tests.sensors.modes import TaskInstance, World
 
 PATH = "/backup/m365/restore/jobs"
@@ -300,6 +301,8 @@ LOST = [
     ("error_body", {"form": "status_code"}),
     ("error_body", {"form": "error"}),
     ("fields", {"extra": {"data": {"jobId": " "}}}),
+    ("fields", {"extra": {"data": {"jobId": "R" * 1000}}}),
+    ("fields", {"extra": {"data": ["RS1"]}}),
     ("fields", {"extra": {"statusCode": 500}}),
 ]
 
@@ -365,6 +368,63 @@ def test_what_may_have_begun_is_not_repeated(
     assert isinstance(caught.value, AirflowFailException)
     assert isinstance(caught.value, errors.AvePointRestoreUncertain)
     assert posts(simulator) == 1
+
+
+@pytest.mark.usefixtures("_no_search")
+def test_an_answer_that_does_not_end_is_not_asked_for_again(
+    simulator: Simulator, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_BODY", 100_000)
+    simulator.add_fault("endless_body", path=PATH)
+
+    drill = Task(simulator).run()
+
+    assert drill["was_adopted"]
+    assert posts(simulator) == 1
+
+
+def test_a_job_of_another_tenant_is_not_adopted(
+    simulator: Simulator, connect: Callable[..., str], allowed: str
+) -> None:
+    """Somebody has edited the connection between two tries."""
+    simulator.add_fault("hang", path=PATH, where="after")
+    task = Task(simulator)
+    simulator.set_client("other", secret="other")
+    simulator.set_restores(runs_for=3600)
+    with pytest.raises(AirflowException, match="Gave up"):
+        task.run(timeout=0.1)
+    connect(extra={"allow_restore": True}, login="other", password="other")
+
+    with pytest.raises(exceptions.AvePointRestoreUncertain, match="connection"):
+        task.run()
+
+    assert posts(simulator) == 1
+
+
+@pytest.mark.parametrize("ahead", [-86400, 86400])
+def test_a_restore_is_found_whatever_this_machines_clock(
+    simulator: Simulator, allowed: str, ahead: float
+) -> None:
+    simulator.set_clock(ahead_seconds=ahead)
+    simulator.set_restores(runs_for=0)
+    simulator.add_fault("drop", path=PATH, where="after")
+
+    assert Task(simulator).run()["was_adopted"]
+
+
+def test_a_task_that_is_resumed_twice_restores_once(simulator: Simulator, allowed: str) -> None:
+    """The scheduler may run the resumed task again: what is kept with the task wins over the deferral's."""
+    running = [simulator.add_job("m365", job_type="export", state="running")["job_id"] for _ in range(3)]
+    simulator.set_restores(runs_for=0)
+    task = Task(simulator, "deferring")
+    with pytest.raises(TaskDeferred) as caught:
+        task.make().execute(task.context)
+    simulator.patch_job("m365", running[0], state="success")
+
+    drills = [task.make().execute_complete(task.context, event=None, **caught.value.kwargs) for _ in range(2)]
+
+    assert drills[0]["job"] == drills[1]["job"]
+    assert len(simulator.restores()) == 1
 
 
 def test_without_a_connection_nothing_was_sent(
@@ -523,8 +583,13 @@ def test_a_restore_is_followed_by_the_list_where_one_job_cannot_be_asked_for(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_job_that_is_listed_late_is_waited_for(simulator: Simulator, allowed: str, mode: str) -> None:
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_job_that_is_listed_late_is_waited_for(
+    simulator: Simulator, allowed: str, mode: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     simulator.set_restores(starts_in=1, runs_for=0)
+    simulator.add_fault("status", path=f"{JOBS}/", status=status, count=None)
 
     assert Task(simulator, mode).run()["passed"]
 
@@ -560,6 +625,22 @@ def test_an_outage_while_the_job_runs_is_waited_out(
 
     assert Task(simulator, mode).run()["passed"]
     assert posts(simulator) == 1
+
+
+def test_a_network_that_is_away_is_told_as_such(
+    connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of restores is not asked for then."""
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
+    with Simulator() as passing:
+        connect(host=passing.url, extra={"allow_restore": True, "identity_endpoint": passing.token_url})
+        passing.set_restores(runs_for=3600)
+        task = Task(passing, timeout=0.1)
+        with pytest.raises(AirflowException, match="Gave up"):
+            task.run()
+
+    with pytest.raises(exceptions.AvePointUnavailable, match="RS"):
+        task.run()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -665,9 +746,11 @@ def test_an_intent_that_is_not_understood_sends_nothing(simulator: Simulator, al
 
 @pytest.mark.parametrize("mode", MODES)
 def test_outside_of_a_task_the_process_remembers(simulator: Simulator, allowed: str, mode: str) -> None:
-    simulator.set_restores(runs_for=0.3)
+    simulator.set_restores(runs_for=0.3, ends_as="failed")
     task = Task(simulator, mode)
     task.context = {}
 
-    assert task.run()["passed"]
+    with pytest.raises(exceptions.AvePointJobFailed):
+        task.run()
+
     assert posts(simulator) == 1

@@ -100,8 +100,8 @@ def before_the_send(stage: Stage) -> None:
 
 def before_the_deed(stage: Stage) -> None:
     """Let the server act on the request when the worker is dead."""
-    stage.simulator.add_fault("slow", path=PATH, seconds=0.5)
-    stage.kill_when(lambda: stage.posts)
+    stage.simulator.add_fault("slow", path=PATH, seconds=1)
+    stage.kill_when(lambda: any(each["note"] for each in stage.simulator.requests(PATH)))
     assert stage.restores == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
@@ -171,4 +172,16 @@ def test_what_becomes_of_a_restore_can_be_set(avepoint: Simulator, caller: Calle
     assert post(caller, SITE).json()["data"] == {}
     assert sorted(row["backupDetails"] is None for row in restores(caller)) == [False, True]
     avepoint.reset()
+    assert avepoint.restores() == []
+
+
+def test_half_a_request_does_nothing(avepoint: Simulator, caller: Caller) -> None:
+    """The caller dies between the headers and the body."""
+    headers = f"Authorization: Bearer {caller.token(SCOPE)}\r\nContent-Type: application/json\r\n"
+    host, port = caller.http.base_url.host, caller.http.base_url.port
+    with socket.create_connection((host, port)) as connection:
+        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 9\r\n\r\n".encode())
+        wait_until(lambda: len(avepoint.requests(PATH)) == 1)
+
+    wait_until(lambda: "in the middle" in avepoint.requests(PATH)[0]["note"])
     assert avepoint.restores() == []
