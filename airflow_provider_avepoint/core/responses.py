@@ -107,7 +107,10 @@ def parse_change(request: Request, response: Response) -> Any | Unanswered:
         return parse_answer(request, replace(response, status=200) if is_good else response)
     except AvePointError as e:
         status = getattr(e, "status", None)
-        if isinstance(e, AvePointRequestError) and retry.is_not_done(status):
+        is_refusal = isinstance(e, AvePointRequestError) and retry.is_not_done(status)
+        if is_refusal and not (
+            is_good and status == 401
+        ):  # in a 200 it comes after the body was read
             raise
         return Unanswered(problem=str(e), status=status)
 

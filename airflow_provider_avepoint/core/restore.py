@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from airflow_provider_avepoint.core.arguments import parse_limit, parse_moment, require_text
+from airflow_provider_avepoint.core.arguments import parse_limit, parse_moment, parse_text, require_text
 from airflow_provider_avepoint.core.client import Client, job_not_found
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
@@ -214,7 +214,7 @@ def _parse_owner(word: str, service: RestoreService, **given: object) -> str:
     """Return the site or the user that the service needs; refuse the argument that it does not take."""
     needed = service.argument
     for name, value in given.items():
-        if name != needed and value is not None:
+        if name != needed and parse_text(name, value) is not None:
             raise AvePointConfigError(f"{name}: {word} is restored by {needed}; leave {name} out.")
     owner = require_text(needed, given[needed])
     if needed == "onedrive_upn":
@@ -535,7 +535,7 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
         is_busy = answer.status == 429 and _BUSY.search(answer.problem) is not None
         return Reply(kind=ReplyKind.BUSY if is_busy else ReplyKind.UNKNOWN, message=answer.problem)
     job_id = trim(read_id(get_path(answer.document, endpoint.job_id)) or "")
-    if not job_id or len(job_id) > _LONGEST_ID or job_id in known_ids:
+    if not job_id.strip("0-") or len(job_id) > _LONGEST_ID or job_id in known_ids:
         problem = "a job of before" if job_id in known_ids else "no id of a job"
         return Reply(kind=ReplyKind.UNKNOWN, message=f"The answer names {problem}.")
     return Reply(kind=ReplyKind.STARTED, job_id=job_id)

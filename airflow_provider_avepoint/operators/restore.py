@@ -94,9 +94,11 @@ class AvePointRestoreOperator(BaseOperator):
     task state). After a crash, a timeout or a lost answer it looks for a restore job that began since: one
     that is found is taken for its own; several, or none within ten minutes, end the task as uncertain. A row
     shows no more of a restore job than its id and its times. So while this task runs, start no other restore
-    by hand, and run restores of one tenant one after the other (an Airflow pool of one slot).
+    by hand, and run restores of one tenant one after the other (an Airflow pool of one slot that counts
+    deferred tasks too).
 
-    To restore anew, start a new DAG run.
+    To restore anew, start a new DAG run. (Where ``[state_store] clear_on_success`` is set, Airflow forgets
+    what a task has kept when the task succeeds: clearing such a task restores anew too.)
 
     Returns the drill: ``passed``, ``reason``, ``message``, ``request``, ``digest``, ``sent_at``,
     ``was_adopted``, ``expect_files``, ``restored_files``, ``job`` and ``judged_at``. The reasons are

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointRestoreUncertain
+from airflow_provider_avepoint.core.auth import TokenCache, TokenSource
+from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.errors import (
+    AvePointAuthError,
+    AvePointConfigError,
+    AvePointPermissionError,
+    AvePointRequestError,
+    AvePointRestoreUncertain,
+    AvePointUnavailable,
+)
+from airflow_provider_avepoint.core.flow import NoAnswer
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.restore import (
     Drill,
@@ -19,7 +29,11 @@ from airflow_provider_avepoint.core.restore import (
     adopt,
     judge_restore,
     parse_expected,
+    start_restore,
 )
+from airflow_provider_avepoint.core.settings import Settings
+
+from .flows import Driver, answer, token
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -291,3 +305,82 @@ def test_expect_files(given: object, number: int | None) -> None:
 def test_expect_files_expects_something(given: object) -> None:
     with pytest.raises(AvePointConfigError, match="expect_files"):
         parse_expected(given)
+
+
+class Credential:
+    fingerprint = "f"
+
+    def form_fields(self, _token_url: str) -> dict[str, str]:
+        return {}
+
+
+def client(*, allow_restore: bool = True) -> Client:
+    settings = Settings(
+        base_url="https://graph.example",
+        identity_endpoint="https://id",
+        client_id="c",
+        allow_restore=allow_restore,
+    )
+    return Client(
+        settings,
+        TokenSource(token_url="https://id", client_id="c", credential=Credential(), cache=TokenCache()),
+    )
+
+
+FULL = {"message": "There are already 3 restore/export jobs running, cannot start new restore job."}
+REPLIES: dict[str, tuple[list[Any], str, Any]] = {
+    "documented": ([answer({"data": {"jobId": "RS1"}})], "started", None),
+    "201": ([answer({"data": {"jobId": "RS1"}}, status=201)], "started", None),
+    "id in other capitals": ([answer({"Data": {"JobID": "RS1"}})], "started", None),
+    "no content": ([answer(body=b"", status=204)], "unknown", None),
+    "id 0": ([answer({"data": {"jobId": 0}})], "unknown", None),
+    "id of nothing": ([answer({"data": {"jobId": "00000000-0000-0000-0000-000000000000"}})], "unknown", None),
+    "id N/A": ([answer({"data": {"jobId": "N/A"}})], "unknown", None),
+    "known id": ([answer({"data": {"jobId": "OLD"}})], "unknown", None),
+    "a list": ([answer([{"jobId": "RS1"}])], "unknown", None),
+    "no success": ([answer({"success": False, "data": {"jobId": "RS1"}})], "unknown", None),
+    "id in a 500": ([answer({"data": {"jobId": "RS1"}}, status=500)], "unknown", None),
+    "see other": ([answer(None, status=303)], "unknown", None),
+    "proxy": ([answer(None, status=407)], "unknown", None),
+    "401 in a 200": ([answer({"statusCode": 401})], "unknown", None),
+    "no place": ([answer(FULL, status=429)], "busy", None),
+    "no place in a 200": ([answer(FULL | {"statusCode": "429"})], "busy", None),
+    "a rate of restores": (
+        [answer({"message": "Rate limit of restore jobs; 3 requests running"}, status=429)],
+        "unknown",
+        None,
+    ),
+    "400 in a 200": ([answer({"statusCode": 400})], "refused", AvePointRequestError),
+    "403": ([answer(None, status=403)], "refused", AvePointPermissionError),
+    "no connection": ([NoAnswer("refused", was_sent=False)], "refused", AvePointUnavailable),
+    "lost": ([NoAnswer("timeout")], "unknown", None),
+    "401, then lost": ([answer(None, status=401), token("2"), NoAnswer("timeout")], "unknown", None),
+    "401, then no token": (
+        [answer(None, status=401), answer({"error": "invalid_client"}, status=401)],
+        "refused",
+        AvePointAuthError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("replies", "kind", "error"), REPLIES.values(), ids=REPLIES)
+def test_what_an_answer_means(replies: list[Any], kind: str, error: Any) -> None:
+    """Only a 401 is asked again; where it may have begun, nothing else is sent."""
+    driver = Driver([token(), *replies])
+
+    reply = driver.run(start_restore(client(), parse(), ("OLD",)))
+
+    assert reply.kind == kind
+    assert reply.job_id == ("RS1" if kind == "started" else None)
+    assert type(reply.error) is (error or type(None))
+    assert driver.pauses == []
+    assert len(driver.sent) == 1 + len(replies)
+
+
+def test_no_request_is_made_where_the_connection_does_not_allow_it() -> None:
+    driver = Driver([])
+
+    reply = driver.run(start_restore(client(allow_restore=False), parse()))
+
+    assert isinstance(reply.error, AvePointConfigError)
+    assert driver.sent == []

@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_avepoint.core.products import PRODUCTS as OURS
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.simulator.products import PRODUCTS
 
 from .caller import JOB_SCOPE, M365_LIST, Caller, wait_until
 
@@ -185,3 +187,19 @@ def test_half_a_request_does_nothing(avepoint: Simulator, caller: Caller) -> Non
 
     wait_until(lambda: "in the middle" in avepoint.requests(PATH)[0]["note"])
     assert avepoint.restores() == []
+
+
+def test_both_descriptions_of_the_endpoint_agree() -> None:
+    """The package and the simulator are written down apart, from the same page."""
+    ours, theirs = OURS["m365"].restore, PRODUCTS["m365"].restore
+    assert ours is not None
+    assert theirs is not None
+
+    assert (ours.path, ours.permission, ours.location) == (
+        theirs.path,
+        theirs.scope,
+        theirs.filters[0].parameter,
+    )
+    assert {word: (each.number, each.scope, each.owner) for word, each in ours.services.items()} == {
+        word: (number, scope, owner) for number, (word, scope, _, owner) in theirs.services.items()
+    }
