@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -28,6 +28,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPermissionError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
 from airflow_provider_avepoint.core.listing import JobListing, JobListings, find_job
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
 
+
+T = TypeVar("T")
 
 # Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
 _TEST_TIMEOUT = 10.0
@@ -194,6 +197,14 @@ class AvePointHook(HttpHook):
                 note_answered=self.note_answered,
             )
             yield from self.transport.draw(listings)
+
+    def perform(self, flow: Flow[T]) -> T:
+        """Run a call of the API; see the flows of :mod:`airflow_provider_avepoint.core.restore`.
+
+        :param flow: the call, made with :attr:`client`.
+        """
+        with _for_airflow():
+            return self.transport.run(flow)
 
     def note_answered(self, query: JobQuery) -> None:
         """Note that all jobs have come that answer *query*; nothing here, for those who show progress.
@@ -537,6 +548,14 @@ class AvePointAsyncHook(BaseHook):
                 async for page in pages:
                     for job in page:
                         yield job
+
+    async def aperform(self, flow: Flow[T]) -> T:
+        """Run a call of the API; see :meth:`AvePointHook.perform`.
+
+        :param flow: the call, made with the client of :meth:`aget_client`.
+        """
+        with _for_airflow():
+            return await self._run.run(flow)
 
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`.

@@ -177,6 +177,24 @@ class GenerateSpec(Message):
     states: tuple[StateWord, ...] = ("success",)
 
 
+class RestoreSettings(Message):
+    """What becomes of the restores that are asked for from now on. Durations are in seconds.
+
+    A job is listed from its start on, so *starts_in* is also how late it appears.
+    """
+
+    starts_in: float = Field(default=0, ge=0)
+    runs_for: float = Field(default=5, ge=0)
+    ends_as: StateWord = "success"
+    counts: Counts | None = Field(
+        default=None, description="By default each path of the request counts as one successful object."
+    )
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields merged into the job's row, over its own."
+    )
+    answers_id: bool = Field(default=True, description="Whether the answer holds the id of the new job.")
+
+
 class ClientSpec(Message):
     """An app registration; fields that are not named stay as they are. *scopes* null grants all scopes."""
 

@@ -190,6 +190,20 @@ class Simulator:
 
         return self._state.set_reading(product, name, ReadingChange(value=value, **whose))
 
+    def set_restores(self, **settings: Any) -> JsonObject:
+        """Say what becomes of restores that are asked for from now on; what is not named is as usual.
+
+        :param settings: the fields of ``control_schema.RestoreSettings``.
+        :returns: all settings.
+        """
+        from .control_schema import RestoreSettings
+
+        return self._state.set_restores(RestoreSettings.model_validate(settings))
+
+    def restores(self) -> list[JsonObject]:
+        """Return the restores that were started by a request, oldest first: id, time, location and body."""
+        return self._state.restores()
+
     def set_quirks(self, product: str, **quirks: Any) -> JsonObject:
         """Set quirks; quirks that are not named stay.
 

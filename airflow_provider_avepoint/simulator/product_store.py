@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from . import times
-from .control_schema import JobFields, License, LicenseChange, ReadingChange, Refused, known
+from . import restores, times
+from .control_schema import JobFields, License, LicenseChange, ReadingChange, Refused, RestoreSettings, known
 from .encoding import ABSENT, VendorError, encode, invalid_parameter
 from .job_builder import build_job
 from .jobs import Facts, Job
@@ -22,6 +22,7 @@ from .products.base import (
     Page,
     Product,
     Reading,
+    RestoreEndpoint,
     SubscriptionEndpoint,
 )
 from .quirks import Quirks
@@ -331,6 +332,38 @@ class ProductStore:
         )
         total = self._shown_total(len(every), len(rows))
         return Page(rows=rows, total=total, link=link, index=page.index, size=page.size)
+
+    def start_restore(
+        self, endpoint: RestoreEndpoint, asked: Asked, settings: RestoreSettings, numbers: Iterator[int]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start a restore; return what is kept of it, and the data of the answer.
+
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :param settings: what becomes of it.
+        :param numbers: the numbers for new job ids.
+        :raises VendorError: a parameter is wrong, or three jobs are running.
+        """
+        location = _read_filters(endpoint.filters, asked).get("location")
+        wanted = restores.read_request(endpoint, asked.body)
+        now = self._clock.now()
+        limited = (job.at(now).facts for job in self.jobs)
+        running = sum(
+            each.state in ("waiting", "running") and each.job_type in restores.LIMITED_TYPES
+            for each in limited
+        )
+        if running >= restores.MOST_RUNNING:
+            raise restores.too_many_running()
+        fields = restores.describe_job(wanted, settings, location)
+        job = build_job(self.product, fields, restores.restore_id(now, next(numbers)), now)
+        self.add(job)
+        kept = {
+            "job_id": job.job_id,
+            "at": times.to_iso_full(now),
+            "location": location,
+            "body": dict(asked.body),
+        }
+        return kept, {"jobId": job.job_id} if settings.answers_id else {}
 
     def _changed_quirks(self, changes: Mapping[str, Any]) -> Quirks:
         return Quirks.model_validate({**self.quirks.model_dump(), **changes})

@@ -24,16 +24,18 @@ from .control_schema import (
     Organization,
     ReadingChange,
     Refused,
+    RestoreSettings,
     TokenSettings,
     known,
 )
+from .encoding import encode
 from .faults import AnyFault, FaultQueue
 from .identity import Grant, Identity
 from .job_builder import as_json, build_job, changed_fields, history_facts
 from .jobs import Facts, Job
 from .product_store import Asked, ProductStore, Served
 from .products import PRODUCTS, SCOPES
-from .products.base import Details, LicenseEndpoint, Reading, SubscriptionEndpoint
+from .products.base import Details, LicenseEndpoint, Reading, RestoreEndpoint, SubscriptionEndpoint
 from .request_log import Entry, RequestLog
 
 ALL_PRODUCTS = "all"
@@ -65,6 +67,8 @@ class State:
             self._faults = FaultQueue()
             self._request_log = RequestLog()
             self._latency_ms = 0.0
+            self._restore_settings = RestoreSettings()
+            self._restores: list[dict[str, Any]] = []
             self._numbers = itertools.count(1)
 
     # Jobs
@@ -198,6 +202,20 @@ class State:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
                 return {"latency_ms": self._latency_ms}
             return self._store(product).change_quirks(changes)
+
+    def set_restores(self, settings: RestoreSettings) -> dict[str, Any]:
+        """Set what becomes of restores that are asked for from now on; return all settings.
+
+        :param settings: the settings.
+        """
+        with self._lock:
+            self._restore_settings = settings
+            return settings.model_dump()
+
+    def restores(self) -> list[dict[str, Any]]:
+        """Return the restores that were started by a request, oldest first."""
+        with self._lock:
+            return list(self._restores)
 
     def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
         """Set the clock; return all settings.
@@ -424,6 +442,21 @@ class State:
         """
         with self._lock:
             return self._store(product).read_reading(reading, asked, base_url=base_url, path=path)
+
+    def start_restore(self, product: str, endpoint: RestoreEndpoint, asked: Asked) -> Served:
+        """Start a restore.
+
+        :param product: the product's name.
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :raises VendorError: a parameter is wrong, or three jobs are running.
+        """
+        with self._lock:
+            started, data = self._store(product).start_restore(
+                endpoint, asked, self._restore_settings, self._numbers
+            )
+            self._restores.append(started)
+            return Served(encode(endpoint.envelope(data)).encode(), endpoint.payload_key)
 
     def _store(self, product: str) -> ProductStore:
         return self._stores[known(product, self._stores, "product", status=404)]

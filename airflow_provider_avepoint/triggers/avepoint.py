@@ -22,8 +22,14 @@ from airflow_provider_avepoint.core.questions import Question
 from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
 from airflow_provider_avepoint.triggers.poll import Wait, join
+from airflow_provider_avepoint.triggers.restore import AvePointRestoreTrigger
 
-__all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
+__all__ = [
+    "AvePointBackupEventTrigger",
+    "AvePointBackupTrigger",
+    "AvePointJobTrigger",
+    "AvePointRestoreTrigger",
+]
 
 # Arguments that are serialized only if they differ from their default, which is None or False: a triggerer
 # of an older release than its workers does not know them.

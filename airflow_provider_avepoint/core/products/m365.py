@@ -1,4 +1,4 @@
-"""Describe Cloud Backup for Microsoft 365: jobs, one job, licence, schedule, retention, unusual activity.
+"""Describe Cloud Backup for Microsoft 365: jobs, licence, schedule, retention, unusual activity, restore.
 
 Jobs: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html
 One job: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/retrieve-job-details.html
@@ -6,6 +6,7 @@ Licence: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/sub
 Schedule: AvePoint/cloud-api, docs/docs/services-and-features/m365/backup-frequency.md
 Retention: .../m365/retention-policy.md
 Unusual activity: .../m365/unusual-activities.md
+Restore: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/perform-restore-job.html
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseEndpoint,
     Paging,
     Product,
+    RestoreEndpoint,
+    RestoreService,
     RetentionEndpoint,
     ScheduleEndpoint,
     State,
@@ -103,6 +106,22 @@ LICENSE_COLUMNS = LicenseColumns(
 JOBS_PERMISSION = "microsoft365backup.jobInfo.read.all"
 LICENSE_PERMISSION = "microsoft365backup.subscriptionInfo.read.all"
 SETTINGS_PERMISSION = "microsoft365backup.settings.read.all"
+RESTORE_PERMISSION = "microsoft365backup.restore.readwrite.all"
+
+
+def _site_service(number: int) -> RestoreService:
+    return RestoreService(number=number, scope="siteRestoreScope", owner="siteUrl", argument="site_url")
+
+
+# The numbers of serviceType, which are not those of the objectType filter.
+RESTORE_SERVICES = {
+    "sharepoint_online": _site_service(1),
+    "onedrive": RestoreService(
+        number=2, scope="oneDriveRestoreScope", owner="oneDriveUpn", argument="onedrive_upn"
+    ),
+    "microsoft_365_groups": _site_service(3),
+    "teams": _site_service(6),
+}
 
 M365 = Product(
     name="m365",
@@ -192,5 +211,13 @@ M365 = Product(
         # An older form of the API called the parameter EndTime.
         detected_before="finishTime",
         location="location",
+    ),
+    # The page has no destination, no rule for files that exist, and no dry run: take it as in place.
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        permission=RESTORE_PERMISSION,
+        services=RESTORE_SERVICES,
+        location="location",
+        job_id=("data", "jobId"),
     ),
 )

@@ -551,6 +551,40 @@ class CoverageEndpoints:
     changes: ScanChangesEndpoint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreService:
+    """A service whose files and folders can be restored.
+
+    :param number: the vendor's number of the service in a restore request, which no filter of jobs takes.
+    :param scope: the key of the object that says what to restore.
+    :param owner: in that object, the key of the site or of the user.
+    :param argument: the argument of ours that names the site or the user.
+    """
+
+    number: int
+    scope: str
+    owner: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """The endpoint that starts a restore. It is the only one that changes something.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param services: our word → the service.
+    :param location: the parameter for the Multi-Geo location.
+    :param job_id: the place of the new job's id in the answer.
+    """
+
+    path: str
+    permission: str
+    services: Mapping[str, RestoreService]
+    location: str
+    job_id: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Product:
     """The description of one product.
@@ -593,6 +627,7 @@ class Product:
     :param activity: the endpoint for unusual activity; None where there is none.
     :param alerts: the endpoint for alerts about changed records; None where there is none.
     :param coverage: the endpoints for what is protected; None where there are none.
+    :param restore: the endpoint that starts a restore; None where there is none.
     """
 
     name: str
@@ -625,6 +660,7 @@ class Product:
     activity: ActivityEndpoint | None = None
     alerts: AlertEndpoint | None = None
     coverage: CoverageEndpoints | None = None
+    restore: RestoreEndpoint | None = None
 
     @property
     def undocumented(self) -> str:

@@ -310,6 +310,27 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """An endpoint that starts a restore of files and folders.
+
+    :param path: the path.
+    :param scope: the scope that a token needs.
+    :param filters: the endpoint's query parameters.
+    :param services: by the vendor's number: the workload's word, the key of the scope in the body, the
+        scope's label in refusals, and the key of the site or user in the scope.
+    :param envelope: returns the body for the data of an answer.
+    :param payload_key: the key of the data in the body.
+    """
+
+    path: str
+    scope: str
+    filters: tuple[Filter, ...]
+    services: Mapping[Any, tuple[str, str, str, str]]
+    envelope: Callable[[dict[str, Any]], dict[str, Any]]
+    payload_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """The complete description of one product.
 
@@ -355,6 +376,7 @@ class Product:
     :param license: the endpoint for licence figures; None for none.
     :param subscriptions: the endpoint for subscriptions; None for none.
     :param readings: the endpoints whose values the control API sets as a whole.
+    :param restore: the endpoint that starts a restore; None for none.
     """
 
     name: str
@@ -393,6 +415,7 @@ class Product:
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
     readings: tuple[Reading, ...] = ()
+    restore: RestoreEndpoint | None = None
 
     @property
     def quirk_names(self) -> frozenset[str]:

@@ -1,9 +1,9 @@
 """Cloud Backup for Microsoft 365, the current API.
 
-https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html
-and .../subscription.html. Rows do not show service, job type, tenant or location; only the filters select by
-them. The readings: AvePoint/cloud-api, docs/docs/services-and-features/m365/backup-frequency.md,
-retention-policy.md and unusual-activities.md.
+https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html,
+.../perform-restore-job.html and .../subscription.html. Rows do not show service, job type, tenant or
+location; only the filters select by them. The readings: AvePoint/cloud-api,
+docs/docs/services-and-features/m365/backup-frequency.md, retention-policy.md and unusual-activities.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .base import (
     Page,
     Product,
     Reading,
+    RestoreEndpoint,
     Vocabulary,
     Window,
     codes,
@@ -75,6 +76,16 @@ LOCATIONS = tuple(_LOCATION_CODES.split())
 _LOCATION_VALUES = {code.casefold(): code for code in LOCATIONS} | {LOCATIONS[0].casefold(): None}
 _ANY_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES)
 _CENTRAL_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES, default=None)
+
+
+_SITE = ("siteRestoreScope", "Site Restore Scope", "siteUrl")
+_ONEDRIVE = ("oneDriveRestoreScope", "One Drive Restore Scope", "oneDriveUpn")
+RESTORE_SERVICES = {
+    1: ("sharepoint_online", *_SITE),
+    2: ("onedrive", *_ONEDRIVE),
+    3: ("microsoft_365_groups", *_SITE),
+    6: ("teams", *_SITE),
+}
 
 
 def hours_rounded_up(ticks: int) -> str:
@@ -258,4 +269,12 @@ M365 = Product(
         payload_key="data",
     ),
     readings=_READINGS,
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        scope="microsoft365backup.restore.readwrite.all",
+        filters=(_CENTRAL_LOCATION,),
+        services=RESTORE_SERVICES,
+        envelope=lambda data: envelope(data=data),
+        payload_key="data",
+    ),
 )
