@@ -69,7 +69,7 @@ class Stage:
         """Run a try, and kill it after a while, wherever it is."""
         with Child(restore_once, self._environment, self._path) as child:
             time.sleep(seconds)  # any moment will do
-            child.signal(signal.SIGKILL)
+            child.process.kill()  # where it is still there
             child.ends()
 
     def retry(self) -> str:
