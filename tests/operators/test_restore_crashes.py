@@ -120,7 +120,9 @@ def while_the_job_runs(stage: Stage) -> None:
 
 
 def at_any_moment(stage: Stage) -> None:
-    stage.kill_after(random.uniform(0, 0.5))  # guards nothing
+    stage.simulator.set_quirks("all", latency_ms=100)  # so that most of the time something is on its way
+    stage.kill_after(random.uniform(0, 1))
+    stage.simulator.set_quirks("all", latency_ms=0)
 
 
 BY_ID, BY_START, UNCERTAIN = (
