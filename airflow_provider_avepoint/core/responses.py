@@ -108,9 +108,7 @@ def parse_change(request: Request, response: Response) -> Any | Unanswered:
     except AvePointError as e:
         status = getattr(e, "status", None)
         is_refusal = isinstance(e, AvePointRequestError) and retry.is_not_done(status)
-        if is_refusal and not (
-            is_good and status == 401
-        ):  # in a 200 it comes after the body was read
+        if is_refusal and not (is_good and status == 401):  # in a 200 it comes after the body was read
             raise
         return Unanswered(problem=str(e), status=status)
 
