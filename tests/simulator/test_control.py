@@ -412,11 +412,7 @@ def test_fault_is_refused(avepoint: Simulator, caller: Caller) -> None:
         {"kind": "flood"},
         {"kind": "status"},
         {"kind": "html", "seconds": 1},
-<<<<<<< HEAD
-        {"kind": "drop", "where": "nowhere"},
-=======
         {"kind": "drop", "where": "between"},
->>>>>>> s15
         {"kind": "empty_body", "count": 0},
         {"status": 500},
     ]
