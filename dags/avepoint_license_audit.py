@@ -42,6 +42,7 @@ forecast takes four readings.
 **Params.** `connections` and `mail_to`: these instead of the Variables'. `product`: `m365`, `m365_legacy` or,
 for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is a file under `AIRFLOW_HOME`.
 `report_path`: the page, a path that each worker sees or a URL such as `s3://aws_default@bucket/report.html`.
+`timezone`: of the report's days and times, such as `Europe/London`.
 `smtp_conn_id`: where this connection or `apache-airflow-providers-smtp` is missing, `notify` is skipped.
 """
 
@@ -67,6 +68,7 @@ with DAG(
         "product": Param("m365", type="string"),
         "ledger_conn_id": _name(None),
         "report_path": Param(str(PAGE), type="string"),
+        "timezone": Param("UTC", type="string"),
         "mail_to": Param([], type="array", items={"type": "string"}),
         "smtp_conn_id": Param("smtp_default", type="string"),
     },
@@ -148,6 +150,7 @@ with DAG(
     report = AvePointReportOperator(
         task_id="report",
         path="{{ params.report_path }}",
+        timezone="{{ params.timezone }}",
         ledger_conn_id="{{ params.ledger_conn_id }}",
         tenants=tenants,
         trigger_rule="all_done",

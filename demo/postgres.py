@@ -76,12 +76,13 @@ class Postgres:
             "schema": database,
         }
 
-    def create_database(self, name: str) -> None:
+    def create_database(self, name: str, *, encoding: str = "UTF8") -> None:
         """Create an empty database.
 
         :raises PostgresError: it exists already.
         """
-        self._run([_binary("createdb"), *self._address(), name])
+        encoded = ["--template", "template0", "--encoding", encoding]
+        self._run([_binary("createdb"), *self._address(), *encoded, name])
 
     def drop_database(self, name: str) -> None:
         """Drop a database, whoever is in it; nothing happens where there is none."""

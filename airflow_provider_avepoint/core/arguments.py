@@ -21,6 +21,8 @@ from airflow_provider_avepoint.core.refusals import is_rendered_list, is_rendere
 from airflow_provider_avepoint.core.text import trim
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     import pendulum
 
     from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -265,6 +267,25 @@ def parse_moment(name: str, value: object) -> datetime | None:
         return moment.astimezone(UTC)
     except OverflowError:
         raise AvePointConfigError(f"{name}: {value!s} is beyond the years that UTC has.") from None
+
+
+def parse_timezone(name: str, value: object) -> tzinfo:
+    """Parse the name of a time zone.
+
+    :param name: the argument's name.
+    :param value: a name of the IANA database, such as ``Europe/London``; None is UTC.
+    :raises AvePointConfigError: no time zone has this name.
+    """
+    import pendulum  # imported late, so that parsing a DAG file does not load pendulum
+    from pendulum.tz.exceptions import InvalidTimezone
+
+    text = parse_text(name, value)
+    if text is None:
+        return UTC
+    try:
+        return pendulum.timezone(text)
+    except (InvalidTimezone, ValueError):
+        raise refuse(name, value, "is no time zone; give a name such as Europe/London.") from None
 
 
 def parse_day(name: str, value: object) -> date:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 #: A larger difference between the clocks is logged, and queries by the wrong clock are sent again.
 TOLERANCE = timedelta(minutes=1)
+# What was asked by a wrong clock is asked again, once the API has shown its own: in a second round, unless a
+# clock jumps.
+_MOST_ROUNDS = 3
 # The header has whole seconds.
 _SECOND = timedelta(seconds=1)
 # A clock outside these years is not set at all.
@@ -39,6 +42,18 @@ class ApiClock:
     def begin_look(self) -> None:
         """Let the next answer set the clock, whatever earlier answers have shown."""
         self._is_new_look = True
+
+    def rounds(self) -> Iterator[int]:
+        """Yield the number of each round of a look, whose queries depend on the time.
+
+        There is a second round where the first one has shown that the clock was wrong.
+        """
+        for number in range(1, _MOST_ROUNDS + 1):
+            ahead = self.ahead
+            self.begin_look()
+            yield number
+            if abs(self.ahead - ahead) <= TOLERANCE:
+                return
 
     def note(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
         """Set the clock by the headers of an answer.

@@ -106,7 +106,10 @@ def parse_local_time(value: object, zone: tzinfo) -> datetime | None:
         pass
     text = str(value)
     moment = datetime.fromisoformat(text.strip())
-    first, second = (moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    try:
+        first, second = (moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError:
+        raise ValueError(f"{quoted(text)} is not a time") from None
     if first < second:
         raise UnplacedTime(f"{quoted(text)} is a time that comes twice in {zone}", (first, second))
     if first.astimezone(zone).replace(tzinfo=None) != moment:
@@ -177,6 +180,18 @@ def to_iso(moment: datetime) -> str:
     :param moment: an aware datetime.
     """
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def to_local_date(moment: datetime, zone: tzinfo) -> str:
+    """Write the day of an instant in *zone* as ``2026-11-22``; at the ends of the calendar, the day in UTC.
+
+    :param moment: an aware datetime.
+    :param zone: the time zone of the day.
+    """
+    try:
+        return moment.astimezone(zone).date().isoformat()
+    except OverflowError:
+        return moment.astimezone(UTC).date().isoformat()
 
 
 def parse_integer(value: object) -> int | None:

@@ -1,27 +1,45 @@
-"""Fit a straight line through readings, with the band in which the next reading will lie.
+"""Fit a straight line through the readings since their last change, with the band of the next reading.
 
 Least squares, and the 95 % prediction band around the line: NIST/SEMATECH e-Handbook of Statistical Methods,
 4.1.4.1 and 4.5.1.2. The line holds where growth goes on as before and readings scatter about the line by
-chance. A reorganisation breaks both conditions. So each forecast comes with its band, and a short history
-gives no forecast.
+chance. A purchase, a cleanup or a reorganisation breaks both conditions: the readings before it say nothing
+about the growth after it.
+
+The change is found with Chow's test at each possible moment (G. C. Chow, Econometrica 28, 1960), corrected
+for the number of moments (Bonferroni); the readings after the most likely moment are tested again, until one
+line explains them (J. Bai, Econometric Theory 13, 1997: estimate several breaks one at a time). Where too few
+readings follow the change, there is no line. The newest reading alone is tested in the same way: a forecast
+whose newest reading does not fit the line is no forecast.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import NormalDist, fmean, linear_regression
+from itertools import pairwise
+from statistics import NormalDist, fmean, linear_regression, median
 from typing import NamedTuple
 
-__all__ = ["LEAST_READINGS", "LEAST_SPAN", "Crossing", "Estimate", "Trend", "fit"]
+__all__ = ["LEAST_READINGS", "LEAST_SPAN", "Crossing", "Estimate", "Outlook", "Trend", "fit", "look_ahead"]
 
 #: A trend needs at least this many readings at different moments, over at least this span.
 LEAST_READINGS = 4
 LEAST_SPAN = timedelta(days=7)
 
 _DAY = timedelta(days=1)
+# Readings that are closer together are one: the last.
+_LEAST_GAP = timedelta(hours=12)
+# How often a change is found in readings about one line, at most.
+_FALSE_ALARMS = 0.01
+# A reading is a wrong figure if it lies above, or below, both its neighbours by so many usual steps, and by
+# twice the difference of the neighbours.
+_WRONG_STEPS = 8
+# Where more than one reading of so many looks wrong, all of them are right.
+_FEW = 10
+
+_Reading = tuple[datetime, float]
 
 
 class Estimate(NamedTuple):
@@ -130,6 +148,53 @@ class Trend:
             return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What the readings say about the next ones.
+
+    :param readings: how many readings there are; of several within half a day, the last one counts.
+    :param before: the last reading before the last change, with its moment; the first reading where there is
+        no change.
+    :param newest: the newest reading with its moment.
+    :param swing: the largest difference between the newest reading and another one from *before* on.
+    :param changed_at: the moment of the first reading after the last change; None where there is no change.
+    :param trend: the line through the readings since the last change; None where they are too few.
+    :param earlier: the line through the readings before the last change; None where there is no change, or
+        where those readings are too few.
+    """
+
+    readings: int
+    before: tuple[datetime, float]
+    newest: tuple[datetime, float]
+    swing: float
+    changed_at: datetime | None
+    trend: Trend | None
+    earlier: Trend | None
+
+
+def look_ahead(readings: Iterable[tuple[datetime, float]], grain: float) -> Outlook:
+    """Fit a line to the readings since their last change.
+
+    A single reading that both of its neighbours contradict is a wrong figure and does not count, unless it is
+    the newest one.
+
+    :param readings: aware moments with their values, in any order; at least one.
+    :param grain: the size of a difference that does not matter, in the unit of the readings.
+    """
+    known = _drop_wrong(_thin(readings), grain)
+    start, earlier = _find_last_part(known, grain)
+    newest, since = known[-1], known[max(0, start - 1) :]
+    return Outlook(
+        readings=len(known),
+        before=since[0],
+        newest=newest,
+        swing=max(abs(newest[1] - value) for _, value in since),
+        changed_at=known[start][0] if start else None,
+        trend=fit(known[start:]),
+        earlier=fit(known[earlier:start]),
+    )
+
+
 def fit(readings: Iterable[tuple[datetime, float]]) -> Trend | None:
     """Fit a line to readings.
 
@@ -174,3 +239,77 @@ def _student_t(freedom: int) -> float:
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
         + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * freedom**4)
     )
+
+
+def _thin(readings: Iterable[_Reading]) -> list[_Reading]:
+    """Return the readings in order, at least half a day apart; the newest is kept."""
+    kept: list[_Reading] = []
+    for moment, value in sorted(dict(readings).items(), reverse=True):
+        if not kept or kept[-1][0] - moment >= _LEAST_GAP:
+            kept.append((moment, float(value)))
+    return kept[::-1]
+
+
+def _drop_wrong(readings: list[_Reading], grain: float) -> list[_Reading]:
+    """Return the readings without single ones that both neighbours contradict."""
+    values = [value for _, value in readings]
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    if len(steps) < LEAST_READINGS:
+        return readings
+    usual = max(grain, median(map(abs, steps)))
+    wrong = {
+        index + 1
+        for index, (to, away) in enumerate(pairwise(steps))
+        if to * away < 0 and min(abs(to), abs(away)) > max(_WRONG_STEPS * usual, 2 * abs(to + away))
+    }
+    if len(wrong) > len(readings) / _FEW:
+        return readings
+    return [reading for index, reading in enumerate(readings) if index not in wrong]
+
+
+def _find_last_part(readings: Sequence[_Reading], grain: float) -> tuple[int, int]:
+    """Return where the readings after the last change begin, and where those before it begin."""
+    days = [(moment - readings[0][0]) / _DAY for moment, _ in readings]
+    values = [value for _, value in readings]
+    start = earlier = 0
+    while split := _find_split(days[start:], values[start:], grain):
+        start, earlier = start + split, start
+    return start, earlier
+
+
+def _find_split(days: Sequence[float], values: Sequence[float], grain: float) -> int:
+    """Return where two lines explain the values better than one line by more than chance; 0 for nowhere."""
+    count = len(values)
+    floor = count * grain**2
+    before = _list_squares(days, values)
+    whole = floor + before[-1]
+    after = _list_squares(days[::-1], values[::-1])[::-1]
+    if whole <= 0:
+        return 0
+    best, chance = 0, _FALSE_ALARMS / count
+    for split in range(1, count):
+        share = min(1.0, (floor + before[split - 1] + after[split]) / whole)
+        # Two lines leave this many readings free: a line takes two readings, or the only one.
+        freedom = count - min(2, split) - min(2, count - split)
+        # The probability of an F as large, with 2 degrees of freedom in the numerator; for 1 it is less.
+        if (by_chance := share ** (freedom / 2)) < chance:
+            best, chance = split, by_chance
+    return best
+
+
+def _list_squares(days: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Return for each reading the squared residuals of the line through the first ones up to that reading.
+
+    Sums are updated reading by reading: B. P. Welford, Technometrics 4, 1962.
+    """
+    found = []
+    day = value = by_day = by_value = both = 0.0
+    for count, (x, y) in enumerate(zip(days, values, strict=True), start=1):
+        dx, dy = x - day, y - value
+        day += dx / count
+        value += dy / count
+        by_day += dx * (x - day)
+        by_value += dy * (y - value)
+        both += dx * (y - value)
+        found.append(max(0.0, by_value - both**2 / by_day) if by_day else 0.0)
+    return found

@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_provider_avepoint.core.forecast import LEAST_READINGS, LEAST_SPAN, Crossing, Estimate, Trend, fit
+from airflow_provider_avepoint.core.forecast import (
+    LEAST_READINGS,
+    LEAST_SPAN,
+    Crossing,
+    Estimate,
+    Outlook,
+    Trend,
+    look_ahead,
+)
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.text import one_line
 
@@ -15,9 +23,15 @@ from airflow_provider_avepoint.core.text import one_line
 FORECAST_DAYS = 30
 #: The default share of the purchased amount from which usage is near the limit.
 NEAR_LIMIT = 0.9
+#: The time before the newest reading from which a forecast takes its readings.
+HISTORY = timedelta(days=90)
 #: Pairs of a moment and the licence figures that were read then.
 History = Iterable[tuple[datetime, LicenseConsumption]]
 
+# Differences of this share of the limit do not matter to a forecast.
+_GRAIN = 0.0025
+# A line through readings over this time, or less, that may never reach the limit is chance.
+_SHORT = timedelta(days=21)
 # A subscription by GB that is out of policy for longer stops all backups.
 _GRACE = timedelta(days=90)
 _OVER = {"seats": ("over_assigned", "assigned"), "storage": ("storage_over", "protected")}
@@ -72,49 +86,73 @@ class Forecast:
 
     :param usage: the figure, and its limit: the amount that is purchased today.
     :param until: the end of the forecast.
-    :param readings: the number of readings.
-    :param trend: the line through the readings; None if there is too little history.
+    :param outlook: what the readings say.
+    :param trend: the line through the readings since the last change; None where nothing can be told: there
+        is too little history, or the figure changed too recently.
     :param crossing: when the trend reaches the limit; None if the trend does not reach it before *until*.
+    :param doubt: a sentence for a reader who has to look at the figure: the figure changed too recently, or
+        there is too little history and the limit may be reached; None otherwise. A doubt is no finding,
+        because no breach is forecast.
     """
 
     usage: Usage
     until: datetime
-    readings: int
+    outlook: Outlook
     trend: Trend | None
     crossing: Crossing | None
+    doubt: str | None
+
+    @property
+    def readings(self) -> int:
+        """The number of readings."""
+        return self.outlook.readings
+
+    @property
+    def unknown(self) -> str | None:
+        """Why nothing can be told, in a few words; None where there is a trend."""
+        if self.trend is not None:
+            return None
+        return "too little history" if self.outlook.changed_at is None else "changed too recently to tell"
 
     @property
     def estimate(self) -> Estimate | None:
-        """The figure at *until*; None if there is too little history."""
-        return None if self.trend is None else self.trend.at(self.until)
+        """The figure at *until*, not below 0; None where nothing can be told."""
+        return (
+            None if self.trend is None else Estimate(*(max(0.0, each) for each in self.trend.at(self.until)))
+        )
 
     def describe(self) -> str:
         """Describe the forecast in one sentence."""
-        estimate, usage = self.estimate, self.usage
+        estimate, usage, changed_at = self.estimate, self.usage, self.outlook.changed_at
         if estimate is None:
-            return (
-                f"{usage.name}: too little history for a forecast: readings so far {self.readings}, and it "
-                f"takes {LEAST_READINGS} over {LEAST_SPAN.days} days"
-            )
-        limit = f"{_write(usage.purchased)} {usage.unit} purchased"
+            unknown = _describe_unknown(usage, self.outlook)
+            return unknown if changed_at is None else f"{unknown}: {_describe_change(usage, self.outlook)}"
+        since = "" if changed_at is None else f", by the readings since the change of {changed_at:%Y-%m-%d}"
         if self.crossing is None:
             value, low, high = map(_write, estimate)
-            return f"{usage.name}: about {value} on {self.until:%Y-%m-%d} (95 %: {low} to {high}), of {limit}"
+            return (
+                f"{usage.name}: about {value} on {self.until:%Y-%m-%d} (95 %: {low} to {high}), of "
+                f"{_describe_limit(usage)}{since}"
+            )
         earliest, expected, latest = self.crossing
         end = "or later, or never" if latest is None else f"to {latest:%Y-%m-%d}"
         return (
-            f"{usage.name} will reach the {limit} about {expected:%Y-%m-%d} (95 %: {earliest:%Y-%m-%d} {end})"
+            f"{usage.name} will reach the {_describe_limit(usage)} about {expected:%Y-%m-%d} "
+            f"(95 %: {earliest:%Y-%m-%d} {end}){since}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the forecast, ready for JSON; without enough history it has no estimate and no crossing."""
+        """Return the forecast, ready for JSON; without a trend it has no estimate and no crossing."""
         crossing = {} if self.crossing is None else self.crossing._asdict()
+        changed_at = self.outlook.changed_at
         return {
             "of": self.usage.name,
             "limit": self.usage.purchased,
             "until": self.until.isoformat(),
             "readings": self.readings,
+            "changed_at": changed_at and changed_at.isoformat(),
             "has_enough_history": self.trend is not None,
+            "doubt": self.doubt,
             "estimate": None if self.estimate is None else self.estimate._asdict(),
             "crossing": {name: moment and moment.isoformat() for name, moment in crossing.items()} or None,
             "text": self.describe(),
@@ -182,22 +220,95 @@ def forecast(
     :param now: when the forecast begins, an aware datetime.
     :param within: how far to look ahead.
     """
-    past = [(moment, usage) for moment, each in history for usage in list_usages(each)]
-    found = []
-    for usage in list_usages(consumption):
-        if usage.purchased:
-            readings = {moment: each.used for moment, each in past if each.name == usage.name}
-            trend = fit(readings.items())
-            found.append(
-                Forecast(
-                    usage=usage,
-                    until=now + within,
-                    readings=len(readings),
-                    trend=trend,
-                    crossing=None if trend is None else trend.reaches(usage.purchased, now, within),
-                )
-            )
-    return found
+    past = list(history)
+    return [
+        foresee(usage, _list_used(past, usage.name), now, within)
+        for usage in list_usages(consumption)
+        if usage.purchased
+    ]
+
+
+def foresee(
+    usage: Usage, readings: Iterable[tuple[datetime, float]], now: datetime, within: timedelta
+) -> Forecast:
+    """Forecast one figure of a licence.
+
+    A line through few readings that scatter can reach the limit by chance. Where its band may never reach the
+    limit, nothing is told.
+
+    :param usage: the figure today, and its limit.
+    :param readings: aware moments with the figure that was read then; those after *now* do not count, nor
+        those from more than ``HISTORY`` before the newest one.
+    :param now: when the forecast begins, an aware datetime.
+    :param within: how far to look ahead.
+    """
+    past = {moment: used for moment, used in readings if moment <= now} or {now: usage.used}
+    first = max(past) - HISTORY
+    past = {moment: used for moment, used in past.items() if moment >= first}
+    limit, has_limit = usage.purchased, usage.used <= usage.purchased and usage.purchased > 0
+    outlook = look_ahead(past.items(), _GRAIN * (limit or max(map(abs, past.values()))))
+    trend = outlook.trend
+    crossing = trend.reaches(limit, now, within) if trend and has_limit else None
+    is_chance = (
+        trend is not None
+        and crossing is not None
+        and crossing.latest is None
+        and trend.end - trend.begin <= _SHORT
+    )
+    if is_chance:
+        trend = crossing = None
+    doubt = None
+    if trend is None and has_limit and within:
+        may_reach = is_chance or _may_reach(usage, outlook, now, within)
+        if may_reach or outlook.changed_at is not None:
+            doubt = f"{_describe_unknown(usage, outlook)}: {_describe_change(usage, outlook)}"
+        if may_reach:
+            doubt = f"{doubt}; the limit may be reached by {now + within:%Y-%m-%d}"
+    return Forecast(
+        usage=usage, until=now + within, outlook=outlook, trend=trend, crossing=crossing, doubt=doubt
+    )
+
+
+def _list_used(history: History, name: str) -> Iterator[tuple[datetime, float]]:
+    """Yield the used figures of seats or storage."""
+    for moment, each in history:
+        used = each.assigned_user_seats if name == "seats" else each.protected_gb
+        if used is not None:
+            yield moment, used
+
+
+def _may_reach(usage: Usage, outlook: Outlook, now: datetime, within: timedelta) -> bool:
+    """Tell whether as much growth again, or the growth before the change, reaches the limit."""
+    if outlook.swing and usage.used + outlook.swing >= usage.purchased:
+        return True
+    return outlook.earlier is not None and outlook.earlier.reaches(usage.purchased, now, within) is not None
+
+
+def _describe_unknown(usage: Usage, outlook: Outlook) -> str:
+    """Say why nothing can be told."""
+    if outlook.changed_at is not None:
+        return f"{usage.name}: changed too recently to tell"
+    if outlook.trend is not None:
+        return (
+            f"{usage.name}: too little history for a forecast: the {outlook.readings} readings so far "
+            "scatter too much"
+        )
+    return (
+        f"{usage.name}: too little history for a forecast: readings so far {outlook.readings}, and it takes "
+        f"{LEAST_READINGS} over {LEAST_SPAN.days} days"
+    )
+
+
+def _describe_change(usage: Usage, outlook: Outlook) -> str:
+    (moment, before), (now, used) = outlook.before, outlook.newest
+    figures = f"{_write(before)} on {moment:%Y-%m-%d} and {_write(used)} on {now:%Y-%m-%d}"
+    return f"{figures}, of {_describe_limit(usage)}"
+
+
+def _describe_limit(usage: Usage) -> str:
+    if usage.purchased:
+        return f"{_write(usage.purchased)} {usage.unit} purchased"
+    return f"an unlimited number of {usage.unit}"
 
 
 def audit(

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from airflow_provider_avepoint.core.client import Client
-from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
 from airflow_provider_avepoint.core.verdict import Verdict, judge
-
-# What was asked by a wrong clock is asked again, once the API has shown its own: in a second round, unless a
-# clock jumps.
-_MOST_ROUNDS = 3
 
 
 class Look:
@@ -29,8 +24,7 @@ class Look:
     def __init__(self, policy: Policy, client: Client) -> None:
         self._policy = policy
         self._client = client
-        self._rounds = 0
-        self._ahead = client.clock.ahead
+        self._rounds = client.clock.rounds()
         #: The policy's queries of this round, and None where its control queries are next.
         self._queries: list[JobQuery] | None = None
         self._jobs: list[BackupJob] = []
@@ -38,19 +32,17 @@ class Look:
 
     def next_queries(self) -> list[JobQuery] | None:
         """Return what to ask next; None where all that the verdict needs has come."""
-        clock = self._client.clock
         if self._queries is not None:
             controls = self._policy.control_queries(self._queries, self._jobs)
             self._queries = None
             if controls:
                 return controls
-        if self._rounds and (abs(clock.ahead - self._ahead) <= TOLERANCE or self._rounds == _MOST_ROUNDS):
+        if next(self._rounds, None) is None:
             return None
-        self._rounds += 1
-        self._ahead = clock.ahead
-        clock.begin_look()
         self._jobs = []
-        self._queries = self._policy.queries(clock.now(), location=self._client.settings.location)
+        self._queries = self._policy.queries(
+            self._client.clock.now(), location=self._client.settings.location
+        )
         return self._queries
 
     def take(self, jobs: Iterable[BackupJob]) -> None:

@@ -118,6 +118,8 @@ class Counts(Value, frozen=True, kw_only=True):
 
 
 NO_COUNTS = Counts()
+#: What a job counts, in the order of ``BackupJob.levels``. They are never added up.
+LEVELS = ("objects", "records", "metadata")
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
@@ -206,7 +208,7 @@ class BackupJob(Value, frozen=True, kw_only=True):
     def describe_failures(self) -> str:
         """Say how many objects, records and metadata failed, each after a comma; return "" if none failed."""
         text = ""
-        for what, level in zip(("objects", "records", "metadata"), self.levels, strict=True):
+        for what, level in zip(LEVELS, self.levels, strict=True):
             if level.failed:
                 text += f", {level.failed}{'' if level.total is None else f' of {level.total}'} {what} failed"
         return text

@@ -260,6 +260,18 @@ class Policy:
             written[each.name] = value
         return written
 
+    def names(self, scope: Scope) -> bool:
+        """Tell whether the lists of the policy, where given, name the dimensions of *scope*.
+
+        :param scope: the scope, with the organisation's id as the policy writes ids.
+        """
+        asked = (
+            (self.organization_ids, scope.organization_id),
+            (self.object_types, scope.workload),
+            (self.locations, scope.location),
+        )
+        return all(wanted is None or found in wanted for wanted, found in asked)
+
     def window_start(self, now: datetime) -> datetime:
         """Return the earliest start that counts: the later one of the cut-off and of *max_age* before *now*.
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 _LONGEST = 300
+# The non-joiner shapes Persian words, the joiner Indic letters and families of emoji.
+_JOINERS = "\u200c\u200d"
 # Invisible characters that str.strip() leaves: zero-width characters and the byte order mark.
-_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
+_UNSEEN = _JOINERS + "\u200b\u2060\ufeff"
 
 
 def one_line(text: object, longest: int = _LONGEST) -> str:
     """Return *text* as one line; runs of characters that are not printable become one space.
+
+    The zero-width joiner and non-joiner stay where they join something.
 
     :param text: anything; its ``str()`` is shown.
     :param longest: the most characters to keep.
     """
     # Cut first: a server may send megabytes.
     kept = str(text)[: 2 * longest]
-    line = " ".join("".join(char if char.isprintable() else " " for char in kept).split())
+    if not kept.isprintable():
+        kept = "".join(char if char.isprintable() or char in _JOINERS else " " for char in kept)
+    line = " ".join(word for word in kept.split() if word.strip(_JOINERS))
     return line if len(line) <= longest else line[:longest] + "…"
 
 

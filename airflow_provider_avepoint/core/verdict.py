@@ -485,7 +485,7 @@ def _sort_into_scopes(
         )
         if _is_unplaced(job, scope, policy, product):
             unplaced.append((scope, job))
-        elif _is_asked_for(scope, policy):
+        elif policy.names(scope):
             sightings[scope].append(job)
     # Rows with more dimensions come first: a row with fewer dimensions may belong to their scopes.
     for scope, job in sorted(
@@ -493,21 +493,11 @@ def _sort_into_scopes(
     ):
         doubted = job if job.problems else replace(job, problems=(_UNPLACED,))
         possible = [each for each in sightings if _may_be(scope, each)]
-        if not possible and _is_asked_for(scope, policy):
+        if not possible and policy.names(scope):
             possible = [scope]
         for each in possible:
             sightings[each].append(doubted)
     return dict(sightings)
-
-
-def _is_asked_for(scope: Scope, policy: Policy) -> bool:
-    """Tell whether the policy's lists, where given, name the dimensions of *scope*."""
-    asked = (
-        (policy.organization_ids, scope.organization_id),
-        (policy.object_types, scope.workload),
-        (policy.locations, scope.location),
-    )
-    return all(wanted is None or found in wanted for wanted, found in asked)
 
 
 def _is_unplaced(job: BackupJob, scope: Scope, policy: Policy, product: Product) -> bool:

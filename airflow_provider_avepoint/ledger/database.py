@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, func, inspect, select
 from sqlalchemy.exc import DataError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
@@ -24,13 +25,14 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
 )
 from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.ledger.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection, Engine
 
 #: The revision that this release reads and writes.
-REVISION = "0003"
+REVISION = "0005"
 VERSION_TABLE = "avepoint_ledger_version"
 
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
@@ -42,6 +44,8 @@ _SECONDS_TO_WAIT = 300.0
 # SQLAlchemy 1.4 behave like 2.
 _ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "future": True}
 _WRITES = "avepoint_writes"
+# PostgreSQL's errors where the encoding of the database has no such character.
+_ENCODING_ERRORS = ("22021", "22P05")
 
 
 def open_engine(conn_id: str | None) -> Engine:
@@ -67,6 +71,8 @@ def open_engine(conn_id: str | None) -> Engine:
                 "the task. Its host is the file's path."
             )
         _begin_transactions_ourselves(engine)
+    if engine.dialect.driver in ("psycopg", "psycopg2"):
+        _speak_unicode(engine)
     if engine.dialect.driver == "psycopg":
         _prepare_nothing(engine)
     return engine
@@ -125,6 +131,17 @@ def _begin_transactions_ourselves(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         is_write = connection.get_execution_options().get(_WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _speak_unicode(engine: Engine) -> None:
+    """Send and read all texts in UTF-8, whatever the encoding of the database: the server converts them.
+
+    In a database with the encoding SQL_ASCII, which converts nothing, the texts are then in UTF-8.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def set_encoding(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
+        options["client_encoding"] = "utf8"
 
 
 def _prepare_nothing(engine: Engine) -> None:
@@ -186,13 +203,26 @@ def _clear_errors(engine: Engine) -> Iterator[None]:
     """Turn an error of the database into one of ours, without the statement and its hundred values."""
     try:
         yield
-    except (DataError, OverflowError) as e:
-        raise AvePointPayloadError(f"The ledger cannot hold a value that was sent: {_describe(e)}.") from None
-    except SQLAlchemyError as e:
+    except (SQLAlchemyError, OverflowError, UnicodeError) as e:
         address = engine.url.set(query={}).render_as_string()
+        if isinstance(e, UnicodeError) or _find_code(e) in _ENCODING_ERRORS:
+            raise AvePointLedgerError(
+                f"The ledger's database cannot hold a text ({address}): {_describe(e)}. Nothing of this step "
+                "was written. Move the ledger to a database that is created with ENCODING 'UTF8'."
+            ) from None
+        if isinstance(e, (DataError, OverflowError)):
+            raise AvePointPayloadError(
+                f"The ledger cannot hold a value that was sent: {_describe(e)}."
+            ) from None
         raise AvePointLedgerError(
             f"The ledger's database failed ({address}): {_describe(e)}. Nothing of this step was written."
         ) from None
+
+
+def _find_code(error: Exception) -> str | None:
+    """Return PostgreSQL's code of an error, as psycopg 2 or 3 names the code; None for another error."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def _describe(error: Exception) -> str:
@@ -221,6 +251,16 @@ def migrate(engine: Engine) -> None:
                 f"made (this one knows {REVISION!r}): upgrade the provider on this worker too."
             )
         command.upgrade(config, REVISION)
+        if connection.dialect.name == "postgresql":
+            _comment(connection)
+
+
+def _comment(connection: Connection) -> None:
+    """Write the comments of the tables and columns into the database."""
+    for each in metadata.sorted_tables:
+        connection.execute(SetTableComment(each))
+        for named in each.columns:
+            connection.execute(SetColumnComment(named))
 
 
 def _revision_of(connection: Connection) -> str | None:

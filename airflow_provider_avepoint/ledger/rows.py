@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
@@ -14,18 +16,22 @@ import msgspec
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
-from airflow_provider_avepoint.core.text import storable
+from airflow_provider_avepoint.core.text import storable, trim
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
+from airflow_provider_avepoint.ledger.runs import write_run_start
 from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 
 Row = dict[str, Any]
 
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_NUL, _HALF = "\\u0000", "\\ud"
+# One escape of a JSON text; a pair of halves is one character. The group holds what jsonb refuses.
+_ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u(0000|d[89a-f]..)|.)")
 
 
 def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
-    """Return the primary key of a job, in the order of the key's columns.
+    """Return the primary key of a job without the run's start, in the order of the key's columns.
 
     :param tenant: the name of the tenant.
     :param job: the job.
@@ -35,9 +41,24 @@ def write_key(tenant: str, job: BackupJob) -> tuple[str, ...]:
         job.product,
         storable(job.job_id),
         _text(job.location) or "",
-        _text(normalize_id(job.organization_id)) or "",
+        _spell_organization(job.organization_id)[1],
         _text(job.workload) or "",
     )
+
+
+def write_organization(organization_id: str | None) -> dict[str, str]:
+    """Return the two columns of an organisation: the id as it is spelled, and the id for comparison.
+
+    :param organization_id: the id as the listing shows the id; None or an empty text for none.
+    """
+    spelled, key = _spell_organization(organization_id)
+    return {"organization_id": spelled, "organization_key": key}
+
+
+# Hundreds of thousands of jobs name the same few organisations.
+@lru_cache(maxsize=4096)
+def _spell_organization(organization_id: str | None) -> tuple[str, str]:
+    return trim(_text(organization_id) or ""), _text(normalize_id(organization_id)) or ""
 
 
 def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
@@ -60,14 +81,47 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
         *_list_counts(job.metadata_counts),
         job.size_bytes,
         _text(job.organization_name),
-        _to_json([error.as_dict() for error in job.errors]) if job.errors else "[]",
-        _write_raw(job.raw),
     )
+    errors = [error.as_dict() for error in job.errors] if job.errors else []
+    raw = dict(job.raw)
+    raw_text = _write_raw(raw)
     # For a job without problems this is the digest of release 0.1.0, so no load rewrites unchanged jobs.
-    digest = blake2b(msgspec.json.encode((*content, *job.problems)), digest_size=16).hexdigest()
-    problems = _to_json(job.problems) if job.problems else "[]"
-    row = (*write_key(tenant, job), *content, problems, digest, read_at, read_at)
+    digested = (*content, _to_json(errors) if errors else "[]", raw_text, *job.problems)
+    row = (
+        *write_key(tenant, job),
+        write_run_start(job.effective_start),
+        _spell_organization(job.organization_id)[0],
+        *content,
+        write_json(errors) if errors else "[]",
+        write_json(raw) if _NUL in raw_text or _HALF in raw_text else raw_text,
+        write_json(job.problems) if job.problems else "[]",
+        blake2b(msgspec.json.encode(digested), digest_size=16).hexdigest(),
+        read_at,
+        read_at,
+    )
     return dict(zip(_JOB_COLUMNS, row, strict=True))
+
+
+def write_json(value: Any) -> str:
+    """Return a value as JSON that each database can hold and search.
+
+    The characters that PostgreSQL's ``jsonb`` refuses (NUL, lone surrogates) become question marks, in keys
+    too, as :func:`storable` writes them in texts. Numbers that JSON does not have become null.
+
+    :param value: what JSON can hold.
+    """
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        text = msgspec.json.encode(json.loads(_mend(_to_json(value)))).decode()
+    return _mend(text)
+
+
+def _mend(text: str) -> str:
+    """Replace in a JSON text the escapes that ``jsonb`` refuses."""
+    if _NUL not in text and _HALF not in text:
+        return text
+    return _ESCAPE.sub(lambda found: "?" if found[1] else found[0], text)
 
 
 def read_job(row: Mapping[Any, Any]) -> BackupJob:
@@ -115,7 +169,7 @@ def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, A
         "passed": evidence["passed"],
         "reason": evidence["reason"],
         "rules_version": RULES_VERSION,
-        "evidence": _to_json(evidence),
+        "evidence": write_json(evidence),
         **(task or {}),
     }
 
@@ -132,12 +186,12 @@ def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Ro
         "audit_id": _name_row(task),
         "product": audit.product,
         "location": _text(audit.location) or "",
-        "organization_id": _text(normalize_id(audit.organization_id)) or "",
+        **write_organization(audit.organization_id),
         "audited_at": audit.audited_at,
         "near_limit": audit.near_limit,
         "forecast_days": audit.forecast_days,
         "error": _text(audit.error),
-        "findings": _to_json([each.as_dict() for each in audit.findings]),
+        "findings": write_json([each.as_dict() for each in audit.findings]),
         **(task or {}),
     }
 
@@ -151,7 +205,7 @@ def read_audit(row: Mapping[Any, Any]) -> Audit:
         product=row["product"],
         audited_at=row["audited_at"],
         location=row["location"] or None,
-        organization_id=row["organization_id"] or None,
+        organization_id=row["organization_key"] or None,
         near_limit=row["near_limit"],
         forecast_days=row["forecast_days"],
         error=row["error"],
@@ -170,7 +224,7 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "tenant": tenant,
         "product": consumption.product,
         "location": _text(consumption.location) or "",
-        "organization_id": _text(normalize_id(consumption.organization_id)) or "",
+        **write_organization(consumption.organization_id),
         "service": _text(consumption.service) or "",
         "hour": read_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         "read_at": read_at,
@@ -185,17 +239,48 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
     }
 
 
+def write_report(
+    tenants: Sequence[str] | None, generated_at: datetime, summary: str, states: Mapping[str, str]
+) -> Row:
+    """Return the row of a report.
+
+    :param tenants: the tenants that were asked for; None for every tenant.
+    :param generated_at: the moment of the report, an aware datetime.
+    :param summary: the report in one sentence.
+    :param states: the state of each scope, licence and gate, by its name.
+    """
+    return {
+        "tenants": write_tenants(tenants),
+        "generated_at": generated_at,
+        "summary": storable(summary),
+        "states": write_json(dict(states)),
+    }
+
+
+def write_tenants(tenants: Sequence[str] | None) -> str:
+    """Return the key of the reports on some tenants.
+
+    :param tenants: the names of the tenants; None for every tenant.
+    """
+    return write_json(None if tenants is None else sorted(set(tenants)))
+
+
 def _name_row(task: Mapping[str, Any] | None) -> str:
     """Return the id of what a try of a task writes once; a random one outside of a task."""
     return uuid4().hex if task is None else _to_json(list(task.values()))
 
 
-def _write_raw(row: Mapping[str, Any]) -> str:
-    """Return a row as JSON; in ASCII if the row holds half a character, which UTF-8 cannot encode."""
+def _write_raw(row: dict[str, Any]) -> str:
+    """Return a row as JSON; in ASCII if the row holds half a character, which UTF-8 cannot encode.
+
+    A row that is nested too deeply to be written is left out.
+    """
     try:
-        return msgspec.json.encode(dict(row)).decode()
+        return msgspec.json.encode(row).decode()
     except UnicodeEncodeError:
-        return _to_json(dict(row))
+        return _to_json(row)
+    except RecursionError:
+        return "{}"
 
 
 def _text(text: str | None) -> str | None:

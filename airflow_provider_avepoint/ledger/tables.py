@@ -1,9 +1,24 @@
-"""The ledger's tables, as the newest migration leaves them.
+"""The ledger's tables, as the newest migration leaves them. ``docs/ledger.md`` explains them to users of SQL.
 
 Each key holds the tenant (the connection's id, unless the task names another), and an empty text where a job
-has no location, organisation or workload, because a key has no NULL. Organisation ids are normalised: GUIDs
-in lower case, with hyphens and without braces, other ids in the vendor's own case. (Release 0.1.0 wrote every
-id in lower case; migration 0002 restores the case where the stored row shows it.) Moments are in UTC.
+has no location, organisation or workload, because a key has no NULL. Moments are in UTC. PostgreSQL shows the
+comments of the tables and columns.
+
+Organisations: ``organization_id`` is the id as the listing spells the id, and so as XCom and the evidence of
+verdicts spell the id. ``organization_key`` is the same id as :func:`normalize_id` writes the id: an
+organisation has one key in all tables, however the API spells the id.
+
+Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the start of the run.
+The rule for two readings of one id:
+
+- With the same start (to the second), the readings are about one run.
+- With different starts, two ended readings are about two runs.
+- With different starts, two open readings are about one run: a planned start moves when the job begins.
+- With different starts, an open and an ended reading are about one run if the run ended after the open
+  reading was read. If the run had ended before, the id had been used again.
+- An open reading without a start is about the run that is known.
+- An ended reading without a start is about the run with the same finish; without a finish, about the newest
+  run.
 """
 
 from __future__ import annotations
@@ -23,11 +38,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
 )
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.sql import ColumnElement
     from sqlalchemy.types import TypeEngine
 
 #: The counts of objects, of records and of metadata.
@@ -74,129 +91,273 @@ class Moment(TypeDecorator[datetime]):
         return moment
 
 
-def _key(name: str) -> Column[Any]:
-    return Column(name, String, primary_key=True, nullable=False)
+class _Jsonb(UserDefinedType[str]):
+    """PostgreSQL's ``jsonb``, written and read as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        """Return the name of the type in PostgreSQL."""
+        return "JSONB"
+
+    def bind_expression(self, bindvalue: Any) -> ColumnElement[str]:
+        """Return the value as ``jsonb``: the text of a JSON value.
+
+        :param bindvalue: the parameter.
+        """
+        return cast(bindvalue, self)
+
+    def column_expression(self, column: Any) -> ColumnElement[str]:
+        """Return the column as text, whatever a driver makes of ``jsonb``.
+
+        :param column: the column.
+        """
+        return cast(column, Text)
 
 
-def _counts(of: str) -> list[Column[Any]]:
-    return [Column(f"{of}_{kind}", BigInteger) for kind in COUNTS]
+class Json(TypeDecorator[str]):
+    """A JSON value as text: ``jsonb`` in PostgreSQL, a text in SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of the column in the database.
+
+        :param dialect: SQLAlchemy's dialect of the database.
+        """
+        return dialect.type_descriptor(_Jsonb() if dialect.name == "postgresql" else Text())
+
+
+_ORGANIZATION_ID = "The organisation's id as the listing shows the id; empty: none."
+_ORGANIZATION_KEY = (
+    "The organisation's id for joins, the same in all tables: a GUID in lower case, with hyphens and without "
+    "braces; any other id as it is; empty: none."
+)
+_TENANT = "The tenant: the id of the AvePoint connection, unless the task names another."
+_PRODUCT = "The product, such as m365 or dynamics365."
+_LOCATION = "The Multi-Geo location; empty: none."
+_WHAT = {
+    "total": "all that the job handled",
+    "successful": "saved",
+    "failed": "failed",
+    "skipped": "skipped",
+    "warning": "saved with a warning",
+}
+_TASK = {
+    "dag_id": "The DAG; NULL outside of a task.",
+    "run_id": "The DAG run.",
+    "task_id": "The task.",
+    "map_index": "The index of a mapped task; -1: not mapped.",
+    "try_number": "The try of the task.",
+}
+
+
+def _key(name: str, comment: str) -> Column[Any]:
+    return Column(name, String, primary_key=True, nullable=False, comment=comment)
+
+
+def _counts(of: str, label: str) -> list[Column[Any]]:
+    return [
+        Column(f"{of}_{kind}", BigInteger, comment=f"{label}: {_WHAT[kind]}; NULL: not stated.")
+        for kind in COUNTS
+    ]
+
+
+def _task() -> list[Column[Any]]:
+    return [
+        Column(name, Integer if name in ("map_index", "try_number") else String, comment=comment)
+        for name, comment in _TASK.items()
+    ]
 
 
 JOBS = Table(
     "avepoint_jobs",
     metadata,
-    _key("tenant"),
-    _key("product"),
-    _key("job_id"),
-    _key("location"),
-    _key("organization_id"),
-    _key("workload"),
-    Column("job_type", String),
-    Column("state", String, nullable=False),
-    Column("is_terminal", Boolean, nullable=False),
-    Column("raw_state", String),
-    Column("started_at", Moment),
-    Column("finished_at", Moment),
-    Column("duration_seconds", Float),
-    *_counts("objects"),
-    *_counts("records"),
-    *_counts("metadata"),
-    Column("size_bytes", BigInteger),
-    Column("organization_name", String),
-    # JSON: a list of JobError.as_dict(), and the row as the vendor sent it.
-    Column("errors", Text, nullable=False),
-    Column("raw", Text, nullable=False),
-    # JSON: BackupJob.problems, the parts of the row that could not be read.
-    Column("problems", Text, nullable=False, server_default="[]"),
-    # Equal digests mean that a job has not changed since it was written.
-    Column("digest", String(32), nullable=False),
-    # When this content was read from the API, and when the job was first read.
-    Column("read_at", Moment, nullable=False),
-    Column("first_read_at", Moment, nullable=False),
+    _key("tenant", _TENANT),
+    _key("product", _PRODUCT),
+    _key("job_id", "The vendor's id of the job."),
+    _key("location", _LOCATION),
+    _key("organization_key", _ORGANIZATION_KEY),
+    _key(
+        "workload",
+        "The Microsoft 365 object type, Dynamics or Elements module, Google app, IaaS service or AOS "
+        "category; empty: not stated.",
+    ),
+    _key(
+        "run_start",
+        "Which run of the id, because an id may be used again: the start in UTC to the second; empty: none.",
+    ),
+    Column("organization_id", String, nullable=False, comment=_ORGANIZATION_ID),
+    Column("job_type", String, comment="The job type, such as backup or restore; NULL: not stated."),
+    Column(
+        "state",
+        String,
+        nullable=False,
+        comment="waiting, running, success, partial, failed, skipped, stopped or unknown.",
+    ),
+    Column("is_terminal", Boolean, nullable=False, comment="Whether the job has ended."),
+    Column("raw_state", String, comment="The state as the vendor wrote the state."),
+    Column("started_at", Moment, comment="When the job started; for a waiting job the planned start."),
+    Column("finished_at", Moment, comment="When the job ended; NULL: not stated."),
+    Column("duration_seconds", Float, comment="Finish minus start, else the vendor's own figure."),
+    *_counts("objects", "Objects, or Dynamics entities"),
+    *_counts("records", "Records"),
+    *_counts("metadata", "Metadata"),
+    Column("size_bytes", BigInteger, comment="The size of the backup in bytes."),
+    Column("organization_name", String, comment="The organisation's name."),
+    Column(
+        "errors",
+        Json,
+        nullable=False,
+        comment="JSON: a list of errors, each with is_error_code, message, url and count.",
+    ),
+    Column("raw", Json, nullable=False, comment="JSON: the row as the vendor sent the row."),
+    Column(
+        "problems",
+        Json,
+        nullable=False,
+        server_default="[]",
+        comment="JSON: a list of what could not be read; a job with a problem never passes a gate.",
+    ),
+    Column(
+        "digest",
+        String(32),
+        nullable=False,
+        comment="Equal digests mean that a job has not changed since the row was written.",
+    ),
+    Column("read_at", Moment, nullable=False, comment="When this content was first read from the API."),
+    Column("first_read_at", Moment, nullable=False, comment="When the job was first read."),
     Index("avepoint_jobs_started_at", "started_at"),
+    comment="AvePoint jobs: a row a run of a job, in its newest state.",
 )
 
-# The progress of each listing that is loaded repeatedly.
 LOADS = Table(
     "avepoint_loads",
     metadata,
-    _key("tenant"),
-    _key("product"),
-    _key("location"),
-    _key("organization_id"),
-    _key("selection"),
-    # Every job that started at or after this time is in the ledger.
-    Column("loaded_from", Moment, nullable=False),
-    # Jobs that started at or after this time may have changed: the next load begins here.
-    Column("resume_from", Moment, nullable=False),
-    Column("begun_at", Moment, nullable=False),
+    _key("tenant", _TENANT),
+    _key("product", _PRODUCT),
+    _key("location", _LOCATION),
+    _key("organization_key", _ORGANIZATION_KEY),
+    _key("selection", "JSON: the job types and object types that the load asked for."),
+    Column(
+        "organization_id",
+        String,
+        nullable=False,
+        comment="The organisation's id as the task names the organisation; empty: all.",
+    ),
+    Column(
+        "loaded_from",
+        Moment,
+        nullable=False,
+        comment="Every job that started at or after this time is in avepoint_jobs.",
+    ),
+    Column(
+        "resume_from",
+        Moment,
+        nullable=False,
+        comment="Jobs that started at or after this time may have appeared or changed since the load.",
+    ),
+    Column("begun_at", Moment, nullable=False, comment="When the newest load began."),
+    comment="How far each listing is loaded into avepoint_jobs.",
 )
 
 VERDICTS = Table(
     "avepoint_verdicts",
     metadata,
-    _key("tenant"),
-    # The task instance and its try, or a random id outside of a task.
-    _key("verdict_id"),
-    Column("product", String, nullable=False),
-    Column("judged_at", Moment, nullable=False),
-    Column("passed", Boolean, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("rules_version", Integer, nullable=False),
-    # JSON: Verdict.as_dict().
-    Column("evidence", Text, nullable=False),
-    Column("dag_id", String),
-    Column("run_id", String),
-    Column("task_id", String),
-    Column("map_index", Integer),
-    Column("try_number", Integer),
+    _key("tenant", _TENANT),
+    _key("verdict_id", "The task instance and its try, or a random id outside of a task."),
+    Column("product", String, nullable=False, comment=_PRODUCT),
+    Column("judged_at", Moment, nullable=False, comment="When the gate judged."),
+    Column("passed", Boolean, nullable=False, comment="Whether the gate passed."),
+    Column(
+        "reason",
+        String,
+        nullable=False,
+        comment="passed, failed, partial, missed, stale, running, skipped, unknown_state and others.",
+    ),
+    Column("rules_version", Integer, nullable=False, comment="The version of the rules that judged."),
+    Column(
+        "evidence",
+        Json,
+        nullable=False,
+        comment="JSON: the whole verdict: policy, scopes and the deciding jobs.",
+    ),
+    *_task(),
     Index("avepoint_verdicts_judged_at", "tenant", "judged_at"),
+    comment="What gates came to: a row a try of a task.",
 )
 
-# What licence audits came to: a row a try of a task.
 AUDITS = Table(
     "avepoint_audits",
     metadata,
-    _key("tenant"),
-    # The try of the task that audited, or a random id where there was no task.
-    _key("audit_id"),
-    Column("product", String, nullable=False),
-    # What was asked for; empty: everything.
-    Column("location", String, nullable=False),
-    Column("organization_id", String, nullable=False),
-    Column("audited_at", Moment, nullable=False),
-    # By what was judged.
-    Column("near_limit", Float, nullable=False),
-    Column("forecast_days", Integer, nullable=False),
-    # Why no figures could be read; NULL where they were.
-    Column("error", Text),
-    # JSON: a list of Finding.as_dict().
-    Column("findings", Text, nullable=False),
-    Column("dag_id", String),
-    Column("run_id", String),
-    Column("task_id", String),
-    Column("map_index", Integer),
-    Column("try_number", Integer),
+    _key("tenant", _TENANT),
+    _key("audit_id", "The task instance and its try, or a random id outside of a task."),
+    Column("product", String, nullable=False, comment=_PRODUCT),
+    Column("location", String, nullable=False, comment="What the audit asked for; empty: all."),
+    Column("organization_id", String, nullable=False, comment="What the audit asked for; empty: all."),
+    Column("organization_key", String, nullable=False, comment=_ORGANIZATION_KEY),
+    Column("audited_at", Moment, nullable=False, comment="When the licences were read."),
+    Column(
+        "near_limit", Float, nullable=False, comment="The share of a licence from which a finding begins."
+    ),
+    Column("forecast_days", Integer, nullable=False, comment="How many days the forecast covers."),
+    Column("error", Text, comment="Why no figures could be read; NULL: they were read."),
+    Column(
+        "findings",
+        Json,
+        nullable=False,
+        comment="JSON: a list of findings, each with organization_id, service, location, reason and text.",
+    ),
+    *_task(),
     Index("avepoint_audits_audited_at", "tenant", "audited_at"),
+    comment="What licence audits came to: a row a try of a task.",
+)
+
+REPORTS = Table(
+    "avepoint_reports",
+    metadata,
+    _key("tenants", "JSON: the sorted list of the tenants that the report was asked for; null: all."),
+    Column("generated_at", Moment, primary_key=True, nullable=False, comment="The moment of the report."),
+    Column("summary", Text, nullable=False, comment="The report in one sentence."),
+    Column(
+        "states",
+        Json,
+        nullable=False,
+        comment="JSON: the state of each scope, licence and gate, by its name.",
+    ),
+    comment="What each report said: the next one tells what has changed.",
 )
 
 LICENSES = Table(
     "avepoint_licenses",
     metadata,
-    _key("tenant"),
-    _key("product"),
-    _key("location"),
-    _key("organization_id"),
-    _key("service"),
-    # The hour of the reading: of two readings in one hour the later is stored.
-    Column("hour", Moment, primary_key=True, nullable=False),
-    Column("read_at", Moment, nullable=False),
-    Column("organization_name", String),
-    Column("purchased_user_seats", BigInteger),
-    Column("assigned_user_seats", BigInteger),
-    Column("purchased_storage_gb", Float),
-    Column("protected_gb", Float),
-    Column("out_of_policy_at", Moment),
-    Column("is_out_of_policy", Boolean, nullable=False),
-    Column("expires_at", Moment),
+    _key("tenant", _TENANT),
+    _key("product", _PRODUCT),
+    _key("location", _LOCATION),
+    _key("organization_key", _ORGANIZATION_KEY),
+    _key("service", "The subscription; empty: the product states none."),
+    Column(
+        "hour",
+        Moment,
+        primary_key=True,
+        nullable=False,
+        comment="The hour of the reading; of two readings in one hour the later is stored.",
+    ),
+    Column("organization_id", String, nullable=False, comment=_ORGANIZATION_ID),
+    Column("read_at", Moment, nullable=False, comment="When the figures were read."),
+    Column("organization_name", String, comment="The organisation's name."),
+    Column("purchased_user_seats", BigInteger, comment="Purchased seats; NULL: not stated."),
+    Column("assigned_user_seats", BigInteger, comment="Assigned seats; NULL: not stated."),
+    Column("purchased_storage_gb", Float, comment="Purchased storage in GB; NULL: not stated."),
+    Column("protected_gb", Float, comment="Protected data in GB; NULL: not stated."),
+    Column("out_of_policy_at", Moment, comment="When the subscription went, or goes, out of policy."),
+    Column(
+        "is_out_of_policy",
+        Boolean,
+        nullable=False,
+        comment="Whether out_of_policy_at was in the past when the figures were read.",
+    ),
+    Column("expires_at", Moment, comment="When the subscription ends; NULL: not stated."),
+    comment="Licence figures: a row an hour and licence.",
 )

@@ -91,9 +91,10 @@ class AvePointListJobsOperator(BaseOperator):
     :param path: the file that receives all jobs while they are read: a path, or any URL that Airflow's
         ``ObjectStoragePath`` takes, such as ``s3://aws_default@bucket/jobs.jsonl``. The file appears when it
         is complete; a task that fails leaves an older file of this name untouched.
-    :param file_format: ``jsonl`` (a line is ``BackupJob.as_dict()``; compressed where the path ends in
-        ``.gz``) or ``parquet`` (needs the extra ``parquet``). None takes the format from the suffix of the
-        path: ``.jsonl``, ``.ndjson``, ``.jsonl.gz``, ``.ndjson.gz`` or ``.parquet``.
+    :param file_format: ``jsonl`` (compressed where the path ends in ``.gz``) or ``parquet`` (needs the extra
+        ``parquet``). None takes the format from the suffix of the path: ``.jsonl``, ``.ndjson``,
+        ``.jsonl.gz``, ``.ndjson.gz`` or ``.parquet``. Both have the columns of
+        :func:`~airflow_provider_avepoint.operators.files.build_schema`, which says how to read them.
     :param started_after: the earliest start, inclusive: an aware datetime, or an ISO 8601 string with an
         offset.
     :param started_before: the latest start, exclusive; written in the same way.

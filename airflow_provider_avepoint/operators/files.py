@@ -1,8 +1,9 @@
-"""Files of jobs: JSON Lines or Parquet, streamed."""
+"""Files of jobs: JSON Lines or Parquet, streamed; both have the columns of :func:`build_schema`."""
 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-__all__ = ["JobFile"]
+__all__ = ["JobFile", "build_schema"]
 
 #: Writes one job to a file.
 Write = Callable[[BackupJob], object]
@@ -31,7 +32,10 @@ _ROW_GROUP_BYTES = 32 * 1024**2
 # Tells zlib to write gzip's header and trailer.
 _GZIP = 16 + zlib.MAX_WBITS
 
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# In JSON: a text, or a number that only Python's JSON has; a whole character, or half of one.
+_NO_NUMBER = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|-?(?:NaN|Infinity)')
+_HALF = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\ud[89a-f]..")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ def _import_pyarrow() -> None:
 
 def _write_lines(put: Callable[[bytes], object]) -> Write:
     def write(job: BackupJob) -> None:
-        put(f"{_to_json(job.as_dict())}\n".encode("ascii"))
+        put(f"{_to_json(_to_row(job))}\n".encode("ascii"))
 
     return write
 
@@ -126,7 +130,7 @@ def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = _build_schema()
+    schema = build_schema()
     jobs: list[BackupJob] = []
     batches: list[pa.RecordBatch] = []
 
@@ -151,11 +155,17 @@ def _encode_parquet(file: IO[bytes]) -> Iterator[Write]:
         write_group()
 
 
-def _build_schema() -> pa.Schema:
-    """Return the columns of a Parquet file: the fields of ``BackupJob``, the same for every product.
+def build_schema() -> pa.Schema:
+    """Return the columns of a file: the fields of ``BackupJob``, the same for every product and both formats.
 
-    Durations are in seconds, because Parquet has no type for them. The row as received is a JSON text,
-    because each product has keys of its own.
+    Durations are in seconds. ``raw_state`` is a text for every product. ``raw``, the row as received, is a
+    JSON text, because each product has keys of its own. JSON Lines write times in ISO 8601.
+
+    A Parquet file holds this schema. A reader of JSON Lines needs it: the first lines may hold nothing but
+    nulls in a column, and a listing without a job writes an empty file. pyarrow takes it as
+    ``ParseOptions(explicit_schema=build_schema())``, polars as ``schema=polars.Schema(build_schema())``,
+    DuckDB as ``columns``. pyarrow refuses an empty file even so: it is ``build_schema().empty_table()``.
+    ``docs/files.md`` has the code.
     """
     import pyarrow as pa
 
@@ -197,9 +207,10 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
     rows = [_to_row(job) for job in jobs]
     try:
         try:
-            return pa.RecordBatch.from_pylist(rows, schema=schema)
+            return pa.RecordBatch.from_pylist(_add_times(rows, jobs), schema=schema)
         except UnicodeEncodeError:  # the vendor cut a text in the middle of a character
-            return pa.RecordBatch.from_pylist([_mend(row) for row in rows], schema=schema)
+            mended = [json.loads(_to_json(row)) for row in rows]
+            return pa.RecordBatch.from_pylist(_add_times(mended, jobs), schema=schema)
     except OverflowError as e:
         raise AvePointPayloadError(
             f"{jobs[0].product}: a number among the jobs {one_line(jobs[0].job_id, 100)} to "
@@ -207,27 +218,34 @@ def _to_columns(jobs: list[BackupJob], schema: pa.Schema) -> pa.RecordBatch:
         ) from None
 
 
+def _add_times(rows: list[dict[str, Any]], jobs: list[BackupJob]) -> list[dict[str, Any]]:
+    """Return *rows* with the times of *jobs* as datetimes."""
+    return [
+        row | {"started_at": job.started_at, "finished_at": job.finished_at}
+        for row, job in zip(rows, jobs, strict=True)
+    ]
+
+
 def _to_row(job: BackupJob) -> dict[str, Any]:
+    """Return *job* in the columns of :func:`build_schema`, ready for JSON."""
     return {
         **job.as_dict(),
         "raw_state": None if job.raw_state is None else str(job.raw_state),
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
         "raw": _to_json(dict(job.raw)),
     }
 
 
-def _mend(value: Any) -> Any:
-    """Return *value* with a question mark for each character that UTF-8 cannot encode."""
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case dict():
-            return {key: _mend(item) for key, item in value.items()}
-        case list():
-            return [_mend(item) for item in value]
-        case _:
-            return value
+def _to_json(value: Any) -> str:
+    """Return *value* as JSON in ASCII that every reader takes.
+
+    Half a character becomes a question mark; a NaN and an infinity become null.
+    """
+    text = _encode_json(value)
+    if "NaN" in text or "Infinity" in text:
+        text = _NO_NUMBER.sub(lambda found: found[1] or "null", text)
+    if "\\ud" in text:
+        text = _HALF.sub(lambda found: found[1] or "?", text)
+    return text
 
 
 _ENCODINGS = {"jsonl": _encode_jsonl, "parquet": _encode_parquet}

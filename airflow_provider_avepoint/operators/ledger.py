@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_ledger, parse_list, parse_moment, parse_text
+from airflow_provider_avepoint.core.arguments import (
+    parse_ledger,
+    parse_limit,
+    parse_list,
+    parse_moment,
+    parse_text,
+)
+from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.products import get_product
-from airflow_provider_avepoint.core.query import LISTED_LATE, LONGEST_JOB, SEARCH_SPAN
+from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, SEARCH_SPAN, shift
+from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.exceptions import to_airflow
@@ -30,14 +37,19 @@ __all__ = ["AvePointJobsToSqlOperator"]
 
 # Jobs that are kept in memory and written in one transaction.
 _JOBS_AT_A_TIME = 1000
+_MOST_DAYS = 3650
+# What was asked by a wrong clock is asked again, once the API has shown its own.
+_MOST_ROUNDS = 3
 
 
 class AvePointJobsToSqlOperator(BaseOperator):
     """Load jobs into the ledger: new jobs, and jobs that have changed since the last load.
 
-    A load begins at the start of the oldest job that had not ended in the last load, and at least six hours
-    before the last load began. So no job is missed, and each job is stored in its final state. (A job that
-    has run for more than 30 days does not delay the next load's start.) Jobs are written while they are read,
+    A load begins at the start of the oldest job that had not ended in the last load, at least six hours
+    before the last load began, and at least *reread_days* before this load. So no job is missed, each job is
+    stored in its final state, and the correction of a job that has ended is stored too. (A job that has run
+    for more than 30 days does not delay the next load's start.) The API's clock holds where its answers carry
+    the time; a worker whose clock is wrong loses no job. Jobs are written while they are read,
     a thousand in a transaction. After a crash the next load begins where the failed load began, and writes
     what is missing. A job that one load lists twice, in two states, is written as a gate reads it: an end
     rather than a running state, and the worse of two ends. The column ``problems`` says which parts of a job
@@ -47,8 +59,11 @@ class AvePointJobsToSqlOperator(BaseOperator):
     each product, and ``started_after``: the earliest start that was read.
 
     :param product: one product, or several: a list, or a JSON array in a string. They are loaded in turn.
-    :param started_after: the earliest start that the first load reads; 30 days ago unless given. A later load
-        reads from here again if this is earlier than in every load before.
+    :param started_after: the earliest start to read. Where it is given, each load reads everything from here
+        again, so name it with a template, such as ``{{ data_interval_start }}``, or for one load only. Unless
+        it is given, the first load reads the last 30 days.
+    :param reread_days: how many days each load reads again, from 0 to 3650. The correction of a job that
+        started within these days is stored.
     :param job_type: as for :meth:`~airflow_provider_avepoint.hooks.avepoint.AvePointHook.iter_jobs`. Other
         values of *job_type*, *object_type*, *organization_id* or *location* are another listing, which is
         loaded by itself.
@@ -67,6 +82,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         "avepoint_conn_id",
         "product",
         "started_after",
+        "reread_days",
         "job_type",
         "object_type",
         "organization_id",
@@ -81,6 +97,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         *,
         product: str | list[str],
         started_after: datetime | str | None = None,
+        reread_days: int | str = 3,
         job_type: str | list[str] = "backup",
         object_type: str | list[str] | None = None,
         organization_id: str | None = None,
@@ -94,6 +111,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         self.avepoint_conn_id = avepoint_conn_id
         self.product = product
         self.started_after = started_after
+        self.reread_days = reread_days
         self.job_type = job_type
         self.object_type = object_type
         self.organization_id = organization_id
@@ -117,12 +135,15 @@ class AvePointJobsToSqlOperator(BaseOperator):
             if products is None:
                 raise AvePointConfigError("product is None; name one product or several.")
             asked = parse_moment("started_after", self.started_after)
+            reread = _parse_days(self.reread_days)
             ledger_conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
             loaded = {}
             total = Changes()
             with Ledger(ledger_conn_id) as ledger, AvePointHook(self.avepoint_conn_id) as hook:
                 for product in products:
-                    changes, since = self._load(tenant, product, asked, hook, ledger)
+                    changes, since = self._load(
+                        tenant, product, asked=asked, reread=reread, hook=hook, ledger=ledger
+                    )
                     total = total.plus(changes)
                     loaded[product] = {**changes._asdict(), "started_after": since.isoformat()}
         except AvePointError as e:
@@ -130,16 +151,22 @@ class AvePointJobsToSqlOperator(BaseOperator):
         return {"tenant": tenant, **total._asdict(), "products": loaded}
 
     def _load(
-        self, tenant: str, product: str, asked: datetime | None, hook: AvePointHook, ledger: Ledger
+        self,
+        tenant: str,
+        product: str,
+        *,
+        asked: datetime | None,
+        reread: timedelta,
+        hook: AvePointHook,
+        ledger: Ledger,
     ) -> tuple[Changes, datetime]:
         """Load one product; return the changes, and the earliest start that was read."""
         from airflow_provider_avepoint.ledger.store import Changes, LoadPoint, Stream
 
-        begun_at = datetime.now(UTC)
         location = parse_text("location", self.location)
         if location is None and get_product(product).tells_locations:
             location = hook.settings.location
-        organization_id = normalize_id(parse_text("organization_id", self.organization_id))
+        organization_id = parse_text("organization_id", self.organization_id)
         stream = Stream(
             tenant=tenant,
             product=product,
@@ -148,31 +175,52 @@ class AvePointJobsToSqlOperator(BaseOperator):
             selection=json.dumps([_sort("job_type", self.job_type), _sort("object_type", self.object_type)]),
         )
         point = ledger.load_point(stream)
-        since, loaded_from = _plan(point, asked, begun_at)
-        jobs = hook.iter_jobs(
-            product,
-            started_after=since,
-            job_type=self.job_type,
-            object_type=self.object_type,
-            organization_id=organization_id,
-            location=location,
-            with_changes=True,
-        )
+        clock = hook.client.clock
+        clock.begin_look()
+        rounds = 0
+        while True:
+            rounds += 1
+            ahead = clock.ahead
+            begun_at = clock.now()
+            # Of two clocks the earlier one loses nothing.
+            now = min(begun_at, begun_at - ahead)
+            is_ahead = point is not None and max(point.begun_at, point.resume_from) > begun_at + CLOCK_SKEW
+            since, loaded_from = _plan(point, asked, now, reread, is_ahead=is_ahead)
+            jobs = hook.iter_jobs(
+                product,
+                started_after=since,
+                job_type=self.job_type,
+                object_type=self.object_type,
+                organization_id=organization_id,
+                location=location,
+                with_changes=True,
+            )
+            batch = list(islice(jobs, _JOBS_AT_A_TIME))
+            if abs(clock.ahead - ahead) <= TOLERANCE or rounds == _MOST_ROUNDS:
+                break
         self.log.info("%s: loading what has started since %s UTC.", product, f"{since:%Y-%m-%d %H:%M:%S}")
+        if is_ahead:
+            self.log.warning(
+                "%s: an earlier load had a clock that was ahead, so this load reads again from %s UTC.",
+                product,
+                f"{since:%Y-%m-%d %H:%M:%S}",
+            )
+            ledger.set_clock_right(tenant, product, begun_at)
         progress = Progress(self.log.info)
-        resume_from = begun_at - LISTED_LATE
+        resume_from = now - LISTED_LATE
         changes = Changes()
-        while batch := list(islice(jobs, _JOBS_AT_A_TIME)):
+        while batch:
             changes = changes.plus(ledger.save_jobs(tenant, batch, begun_at))
             for job in batch:
                 progress.add(job)
                 start = find_start_range(job)[0]
-                if not job.state.is_terminal and start is not None and start >= begun_at - LONGEST_JOB:
+                if not job.state.is_terminal and start is not None and start >= now - LONGEST_JOB:
                     resume_from = min(resume_from, start)
+            batch = list(islice(jobs, _JOBS_AT_A_TIME))
         loaded = LoadPoint(loaded_from=loaded_from, resume_from=resume_from, begun_at=begun_at)
         ledger.save_load_point(stream, loaded, point)
         self.log.info(
-            "%s: %s jobs inserted, %s updated, %s unchanged; the next load begins at %s UTC.",
+            "%s: %s jobs inserted, %s updated, %s unchanged; the next load begins at %s UTC or before.",
             product,
             *changes,
             f"{resume_from:%Y-%m-%d %H:%M:%S}",
@@ -180,12 +228,34 @@ class AvePointJobsToSqlOperator(BaseOperator):
         return changes, since
 
 
-def _plan(point: LoadPoint | None, asked: datetime | None, now: datetime) -> tuple[datetime, datetime]:
-    """Return the earliest start to read, and the start from which the ledger will be complete afterwards."""
-    if point is not None and (asked is None or asked >= point.loaded_from):
-        return point.resume_from, point.loaded_from
-    since = now - SEARCH_SPAN if asked is None else min(asked, now)
-    return since, since
+def _plan(
+    point: LoadPoint | None, asked: datetime | None, now: datetime, reread: timedelta, *, is_ahead: bool
+) -> tuple[datetime, datetime]:
+    """Return the earliest start to read, and the start from which the ledger will be complete afterwards.
+
+    :param point: the progress of the listing; None for a first load.
+    :param asked: the earliest start that the task names.
+    :param now: the present time, by the earlier one of the two clocks.
+    :param reread: how much is read again.
+    :param is_ahead: whether *point* was written by a clock that was ahead. Then jobs may be missing, and
+        nobody knows from when on.
+    """
+    if point is None or point.loaded_from > now:
+        since = shift(now, -SEARCH_SPAN) if asked is None else min(asked, now)
+        return since, since
+    since = min(point.resume_from, max(shift(now, -reread), point.loaded_from))
+    if is_ahead:
+        since = point.loaded_from
+    if asked is not None:
+        since = min(since, asked)
+    return since, min(since, point.loaded_from)
+
+
+def _parse_days(value: object) -> timedelta:
+    days = parse_limit("reread_days", value)
+    if days is None or days > _MOST_DAYS:
+        raise refuse("reread_days", value, f"is not a number of days from 0 to {_MOST_DAYS}.")
+    return timedelta(days=days)
 
 
 def _sort(name: str, value: object) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
@@ -15,6 +15,7 @@ from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
+    HISTORY,
     NEAR_LIMIT,
     Audit,
     Finding,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AvePointLicenseAuditOperator"]
 
-_HISTORY = timedelta(days=90)
 _MOST_DAYS = 3650
 # The most findings in an error message: a partner may have many customers. The result and the log hold all.
 _MOST_SENTENCES = 20
@@ -48,11 +48,14 @@ _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 class AvePointLicenseAuditOperator(BaseOperator):
     """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
-    The forecast uses the readings of the last 90 days in the ledger. A trend needs at least four readings
-    over at least a week; with fewer the result says that there is too little history.
+    The forecast uses the readings of the last 90 days in the ledger, since the last change of the figure,
+    such as a purchase or a cleanup. A trend needs at least four readings over at least a week; with fewer the
+    result says that there is too little history, or that the figure changed too recently to tell. That is no
+    breach; a note says so where a reader has to look.
 
     Returns ``tenant``, ``passed``, ``reasons``, ``findings`` (a sentence for each), ``notes`` (where nothing
-    is purchased, hence no limit), ``consumptions``, ``consumption`` (where there is only one), ``forecast``
+    is purchased, hence no limit; where the figure changed too recently, or the limit may be reached though
+    there is no forecast), ``consumptions``, ``consumption`` (where there is only one), ``forecast``
     (a list with one item for each limit), ``near_limit`` and ``forecast_days``. The reasons are among
 
     - ``over_assigned``: more seats assigned than purchased;
@@ -201,7 +204,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
         query = select(LICENSES).where(
             LICENSES.c.tenant == tenant,
             LICENSES.c.product == asked.product,
-            LICENSES.c.read_at >= now - _HISTORY,
+            LICENSES.c.read_at >= now - HISTORY,
         )
         with Ledger(ledger_conn_id) as ledger:
             ledger.save_licenses(tenant, consumptions, now)
@@ -245,7 +248,9 @@ class AvePointLicenseAuditOperator(BaseOperator):
                 f"{describe_subject(one)}: {text}" for one, _, found in audited for text in found.values()
             ],
             "notes": [
-                f"{describe_subject(one)}: {text}" for one, _, _ in audited for text in describe_models(one)
+                f"{describe_subject(one)}: {text}"
+                for one, forecasts, _ in audited
+                for text in (*describe_models(one), *(each.doubt for each in forecasts if each.doubt))
             ],
             "consumptions": consumptions,
             "consumption": consumptions[0] if len(consumptions) == 1 else None,
@@ -280,7 +285,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
 
 
 def _key_of(row: Any) -> tuple[str, str, str]:
-    return row["location"], row["organization_id"], row["service"]
+    return row["location"], row["organization_key"], row["service"]
 
 
 def _parse_share(value: object) -> float:

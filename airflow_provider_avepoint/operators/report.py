@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_list, parse_moment, parse_text
+from airflow_provider_avepoint.core.arguments import (
+    parse_list,
+    parse_moment,
+    parse_text,
+    parse_timezone,
+)
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.exceptions import to_airflow
@@ -30,17 +35,27 @@ class AvePointReportOperator(BaseOperator):
 
     Needs the extra ``report``. Both files appear when they are complete; a task that fails leaves older files
     untouched. Returns ``path``, ``csv_path`` and the key figures. Among the key figures are
-    ``needs_attention`` and ``attention``, the sentences at the top of the page.
+    ``needs_attention`` and ``attention``, the sentences at the top of the page; ``summary``, one sentence
+    that an auditor can quote; and ``changes`` since the last report on the same tenants: the ledger keeps
+    what each report said.
+
+    A scope is judged by the policies of the gates that recorded verdicts on it in the ledger (with their
+    *ledger_conn_id*), each day by the policy of that time. A backup is missed if one was due and none
+    started: by the weekdays or the interval that the last weeks of the scope show, or less often where the
+    *max_age* of its gates is longer (a backup that runs less often than monthly takes such a gate). A scope
+    that is known for a short time is expected daily.
 
     :param path: the page: a path, or any URL that Airflow's ``ObjectStoragePath`` takes, such as
         ``s3://aws_default@bucket/report.html``. The CSV file has the same name with the suffix ``.csv``.
     :param ledger_conn_id: the ledger's connection; None: the SQLite file under ``AIRFLOW_HOME``.
     :param days: how many days, today included, 1 to 366.
+    :param timezone: the time zone of the days and of the times on the page, such as ``Europe/London``. A
+        backup belongs to the day on which it started. The times in the CSV file are in UTC.
     :param tenants: a name of a tenant in the ledger, or several; None: all tenants.
     :param now: the moment of the report, an aware datetime or ISO 8601 string; None: the current time.
     """
 
-    template_fields: Sequence[str] = ("path", "ledger_conn_id", "days", "tenants", "now")
+    template_fields: Sequence[str] = ("path", "ledger_conn_id", "days", "timezone", "tenants", "now")
     ui_color = "#dcecf7"
 
     def __init__(
@@ -49,6 +64,7 @@ class AvePointReportOperator(BaseOperator):
         path: str | PathLike[str] | ObjectStoragePath,
         ledger_conn_id: str | None = None,
         days: int | str = 90,
+        timezone: str = "UTC",
         tenants: str | list[str] | None = None,
         now: datetime | str | None = None,
         **kwargs: Any,
@@ -57,6 +73,7 @@ class AvePointReportOperator(BaseOperator):
         self.path = path
         self.ledger_conn_id = ledger_conn_id
         self.days = days
+        self.timezone = timezone
         self.tenants = tenants
         self.now = now
 
@@ -72,8 +89,9 @@ class AvePointReportOperator(BaseOperator):
             _import_matplotlib()
             page = find_file(self.path)
             table = _find_table(page)
-            report = self._read()
-            self._write(report, page, table)
+            report = self._report(page, table)
+        except OverflowError:
+            raise to_airflow(refuse("now", self.now, "is at the end of the calendar.")) from None
         except AvePointError as e:
             raise to_airflow(e) from None
         figures = report.as_dict()
@@ -82,16 +100,23 @@ class AvePointReportOperator(BaseOperator):
         self.log.info("Written to %s and %s.", page, table)
         return {"path": str(page), "csv_path": str(table), **figures}
 
-    def _read(self) -> Report:
+    def _report(self, page: ObjectStoragePath, table: ObjectStoragePath) -> Report:
+        """Read the ledger, write both files, and keep in the ledger what the report says."""
         from airflow_provider_avepoint.ledger.store import Ledger
         from airflow_provider_avepoint.report.backups import Period
         from airflow_provider_avepoint.report.ledger_queries import read_report
 
-        now = parse_moment("now", self.now) or datetime.now(UTC)
-        period = Period(now=now, days=_parse_days(self.days))
+        period = Period(
+            now=parse_moment("now", self.now) or datetime.now(UTC),
+            days=_parse_days(self.days),
+            timezone=parse_timezone("timezone", self.timezone),
+        )
         tenants = parse_list("tenants", self.tenants)
         with Ledger(parse_text("ledger_conn_id", self.ledger_conn_id)) as ledger:
-            return read_report(ledger, period, tenants)
+            report = read_report(ledger, period, tenants)
+            self._write(report, page, table)
+            ledger.save_report(tenants, period.now, report.summarize(), report.states)
+        return report
 
     def _write(self, report: Report, page: ObjectStoragePath, table: ObjectStoragePath) -> None:
         from airflow_provider_avepoint.report.page import write_page

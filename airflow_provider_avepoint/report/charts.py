@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -86,7 +87,7 @@ def _draw_history(axes: Any, measure: Measure) -> None:
 
 def _draw_forecast(axes: Any, measure: Measure) -> None:
     trend = measure.trend
-    if trend is None:
+    if trend is None or measure.horizon <= timedelta():
         return
     step = measure.horizon / _FORECAST_POINTS
     moments = [measure.newest.at + step * index for index in range(_FORECAST_POINTS + 1)]
@@ -147,10 +148,10 @@ def describe(measure: Measure) -> str:
         f"{say_number(first.used)} {measure.unit} used on {first.at:%Y-%m-%d}, {say_number(newest.used)} on "
         f"{newest.at:%Y-%m-%d}; {bought}."
     )
-    if measure.trend is None:
-        return f"{text} Too little history for a forecast."
-    ahead = measure.trend.at(newest.at + measure.horizon)
+    ahead = measure.forecast.estimate
+    if ahead is None:
+        return f"{text} No forecast: {measure.forecast.unknown}."
     return (
-        f"{text} Forecast for {newest.at + measure.horizon:%Y-%m-%d}: {say_number(ahead.value)}, 95 % band "
-        f"{say_number(max(0.0, ahead.low))} to {say_number(ahead.high)}."
+        f"{text} Forecast for {measure.forecast.until:%Y-%m-%d}: {say_number(ahead.value)}, 95 % band "
+        f"{say_number(ahead.low)} to {say_number(ahead.high)}."
     )

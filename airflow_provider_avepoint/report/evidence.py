@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_avepoint.core.model import BackupJob, JobError, JobState
+from airflow_provider_avepoint.core.fields import parse_number
+from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Scope
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Place, scope_of
+from airflow_provider_avepoint.report.backups import scope_of
 from airflow_provider_avepoint.report.formatting import say_duration, say_moment
+from airflow_provider_avepoint.report.gates import Place, name_gate
 
 # The most kinds of failure that are told apart; failures of further kinds are only counted.
 _MOST_FAILURES = 5000
@@ -30,8 +33,9 @@ class Failure:
     :param organization_name: the organisation's name; None where unknown.
     :param message: the vendor's message on one line; None where there is none.
     :param url: the vendor's link to an explanation; None where there is none.
-    :param count: how often the failure occurred, by the vendor's count; without a message, the failed
-        objects.
+    :param unit: what *count* counts: ``failures`` for a message; without one ``objects``, ``records`` or
+        ``metadata``, which are never added up.
+    :param count: how often the failure occurred, by the vendor's count; None where the vendor counts nothing.
     :param jobs: in how many backups the failure occurred.
     :param last_at: when the newest of these backups started.
     :param last_job_id: the id of the newest of these backups.
@@ -41,7 +45,8 @@ class Failure:
     organization_name: str | None
     message: str | None
     url: str | None
-    count: int = 0
+    unit: str
+    count: int | None = None
     jobs: int = 0
     last_at: datetime
     last_job_id: str
@@ -51,8 +56,8 @@ class Failures:
     """Collect jobs, oldest first, and count their failures."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Place, str | None, str | None], Failure] = {}
-        #: The number of failures of further kinds.
+        self._known: dict[tuple[Place, str | None, str | None, str], Failure] = {}
+        #: How often backups had failures of further kinds.
         self.left_out = 0
 
     def add(self, tenant: str, job: BackupJob, at: datetime) -> None:
@@ -63,40 +68,47 @@ class Failures:
         :param at: when the job started.
         """
         place = Place(tenant=tenant, product=job.product, scope=scope_of(job))
-        if job.errors:
-            for error in job.errors:
-                self._count(place, job, at, error)
-        elif failed := sum(level.failed or 0 for level in job.levels):
-            self._count(place, job, at, JobError(count=failed))
-        elif job.state in (JobState.FAILED, JobState.PARTIAL):
-            self._count(place, job, at, JobError(count=0))
-
-    def _count(self, place: Place, job: BackupJob, at: datetime, error: JobError) -> None:
-        message = None if error.message is None else one_line(error.message, _LONGEST_MESSAGE) or None
-        url = keep_link(error.url)
-        count = 1 if error.count is None else error.count
-        failure = self._known.get((place, message, url))
-        if failure is None:
-            if len(self._known) >= _MOST_FAILURES:
-                self.left_out += count
-                return
-            failure = self._known[place, message, url] = Failure(
-                place=place,
-                organization_name=job.organization_name,
-                message=message,
-                url=url,
-                last_at=at,
-                last_job_id=job.job_id,
-            )
-        failure.count += count
-        failure.jobs += 1
-        failure.last_at, failure.last_job_id = at, job.job_id
+        for message, url, unit, count in _list_failures(job):
+            failure = self._known.get((place, message, url, unit))
+            if failure is None:
+                if len(self._known) >= _MOST_FAILURES:
+                    self.left_out += 1
+                    continue
+                failure = self._known[place, message, url, unit] = Failure(
+                    place=place,
+                    organization_name=job.organization_name,
+                    message=message,
+                    url=url,
+                    unit=unit,
+                    last_at=at,
+                    last_job_id=job.job_id,
+                )
+            if count is not None:
+                failure.count = (failure.count or 0) + count
+            failure.jobs += 1
+            failure.last_at, failure.last_job_id = at, job.job_id
 
     def rank(self) -> tuple[Failure, ...]:
         """Return the failures, newest day first, and within a day the most frequent first."""
         return tuple(
-            sorted(self._known.values(), key=lambda each: (each.last_at.date(), each.count), reverse=True)
+            sorted(
+                self._known.values(), key=lambda each: (each.last_at.date(), each.count or 0), reverse=True
+            )
         )
+
+
+def _list_failures(job: BackupJob) -> Iterator[tuple[str | None, str | None, str, int | None]]:
+    """Yield the message, link, unit and count of each failure of *job*."""
+    for error in job.errors:
+        message = None if error.message is None else one_line(error.message, _LONGEST_MESSAGE) or None
+        yield message, keep_link(error.url), "failures", 1 if error.count is None else error.count
+    if job.errors:
+        return
+    failed = [(unit, level.failed) for unit, level in zip(LEVELS, job.levels, strict=True) if level.failed]
+    for unit, count in failed:
+        yield None, None, unit, count
+    if not failed and job.state in (JobState.FAILED, JobState.PARTIAL):
+        yield None, None, "failures", None
 
 
 def keep_link(url: str | None) -> str | None:
@@ -122,9 +134,9 @@ class JudgedScope:
     :param reason: the reason.
     :param is_judged: whether the scope affects the verdict: it is neither excluded nor forgotten.
     :param job_id: the id of the deciding job; None without a job.
-    :param raw_state: the vendor's state of this job.
+    :param state: the vendor's state of this job, with the vendor's words where the state is a number.
     :param started_at: when this job started.
-    :param failed: the number of failed objects, records and metadata items of this job.
+    :param failed: how many objects, records and metadata of this job failed, by unit, where the job says.
     :param open_jobs: the number of jobs that wait or run.
     :param notes: further remarks, a sentence each.
     """
@@ -134,9 +146,9 @@ class JudgedScope:
     reason: str
     is_judged: bool
     job_id: str | None
-    raw_state: str | None
+    state: str | None
     started_at: datetime | None
-    failed: int
+    failed: dict[str, int]
     open_jobs: int
     notes: tuple[str, ...]
 
@@ -151,6 +163,7 @@ class JudgedVerdict:
     :param passed: whether the verdict passed.
     :param reason: the reason.
     :param rules_version: the version of the rules that judged.
+    :param gate: the DAG and the task that judged; None outside of a task.
     :param task: the DAG, task, run and last try that judged; None outside of a task.
     :param judged: the number of scopes that were judged.
     :param good: the number of these scopes that passed.
@@ -164,6 +177,7 @@ class JudgedVerdict:
     passed: bool
     reason: str
     rules_version: int
+    gate: str | None
     task: str | None
     judged: int
     good: int
@@ -171,11 +185,14 @@ class JudgedVerdict:
     policy: dict[str, str]
 
 
-def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_shown: bool) -> JudgedVerdict:
+def read_verdict(
+    row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo, *, is_shown: bool
+) -> JudgedVerdict:
     """Return a verdict of the ledger.
 
     :param row: a row of the table of verdicts, by column name.
     :param evidence: ``Verdict.as_dict()``.
+    :param timezone: the time zone of the report.
     :param is_shown: whether the result includes the evidence.
     """
     judged = [each for each in evidence["scopes"] if _is_judged(each)]
@@ -184,9 +201,9 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
         order = sorted(evidence["scopes"], key=lambda each: (each["passed"], not _is_judged(each)))
         scopes = order[:_MOST_SCOPES]
     task = None
-    if row["dag_id"] is not None:
-        index = "" if row["map_index"] in (None, -1) else f"[{row['map_index']}]"
-        task = f"{row['dag_id']}.{row['task_id']}{index}, {row['run_id']}, try {row['try_number']}"
+    gate = name_gate(row)
+    if gate is not None:
+        task = f"{gate}, {row['run_id']}, try {row['try_number']}"
     return JudgedVerdict(
         tenant=row["tenant"],
         product=row["product"],
@@ -194,10 +211,11 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], *, is_show
         passed=row["passed"],
         reason=row["reason"],
         rules_version=row["rules_version"],
+        gate=gate,
         task=task,
         judged=len(judged),
         good=sum(each["passed"] for each in judged),
-        scopes=tuple(map(_read_scope, scopes)),
+        scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes),
         policy=_read_policy(evidence["policy"]) if is_shown else {},
     )
 
@@ -224,11 +242,11 @@ def _is_judged(scope: Mapping[str, Any]) -> bool:
     return scope["reason"] not in ("excluded", "forgotten")
 
 
-def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:
+def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any], timezone: tzinfo) -> Iterator[str]:
     """Yield the remarks of a scope's evidence; evidence of release 0.1.0 holds fewer of them."""
     start = each.get("window_start")
     if start is not None and each["reason"] in ("missed", "stale"):
-        yield f"No backup has started since {say_moment(datetime.fromisoformat(start))}."
+        yield f"No backup has started since {say_moment(datetime.fromisoformat(start), timezone)}."
     if each["reason"] == "forgotten":
         yield "It is no longer expected: its last backup is older than expect_seen_within."
     if (newer := each.get("newer_good")) is not None:
@@ -238,19 +256,29 @@ def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str
         yield f"Not understood: {one_line(problem)}."
 
 
-def _read_scope(each: Mapping[str, Any]) -> JudgedScope:
+def _read_state(product: str, raw_state: object) -> str | None:
+    """Return a state as the vendor wrote it; beside a number the vendor's words."""
+    if raw_state is None:
+        return None
+    known = get_product(product).find_state(raw_state)
+    words = "" if known is None or parse_number(raw_state) is None else f" ({known.labels[0]})"
+    return f"{raw_state}{words}"
+
+
+def _read_scope(each: Mapping[str, Any], product: str, timezone: tzinfo) -> JudgedScope:
     job: Mapping[str, Any] = each["job"] or {}
     started = job.get("started_at")
-    levels = [job[key] for key in ("counts", "record_counts", "metadata_counts") if job.get(key)]
+    levels = zip(LEVELS, ("counts", "record_counts", "metadata_counts"), strict=True)
+    failed = {unit: (job.get(key) or {}).get("failed") for unit, key in levels}
     return JudgedScope(
         name=str(Scope(**each["scope"])),
         passed=each["passed"],
         reason=each["reason"],
         is_judged=_is_judged(each),
         job_id=job.get("job_id"),
-        raw_state=None if job.get("raw_state") is None else str(job["raw_state"]),
+        state=_read_state(product, job.get("raw_state")),
         started_at=None if started is None else datetime.fromisoformat(started),
-        failed=sum(level["failed"] or 0 for level in levels),
+        failed={unit: count for unit, count in failed.items() if count is not None},
         open_jobs=len(each["open_jobs"]),
-        notes=tuple(_read_notes(each, job))[:_MOST_NOTES],
+        notes=tuple(_read_notes(each, job, timezone))[:_MOST_NOTES],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -12,10 +12,12 @@ from typing import Any
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, begin, name_of
+from airflow_provider_avepoint.core.verdict import RULES_VERSION
+from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_number
-from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
+from airflow_provider_avepoint.report.gates import Gate, Place
+from airflow_provider_avepoint.report.licenses import LicenseHistory
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
@@ -37,6 +39,18 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What an earlier report said.
+
+    :param generated_at: the moment of the report.
+    :param states: ``Report.states`` of that report.
+    """
+
+    generated_at: datetime
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The figures of a period.
 
@@ -50,6 +64,9 @@ class Report:
     :param failures_left_out: the number of failures of kinds that are not listed.
     :param verdicts: the verdicts, newest first.
     :param silent_tenants: tenants that were asked for but are not in the ledger.
+    :param gates: the gates, by name.
+    :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
+    :param previous: the last report on the same tenants; None where the ledger knows none.
     """
 
     period: Period
@@ -62,6 +79,9 @@ class Report:
     failures_left_out: int
     verdicts: tuple[JudgedVerdict, ...]
     silent_tenants: tuple[str, ...]
+    previous: Reported | None
+    gates: tuple[Gate, ...]
+    loaded_without_jobs: tuple[tuple[str, str], ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -74,7 +94,7 @@ class Report:
 
         A scope whose backup is running, or whose day is not loaded, does not count.
         """
-        unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.NOT_LOADED)
+        unsettled = (Outcome.GOOD, Outcome.RUNNING, Outcome.EXCLUDED, Outcome.NOT_LOADED)
         days = [day for scope in self.scopes for day in scope.days if day.outcome is not None]
         bad = dict.fromkeys((day.date for day in days), 0)
         for day in days:
@@ -86,6 +106,92 @@ class Report:
         """The verdicts that did not pass."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
+    @property
+    def shut_gates(self) -> tuple[Gate, ...]:
+        """The gates in use whose newest verdict did not pass."""
+        return tuple(gate for gate in self._tasks if self._is_in_use(gate) and not gate.newest.passed)
+
+    @property
+    def silent_gates(self) -> tuple[Gate, ...]:
+        """The gates that have judged in the period, and no longer do."""
+        start = self.period.start
+        return tuple(
+            gate for gate in self._tasks if not self._is_in_use(gate) and gate.newest.judged_at >= start
+        )
+
+    @property
+    def _tasks(self) -> list[Gate]:
+        return [gate for gate in self.gates if gate.name is not None]
+
+    def _is_in_use(self, gate: Gate) -> bool:
+        return gate.guards_until >= self.period.now
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each scope, licence and gate at the moment of the report, in words.
+
+        The keys hold ids rather than names, which may change.
+        """
+        states = {_key_of(scope): scope.current.value for scope in self.scopes}
+        for history in self.licenses:
+            states[_key_of_license(history)] = _tell_license(history)
+        for tenant, audit in self.audits:
+            if audit.error is not None:
+                states[f"{tenant}, {get_product(audit.product).label}, licences"] = "could not be read"
+        for gate in self._tasks:
+            if self._is_in_use(gate):
+                states[_key_of_gate(gate)] = gate.newest.reason
+        return {one_line(name, _LONGEST): state for name, state in states.items()}
+
+    def list_changes(self) -> tuple[str, ...]:
+        """Return what has changed since the last report, a sentence each; empty without a last report."""
+        if self.previous is None:
+            return ()
+        before, now = self.previous.states, self.states
+        names = {one_line(_key_of(scope), _LONGEST): _name_scope(scope) for scope in self.scopes}
+        names |= {one_line(_key_of_license(each), _LONGEST): _name_license(each) for each in self.licenses}
+        changed = [
+            f"{names.get(name, name)}: {before[name]} → {state}."
+            for name, state in now.items()
+            if before.get(name, state) != state
+        ]
+        new = [f"{names.get(name, name)}: new, {state}." for name, state in now.items() if name not in before]
+        gone = [f"{name}: no longer reported; was {before[name]}." for name in before if name not in now]
+        return (*changed, *new, *gone)
+
+    def summarize(self) -> str:
+        """Return one sentence that an auditor can quote."""
+        period, outcomes = self.period, self.outcomes
+        zone = period.timezone.tzname(None) or str(period.timezone)
+        when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
+        if not self.scopes:
+            return f"{when}, the ledger holds no backup."
+        good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
+        share = f" ({say_share(good / expected)})" if expected else ""
+        loaded_until = min(scope.loaded_until for scope in self.scopes)
+        return (
+            f"{when}, {good:,} of {say_count(expected, 'day')} on which a backup ran or was due ended with a "
+            f"good backup{share}, counted over {say_count(len(self.scopes), 'scope')}; "
+            f"{self._tell_now()}; "
+            f"{len(self.verdicts) - len(self.bad_verdicts):,} of {say_count(len(self.verdicts), 'verdict')} "
+            f"passed. The ledger was loaded until {say_moment(loaded_until, period.timezone)}; "
+            f"the rules of judgement have version {RULES_VERSION}."
+        )
+
+    def _tell_now(self) -> str:
+        """Say how many scopes are good now, and how many are excluded."""
+        now = Counter(scope.current for scope in self.scopes)
+        excluded = f", and {now[Outcome.EXCLUDED]:,} excluded" if now[Outcome.EXCLUDED] else ""
+        return f"{now[Outcome.GOOD]:,} of {len(self.scopes):,} are good now{excluded}"
+
+    def say_all_clear(self) -> str:
+        """Say what is in order; for a report that lists nothing."""
+        return (
+            f"Nothing: of {say_count(len(self.scopes), 'scope')} {self._tell_now()}, no limit of "
+            f"{say_count(len(self.licenses), 'licence')} is near, and "
+            f"{say_count(len(self.verdicts), 'verdict')} passed."
+        )
+
     def list_attention(self) -> tuple[Attention, ...]:
         """Return the findings that need attention, urgent ones first."""
         found = [
@@ -93,6 +199,7 @@ class Report:
             *self._about_scopes(),
             *self._about_audits(),
             *self._about_licenses(),
+            *self._about_gates(),
             *self._about_verdicts(),
         ]
         return tuple(sorted(found, key=lambda each: not each.is_urgent))
@@ -102,10 +209,12 @@ class Report:
         now, outcomes = self.period.now, self.outcomes
         ages = [age.total_seconds() for scope in self.scopes if (age := scope.age(now)) is not None]
         gaps = [scope.longest_gap.length.total_seconds() for scope in self.scopes if scope.longest_gap]
-        attention = self.list_attention()
+        attention, changes = self.list_attention(), self.list_changes()
         return {
             "generated_at": now.isoformat(),
             "days": self.period.days,
+            "timezone": str(self.period.timezone),
+            "summary": self.summarize(),
             "tenants": list(self.tenants),
             "scopes": len(self.scopes),
             "scopes_not_good": sum(scope.needs_attention for scope in self.scopes),
@@ -116,20 +225,31 @@ class Report:
             "failure_kinds": len(self.failures),
             "verdicts": len(self.verdicts),
             "verdicts_not_passed": len(self.bad_verdicts),
+            "gates_shut": len(self.shut_gates),
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
             "needs_attention": any(each.is_urgent for each in attention),
             "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
             "attention_count": len(attention),
             "attention": [each.text for each in attention[:_MOST_SENTENCES]],
+            "previous_report_at": None if self.previous is None else self.previous.generated_at.isoformat(),
+            "changes_count": len(changes),
+            "changes": list(changes[:_MOST_SENTENCES]),
         }
 
     def _about_silence(self) -> Iterator[Attention]:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
         if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
-            yield _urgent("The ledger holds no job, no licence and no verdict of the period.", "method")
-        today = begin(self.period.dates[-1])
+            yield _urgent(
+                "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
+            )
+        for tenant, product in self.loaded_without_jobs:
+            yield _urgent(
+                f"{tenant}, {get_product(product).label}: backups are loaded, and there has never been one.",
+                "method",
+            )
+        today = self.period.begin(self.period.dates[-1])
         behind = sorted(
             (scope for scope in self.scopes if scope.loaded_until < today),
             key=lambda scope: (scope.place.tenant, scope.place.product),
@@ -139,7 +259,7 @@ class Report:
         ):
             until = min(scope.loaded_until for scope in scopes)
             yield _urgent(
-                f"{tenant}, {get_product(product).label}: the ledger was last loaded {say_moment(until)}; "
+                f"{tenant}, {get_product(product).label}: the ledger was last loaded {self._say(until)}; "
                 "later days are not known.",
                 "method",
             )
@@ -152,34 +272,36 @@ class Report:
             yield _urgent(
                 f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
             )
-        mended = [scope for scope in self.scopes if scope.bad_days and not scope.needs_attention]
+        mended = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
         if mended:
             yield _watch(
                 f"{say_count(len(mended), 'scope')} had days without a good backup, and "
                 f"{'is' if len(mended) == 1 else 'are'} good again.",
                 "calendar",
             )
-        if self.long_gone:
+        for place, newest_at in self.long_gone[:_MOST_NAMED]:
             yield _watch(
-                f"{say_count(len(self.long_gone), 'scope')} "
-                f"{'is' if len(self.long_gone) == 1 else 'are'} known from long before the period only.",
+                f"{place.tenant}, {get_product(place.product).label}, {place.scope}: no longer expected; the "
+                f"last backup started on {self._say(newest_at)}.",
                 "gone",
             )
+        if rest := len(self.long_gone[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone")
 
     def _describe_scope(self, scope: ScopeHistory) -> str:
         age = scope.age(self.period.now)
         good = (
             "no good backup is known" if age is None else f"the newest good backup is {say_duration(age)} old"
         )
-        return (
-            f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}: "
-            f"{scope.current or Outcome.RUNNING}; {good}."
-        )
+        return f"{_name_scope(scope)}: {scope.current}; {good}."
+
+    def _say(self, moment: datetime) -> str:
+        return say_moment(moment, self.period.timezone)
 
     def _about_audits(self) -> Iterator[Attention]:
         for tenant, audit in self.audits:
             start = f"{tenant}, {get_product(audit.product).label}"
-            when = say_moment(audit.audited_at)
+            when = self._say(audit.audited_at)
             if audit.error is not None:
                 yield _urgent(f"{start}: the licences could not be read on {when}: {audit.error}", "licenses")
             elif audit.audited_at < self.period.start:
@@ -193,6 +315,34 @@ class Report:
                 yield _urgent(f"{start}: {sentence}.", "licenses")
         if rest := len(concerned[_MOST_NAMED:]):
             yield _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses")
+        in_doubt = [each for each in self.licenses if each.doubts]
+        for each in in_doubt[:_MOST_NAMED]:
+            for sentence in each.doubts:
+                yield _watch(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
+        if rest := len(in_doubt[_MOST_NAMED:]):
+            yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
+
+    def _about_gates(self) -> Iterator[Attention]:
+        shut = self.shut_gates
+        for gate in shut[:_MOST_NAMED]:
+            yield _urgent(
+                f"{_name_gate(gate)} was shut on {self._say(gate.newest.judged_at)}, and has not opened "
+                f"since: {gate.newest.reason}.",
+                "verdicts",
+            )
+        if rest := len(shut[_MOST_NAMED:]):
+            yield _urgent(
+                f"{say_count(rest, 'more gate')} {'was' if rest == 1 else 'were'} shut.", "verdicts"
+            )
+        silent = self.silent_gates
+        for gate in silent[:_MOST_NAMED]:
+            yield _watch(
+                f"{_name_gate(gate)} has not judged since {self._say(gate.newest.judged_at)}.", "verdicts"
+            )
+        if rest := len(silent[_MOST_NAMED:]):
+            yield _watch(
+                f"{say_count(rest, 'more gate')} no longer {'judges' if rest == 1 else 'judge'}.", "verdicts"
+            )
 
     def _about_verdicts(self) -> Iterator[Attention]:
         if bad := self.bad_verdicts:
@@ -200,24 +350,39 @@ class Report:
             yield _watch(
                 f"{len(bad)} of {say_count(len(self.verdicts), 'verdict')} did not pass; the newest: "
                 f"{newest.tenant}, {get_product(newest.product).label}, {newest.reason}, "
-                f"{say_moment(newest.judged_at)}.",
+                f"{self._say(newest.judged_at)}.",
                 "verdicts",
             )
 
 
-def describe_crossing(measure: Measure) -> str:
-    """Say when a limit will be reached, and how certain that is.
+def _key_of(scope: ScopeHistory) -> str:
+    return f"{scope.place.tenant}, {scope.place.product}, {scope.place.scope}"
 
-    :param measure: a measure with a crossing; one without gives an empty text.
-    """
-    crossing = measure.crossing
-    if crossing is None:
-        return ""
-    latest = "perhaps never" if crossing.latest is None else f"{crossing.latest:%Y-%m-%d} at the latest"
-    return (
-        f"{measure.name} will reach the {say_number(measure.newest.bought or 0)} {measure.unit} bought about "
-        f"{crossing.expected:%Y-%m-%d} (95 % band: {crossing.earliest:%Y-%m-%d} at the earliest, {latest})"
-    )
+
+def _key_of_license(history: LicenseHistory) -> str:
+    of = history.subscription
+    parts = (of.tenant, of.product, of.organization_id, of.service, of.location, "licence")
+    return ", ".join(filter(None, parts))
+
+
+def _name_license(history: LicenseHistory) -> str:
+    return f"{history.subscription.tenant}, {history.name}, licence"
+
+
+def _tell_license(history: LicenseHistory) -> str:
+    return ", ".join(history.findings) or ("no forecast" if history.doubts else "in order")
+
+
+def _key_of_gate(gate: Gate) -> str:
+    return f"{gate.tenant}, {gate.product}, gate {gate.name}"
+
+
+def _name_gate(gate: Gate) -> str:
+    return f"{gate.tenant}, {get_product(gate.product).label}: the gate {gate.name}"
+
+
+def _name_scope(scope: ScopeHistory) -> str:
+    return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
 
 
 def _urgent(text: str, section: str) -> Attention:

@@ -1,8 +1,8 @@
-"""Write figures for readers: with units, and times in UTC."""
+"""Write figures for readers: with units, and times in the time zone of the report."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -19,20 +19,22 @@ def say_duration(duration: timedelta) -> str:
     return f"{duration / _DAY:,.1f} days"
 
 
-def say_minute(moment: datetime) -> str:
-    """Return a time to the minute, without the zone; for places where the page says that times are in UTC.
+def say_minute(moment: datetime, timezone: tzinfo = UTC) -> str:
+    """Return a time to the minute, without the zone; for places where the page names the zone.
 
-    :param moment: a datetime in UTC.
+    :param moment: an aware datetime.
+    :param timezone: the time zone in which to write the time.
     """
-    return f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment.astimezone(timezone):%Y-%m-%d %H:%M}"
 
 
-def say_moment(moment: datetime) -> str:
+def say_moment(moment: datetime, timezone: tzinfo = UTC) -> str:
     """Return a time to the minute, with the zone.
 
-    :param moment: a datetime in UTC.
+    :param moment: an aware datetime.
+    :param timezone: the time zone in which to write the time.
     """
-    return f"{say_minute(moment)} UTC"
+    return f"{moment.astimezone(timezone):%Y-%m-%d %H:%M %Z}"
 
 
 def say_number(number: float) -> str:
@@ -55,9 +57,11 @@ def say_count(number: int, noun: str) -> str:
 
 
 def say_share(share: float) -> str:
-    """Return a share in percent; a share close to 1, but not 1, gets two decimals.
+    """Return a share in percent; a share close to 1, but not 1, gets two decimals and is never 100 %.
 
     :param share: the share; 1 is all.
     """
     percent = share * 100
-    return f"{percent:.0f} %" if abs(percent - 100) >= 0.5 or share == 1 else f"{percent:.2f} %"
+    if share == 1 or abs(percent - 100) > 1:
+        return f"{percent:.0f} %"
+    return f"{min(percent, 99.99) if share < 1 else max(percent, 100.01):.2f} %"

@@ -7,30 +7,37 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, literal, not_, or_, select
+from sqlalchemy import and_, case, desc, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.core.arguments import ALL
+from airflow_provider_avepoint.core.grading import Limits
+from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
-from airflow_provider_avepoint.ledger.rows import read_audit, read_job
-from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, VERDICTS
+from airflow_provider_avepoint.core.query import shift
+from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
+from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
 from airflow_provider_avepoint.report import backups, licenses
 from airflow_provider_avepoint.report.backups import (
+    DayJudge,
+    Outcome,
     Past,
     Period,
-    Place,
     ScopeHistory,
     ScopeTimeline,
-    judge_day,
+    is_good,
     scope_of,
 )
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
-from airflow_provider_avepoint.report.figures import Report
+from airflow_provider_avepoint.report.figures import Report, Reported
+from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
+from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import ColumnElement
@@ -43,10 +50,23 @@ else:
 
 # How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
-# A scope whose newest backup lies so long before the period is no longer expected to have any.
-_LONG_GONE = timedelta(days=42)
+# A scope whose newest backup is older is no longer expected to have any; nor is an older verdict read.
+_LONG_GONE = timedelta(days=180)
 _LEVELS = ("objects", "records", "metadata")
-_SCOPE = (JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_id, JOBS.c.workload, JOBS.c.location)
+# The report names an organisation by the id for comparison: the API may spell the id in several ways.
+_ORGANIZATION = JOBS.c.organization_key.label("organization_id")
+_SCOPE = (
+    *(JOBS.c.tenant, JOBS.c.product, JOBS.c.organization_key),
+    *(JOBS.c.workload, JOBS.c.location, JOBS.c.job_type),
+)
+# What a job of the report is made from.
+_BACKUP = (
+    *_SCOPE,
+    _ORGANIZATION,
+    *(JOBS.c.job_id, JOBS.c.state, JOBS.c.raw_state, JOBS.c.started_at, JOBS.c.finished_at),
+    *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems, JOBS.c.read_at),
+    *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
+)
 
 
 class _Before(_Moments):
@@ -113,6 +133,9 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         failures_left_out=failures.left_out,
         verdicts=verdicts,
         silent_tenants=tuple(tenant for tenant in tenants or () if tenant not in seen),
+        previous=reader.read_previous(),
+        gates=tuple(reader.gates),
+        loaded_without_jobs=reader.loaded_without_jobs,
     )
 
 
@@ -121,37 +144,67 @@ class _Reader:
         self._ledger = ledger
         self._period = period
         self._tenants = tenants
+        self._earliest = min(period.start, shift(period.now, -_LONG_GONE))
+        self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
+        self.gates = Gates(self._read_gates())
+        self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
         """Return the scopes' histories, the scopes long gone with their newest backup, and the failures."""
         pasts = self._read_pasts()
-        earliest = self._period.start - max(self._period.now - self._period.start, _LONG_GONE)
         timelines = {
-            place: ScopeTimeline(place, past) for place, past in pasts.items() if past.newest_at >= earliest
+            place: self._start_timeline(place, past)
+            for place, past in pasts.items()
+            if past.newest_at >= self._earliest
         }
-        failures = Failures()
+        for place, start in self._iter_past_starts():
+            if place in timelines:
+                timelines[place].add_past_start(start)
+        failures = self._follow(timelines, pasts)
+        loads = self._read_loads()
+        histories = [timeline.conclude(loads.until(place)) for place, timeline in timelines.items()]
+        histories += self._list_never_seen(timelines)
+        gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
+        known = {(place.tenant, place.product) for place in (*pasts, *timelines)}
+        self.loaded_without_jobs = tuple(sorted(loads.of_backups - known))
+        return histories, gone, failures
+
+    def _follow(self, timelines: dict[Place, ScopeTimeline], pasts: Mapping[Place, Past]) -> Failures:
+        """Add the backups of each day to the timelines, and return the failures of the period."""
+        failures, judge = Failures(), DayJudge(self.gates, self._period)
         for tenant, product, day, jobs in self._iter_days():
             by_scope = defaultdict(list)
             for job in jobs:
                 by_scope[scope_of(job)].append(job)
-                failures.add(tenant, job, job.effective_start or backups.begin(day))
-            for scope, outcome in judge_day(product, day, jobs, self._period.now).items():
+            is_in_period = day >= self._period.dates[0]
+            outcomes = judge.judge(tenant, product, day, jobs) if is_in_period else {}
+            for scope in {**by_scope, **outcomes}:
                 place = Place(tenant=tenant, product=product, scope=scope)
-                if place not in timelines:
-                    timelines[place] = ScopeTimeline(place, pasts.get(place))
-                timelines[place].add(day, outcome, by_scope[scope], self._period.now)
-        loads = self._read_loads()
-        scopes = [
-            timeline.conclude(self._period, loads.until(place)) for place, timeline in timelines.items()
-        ]
-        gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
-        return scopes, gone, failures
+                if scope in outcomes and place not in timelines:
+                    timelines[place] = self._start_timeline(place, pasts.get(place))
+                if place in timelines and day >= self._first_recent:
+                    timelines[place].add_recent(by_scope[scope])
+                if scope in outcomes:
+                    timelines[place].add(day, outcomes[scope], by_scope[scope])
+            for job in jobs if is_in_period else ():
+                failures.add(tenant, job, job.effective_start or self._period.begin(day))
+        return failures
+
+    def _start_timeline(self, place: Place, past: Past | None) -> ScopeTimeline:
+        return ScopeTimeline(place, self.gates, past, self._period)
+
+    def _list_never_seen(self, seen: Iterable[Place]) -> Iterator[ScopeHistory]:
+        """Yield the scopes that a gate names and that never had a backup, as missed when the gate judged."""
+        for place, judged_at in self.gates.find_never_seen(seen, self._period.now).items():
+            timeline = self._start_timeline(place, None)
+            timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
+            yield timeline.conclude(self._period.now)
 
     def _read_pasts(self) -> dict[Place, Past]:
         """Return the ledger's knowledge of each scope from before the period."""
         # A job that could not be read may belong to another scope, so it makes no scope expected.
         is_read = JOBS.c.problems == "[]"
-        is_good = and_(
+        is_passed = and_(
             JOBS.c.state == JobState.SUCCESS.value,
             or_(
                 JOBS.c.finished_at.is_(None),
@@ -160,10 +213,11 @@ class _Reader:
             ),
             *(not_(_is_partial(level)) for level in _LEVELS),
         )
-        good_at = case((is_good, _START))
+        good_at = case((is_passed, _START))
         query = (
             select(
                 *_SCOPE,
+                _ORGANIZATION,
                 func.max(JOBS.c.organization_name).label("organization_name"),
                 func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
@@ -172,62 +226,99 @@ class _Reader:
             .where(*self._backups(), is_read, self._period.start > _WHEN)
             .group_by(*_SCOPE)
         )
-        return {
-            _place_of(row): Past(
+        pasts: dict[Place, Past] = {}
+        for row in self._ledger.iter_rows(query):
+            past = Past(
                 organization_name=row["organization_name"],
                 first_at=row["first_at"],
                 newest_at=row["newest_at"],
                 newest_good_at=row["newest_good_at"],
             )
-            for row in self._ledger.iter_rows(query)
-        }
+            place = _place_of(row)
+            pasts[place] = past.join(pasts.get(place))
+        self._add_good_within_limits(pasts)
+        return pasts
+
+    def _add_good_within_limits(self, pasts: dict[Place, Past]) -> None:
+        """Find the newest good backup before the period where a gate lets a partial backup pass."""
+        guards = {place: self.gates.guard(place, self._period.now) for place in pasts}
+        lenient = {place: guard for place, guard in guards.items() if guard.limits != {Limits()}}
+        wanted = {(place.tenant, place.product) for place in lenient}
+        for tenant, product in wanted:
+            query = (
+                select(*_BACKUP)
+                .where(
+                    JOBS.c.tenant == tenant,
+                    JOBS.c.product == product,
+                    JOBS.c.state.in_([JobState.SUCCESS.value, JobState.PARTIAL.value]),
+                    *self._backups(),
+                    self._earliest <= _WHEN,
+                    self._period.start > _WHEN,
+                )
+                .order_by(_WHEN)
+            )
+            for row in self._ledger.iter_rows(query):
+                place, job = _place_of(row), read_job(row)
+                started = job.effective_start
+                if (
+                    place in lenient
+                    and started is not None
+                    and is_good(job, self._period.now, lenient[place])
+                ):
+                    pasts[place] = replace(pasts[place], newest_good_at=started)
+
+    def _iter_past_starts(self) -> Iterator[tuple[Place, datetime]]:
+        """Yield when backups started before the period, as far back as a schedule reads."""
+        query = select(*_SCOPE, _WHEN.label("at")).where(
+            *self._backups(),
+            JOBS.c.problems == "[]",
+            self._period.start - LONGEST_PAST <= _WHEN,
+            self._period.start > _WHEN,
+        )
+        for row in self._ledger.iter_rows(query):
+            yield _place_of(row), row["at"]
 
     def _iter_days(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
         """Yield the backups that started on a day, by tenant and product, oldest day first."""
         query = (
-            select(
-                *_SCOPE,
-                JOBS.c.job_id,
-                JOBS.c.job_type,
-                JOBS.c.state,
-                JOBS.c.raw_state,
-                JOBS.c.started_at,
-                JOBS.c.finished_at,
-                JOBS.c.duration_seconds,
-                JOBS.c.organization_name,
-                JOBS.c.errors,
-                JOBS.c.problems,
-                *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
-                _WHEN.label("at"),
-            )
+            select(*_BACKUP, _WHEN.label("at"))
             .where(
                 *self._backups(),
-                self._period.start <= _WHEN,
-                backups.begin(self._period.dates[-1]) + backups.DAY > _WHEN,
+                min(self._period.start, self._period.begin(self._first_recent)) <= _WHEN,
+                self._period.end > _WHEN,
             )
             .order_by(JOBS.c.tenant, JOBS.c.product, _WHEN)
         )
         rows = self._ledger.iter_rows(query)
         for (tenant, product, day), group in groupby(
-            rows, key=lambda row: (row["tenant"], row["product"], row["at"].date())
+            rows, key=lambda row: (row["tenant"], row["product"], self._period.date_of(row["at"]))
         ):
-            yield tenant, product, day, list(map(_read_backup, group))
+            known = (_read_backup(row, self._period.now) for row in group)
+            yield tenant, product, day, [job for job in known if job is not None]
 
     def _backups(self) -> list[ColumnElement[bool]]:
         """Return the conditions that select the backups of the wanted tenants.
 
-        A listing without an object type repeats the jobs of the listings with one; the conditions drop these
-        copies.
+        Backups are the jobs of the type ``backup``, and of the types that a gate names. A listing without an
+        object type repeats the jobs of the listings with one; the conditions drop these copies.
         """
         twin = JOBS.alias()
-        same = ("tenant", "product", "job_id", "location", "organization_id")
+        same = ("tenant", "product", "job_id", "location", "organization_key", "run_start")
         claimed = (
             select(literal(1))
             .where(*(twin.c[name] == JOBS.c[name] for name in same), twin.c.workload != "")
             .exists()
         )
+        named = [
+            and_(JOBS.c.tenant == tenant, JOBS.c.product == product, JOBS.c.job_type.in_(words))
+            for (tenant, product), words in self.gates.job_types.items()
+        ]
         return [
-            or_(JOBS.c.job_type == "backup", and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]")),
+            or_(
+                JOBS.c.job_type == "backup",
+                and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]"),
+                *named,
+            ),
             or_(JOBS.c.workload != "", not_(claimed)),
             *self._of_tenants(JOBS),
         ]
@@ -236,23 +327,27 @@ class _Reader:
         return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
 
     def _read_loads(self) -> _Loads:
-        loads = select(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
-        loads = loads.add_columns(func.max(LOADS.c.begun_at, type_=LOADS.c.begun_at.type).label("at"))
-        loads = loads.group_by(LOADS.c.tenant, LOADS.c.product, LOADS.c.location, LOADS.c.organization_id)
-        reads = select(JOBS.c.tenant, JOBS.c.product)
-        reads = reads.add_columns(func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"))
-        reads = reads.group_by(JOBS.c.tenant, JOBS.c.product)
+        loads: dict[tuple[str, str, str, str], datetime] = {}
+        for row in self._ledger.iter_rows(select(LOADS).where(*self._of_tenants(LOADS))):
+            if _holds_backups(row["selection"]):
+                key = (row["tenant"], row["product"], row["location"], row["organization_key"])
+                loads[key] = max(row["begun_at"], loads.get(key, row["begun_at"]))
+        reads = (
+            select(
+                JOBS.c.tenant,
+                JOBS.c.product,
+                func.max(JOBS.c.read_at, type_=JOBS.c.read_at.type).label("at"),
+            )
+            .where(*self._backups())
+            .group_by(JOBS.c.tenant, JOBS.c.product)
+        )
         return _Loads(
-            {
-                (row["tenant"], row["product"], row["location"], row["organization_id"]): row["at"]
-                for row in self._ledger.iter_rows(loads)
-            },
-            {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)},
+            loads, {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)}
         )
 
     def read_audits(self) -> Iterator[tuple[str, Audit]]:
         """Yield the newest audit of each licence with its tenant, of whatever age; one that failed too."""
-        asked = ("tenant", "product", "location", "organization_id")
+        asked = ("tenant", "product", "location", "organization_key")
         later_first = (AUDITS.c.audited_at.desc(), AUDITS.c.audit_id)
         place = func.row_number().over(partition_by=[AUDITS.c[name] for name in asked], order_by=later_first)
         known = (
@@ -269,11 +364,11 @@ class _Reader:
 
         :param audits: with the tenant of each.
         """
-        key = ("tenant", "product", "location", "organization_id", "service")
+        key = ("tenant", "product", "location", "organization_key", "service")
         query = (
             select(LICENSES)
             .where(
-                LICENSES.c.read_at >= self._period.start,
+                LICENSES.c.read_at >= self._period.start - HISTORY,
                 LICENSES.c.read_at <= self._period.now,
                 *self._of_tenants(LICENSES),
             )
@@ -293,44 +388,90 @@ class _Reader:
                 organization_id=organization or None,
                 service=service or None,
             )
-            readings = ((row["read_at"], _read_license(row)) for row in rows)
-            yield licenses.follow(subscription, readings, self._period.now, of_tenant[tenant])
+            readings = [(row["read_at"], _read_license(row)) for row in rows]
+            history = licenses.follow(
+                subscription, readings, self._period.now, of_tenant[tenant], begin=self._period.start
+            )
+            if history.is_listed or history.read_at >= self._period.start:
+                yield history
 
     def read_verdicts(self) -> Iterator[JudgedVerdict]:
-        """Yield the verdicts, newest first; only the newest with their evidence.
-
-        Of the tries of one task in one run only the last counts.
-        """
-        task = (VERDICTS.c[name] for name in ("tenant", "dag_id", "run_id", "task_id", "map_index"))
-        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
-        place = func.row_number().over(partition_by=list(task), order_by=later_first)
-        judged = (
-            select(VERDICTS, place.label("place"))
-            .where(
-                VERDICTS.c.judged_at >= self._period.start,
-                VERDICTS.c.judged_at <= self._period.now,
-                *self._of_tenants(VERDICTS),
-            )
-            .subquery()
-        )
-        query = (
-            select(judged)
-            .where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
-            .order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
-        )
+        """Yield the verdicts, newest first; only the newest with their evidence."""
+        query = self._list_verdicts(self._period.start)
+        query = query.order_by(desc("judged_at"), "tenant", "verdict_id")
         shown = {True: 0, False: 0}
         for row in self._ledger.iter_rows(query):
             passed = row["passed"]
             shown[passed] += 1
             yield read_verdict(
-                row, json.loads(row["evidence"]), is_shown=shown[passed] <= _MOST_SHOWN[passed]
+                row,
+                json.loads(row["evidence"]),
+                self._period.timezone,
+                is_shown=shown[passed] <= _MOST_SHOWN[passed],
             )
 
+    def read_previous(self) -> Reported | None:
+        """Return what the last report on the same tenants said; None where there is none."""
+        query = (
+            select(REPORTS.c.generated_at, REPORTS.c.states)
+            .where(
+                REPORTS.c.tenants == write_tenants(self._tenants),
+                REPORTS.c.generated_at < self._period.now,
+            )
+            .order_by(REPORTS.c.generated_at.desc())
+            .limit(1)
+        )
+        for row in self._ledger.iter_rows(query):
+            return Reported(generated_at=row["generated_at"], states=json.loads(row["states"]))
+        return None
 
-def _read_backup(row: Mapping[Any, Any]) -> BackupJob:
-    """Return a job; a job of unknown type may be a backup, and counts as one."""
+    def _read_gates(self) -> Iterator[Gate]:
+        """Yield each gate with its verdicts: of the period, and of some time before."""
+        known: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
+        query = self._list_verdicts(self._earliest).order_by("judged_at")
+        for row in self._ledger.iter_rows(query):
+            judgement = read_judgement(row, json.loads(row["evidence"]))
+            if judgement is not None:
+                known[row["tenant"], row["product"], name_gate(row)].append(judgement)
+        for (tenant, product, name), judgements in known.items():
+            yield Gate(tenant=tenant, product=product, name=name, judgements=tuple(judgements))
+
+    def _list_verdicts(self, since: datetime) -> Any:
+        """Return the query for the verdicts since a time: of the tries of a task in one run, the last."""
+        of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
+        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
+        place = func.row_number().over(
+            partition_by=[VERDICTS.c[name] for name in of_run], order_by=later_first
+        )
+        judged = (
+            select(VERDICTS, place.label("place"))
+            .where(
+                VERDICTS.c.judged_at >= since,
+                VERDICTS.c.judged_at <= self._period.now,
+                *self._of_tenants(VERDICTS),
+            )
+            .subquery()
+        )
+        return select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
+
+
+def _read_backup(row: Mapping[Any, Any], now: datetime) -> BackupJob | None:
+    """Return a job as it was at a time; None where it had not started.
+
+    A job of unknown type may be a backup, and counts as one.
+    """
     job = read_job(row)
-    return replace(job, job_type="backup") if job.job_type is None else job
+    if job.job_type is None:
+        job = replace(job, job_type="backup")
+    if row["read_at"] <= now:
+        return job
+    # The ledger was loaded after the moment of the report: what came later had not come yet.
+    start = job.effective_start
+    if start is not None and start > now:
+        return None
+    if job.finished_at is not None and job.finished_at > now:
+        return replace(job, state=JobState.RUNNING, finished_at=None, duration=None)
+    return job
 
 
 def _is_partial(level: str) -> ColumnElement[bool]:
@@ -344,6 +485,15 @@ def _is_partial(level: str) -> ColumnElement[bool]:
     return or_(failed > 0, has_done_nothing)
 
 
+def _holds_backups(selection: str) -> bool:
+    """Tell whether a load reads backups, by the job types that the load selects."""
+    try:
+        job_types, _ = json.loads(selection)
+    except ValueError:
+        return True  # not this release's
+    return not job_types or any(word == ALL or "backup" in word for word in job_types)
+
+
 class _Loads:
     """When each listing was last loaded into the ledger."""
 
@@ -352,6 +502,15 @@ class _Loads:
     ) -> None:
         self._loads = loads
         self._reads = reads
+
+    @property
+    def of_backups(self) -> set[tuple[str, str]]:
+        """The tenants and products whose backups are loaded, whole."""
+        return {
+            (tenant, product)
+            for tenant, product, location, organization in self._loads
+            if not (location or organization)
+        }
 
     def until(self, place: Place) -> datetime:
         """Return when a place's jobs were last loaded; without a recorded load, when they were last read."""
@@ -366,20 +525,22 @@ class _Loads:
 
 
 def _place_of(row: Mapping[Any, Any]) -> Place:
-    return Place(
-        tenant=row["tenant"],
-        product=row["product"],
-        scope=scope_of(
-            BackupJob(
-                product=row["product"],
-                job_id="",
-                state=JobState.UNKNOWN,
-                workload=row["workload"] or None,
-                organization_id=row["organization_id"] or None,
-                location=row["location"] or None,
-            )
-        ),
+    return _make_place(tuple(row[column.name] for column in _SCOPE))
+
+
+@lru_cache(maxsize=10_000)
+def _make_place(values: tuple[Any, ...]) -> Place:
+    tenant, product, organization, workload, location, job_type = values
+    job = BackupJob(
+        product=product,
+        job_id="",
+        job_type=job_type,
+        state=JobState.UNKNOWN,
+        workload=workload or None,
+        organization_id=organization or None,
+        location=location or None,
     )
+    return Place(tenant=tenant, product=product, scope=scope_of(job))
 
 
 def _read_license(row: Mapping[Any, Any]) -> LicenseConsumption:

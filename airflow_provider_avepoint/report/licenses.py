@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from airflow_provider_avepoint.core.forecast import Crossing, Trend, fit
-from airflow_provider_avepoint.core.license import Audit, Finding, Forecast, audit, forecast
+from airflow_provider_avepoint.core.forecast import Crossing, Trend
+from airflow_provider_avepoint.core.license import Audit, Finding, Forecast, Usage, audit, forecast, foresee
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 
-# How far a chart looks ahead where the audit does not.
-_LEAST_HORIZON = timedelta(days=14)
 # A reading is old after this long, or after twice the usual time between two.
 _LEAST_PATIENCE = timedelta(days=8)
+# The figures of an audit are read in its own time.
+_SAME_AUDIT = timedelta(hours=2)
+_NO_FIGURES = {"no_figures": "no_figures: the answer has neither seats nor storage"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +60,33 @@ class Measure:
     :param name: ``seats`` or ``storage``.
     :param unit: the unit of the amounts.
     :param readings: the readings, oldest first; at least one.
-    :param horizon: how far the chart looks ahead of the last reading.
-    :param trend: the trend; None where there is too little history.
-    :param crossing: when the trend reaches today's purchased amount; None if the audit does not look so far.
+    :param forecast: the forecast, as far ahead as the audit looks.
     """
 
     name: str
     unit: str
     readings: tuple[Reading, ...]
-    horizon: timedelta
-    trend: Trend | None
-    crossing: Crossing | None
+    forecast: Forecast
 
     @property
     def newest(self) -> Reading:
         """The last reading."""
         return self.readings[-1]
+
+    @property
+    def horizon(self) -> timedelta:
+        """How far the forecast looks ahead of the last reading."""
+        return self.forecast.until - self.newest.at
+
+    @property
+    def trend(self) -> Trend | None:
+        """The trend; None where nothing can be told."""
+        return self.forecast.trend
+
+    @property
+    def crossing(self) -> Crossing | None:
+        """When the trend reaches today's purchased amount; None if the audit does not look so far."""
+        return self.forecast.crossing
 
     @property
     def share(self) -> float | None:
@@ -92,6 +104,7 @@ class LicenseHistory:
     :param measures: seats and storage, as far as they were read.
     :param findings: what the audit found, and what is wrong at the moment of the report: reason →
         sentence.
+    :param is_listed: whether no later audit has read the licences without this one.
     """
 
     subscription: Subscription
@@ -99,6 +112,12 @@ class LicenseHistory:
     read_at: datetime
     measures: tuple[Measure, ...]
     findings: dict[str, str]
+    is_listed: bool
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each figure without a forecast that a reader has to look at."""
+        return tuple(each.forecast.doubt for each in self.measures if each.forecast.doubt)
 
     @property
     def name(self) -> str:
@@ -127,6 +146,8 @@ def follow(
     readings: Iterable[tuple[datetime, LicenseConsumption]],
     now: datetime,
     audits: Iterable[Audit] = (),
+    *,
+    begin: datetime | None = None,
 ) -> LicenseHistory:
     """Return the history of one licence, judged as its audit judges it.
 
@@ -137,6 +158,7 @@ def follow(
     :param readings: the figures with the time of each reading, oldest first; at least one.
     :param now: the moment of the report.
     :param audits: the tenant's audits; those of other licences are passed over.
+    :param begin: the moment from which readings are shown; None shows all. The forecast uses all.
     """
     known = list(readings)
     read_at, newest = known[-1]
@@ -145,13 +167,13 @@ def follow(
         key=lambda each: each.audited_at,
         default=Audit(product=subscription.product, audited_at=read_at),
     )
-    forecasts = forecast(newest, known, now, audit_of.within)
+    forecasts = {each.usage.name: each for each in forecast(newest, known, now, audit_of.within)}
     kept = {each.reason: each.text for each in audit_of.findings if _is_about(each, subscription)}
     is_out_of_policy = newest.out_of_policy_at is not None and newest.out_of_policy_at <= now
     today = audit(
         replace(newest, is_out_of_policy=is_out_of_policy or newest.is_out_of_policy),
         audit_of.near_limit,
-        forecasts=forecasts,
+        forecasts=forecasts.values(),
         now=now,
         within=audit_of.within,
     )
@@ -165,32 +187,30 @@ def follow(
         for at, each in known
         if each.protected_gb is not None
     ]
+    measures = []
+    for name, unit, history in (("seats", "seats", seats), ("storage", "GB", storage)):
+        shown = tuple(each for each in history if begin is None or each.at >= begin)
+        if shown:
+            usage = Usage(name, unit, shown[-1].used, shown[-1].bought or 0)
+            used = [(each.at, each.used) for each in history]
+            ahead = forecasts.get(name) or foresee(usage, used, now, audit_of.within)
+            measures.append(Measure(name=name, unit=unit, readings=shown, forecast=ahead))
+    is_listed = audit_of.audited_at - read_at <= _SAME_AUDIT
+    if is_listed:
+        findings = kept | today | _find_age([at for at, _ in known], now)
+        findings |= {} if seats or storage else _NO_FIGURES
+    else:
+        findings = {
+            "not_listed": f"not_listed: the audit of {audit_of.audited_at:%Y-%m-%d} no longer found the "
+            f"licence, whose figures are of {read_at:%Y-%m-%d}"
+        }
     return LicenseHistory(
         subscription=subscription,
         newest=newest,
         read_at=read_at,
-        measures=tuple(
-            _measure(name, unit, history, forecasts, max(audit_of.within, _LEAST_HORIZON))
-            for name, unit, history in (("seats", "seats", seats), ("storage", "GB", storage))
-            if history
-        ),
-        findings=kept | today | _find_age([at for at, _ in known], now),
-    )
-
-
-def _measure(
-    name: str, unit: str, readings: list[Reading], forecasts: list[Forecast], horizon: timedelta
-) -> Measure:
-    newest = readings[-1]
-    known = next((each for each in forecasts if each.usage.name == name), None)
-    is_over = bool(newest.bought) and newest.used > (newest.bought or 0)
-    return Measure(
-        name=name,
-        unit=unit,
-        readings=tuple(readings),
-        horizon=horizon,
-        trend=fit((reading.at, reading.used) for reading in readings) if known is None else known.trend,
-        crossing=None if known is None or is_over else known.crossing,
+        measures=tuple(measures),
+        findings=findings,
+        is_listed=is_listed,
     )
 
 
@@ -222,7 +242,7 @@ def _find_age(moments: list[datetime], now: datetime) -> dict[str, str]:
 
 
 def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
-    """Return the histories: those that need attention first, then by their used share.
+    """Return the histories: those that need attention first, then those in doubt, then by their used share.
 
     :param histories: the histories of all licences.
     """
@@ -231,7 +251,7 @@ def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:
             histories,
             key=lambda history: (
                 not history.findings,
-                not history.needs_attention,
+                not history.doubts,
                 -history.share,
                 history.subscription.tenant,
                 history.name,

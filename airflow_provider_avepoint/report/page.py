@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +17,7 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report import charts, formatting
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
-from airflow_provider_avepoint.report.figures import Report, describe_crossing
+from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 if TYPE_CHECKING:
@@ -41,16 +42,18 @@ LETTERS = {
     Outcome.RUNNING: "R",
     Outcome.SKIPPED: "S",
     Outcome.UNKNOWN: "U",
+    Outcome.EXCLUDED: "X",
     Outcome.NOT_LOADED: "N",
 }
 _MEANINGS = {
     Outcome.GOOD: "good: ended, and nothing failed",
     Outcome.PARTIAL: "partial: some objects failed",
     Outcome.FAILED: "failed",
-    Outcome.MISSED: "missed: no backup started",
+    Outcome.MISSED: "missed: a backup was due, and none started",
     Outcome.RUNNING: "still running or waiting",
     Outcome.SKIPPED: "skipped or stopped",
     Outcome.UNKNOWN: "unknown: not understood, such as a state the vendor does not document",
+    Outcome.EXCLUDED: "excluded: every gate leaves the scope out for now",
     Outcome.NOT_LOADED: "not loaded: the ledger ends before",
 }
 
@@ -127,8 +130,8 @@ def write_page(report: Report, csv_name: str) -> str:
         "count_of": formatting.say_count,
         "duration": formatting.say_duration,
         "line": one_line,
-        "minute": formatting.say_minute,
-        "moment": formatting.say_moment,
+        "minute": partial(formatting.say_minute, timezone=report.period.timezone),
+        "moment": partial(formatting.say_moment, timezone=report.period.timezone),
         "number": formatting.say_number,
         "share": formatting.say_share,
         "scope": name_of,
@@ -138,6 +141,7 @@ def write_page(report: Report, csv_name: str) -> str:
     return environment.get_template("page.html").render(
         report=report,
         period=report.period,
+        zone=str(report.period.timezone),
         now=report.period.now,
         version=__version__,
         csv_name=csv_name,
@@ -148,7 +152,7 @@ def write_page(report: Report, csv_name: str) -> str:
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),
         measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
         chart_size=(charts.WIDTH, charts.HEIGHT),
-        describe_crossing=describe_crossing,
+        changes=_split(report.list_changes(), _OPEN_ROWS),
         failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),
         letters={outcome.value: letter for outcome, letter in LETTERS.items()},
         meanings=_MEANINGS,

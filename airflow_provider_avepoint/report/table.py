@@ -1,17 +1,21 @@
-"""The report's figures as CSV: one figure in a line, with its unit."""
+"""The report's figures as CSV: one figure in a line, with its unit.
+
+Programs and spreadsheets in every language read the same. Excel takes a file for UTF-8 only if it begins with
+a byte order mark. A spreadsheet in German reads 2.125 as 2125, so each number is whole. That spreadsheet may
+split a line at semicolons, so each text is in quotes. Dates and numbers are not in quotes: a spreadsheet that
+keeps everything in quotes as text still reads them.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
+import unicodedata
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.report.backups import Place
 from airflow_provider_avepoint.report.figures import Report
-from airflow_provider_avepoint.report.formatting import say_count
+from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 COLUMNS = (
@@ -22,67 +26,114 @@ COLUMNS = (
     "organization",
     "workload",
     "location",
+    "content",
     "service",
+    # The moment in UTC, always in one form, and its day in the time zone of the report.
     "at",
+    "day",
+    # A whole number and its unit; or else a word: the outcome of a day, the reason of a verdict or a finding.
     "value",
     "unit",
+    "result",
     "detail",
     "link",
 )
-# A spreadsheet would read a text that begins with one of these characters as a formula.
-_FORMULA = ("=", "+", "-", "@")
+_BYTE_ORDER_MARK = "\ufeff"
+# OWASP's list, without the characters that one_line() removes. U+2212 is the minus of typography.
+_FORMULA = frozenset("=+-@\u2212")
+_MB_A_GB = 1024
 
-_Cell = str | float | date | None
+_Cell = str | int | date | None
 _Line = dict[str, _Cell]
 
 
 def write_table(report: Report) -> str:
-    """Return the figures as CSV; times are in UTC.
+    """Return the figures as CSV with a byte order mark; times are in UTC, days in the report's time zone.
 
     :param report: the figures.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\r\n")
-    writer.writeheader()
+    lines = [",".join(COLUMNS)]
     for line in _iter_lines(report):
-        writer.writerow({name: _write(value) for name, value in line.items()})
-    return text.getvalue()
+        if isinstance(at := line.get("at"), datetime):
+            line["day"] = report.period.date_of(at)
+        lines.append(",".join(_write(line.get(name)) for name in COLUMNS))
+    return _BYTE_ORDER_MARK + "".join(f"{line}\r\n" for line in lines)
 
 
-def _write(value: _Cell) -> str | float:
+def _write(value: _Cell) -> str:
     match value:
         case None:
             return ""
         case str():
-            text = one_line(value, 1000)
-            return f"'{text}" if text.startswith(_FORMULA) else text
-        case datetime() | date():
+            text = _disarm(one_line(value, 1000)).replace('"', '""')
+            return f'"{text}"' if text else ""
+        case datetime():
+            return _write_moment(value)
+        case date():
             return value.isoformat()
         case _:
-            return value
+            return str(value)
+
+
+def _write_moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _disarm(text: str) -> str:
+    """Return *text* with an apostrophe before each part that a spreadsheet would run as a formula.
+
+    A spreadsheet that splits lines at semicolons begins a cell after each of them.
+    """
+    return ";".join(f"'{part}" if _is_formula(part) else part for part in text.split(";"))
+
+
+def _is_formula(text: str) -> bool:
+    """Tell whether the first visible character is one that begins a formula, or looks like one.
+
+    Invisible characters and quotes come before it: a spreadsheet may drop them. NFKC knows the full-width,
+    small, raised and lowered forms of a character.
+    """
+    for char in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(char)
+        if category[0] not in "CMZ" and char != '"':
+            return char in _FORMULA or category == "Pd"
+    return False
 
 
 def _iter_lines(report: Report) -> Iterator[_Line]:
     yield from _list_scopes(report)
     for history in report.licenses:
         yield from _list_license(history)
+    for tenant, audit in report.audits:
+        if audit.error is not None:
+            yield {
+                "figure": "license_audit",
+                "tenant": tenant,
+                "product": audit.product,
+                "organization_id": audit.organization_id,
+                "location": audit.location,
+                "at": audit.audited_at,
+                "result": "not_read",
+                "detail": audit.error,
+            }
     for failure in report.failures:
-        yield {
+        named = {
             **_name(failure.place, failure.organization_name),
-            "figure": "failures",
             "at": failure.last_at,
-            "value": failure.count,
-            "unit": "failures",
             "detail": failure.message,
             "link": failure.url,
         }
+        yield {**named, "figure": "failures", "value": failure.count, "unit": failure.unit}
+        yield {**named, "figure": "backups_with_failures", "value": failure.jobs, "unit": "backups"}
+    if report.failures_left_out:
+        yield {"figure": "failures_left_out", "value": report.failures_left_out, "unit": "failures"}
     for verdict in report.verdicts:
         yield {
             "figure": "verdict",
             "tenant": verdict.tenant,
             "product": verdict.product,
             "at": verdict.judged_at,
-            "value": verdict.reason,
+            "result": verdict.reason,
             "detail": f"{verdict.good} of {verdict.judged} scopes good"
             + (f"; {verdict.task}" if verdict.task else ""),
         }
@@ -97,16 +148,23 @@ def _list_scopes(report: Report) -> Iterator[_Line]:
                 yield {
                     **named,
                     "figure": "outcome",
-                    "at": day.date,
-                    "value": day.outcome.value,
-                    "detail": say_count(day.backups, "backup"),
+                    "at": report.period.begin(day.date),
+                    "value": day.backups,
+                    "unit": "backups",
+                    "result": day.outcome.value,
                 }
+        yield {
+            **named,
+            "figure": "expected",
+            "result": scope.expected,
+            "detail": "; ".join(scope.gates),
+        }
         age = scope.age(now)
         yield {
             **named,
             "figure": "newest_good_backup_age",
             "at": scope.newest_good_at,
-            "value": None if age is None else age.total_seconds(),
+            "value": None if age is None else round(age.total_seconds()),
             "unit": "s",
         }
         if (gap := scope.longest_gap) is not None:
@@ -114,9 +172,9 @@ def _list_scopes(report: Report) -> Iterator[_Line]:
                 **named,
                 "figure": "longest_gap",
                 "at": gap.start,
-                "value": gap.length.total_seconds(),
+                "value": round(gap.length.total_seconds()),
                 "unit": "s",
-                "detail": f"until {gap.end.isoformat()}",
+                "detail": f"until {_write_moment(gap.end)}",
             }
     for place, newest_at in report.long_gone:
         yield {**_name(place, None), "figure": "newest_backup", "at": newest_at}
@@ -142,8 +200,7 @@ def _list_license(history: LicenseHistory) -> Iterator[_Line]:
                     **named,
                     "figure": f"{measure.name}_{figure}",
                     "at": reading.at,
-                    "value": value,
-                    "unit": measure.unit,
+                    **_measure(value, measure.unit),
                 }
         yield from ({**named, **line} for line in _list_forecast(measure))
     for reason, sentence in history.findings.items():
@@ -151,30 +208,36 @@ def _list_license(history: LicenseHistory) -> Iterator[_Line]:
             **named,
             "figure": "license_finding",
             "at": history.read_at,
-            "value": reason,
+            "result": reason,
             "detail": sentence,
         }
+    for sentence in history.doubts:
+        yield {**named, "figure": "license_doubt", "at": history.read_at, "detail": sentence}
 
 
 def _list_forecast(measure: Measure) -> Iterator[_Line]:
-    if measure.trend is None:
+    estimate, ahead = measure.forecast.estimate, measure.forecast.until
+    if estimate is None:
         return
-    ahead = measure.newest.at + measure.horizon
-    for bound, value in zip(("", "_low", "_high"), measure.trend.at(ahead), strict=True):
+    for bound, value in zip(("", "_low", "_high"), estimate, strict=True):
         yield {
             "figure": f"{measure.name}_forecast{bound}",
             "at": ahead,
-            "value": value,
-            "unit": measure.unit,
+            **_measure(value, measure.unit),
         }
     if measure.crossing is not None:
         for when, moment in measure.crossing._asdict().items():
             yield {
                 "figure": f"{measure.name}_limit_reached_{when}",
                 "at": moment,
-                "value": measure.newest.bought,
-                "unit": measure.unit,
+                **_measure(measure.newest.bought, measure.unit),
             }
+
+
+def _measure(amount: float | None, unit: str) -> _Line:
+    """Return an amount as a whole number, with its unit: GB become MB."""
+    factor, unit = (_MB_A_GB, "MB") if unit == "GB" else (1, unit)
+    return {"value": None if amount is None else round(amount * factor), "unit": unit}
 
 
 def _name(place: Place, organization_name: str | None) -> _Line:
@@ -185,4 +248,5 @@ def _name(place: Place, organization_name: str | None) -> _Line:
         "organization": organization_name,
         "workload": place.scope.workload,
         "location": place.scope.location,
+        "content": place.scope.content,
     }

@@ -26,7 +26,8 @@ class Facts:
     :param level: salesforce: the level.
     :param label: the row's free text.
     :param state: the state's word; None for a raw state.
-    :param state_code: the number by which a state filter finds the job; None where no filter finds it.
+    :param state_code: the number or text by which a state filter finds the job; None where no filter
+        finds it.
     :param raw_state: the state as sent; ABSENT for a state with a word.
     :param counts: the object counts; None sends null.
     :param record_counts: the record counts; None sends null.
@@ -47,7 +48,7 @@ class Facts:
     level: str | None
     label: str | None
     state: str | None
-    state_code: int | None
+    state_code: int | str | None
     raw_state: Any
     counts: Counts | None
     record_counts: Counts | None

@@ -156,6 +156,37 @@ class RowOffsets(Paging):
         return {self.size_parameter: str(page.size), self.offset_parameter: str(page.offset)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursors(Paging):
+    """The dialect without page numbers: only a token leads from a page to the next one.
+
+    :param token_parameter: the name of the parameter that takes the token.
+    :param size_parameter: the name of the parameter for the page size.
+    :param default_size: the page size without this parameter.
+    """
+
+    token_parameter: str
+    unknown_quirks: ClassVar[frozenset[str]] = frozenset({"first_index", "token_parameter"})
+
+    @property
+    @override
+    def parameter_names(self) -> frozenset[str]:
+        return frozenset({self.token_parameter, self.size_parameter})
+
+    @override
+    def read(self, quirks: Quirks, query: Mapping[str, str], size: int) -> PageRequest:
+        token = parameter(query, self.token_parameter)
+        return self.at(quirks, 0 if token is None else _read_token(self.token_parameter, token), size)
+
+    @override
+    def at(self, quirks: Quirks, offset: int, size: int) -> PageRequest:
+        return PageRequest(offset, size, offset, _page_at(quirks, offset, size)[1])
+
+    @override
+    def parameters(self, page: PageRequest) -> dict[str, str]:
+        return {self.size_parameter: str(page.size), self.token_parameter: _token(page.offset)}
+
+
 def parameter(query: Mapping[str, str], name: str) -> str | None:
     """Return a query parameter; None where it is missing or empty.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from . import times
 from .control_schema import JobFields, License, LicenseChange, ReadingChange, Refused, known
@@ -57,14 +57,16 @@ class Asked(NamedTuple):
 
 
 class Served(NamedTuple):
-    """An answer's body.
+    """An answer's body and its own headers.
 
     :param body: the JSON bytes.
     :param payload_key: the key of the payload in the body; "" if the whole body is the payload.
+    :param headers: the headers by name, such as the one with the link to the next page.
     """
 
     body: bytes
     payload_key: str
+    headers: Mapping[str, str] = {}
 
 
 class ProductStore:
@@ -249,7 +251,8 @@ class ProductStore:
             quirks,
         )
         before, _, after = encode(envelope).encode().partition(_ROWS_JSON)
-        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key)
+        headers = {product.link_header: link} if product.link_header and isinstance(link, str) else {}
+        return Served(b"".join((before, b"[", b",".join(rows), b"]", after)), product.payload_key, headers)
 
     def read_details(self, endpoint: Details, job_id: str, query: Mapping[str, str]) -> Served:
         """Return one job; see :meth:`State.read_details`.
@@ -371,16 +374,18 @@ class ProductStore:
         return Asked(*({name: value for name, value in part.items() if not ignores(name)} for part in asked))
 
     def _read_question(self, asked: Asked) -> Question:
-        product, query = self.product, asked.query
+        product, window = self.product, self.product.window
         heeded = (each for each in product.filters if not self.quirks.ignores(each.parameter))
         wanted = self._read_customer(asked.path) | _read_filters(heeded, asked)
         search = product.search
         return Question(
-            after=self._read_bound(query, "startTime"),
-            before=self._read_bound(query, "finishTime"),
+            after=self._read_bound(asked, window.place, window.after, window.read_after) if window else None,
+            before=self._read_bound(asked, window.place, window.before, window.read_before)
+            if window
+            else None,
             window_filters_by=self.quirks.window_filters_by,
             wanted=tuple(wanted.items()),
-            sought=(parameter(query, search.parameter) or "") if search else "",
+            sought=(parameter(asked.query, search.parameter) or "") if search else "",
             sought_in=search.facts if search else (),
         )
 
@@ -398,16 +403,19 @@ class ProductStore:
             )
         return {"organization_id": path[name]}
 
-    def _read_bound(self, query: Mapping[str, str], name: str) -> int | None:
-        if self.product.read_time is None or self.quirks.ignores(name):
+    def _read_bound(
+        self, asked: Asked, place: Literal["query", "body"], name: str, read: Callable[[str], int | None]
+    ) -> int | None:
+        if self.quirks.ignores(name):
             return None
-        text = parameter(query, name)
+        bound = Filter(parameter=name, place=place, json_type=str, fact="")
+        text = _text_of(asked, bound)
         if text is None:
             if self.product.is_window_required:
                 raise _missing(name)
             return None
         try:
-            return self.product.read_time(text)
+            return read(text)
         except ValueError as error:
             raise invalid_parameter(name, str(error)) from error
 
@@ -435,8 +443,7 @@ def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
     """Return the facts that the request asks for, by name."""
     wanted = {}
     for each in filters:
-        in_query = each.place == "query"
-        text = parameter(asked.query, each.parameter) if in_query else _number_in(asked.body, each.parameter)
+        text = _text_of(asked, each)
         if text is None and each.is_required:
             raise _missing(each.parameter)
         try:
@@ -448,15 +455,18 @@ def _read_filters(filters: Iterable[Filter], asked: Asked) -> dict[str, Any]:
     return wanted
 
 
-def _number_in(body: Mapping[str, Any], name: str) -> str | None:
-    """Return a whole number of the body as a text, as a query has it; None for null or a missing name.
+def _text_of(asked: Asked, wanted: Filter) -> str | None:
+    """Return a filter's value as a text, as a query has it; None for null or a missing name.
 
-    :raises VendorError: the value is something else.
+    :raises VendorError: the value in a body is not of the filter's type.
     """
-    value = next((value for given, value in body.items() if given.casefold() == name.casefold()), None)
+    name = wanted.parameter
+    if wanted.place == "query":
+        return parameter(asked.query, name)
+    value = next((value for given, value in asked.body.items() if given.casefold() == name.casefold()), None)
     if value is None:
         return None
-    if not isinstance(value, int):
+    if not isinstance(value, wanted.json_type):
         raise invalid_parameter(name, f"The value {encode(value)} is not valid for {name}.")
     return str(value)
 

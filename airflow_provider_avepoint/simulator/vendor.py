@@ -156,7 +156,9 @@ def _page_handler(state: State, scope: str, read: _Reader) -> _Handler:
             served = read(request, body)
         except VendorError as error:
             return _refuse(error)
-        return Answer(served.body, payload_key=served.payload_key)
+        response = Answer(served.body, payload_key=served.payload_key)
+        response.headers.update(served.headers)
+        return response
 
     return handle
 

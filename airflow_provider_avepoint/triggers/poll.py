@@ -34,7 +34,6 @@ from airflow_provider_avepoint.core.batching import (
     plan,
     topic_of,
 )
-from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -77,8 +76,6 @@ _TRUSTED_FOR = 180.0
 _GRACE = 15.0
 # Where nothing else was answered, so many answers that cannot be understood are enough for one round.
 _MOST_GARBLED = 3
-# What was asked by a wrong clock is asked again, once the API has shown its own.
-_MOST_LOOKS = 3
 # What a connection that has changed since may mend.
 _REFUSALS = (AvePointAuthError, AvePointConfigError, AvePointPermissionError)
 
@@ -353,12 +350,8 @@ class Poll:
     async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait], *, is_fresh: bool) -> Answers:
         begun = self.now()
         client = await self._connect(hook)
-        for _ in range(_MOST_LOOKS):
-            ahead = client.clock.ahead
-            client.clock.begin_look()
+        for _ in client.clock.rounds():
             answers = await self._ask_by(client, hook, waits)
-            if abs(client.clock.ahead - ahead) <= TOLERANCE:
-                break
         await self._ask_beside(client, hook, waits, answers, is_fresh=is_fresh)
         log.info(
             "%s: %s jobs for %s waits%s, in %.1f s.",

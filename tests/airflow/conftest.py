@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import AirflowStack
 from tests.airflow.gate import DAG_ID, POKE_INTERVAL, Gate, connection_to
+from tests.mail import MailServer
 
 # A triggerer that was killed gives up its waits after 8 s; Airflow's default is 30.
 QUICK_FAILOVER = {
@@ -23,11 +24,18 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     warehouse = directory / "warehouse.db"
     with (
         Simulator() as simulator,
+        MailServer() as mail_server,
         AirflowStack(
             home=directory / "airflow",
             connections={
                 "avepoint_default": connection_to(simulator),
                 "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
+                "avepoint_ledger": {"conn_type": "sqlite", "host": str(directory / "ledger.db")},
+                "smtp_default": mail_server.connection,
+                # Tenants of the weekly audit: two good ones, and one with a wrong secret.
+                "good": connection_to(simulator),
+                "partner": connection_to(simulator),
+                "bad": connection_to(simulator, password="wrong"),
             },
             retry_delay=1,
             environment={
@@ -39,4 +47,4 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         ) as stack,
     ):
         stack.unpause(DAG_ID)
-        yield Gate(stack, simulator, warehouse)
+        yield Gate(stack, simulator, warehouse, mail_server)

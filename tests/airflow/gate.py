@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import AirflowStack
+from tests.mail import MailServer
 
 DAG_ID = "avepoint_backup_gate"
 PRODUCT = "dynamics365"
@@ -48,11 +49,12 @@ def connection_to(simulator: Simulator, **fields: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Gate:
-    """The DAG's surroundings: Airflow, the backups, and the table that is loaded."""
+    """The DAG's surroundings: Airflow, the backups, the table that is loaded, and who gets mails."""
 
     stack: AirflowStack
     simulator: Simulator
     warehouse: Path
+    mail_server: MailServer
 
     def new_organization(self) -> str:
         """Return the id of an organisation that no other test knows."""

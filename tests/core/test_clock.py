@@ -77,3 +77,15 @@ def test_the_time_is_the_apis() -> None:
     clock.note(dated(NOW + 3 * HOUR), NOW, NOW)
     before = datetime.now(UTC)
     assert before + 3 * HOUR <= clock.now() <= datetime.now(UTC) + 3 * HOUR
+
+
+def test_a_look_at_a_clock_that_jumps_ends() -> None:
+    """One round where the clock was right, two where it was not, and three where it is so each time."""
+    for jumps, rounds in ((0, [1]), (1, [1, 2]), (5, [1, 2, 3])):
+        clock = ApiClock()
+        numbers = []
+        for number in clock.rounds():
+            numbers.append(number)
+            clock.ahead += timedelta(hours=1) * (number <= jumps)
+
+        assert numbers == rounds

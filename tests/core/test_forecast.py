@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_avepoint.core.forecast import Trend, fit
+from airflow_provider_avepoint.core.forecast import Trend, fit, look_ahead
 from tests.fuzz import fuzz
 
 from .tables import each_row
@@ -212,3 +212,131 @@ def test_any_readings_give_an_ordered_answer_or_none(values: list[tuple[int, flo
     if crossing is not None:
         assert day(90) <= crossing.earliest <= crossing.expected <= day(90) + YEAR
         assert crossing.latest is None or crossing.expected <= crossing.latest
+
+
+def daily(values: list[float]) -> list[tuple[datetime, float]]:
+    return [(day(index), value) for index, value in enumerate(values)]
+
+
+RISE = [100 + 0.5 * index for index in range(60)]
+
+
+@each_row(
+    ("values", "begin", "slope"),
+    [
+        (RISE, 0, 0.5),
+        ([190.0] * 30 + [100 + 2.5 * index for index in range(30)], 30, 2.5),
+        ([100.0] * 30 + [175] * 60, 30, 0),
+        ([50.0] * 30 + [120] * 30 + [170] * 30, 60, 0),  # two steps
+        ([50.0] * 30 + [120] * 30 + [50] * 30, 60, 0),  # there and back
+        ([100.0] * 40 + [118, 137, 156] + [175] * 20, 43, 0),  # a step over four days
+        ([100.0] * 40 + [100 + 2.0 * index for index in range(1, 21)], 39, 2),  # a bend
+        ([500.0, *RISE], 1, 0.5),
+        ([190.0] * 53 + [100 + 10.0 * index for index in range(8)], 53, 10),  # the trough is true
+        ([1e12 * (2 - index // 30) + 1e9 * index for index in range(60)], 30, 1e9),
+    ],
+)
+def test_the_line_begins_at_the_last_change(values: list[float], begin: int, slope: float) -> None:
+    outlook = look_ahead(daily(values), grain=max(values) / 400)
+
+    assert outlook.trend is not None
+    assert (day(begin), pytest.approx(slope, abs=1e-6)) == (outlook.trend.begin, outlook.trend.slope)
+    assert (day(begin) if begin else None) == outlook.changed_at
+    assert outlook.newest == daily(values)[-1]
+    assert outlook.before == daily(values)[max(0, begin - 1)]
+
+
+@each_row("days", [1, 2, 3, 7])
+def test_a_change_with_few_readings_since_gives_no_line(days: int) -> None:
+    """Seven readings span six days."""
+    outlook = look_ahead(daily(RISE + [175.0] * days), grain=0.5)
+
+    assert (None, day(60)) == (outlook.trend, outlook.changed_at)
+    assert outlook.earlier == fit(daily(RISE))
+
+
+@each_row("place", [1, 30, 58])
+def test_one_wrong_figure_is_passed_over(place: int) -> None:
+    """Nobody had a thousand seats for a day; a reading that is the newest may be true."""
+    values = list(RISE)
+    values[place] = 1000
+    outlook = look_ahead(daily(values), grain=0.5)
+
+    assert outlook.trend is not None
+    assert (59, None) == (outlook.readings, outlook.changed_at)
+    assert pytest.approx(0.5) == outlook.trend.slope
+
+
+def test_a_figure_that_comes_again_is_not_wrong() -> None:
+    """A peak every Sunday, of which each is true."""
+    values = [100.0 + 50 * (index % 7 == 6) for index in range(60)]
+    outlook = look_ahead(daily(values), grain=0.5)
+
+    assert (60, None) == (outlook.readings, outlook.changed_at)
+
+
+def test_readings_within_half_a_day_are_one() -> None:
+    """A task that was tried twenty times tells no more than one; a daily one may be late by hours."""
+    readings = [(day(index + 0.2 * (index % 2)), 100.0) for index in range(20)]
+    tries = [(day(19.2 + index / 100), 175.0) for index in range(1, 20)]
+    outlook = look_ahead(readings + tries, grain=0.5)
+
+    assert (20, readings[-2], tries[-1]) == (outlook.readings, outlook.before, outlook.newest)
+
+
+def test_a_difference_of_the_grain_is_no_change() -> None:
+    values = [500.0] * 30 + [501]
+
+    assert None is look_ahead(daily(values), grain=1).changed_at
+    assert day(30) == look_ahead(daily(values), grain=0.01).changed_at
+
+
+@each_row(
+    ("before", "slope"),
+    [
+        (None, 0.5),  # a line
+        (60, 0.5),  # a line after a step
+        (60, 0.0),  # a step, flat since
+    ],
+)
+def test_the_truth_lies_in_the_band_and_no_date_is_false(before: float | None, slope: float) -> None:
+    """Made up with a known truth: 90 days, the change 45 days ago, the next reading in 30 days."""
+    chance = random.Random(14)
+    hits = told = dates = 0
+    for _ in range(150):
+        truth = [110 + slope * index for index in range(120)]
+        values = [each + chance.gauss(0, 2) for each in truth]
+        if before is not None:
+            values[:45] = [before + chance.gauss(0, 2) for _ in range(45)]
+        trend = look_ahead(daily(values[:90]), grain=0.5).trend
+        if trend is not None:
+            told += 1
+            _, low, high = trend.at(day(119))
+            hits += low <= values[119] <= high
+            dates += trend.reaches(185, day(89), timedelta(days=30)) is not None
+
+    assert told >= 148
+    assert 0.95 == pytest.approx(hits / told, abs=0.04)
+    assert 0 == dates
+
+
+@fuzz(4)
+@given(
+    values=st.lists(
+        st.tuples(st.integers(0, 90 * 24), st.integers(0, 10**41) | st.floats(0, 1e12)),
+        min_size=1,
+        max_size=40,
+    ),
+    grain=st.floats(0, 1e9),
+)
+def test_any_readings_have_an_outlook(values: list[tuple[int, float]], grain: float) -> None:
+    """Whose newest reading is the newest, and whose line begins at the change."""
+    readings = {day(hours / 24): value for hours, value in values}
+    outlook = look_ahead(readings.items(), grain)
+
+    assert outlook.newest == max((moment, float(value)) for moment, value in readings.items())
+    assert outlook.before[0] <= outlook.newest[0]
+    if outlook.changed_at is not None:
+        assert outlook.before[0] < outlook.changed_at <= outlook.newest[0]
+    if outlook.trend is not None and outlook.changed_at is not None:
+        assert outlook.trend.begin == outlook.changed_at

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_avepoint.core.license import audit, describe_models, describe_subject, forecast
+from airflow_provider_avepoint.core.license import (
+    Forecast,
+    Usage,
+    audit,
+    describe_models,
+    describe_subject,
+    forecast,
+    foresee,
+)
 from airflow_provider_avepoint.core.model import LicenseConsumption
 
 from .tables import each_row
@@ -247,3 +255,100 @@ def test_a_figure_without_a_limit_has_no_forecast() -> None:
 )
 def test_whose_licence_it_is(fields: dict[str, Any], said: str) -> None:
     assert said == describe_subject(consumption(**fields))
+
+
+CLEANED_UP = [190.0] * 60 + [100 + 2.5 * day for day in range(31)]
+JUMPED = [100.0] * 60 + [175]
+
+
+def daily(values: list[float]) -> list[tuple[datetime, float]]:
+    return [(NOW - timedelta(days=len(values) - 1 - index), value) for index, value in enumerate(values)]
+
+
+def ahead(
+    values: list[float], limit: float = 200, within: timedelta = MONTH, gap: timedelta = timedelta(days=1)
+) -> Forecast:
+    """Return the forecast of readings, the last of them now."""
+    readings = [(NOW - (len(values) - 1 - index) * gap, value) for index, value in enumerate(values)]
+    return foresee(Usage("seats", "seats", values[-1], limit), readings, NOW, within)
+
+
+@each_row(
+    ("values", "text"),
+    [
+        (
+            CLEANED_UP,
+            (
+                "seats will reach the 200 seats purchased about 2026-12-03 (95 %: 2026-12-03 to 2026-12-03), "
+                "by the readings since the change of 2026-10-24"
+            ),
+        ),
+        (
+            [100.0] * 30 + [175] * 60,
+            (
+                "seats: about 175 on 2026-12-23 (95 %: 175 to 175), of 200 seats purchased, by the readings "
+                "since the change of 2026-09-25"
+            ),
+        ),
+        (JUMPED, "seats: changed too recently to tell: 100 on 2026-11-22 and 175 on 2026-11-23"),
+        ([*JUMPED, 175, 175], "seats: changed too recently to tell: 100 on 2026-11-20 and 175 on 2026-11-23"),
+        (JUMPED + [175] * 7, "seats: about 175 on 2026-12-23"),
+        ([-3.0, -2, -1, 0, 0, 0, 0, -5], "seats: about 0 on 2026-12-23 (95 %: 0 to "),
+    ],
+)
+def test_a_forecast_begins_at_the_last_change(values: list[float], text: str) -> None:
+    forecast_of = ahead(values)
+
+    assert text in forecast_of.describe()
+    assert ("changed too recently to tell" in text) == (forecast_of.unknown is not None)
+
+
+@each_row(
+    ("values", "limit", "said"),
+    [
+        (JUMPED, 200, "; the limit may be reached by 2026-12-23"),  # as much again
+        (JUMPED, 251, "100 on 2026-11-22 and 175 on 2026-11-23, of 251 seats purchased"),  # not by as much
+        ([190.0] * 60 + [100], 200, "190 on 2026-11-22 and 100 on 2026-11-23, of 200 seats purchased"),
+        # The growth before a figure that is perhaps wrong.
+        ([100 + 1.5 * day for day in range(60)] + [0], 200, "; the limit may be reached by 2026-12-23"),
+        ([100.0, 100, 175], 200, "it takes 4 over 7 days: 100 on 2026-11-21 and 175 on 2026-11-23, of 200"),
+        ([100.0, 110, 120], 200, None),
+        ([190.0] * 54 + [100, 112, 124, 136, 148, 160, 172], 200, "; the limit may be reached by 2026-12-23"),
+        ([100.0], 200, None),
+        (CLEANED_UP, 200, None),
+        ([100.0] * 60, 200, None),
+        (JUMPED, 0, None),  # no limit
+        (JUMPED, 150, None),  # a finding of its own
+    ],
+)
+def test_what_a_reader_has_to_look_at_without_a_forecast(
+    values: list[float], limit: float, said: str | None
+) -> None:
+    forecast_of = ahead(values, limit)
+
+    assert (said or "") in (forecast_of.doubt or "")
+    assert (said is None) == (forecast_of.doubt is None)
+    assert ahead(values, limit, timedelta()).doubt is None
+
+
+def test_a_date_by_chance_is_not_told() -> None:
+    """Three readings and a jump: a line through them reaches the limit, and its band may never."""
+    weekly_jump = ahead([100, 100, 100, 175], gap=timedelta(weeks=1))
+    scattered = ahead([150.0] * 40 + [189, 193, 188, 192, 194, 187, 193, 191, 195])
+
+    assert "the 4 readings so far scatter too much" in weekly_jump.describe()
+    assert (weekly_jump.unknown, scattered.unknown) == ("too little history", "changed too recently to tell")
+    for each in (weekly_jump, scattered):
+        assert each.crossing is None
+        assert "; the limit may be reached by 2026-12-23" in str(each.doubt)
+
+
+def test_readings_after_now_or_of_long_ago_do_not_count() -> None:
+    """A worker's clock was ahead; a report may have read more of the ledger than an audit."""
+    usage = Usage("seats", "seats", 175, 200)
+    known = daily(CLEANED_UP)
+    more = [(NOW - timedelta(days=days), 5000.0) for days in range(91, 400)]
+    later = [(NOW + timedelta(days=1), 999.0)]
+
+    assert foresee(usage, known, NOW, MONTH) == foresee(usage, [*later, *more, *known], NOW, MONTH)
+    assert 1 == foresee(usage, later, NOW, MONTH).readings

@@ -17,6 +17,14 @@ from .tables import each_row
         ("123456", 6, "123456"),
         ("1234567", 6, "123456\u2026"),
         ("x" * 10**6, 6, "xxxxxx\u2026"),
+        ("می\u200cرود", 300, "می\u200cرود"),
+        ("👨\u200d👩\u200d👧 Ltd", 300, "👨\u200d👩\u200d👧 Ltd"),
+        ("ක්\u200dෂ", 300, "ක්\u200dෂ"),
+        ("\u200c\u200d", 300, ""),
+        ("a \u200d\u202e\u200c b", 300, "a b"),
+        ("a\u200c\nb\u200d\x1b[2K", 300, "a\u200c b\u200d [2K"),
+        ("".join(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))), 300, ""),
+        ("a\ud83d\ufeffb", 300, "a b"),
     ],
 )
 def test_one_line(text: object, longest: int, expected: str) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_provider_avepoint.core.fields import UnplacedTime, parse_local_time
+from airflow_provider_avepoint.core.fields import UnplacedTime, parse_local_time, to_local_date
 from airflow_provider_avepoint.core.flow import Request, Response
 from airflow_provider_avepoint.core.listing import JobListing, read_all
 from airflow_provider_avepoint.core.model import JobState
@@ -47,7 +47,7 @@ UNLIKE = Product(
     filters=Filters(
         started_after="from",
         started_before="to",
-        write_time=lambda moment: moment.date().isoformat(),
+        write_time=partial(to_local_date, zone=BERLIN),
         job_type="kind",
         state="state",
         object_type="app",
@@ -121,14 +121,27 @@ def test_rows_are_read_in_words_and_local_times() -> None:
         ("2026-10-25T02:30:00", UnplacedTime, "comes twice"),
         ("2026-03-29T02:30:00", ValueError, "does not have"),
         ("yesterday", ValueError, "is not a"),
+        ("9999-12-31T23:59:59", ValueError, "is not a time"),
     ],
 )
 def test_a_local_time_that_no_clock_or_two_clocks_show(
     text: str, error: type[ValueError], problem: str
 ) -> None:
     with pytest.raises(error, match=problem):
-        parse_local_time(text, BERLIN)
+        parse_local_time(text, BERLIN if text < "9999" else ZoneInfo("America/New_York"))
 
 
 def test_a_local_time_with_an_offset_is_what_it_says() -> None:
     assert datetime(2026, 7, 1, 6, tzinfo=UTC) == parse_local_time("2026-07-01T06:00:00Z", BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        (datetime(2026, 7, 1, 22, tzinfo=UTC), "2026-07-02"),
+        (datetime(2026, 12, 1, 22, tzinfo=UTC), "2026-12-01"),
+        (datetime.max.replace(tzinfo=UTC), "9999-12-31"),
+    ],
+)
+def test_a_local_day_is_the_day_that_a_calendar_there_shows(moment: datetime, day: str) -> None:
+    assert day == to_local_date(moment, BERLIN)

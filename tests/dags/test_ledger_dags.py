@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import email
 import inspect
 import json
 import runpy
-import socketserver
 import sys
-import threading
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_avepoint.operators.avepoint import AvePointJobsToSqlOperator
+from tests.mail import MailServer
 
 FOLDER = Path(__file__).parent.parent.parent / "dags"
 
@@ -154,44 +150,12 @@ def test_a_bad_verdict(audits: list[dict[str, Any]], message: str) -> None:
 # Mail
 
 
-class MailServer(socketserver.ThreadingTCPServer):
-    """As much of an SMTP server as takes a mail."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MailSession)
-        self.mails: list[EmailMessage] = []
-
-
-class MailSession(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        self.wfile.write(b"220 here\r\n")
-        while line := self.rfile.readline():
-            if line.upper().startswith(b"DATA"):
-                self.wfile.write(b"354 go on\r\n")
-                content = b"".join(iter(self.rfile.readline, b".\r\n"))
-                self.server.mails.append(email.message_from_bytes(content, policy=default))
-            self.wfile.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 well\r\n")
-
-
 @pytest.fixture
 def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     """Return a mail server that the connection smtp_default is for."""
     with MailServer() as server:
-        connection = {
-            "conn_type": "smtp",
-            "host": "127.0.0.1",
-            "port": server.server_address[1],
-            "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@contoso.example"},
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(server.connection))
         yield server
-        server.shutdown()
-        thread.join(10)
 
 
 @pytest.fixture

@@ -645,7 +645,7 @@ class TestTestConnection:
 
         calls = [request for request in simulator.requests() if request["path"] != "/connect/token"]
         asked = [product for product in PRODUCTS.values() if not product.needs_organization]
-        assert [("GET", product.path) for product in asked] == [
+        assert [(product.method, product.path) for product in asked] == [
             (call["method"], call["path"]) for call in calls
         ]
         for product, call in zip(asked, calls, strict=True):

@@ -24,6 +24,7 @@ CONN_ID = "ledger"
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 _WHEN = ("read_at", "first_read_at")
+_JSON = ("errors", "raw", "problems")
 
 
 @contextmanager
@@ -65,8 +66,15 @@ class Database:
             return [dict(row) for row in ledger.iter_rows(select(table).order_by(*table.primary_key))]
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Return the jobs, without when they were read."""
-        return [{name: value for name, value in row.items() if name not in _WHEN} for row in self.rows(JOBS)]
+        """Return the jobs, without when they were read; JSON as the value, however a database writes JSON."""
+        return [
+            {
+                name: json.loads(value) if name in _JSON else value
+                for name, value in row.items()
+                if name not in _WHEN
+            }
+            for row in self.rows(JOBS)
+        ]
 
     def states(self) -> dict[str, str]:
         """Return the state of each job."""

@@ -35,13 +35,22 @@ def test_each_column_is_read_back(ledger: Ledger, database: Database) -> None:
 
     (row,) = database.rows(JOBS)
     assert len(row.pop("digest")) == 32
+    assert {name: json.loads(row.pop(name)) for name in ("errors", "raw", "problems")} == {
+        "errors": [
+            {"is_error_code": True, "message": "No access", "url": "https://example.com/1", "count": 2}
+        ],
+        "raw": {"jobId": "J1", "status": "Finished"},
+        "problems": ["status: 'Odd'", "it came twice"],
+    }
     assert row == {
         "tenant": "t",
         "product": "dynamics365",
         "job_id": "J1",
         "location": "EUR",
-        "organization_id": "contoso",
+        "organization_key": "contoso",
         "workload": "customer_engagement",
+        "run_start": "2026-11-20T12:00:00",
+        "organization_id": "contoso",
         "job_type": "backup",
         "state": "success",
         "is_terminal": True,
@@ -66,9 +75,6 @@ def test_each_column_is_read_back(ledger: Ledger, database: Database) -> None:
         "metadata_warning": 0,
         "size_bytes": 5_000_000_000,
         "organization_name": "Contoso",
-        "errors": ('[{"is_error_code":true,"message":"No access","url":"https://example.com/1","count":2}]'),
-        "raw": '{"jobId":"J1","status":"Finished"}',
-        "problems": '["status: \'Odd\'","it came twice"]',
         "read_at": NOON,
         "first_read_at": NOON,
     }
@@ -82,7 +88,9 @@ def test_a_job_that_says_nothing_has_empty_keys_and_no_figures(ledger: Ledger, d
     assert {name for name, value in row.items() if value == ""} == {
         "location",
         "organization_id",
+        "organization_key",
         "workload",
+        "run_start",
     }
     assert {name: value for name, value in row.items() if value is not None and value != ""} == {
         "tenant": "t",
@@ -331,15 +339,20 @@ def test_what_no_database_holds_is_a_query_mark(
     ledger: Ledger, database: Database, text: str, kept: str
 ) -> None:
     """A text that the vendor cut in the middle of an emoji is no reason to lose a thousand jobs."""
-    job = make_job(organization_name=text, raw_state=text, errors=(JobError(message=text),), raw={"n": text})
+    job = make_job(
+        organization_name=text,
+        raw_state=text,
+        errors=(JobError(message=text),),
+        raw={"n": text, text: [text]},
+    )
 
     assert save(ledger, job) == Changes(inserted=1)
     assert save(ledger, job) == Changes(unchanged=1)
 
     (row,) = database.rows(JOBS)
     assert (row["organization_name"], row["raw_state"]) == (kept, kept)
-    assert json.loads(row["errors"])[0]["message"] == text
-    assert json.loads(row["raw"]) == {"n": text}
+    assert json.loads(row["errors"])[0]["message"] == kept
+    assert json.loads(row["raw"]) == {"n": kept, kept: [kept]}
 
 
 def test_a_moment_is_kept_in_utc(ledger: Ledger, database: Database) -> None:

@@ -41,6 +41,7 @@ def test_each_column_is_read_back(database: Database) -> None:
             "product": "elements",
             "location": "EUR",
             "organization_id": "Con-1",
+            "organization_key": "Con-1",
             "service": "Cloud Backup",
             "hour": NOON,
             "read_at": NOON + 90 * SECOND,

@@ -13,11 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
 from airflow_provider_avepoint.ledger.tables import JOBS, LOADS
 from airflow_provider_avepoint.operators.avepoint import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.simulator import Simulator
-from tests.ledger.databases import CONN_ID, NOON, SECOND, Database
+from tests.ledger.databases import CONN_ID, NOON, SECOND, Database, engine
 from tests.ledger.processes import load
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -111,7 +113,7 @@ def test_a_load_reads_from_six_hours_before_the_last(simulator: Simulator, datab
     add(simulator, "LATE", 5.9 * HOUR)
     add(simulator, "TOO LATE", 6.2 * HOUR)
 
-    result = load({})
+    result = load({"reread_days": 0})
 
     assert began(result) == about(6 * HOUR)
     assert counts(result) == (1, 0, 0)
@@ -119,10 +121,10 @@ def test_a_load_reads_from_six_hours_before_the_last(simulator: Simulator, datab
 
 
 def test_an_open_job_is_looked_for_until_it_has_ended(simulator: Simulator, database: Database) -> None:
-    product = {"product": "salesforce"}
-    add(simulator, "LONG", 20 * HOUR, "running", **product)
-    add(simulator, "LONGER", 40 * HOUR, "waiting", **product)
-    add(simulator, "ENDED", 50 * HOUR, **product)
+    product = {"product": "salesforce", "reread_days": 0}
+    add(simulator, "LONG", 20 * HOUR, "running", product="salesforce")
+    add(simulator, "LONGER", 40 * HOUR, "waiting", product="salesforce")
+    add(simulator, "ENDED", 50 * HOUR, product="salesforce")
     load(product)
 
     simulator.patch_job("salesforce", "LONGER", state="failed")
@@ -139,8 +141,8 @@ def test_an_open_job_is_looked_for_until_it_has_ended(simulator: Simulator, data
 
 def test_a_job_that_waits_has_its_start_before_it(simulator: Simulator, database: Database) -> None:
     """It says none yet: whenever it begins, that is later than the load that saw it wait."""
-    product = {"product": "iaas_paas"}
-    add(simulator, "NEXT", HOUR, "waiting", **product)
+    product = {"product": "iaas_paas", "reread_days": 0}
+    add(simulator, "NEXT", HOUR, "waiting", product="iaas_paas")
     load(product)
     simulator.patch_job("iaas_paas", "NEXT", state="success", started_at=datetime.now(UTC))
 
@@ -167,22 +169,88 @@ def test_what_has_run_for_longer_than_a_job_may_is_not_waited_for(
     add(simulator, "LONG", 29 * DAY, "running")
     load({"started_after": asked})
 
-    assert began(load({"started_after": asked})) == about(29 * DAY)
+    assert began(load({})) == about(29 * DAY)
     assert database.states() == {"STUCK": "running", "LONG": "running"}
 
 
-def test_an_earlier_start_goes_back_once(simulator: Simulator, database: Database) -> None:
+def test_what_a_task_names_is_read_again_at_each_load(simulator: Simulator, database: Database) -> None:
+    """A load that names nothing goes back by three days; one that names less goes back no less."""
     asked = (datetime.now(UTC) - timedelta(days=200)).isoformat()
-    add(simulator, "OLD", 100 * DAY)
+    recent = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    add(simulator, "OLD", 100 * DAY, "failed")
     add(simulator, "NEW", 2 * DAY)
     load({})
 
     back = load({"started_after": asked})
-    later = [load({"started_after": asked}), load({}), load({"started_after": NOON.isoformat()})]
+    simulator.patch_job("dynamics365", "OLD", state="success")
+    usual = [load({}), load({"started_after": recent})]
+    again = load({"started_after": asked})
 
     assert (counts(back), began(back)) == ((1, 0, 1), about(200 * DAY))
-    assert [(counts(each), began(each)) for each in later] == [((0, 0, 0), about(6 * HOUR))] * 3
-    assert set(database.states()) == {"OLD", "NEW"}
+    assert [(counts(each), began(each)) for each in usual] == [((0, 0, 1), about(3 * DAY))] * 2
+    assert (counts(again), began(again)) == ((0, 1, 1), about(200 * DAY))
+    assert database.states() == {"OLD": "success", "NEW": "success"}
+
+
+@pytest.mark.parametrize("states", [("failed", "success"), ("success", "failed")], ids=" then ".join)
+def test_the_correction_of_an_ended_job_is_loaded(
+    simulator: Simulator, database: Database, states: tuple[str, str]
+) -> None:
+    """Within the days that each load reads again: three, or as many as the task names."""
+    before, after = states
+    for days in (2.9, 3.1, 9.9, 10.1):
+        add(simulator, f"{days} DAYS", days * DAY, before)
+    load({})
+    for days in (2.9, 3.1, 9.9, 10.1):
+        simulator.patch_job("dynamics365", f"{days} DAYS", state=after)
+
+    usual = load({})
+    wide = load({"reread_days": "10"})
+
+    assert (counts(usual), began(usual)) == ((0, 1, 0), about(3 * DAY))
+    assert (counts(wide), began(wide)) == ((0, 2, 1), about(10 * DAY))
+    assert database.states() == {
+        "2.9 DAYS": after,
+        "3.1 DAYS": after,
+        "9.9 DAYS": after,
+        "10.1 DAYS": before,
+    }
+
+
+def test_no_more_is_read_again_than_was_asked_for(simulator: Simulator, database: Database) -> None:
+    """The first load names a start; the days that are read again do not go back behind the start."""
+    add(simulator, "BEFORE", 30 * HOUR)
+    load({"started_after": (datetime.now(UTC) - timedelta(days=1)).isoformat()})
+
+    assert began(load({})) == about(DAY)
+    assert database.states() == {}
+
+
+def test_an_id_that_is_used_again_is_two_runs(simulator: Simulator, database: Database) -> None:
+    """In one load or in two, and whichever run the API lists first."""
+    add(simulator, "J1", 50 * HOUR, "failed")
+    load({})
+    add(simulator, "AGAIN", 2 * HOUR, "success", extra={"jobId": "J1"})
+
+    assert counts(load({})) == (1, 0, 1)
+    assert counts(load({})) == (0, 0, 2)
+    runs = {row["run_start"]: row["state"] for row in database.rows(JOBS)}
+    assert [runs[start] for start in sorted(runs)] == ["failed", "success"]
+
+
+def test_a_planned_start_that_moves_is_one_run(simulator: Simulator, database: Database) -> None:
+    """A job waits for its planned start, begins later or earlier than planned, and ends."""
+    now = datetime.now(UTC)
+    for job_id, hours in {"EARLY": -1, "LATE": 1}.items():
+        simulator.add_job("salesforce", job_id=job_id, state="waiting", started_at=now + hours * 60 * SECOND)
+    load({"product": "salesforce"})
+    for job_id in ("EARLY", "LATE"):
+        simulator.patch_job(
+            "salesforce", job_id, state="success", started_at=now, finished_at=now + timedelta(minutes=1)
+        )
+
+    assert counts(load({"product": "salesforce"})) == (0, 2, 0)
+    assert database.states() == {"EARLY": "success", "LATE": "success"}
 
 
 def test_a_start_in_the_future_loses_nothing(simulator: Simulator, database: Database) -> None:
@@ -265,9 +333,14 @@ def test_an_organization_is_loaded_by_itself(simulator: Simulator, database: Dat
     everything = load({})
 
     assert counts(first) == (1, 0, 0)
-    assert (counts(again), began(again)) == ((0, 0, 1), about(6 * HOUR))
+    assert (counts(again), began(again)) == ((0, 0, 1), about(3 * DAY))
     assert (counts(everything), began(everything)) == ((1, 0, 1), about(30 * DAY))
-    assert [row["organization_id"] for row in database.rows(JOBS)] == [ours, theirs]
+    assert [row["organization_key"] for row in database.rows(JOBS)] == [ours, theirs]
+    # What the listing shows, and XCom.
+    with AvePointHook() as hook:
+        listed = {job.job_id: job.organization_id for job in hook.iter_jobs("dynamics365")}
+    assert {row["job_id"]: row["organization_id"] for row in database.rows(JOBS)} == listed
+    assert listed["A"] == ours.upper()
 
 
 def test_a_job_that_cannot_be_read_ends_no_load(simulator: Simulator, database: Database) -> None:
@@ -290,10 +363,11 @@ def test_a_job_that_is_listed_twice_is_loaded_as_a_gate_reads_it(
     simulator: Simulator, sqlite_database: Database, states: tuple[str, str], apart: int
 ) -> None:
     """Whatever comes first, and whatever it was loaded as before: of two ends the worse holds."""
-    named = {"organization_id": "contoso", "workload": "customer_engagement"}
-    add(simulator, "J1", 2 * HOUR, states[0], **named)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1.5)
+    named = {"organization_id": "contoso", "workload": "customer_engagement", "started_at": start}
+    simulator.add_job("dynamics365", job_id="J1", state=states[0], **named)
     load({})
-    add(simulator, "AGAIN", HOUR, states[1], **named, extra={"jobId": "J1"})
+    simulator.add_job("dynamics365", job_id="AGAIN", state=states[1], **named, extra={"jobId": "J1"})
     simulator.add_jobs(
         {"product": "dynamics365", "job_id": f"OTHER {number}", "started_ago": 1.5 * HOUR, "state": "success"}
         for number in range(apart)
@@ -349,7 +423,7 @@ def test_a_listing_is_the_same_however_it_is_asked_for(
 
     result = load(other)
 
-    assert began(result, spelling.get("product", "dynamics365")) == about(6 * HOUR)
+    assert began(result, spelling.get("product", "dynamics365")) == about(3 * DAY)
     assert len(database.rows(LOADS)) == 1
 
 
@@ -377,6 +451,11 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"product": []}, "product"),
     ({"started_after": "yesterday"}, "started_after"),
     ({"started_after": datetime(2026, 11, 20)}, "started_after"),  # noqa: DTZ001  # that is why
+    ({"reread_days": None}, "reread_days"),
+    ({"reread_days": -1}, "reread_days"),
+    ({"reread_days": "1.5"}, "reread_days"),
+    ({"reread_days": True}, "reread_days"),
+    ({"reread_days": 3651}, "reread_days"),
     ({"job_type": "bakcup"}, "job_type"),
     ({"object_type": "teams"}, "object_type"),
     ({"location": "EUR"}, "location"),
@@ -400,6 +479,77 @@ def test_every_argument_is_a_template_field() -> None:
     parameters = inspect.signature(AvePointJobsToSqlOperator.__init__).parameters
 
     assert set(AvePointJobsToSqlOperator.template_fields) == set(parameters) - {"self", "kwargs"}
+
+
+# Clocks that are wrong --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [1, -1, 400, -400])
+def test_a_worker_whose_clock_is_wrong_loses_no_job(
+    simulator: Simulator, database: Database, days: int
+) -> None:
+    """The worker's clock is *days* ahead of the API's in the first load; then a right one loads."""
+    simulator.set_clock(ahead_seconds=-days * DAY)
+    there = datetime.now(UTC) - timedelta(days=days)
+    add(simulator, "FIRST", 2 * HOUR)
+
+    assert counts(load({})) == (1, 0, 0)
+
+    (row,) = database.rows(JOBS)
+    (progress,) = database.rows(LOADS)
+    assert abs(row["read_at"] - there) < SLACK
+    assert abs(progress["begun_at"] - there) < SLACK
+    assert progress["resume_from"] <= there - timedelta(hours=6) + SLACK
+    if days > 0:  # time passes, until it is as late there as it is here
+        simulator.set_clock(ahead_seconds=0)
+    # It began just after the first load.
+    simulator.add_job("dynamics365", job_id="NEXT", state="success", started_at=there + 10 * SECOND)
+    load({"reread_days": 0})
+
+    assert database.states() == {"FIRST": "success", "NEXT": "success"}
+
+
+@pytest.mark.parametrize("date", [None, "soon", "Mon, 01 Jan 2176 00:00:00 GMT", 400 * DAY, -400 * DAY])
+def test_an_api_that_does_not_know_the_time_loses_no_job(
+    simulator: Simulator, database: Database, date: float | str | None
+) -> None:
+    """An answer without a date, with one that is none, or with one of a clock that is far off."""
+    simulator.set_clock(ahead_seconds=0, date_header=date)
+    add(simulator, "FIRST", HOUR, "running")
+    load({})
+    simulator.set_clock(ahead_seconds=0, date_header=0)
+    add(simulator, "NEXT", 60)
+    simulator.patch_job("dynamics365", "FIRST", state="success")
+
+    load({})
+
+    assert database.states() == {"FIRST": "success", "NEXT": "success"}
+    assert all(row["read_at"] < datetime.now(UTC) for row in database.rows(JOBS))
+
+
+@pytest.mark.parametrize("field", ["resume_from", "begun_at", "loaded_from"])
+def test_a_ledger_that_was_loaded_in_the_future_is_put_right(
+    simulator: Simulator, database: Database, field: str
+) -> None:
+    """By an earlier release on a worker whose clock was ahead: what it has missed since is read."""
+    add(simulator, "KNOWN", 20 * DAY, "failed")
+    load({})
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with engine() as opened, writing(opened) as connection:
+        connection.execute(LOADS.update().values({"resume_from": tomorrow, field: tomorrow}))
+        connection.execute(JOBS.update().values(read_at=tomorrow, first_read_at=tomorrow))
+    add(simulator, "MISSED", 10 * DAY)
+    simulator.patch_job("dynamics365", "KNOWN", state="success")
+
+    healed = load({})
+    usual = load({})
+
+    assert (counts(healed), began(healed)) == ((1, 1, 0), about(30 * DAY))
+    assert began(usual) == about(3 * DAY)
+    assert database.states() == {"KNOWN": "success", "MISSED": "success"}
+    for row in (*database.rows(JOBS), *database.rows(LOADS)):
+        moments = [row.get(name) for name in ("read_at", "first_read_at", "resume_from", "begun_at")]
+        assert all(moment < datetime.now(UTC) for moment in moments if moment is not None)
 
 
 # Loads that meet ------------------------------------------------------------------------------------

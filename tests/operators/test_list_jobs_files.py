@@ -6,6 +6,7 @@ import gc
 import gzip
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
+from pyarrow import json as arrow_json
 from pyarrow import parquet
 
 from airflow_provider_avepoint.core.errors import AvePointAuthError, AvePointPayloadError
@@ -27,12 +29,13 @@ from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, Jo
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.operators.avepoint import AvePointListJobsOperator
-from airflow_provider_avepoint.operators.files import JobFile
+from airflow_provider_avepoint.operators.files import JobFile, build_schema
 from airflow_provider_avepoint.simulator import Simulator
 from tests.hooks.drivers import required_by
 from tests.operators.stores import Copying, Disk, Renaming, Uploading, attach_store, disk_full
 from tests.versions import object_stores
 
+ROOT = Path(__file__).parent.parent.parent
 START = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
 Store = Disk | Copying | Renaming | Uploading
 # Small pages, and none on its way when a listing ends early: it would meet the next test's faults.
@@ -77,14 +80,23 @@ def read_table(content: bytes) -> list[dict[str, Any]]:
     return parquet.read_table(pa.BufferReader(content)).to_pylist()
 
 
-def as_row(job: BackupJob) -> dict[str, Any]:
-    """Return what a row of Parquet says of *job*."""
+def as_line(job: BackupJob) -> dict[str, Any]:
+    """Return what a line says of *job*."""
     return job.as_dict() | {
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
         "raw_state": None if job.raw_state is None else str(job.raw_state),
         "raw": json.dumps(dict(job.raw), separators=(",", ":")),
     }
+
+
+def as_row(job: BackupJob) -> dict[str, Any]:
+    """Return what a row of Parquet says of *job*."""
+    return as_line(job) | {"started_at": job.started_at, "finished_at": job.finished_at}
+
+
+def read_typed(path: Path) -> pa.Table:
+    """Read JSON Lines as ``build_schema`` says."""
+    options = arrow_json.ParseOptions(explicit_schema=build_schema(), unexpected_field_behavior="error")
+    return arrow_json.read_json(path, parse_options=options)
 
 
 def arrange(simulator: Simulator) -> None:
@@ -132,7 +144,7 @@ def test_the_summary_of_a_file(simulator: Simulator, connect: Callable[..., str]
 
 
 def test_json_lines_are_the_jobs(simulator: Simulator, connect: Callable[..., str], store: Store) -> None:
-    """A line is ``as_dict()`` of the job that the hook lists, the row as received included."""
+    """A line is the job that the hook lists, the row as received included."""
     connect()
     arrange(simulator)
     simulator.generate("m365", 40, every_seconds=60)
@@ -140,7 +152,7 @@ def test_json_lines_are_the_jobs(simulator: Simulator, connect: Callable[..., st
     jobs = listed("dynamics365", "m365")
     for name in ("jobs.jsonl", "jobs.NDJSON", "jobs.jsonl.gz", "jobs.ndjson.gz"):
         list_jobs(product=["dynamics365", "m365"], path=store.url(name)).execute({})
-        assert read_lines(store.read(name), name) == [job.as_dict() for job in jobs]
+        assert read_lines(store.read(name), name) == [as_line(job) for job in jobs]
     assert {job.organization_name for job in jobs} >= {"株式会社"}
 
 
@@ -169,7 +181,7 @@ def test_each_product_fits_both_formats(
     with AvePointHook() as hook:
         jobs = list(hook.iter_jobs(product, **required))
     assert len(jobs) == 21
-    assert read_lines((tmp_path / "jobs.jsonl").read_bytes(), "") == [job.as_dict() for job in jobs]
+    assert read_lines((tmp_path / "jobs.jsonl").read_bytes(), "") == [as_line(job) for job in jobs]
     assert read_table((tmp_path / "jobs.parquet").read_bytes()) == [as_row(job) for job in jobs]
 
 
@@ -273,20 +285,88 @@ def test_row_groups_are_bounded(tmp_path: Path) -> None:
     assert file.read(["job_id"])["job_id"].to_pylist() == names
 
 
-def test_half_a_character_is_written(tmp_path: Path) -> None:
-    """A text that the vendor cut in the middle of an emoji is no reason to lose a million jobs."""
+def test_every_product_in_one_file(simulator: Simulator, connect: Callable[..., str], tmp_path: Path) -> None:
+    """A column has one type for all products, so that pyarrow reads the lines, with the schema or not."""
+    connect()
+    for product in PRODUCTS:
+        simulator.generate(product, 3, every_seconds=60)
+        simulator.add_job(product, state="running", finished_at=None, **required_by(product))
+    with AvePointHook() as hook:
+        jobs = [job for product in PRODUCTS for job in hook.iter_jobs(product, **required_by(product))]
+    assert {type(job.raw_state) for job in jobs} == {int, str}
+
+    write(tmp_path / "jobs.jsonl", *jobs)
+
+    table = read_typed(tmp_path / "jobs.jsonl")
+    assert table.to_pylist() == [as_row(job) for job in jobs]
+    assert arrow_json.read_json(tmp_path / "jobs.jsonl").schema.names == build_schema().names
+
+
+def test_the_schema_reads_lines_that_begin_with_nulls(tmp_path: Path) -> None:
+    """The types that a reader would guess from these are wrong, and the first megabyte holds nothing else."""
+    bare = BackupJob(product="m365", job_id="J", state=JobState.UNKNOWN, raw={"text": "x" * 10_000})
+    write(tmp_path / "jobs.jsonl", *[bare] * 200, full_job())
+
+    assert read_typed(tmp_path / "jobs.jsonl").to_pylist()[-1] == as_row(full_job())
+
+
+def test_the_documented_way_to_read_json_lines(
+    simulator: Simulator, connect: Callable[..., str], tmp_path: Path
+) -> None:
+    """The document names every column, and its code for pyarrow reads a listing with jobs and one without."""
+    document = (ROOT / "docs" / "files.md").read_text().partition("## Files of jobs")[2]
+    (code,) = re.findall(r"^```python\n(from pyarrow.*?)^```$", document, re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?) \|", document, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == build_schema().names
+    connect()
+    arrange(simulator)
+
+    for product, rows in (("dynamics365", 2), ("m365", 0)):
+        summary = list_jobs(product=product, path=tmp_path / "jobs.jsonl").execute({})
+        names = {"summary": summary}
+        exec(compile(code, "files.md", "exec"), names)
+
+        jobs: Any = names["jobs"]
+        assert (jobs.num_rows, jobs.schema.names) == (rows, build_schema().names)
+        assert jobs.schema.types == build_schema().types
+
+
+def test_no_job_is_an_empty_file(tmp_path: Path) -> None:
+    """A line that holds no job would be none of JSON Lines."""
+    write(tmp_path / "jobs.jsonl")
+    write(tmp_path / "jobs.parquet")
+
+    assert (tmp_path / "jobs.jsonl").read_bytes() == b""
+    assert parquet.read_table(tmp_path / "jobs.parquet").equals(build_schema().empty_table())
+
+
+@pytest.mark.parametrize("name", ["jobs.jsonl", "jobs.parquet"])
+def test_what_json_cannot_hold_is_mended(tmp_path: Path, name: str) -> None:
+    """A text that the vendor cut in the middle of an emoji is no reason to lose a million jobs.
+
+    DuckDB refuses a whole file, or a whole query of ``raw``, for one such text; polars for a NaN.
+    """
     cut = "cut \ud83d"
-    job = full_job(organization_name=cut, errors=(JobError(message=cut),), raw={"name": cut})
+    kept = {"path": r"c:\ud83d", "text": 'NaN, \\"-Infinity', "한": "\ud7a3"}
+    odd = {
+        cut: [cut, {"whole": "👍🏽", "number": float("nan")}],
+        "far": float("-inf"),
+        "turned": "\udc4d\ud83d",
+    }
+    job = full_job(organization_name=cut, errors=(JobError(message=cut),), raw=odd | kept)
 
-    write(tmp_path / "jobs.jsonl", job)
-    write(tmp_path / "jobs.parquet", full_job(), job)
+    write(tmp_path / name, full_job(), job)
 
-    assert read_lines((tmp_path / "jobs.jsonl").read_bytes(), "") == [job.as_dict()]
-    whole, row = read_table((tmp_path / "jobs.parquet").read_bytes())
+    table = read_typed(tmp_path / name) if name == "jobs.jsonl" else parquet.read_table(tmp_path / name)
+    whole, row = table.to_pylist()
     assert whole == as_row(full_job())
-    assert row == as_row(job) | {
+    raw = json.loads(row.pop("raw"))
+    mended = {"cut ?": ["cut ?", {"whole": "👍🏽", "number": None}], "far": None, "turned": "??"}
+    assert raw == mended | kept
+    assert row | {"raw": ""} == as_row(job) | {
         "organization_name": "cut ?",
         "errors": [{"is_error_code": None, "message": "cut ?", "url": None, "count": None}],
+        "raw": "",
     }
 
 

@@ -125,11 +125,12 @@ def test_parameters(product: Product, documented: Simulated) -> None:
     assert {name: value.casefold() for name, value in known.items()} == {
         name: value.casefold() for name, value in ours.items() if value is not None
     }
-    assert (filters.started_after is not None) is (documented.read_time is not None)
+    assert (filters.started_after is not None) is (documented.window is not None)
     assert filters.window_required is documented.is_window_required
-    assert paging.is_offset is ("first_index" not in documented.quirk_names)
+    is_numbered = paging.index is not None and not paging.is_offset
+    assert is_numbered is ("first_index" in documented.quirk_names)
     assert {name.casefold() for name in documented.paging.parameter_names} == {
-        paging.index.casefold(),
+        (paging.index or paging.token).casefold(),
         paging.size.casefold(),
     }
     most = documented.quirks.max_page_size

@@ -10,8 +10,9 @@ import pytest
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
-from airflow_provider_avepoint.report.backups import Outcome, Period, Place, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report
+from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.ledger_queries import read_report
 from airflow_provider_avepoint.report.page import LETTERS
 from tests.report.histories import DAY, HOUR, NOW, fill, job
@@ -161,12 +162,12 @@ def test_a_backup_of_the_future_does_not_count(ledger: Ledger) -> None:
         ("success failed", Outcome.FAILED, 1, True),
         ("success running", Outcome.GOOD, 0, False),
         ("failed running", Outcome.FAILED, 1, True),
-        ("running running", None, 1, True),
-        ("running", None, 0, False),
+        ("running running", Outcome.RUNNING, 1, True),
+        ("running", Outcome.RUNNING, 0, False),
     ],
 )
 def test_what_is_bad_now(
-    ledger: Ledger, outcomes: str, current: Outcome | None, bad_days: int, *, needs_attention: bool
+    ledger: Ledger, outcomes: str, current: Outcome, bad_days: int, *, needs_attention: bool
 ) -> None:
     """What is under way on the newest day may yet be good; what is so on an older one is stuck."""
     states = outcomes.split()
@@ -280,16 +281,19 @@ def test_only_the_tenants_asked_for(ledger: Ledger) -> None:
 
 
 def test_what_is_long_gone_is_named_and_not_drawn(ledger: Ledger) -> None:
-    """A scope without a backup for six weeks before the period stands in a list."""
-    fill(ledger, "contoso", [job(at(-44), workload="project_operations"), *nightly(range(7))])
+    """A scope without a backup for half a year stands in a list; before, it is missed."""
+    fill(ledger, "contoso", [job(at(-190), workload="project_operations"), *nightly(range(7))])
 
     report = read_report(ledger, WEEK, None)
 
     assert [history.place.scope.workload for history in report.scopes] == ["dynamics_sales"]
     assert [(place.scope.workload, when) for place, when in report.long_gone] == [
-        ("project_operations", at(-44))
+        ("project_operations", at(-190))
     ]
-    assert "1 scope is known from long before" in report.list_attention()[0].text
+    assert "project_operations: no longer expected; the last backup" in report.list_attention()[0].text
+
+    fill(ledger, "contoso", [job(at(-60), workload="stopped")])
+    assert "stopped: missed" in read_report(ledger, WEEK, None).list_attention()[0].text
 
 
 def test_what_stopped_before_a_short_period_is_missed(ledger: Ledger) -> None:

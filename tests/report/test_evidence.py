@@ -44,23 +44,34 @@ def test_failures_are_counted_by_message(ledger: Ledger) -> None:
 
 
 def test_failures_without_a_message(ledger: Ledger) -> None:
-    cases: list[tuple[str, dict[str, Any], list[tuple[str | None, int]]]] = [
+    """What failed is told by its unit, and nothing is made up where the vendor counts nothing."""
+    cases: list[tuple[str, dict[str, Any], list[tuple[int | None, str]]]] = [
         ("success", {}, []),
         ("success", {"counts": Counts(total=9, failed=0)}, []),
-        ("success", {"counts": Counts(total=9, failed=2)}, [(None, 2)]),
-        ("partial", {"counts": Counts(failed=2), "record_counts": Counts(failed=5)}, [(None, 7)]),
-        ("failed", {}, [(None, 0)]),
+        ("success", {"counts": Counts(total=9, failed=2)}, [(2, "objects")]),
+        (
+            "partial",
+            {
+                "counts": Counts(failed=2),
+                "record_counts": Counts(failed=5),
+                "metadata_counts": Counts(failed=1),
+            },
+            [(5, "records"), (2, "objects"), (1, "metadata")],
+        ),
+        ("failed", {}, [(None, "failures")]),
+        ("failed", {"counts": Counts(total=9, failed=0)}, [(None, "failures")]),
         ("running", {}, []),
         ("failed", {"job_type": "restore", "errors": (DENIED,)}, []),
-        ("failed", {"errors": (JobError(message="\0\u202e \n"),)}, [(None, 1)]),
-        ("failed", {"errors": (JobError(message=" \u202e"),)}, [(None, 1)]),
+        ("failed", {"errors": (JobError(message="\u200b\u202e \n"),)}, [(1, "failures")]),
+        ("failed", {"errors": (JobError(message=" \u202e"),)}, [(1, "failures")]),
     ]
     for number, (state, fields, _) in enumerate(cases):
         fill(ledger, str(number), [job(nights(1)[0], state, **fields)])
 
     failures = read_report(ledger, WEEK, None).failures
+    assert {each.message for each in failures} == {None}
     for number, (*_, expected) in enumerate(cases):
-        found = [(each.message, each.count) for each in failures if each.place.tenant == str(number)]
+        found = [(each.count, each.unit) for each in failures if each.place.tenant == str(number)]
         assert found == expected, cases[number]
 
 
@@ -70,7 +81,7 @@ def test_kinds_of_failure_are_bounded() -> None:
     for number in range(5003):
         failures.add("contoso", job(NOW, errors=(JobError(message=f"Item {number} failed", count=2),)), NOW)
 
-    assert (5000, 6) == (len(failures.rank()), failures.left_out)
+    assert (5000, 3) == (len(failures.rank()), failures.left_out)
 
 
 def test_only_a_page_on_the_web_is_a_link() -> None:
@@ -128,16 +139,53 @@ def test_the_job_that_decided(ledger: Ledger) -> None:
     (verdict,) = read_report(ledger, WEEK, None).verdicts
     (scope,) = verdict.scopes
 
-    assert ("contoso / dynamics_sales", False, "partial", "j1", "Partial", NOW - 3 * HOUR, 4, 1) == (
+    assert (
+        "contoso / dynamics_sales",
+        False,
+        "partial",
+        "j1",
+        "Partial",
+        NOW - 3 * HOUR,
+        {"objects": 4},
+        1,
+    ) == (
         scope.name,
         scope.passed,
         scope.reason,
         scope.job_id,
-        scope.raw_state,
+        scope.state,
         scope.started_at,
         scope.failed,
         scope.open_jobs,
     )
+
+
+@pytest.mark.parametrize(
+    ("raw_state", "said"),
+    [(3, "3 (Finished)"), ("3", "3 (Finished)"), (99, "99")],
+)
+def test_a_state_by_number_has_its_words(ledger: Ledger, raw_state: object, said: str) -> None:
+    jobs = [job(NOW - HOUR, "partial", raw_state=raw_state)]
+    ledger.save_verdict("c", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
+    (verdict,) = read_report(ledger, WEEK, None).verdicts
+
+    assert [scope.state for scope in verdict.scopes] == [said]
+
+
+def test_what_failed_in_the_job_that_decided(ledger: Ledger) -> None:
+    """Entities and records are not added up; where the job counts nothing, nothing is said."""
+    cases: list[tuple[dict[str, Counts], dict[str, int]]] = [
+        ({"counts": Counts(failed=2), "record_counts": Counts(failed=5)}, {"objects": 2, "records": 5}),
+        ({"counts": Counts(total=9, failed=0), "metadata_counts": Counts(total=4)}, {"objects": 0}),
+        ({}, {}),
+    ]
+    for number, (counts, _) in enumerate(cases):
+        policy = Policy(product="dynamics365", max_age=DAY)
+        evidence = judge([job(NOW - HOUR, "failed", **counts)], policy, NOW).as_dict()
+        ledger.save_verdict(str(number), evidence)
+
+    found = {each.tenant: each.scopes[0].failed for each in read_report(ledger, WEEK, None).verdicts}
+    assert found == {str(number): expected for number, (_, expected) in enumerate(cases)}
 
 
 def test_the_newest_verdicts_keep_their_evidence(ledger: Ledger) -> None:

@@ -102,9 +102,18 @@ def test_licences_are_kept_apart_and_the_worst_comes_first(ledger: Ledger) -> No
 
 
 def test_only_the_period_and_the_tenants_asked_for(ledger: Ledger) -> None:
-    ledger.save_licenses("contoso", [consumption(1, 2)], NOW - 40 * DAY)
+    ledger.save_licenses("contoso", [consumption(1, 2)], NOW - 200 * DAY)
     ledger.save_licenses("contoso", [consumption(1, 2)], NOW + DAY)
     ledger.save_licenses("fabrikam", [consumption(1, 2)], NOW)
 
     assert read_report(ledger, MONTH, ("contoso",)).licenses == ()
     assert [each.subscription.tenant for each in read_report(ledger, MONTH, None).licenses] == ["fabrikam"]
+
+
+def test_a_figure_of_before_the_period_alone_is_not_shown(ledger: Ledger) -> None:
+    """Storage was read until forty days ago; the forecast of seats begins there too."""
+    ledger.save_licenses("contoso", [consumption(50, 100, protected=1)], NOW - 40 * DAY)
+    report = read(ledger, [60, 60, 60], protected_gb=None)
+
+    assert [(each.name, len(each.readings)) for each in only(report).measures] == [("seats", 3)]
+    assert seats_of(report).forecast.readings == 4

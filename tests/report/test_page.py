@@ -39,6 +39,10 @@ ATTENTION = [
         "Now contoso, Cloud Backup for Microsoft 365: forecast: seats will reach the 1000 seats purchased "
         "about 2026-11-29 (95 %: 2026-11-26 to 2026-12-01)."
     ),
+    (
+        "Now contoso, Cloud Backup for Dynamics 365: the gate load.gate was shut on 2026-11-22 07:00 UTC, "
+        "and has not opened since: failed."
+    ),
     "Watch 1 scope had days without a good backup, and is good again.",
     (
         "Watch 3 of 8 verdicts did not pass; the newest: contoso, Cloud Backup for Dynamics 365, failed, "
@@ -188,6 +192,7 @@ def test_what_needs_attention_comes_first(show: Callable[..., Shown]) -> None:
     assert page.texts("h1, h2") == [
         "Backups and licences",
         "What needs attention",
+        "What has changed since the last report",
         "Backups by scope and day",
         "Newest good backup and longest gap",
         "Seats and storage",
@@ -332,7 +337,7 @@ def test_many_scopes_do_not_become_a_wall(show: Callable[..., Shown], pages: Cal
         "27 more kinds of failure",
     ]
     assert len(page.texts(".attention li")) <= 15
-    assert page.run("document.scrollingElement.scrollHeight") < 8 * 800
+    assert page.run("document.scrollingElement.scrollHeight") < 9 * 800
     assert pages("wall").stat().st_size < 1_000_000
 
 

@@ -62,7 +62,7 @@ class Wire:
     method: str
     required: dict[str, str]
     has_window: bool
-    index: str
+    index: str | None
     first_index: int | None
     size: str
     default_size: int
@@ -95,7 +95,7 @@ class Wire:
             path=ours.path.format(organization_id=theirs.default_organization[0]),
             method=ours.method,
             required=required,
-            has_window=theirs.read_time is not None,
+            has_window=theirs.window is not None,
             index=ours.paging.index,
             first_index=None if ours.paging.is_offset else quirks.first_index,
             size=ours.paging.size,
@@ -134,6 +134,7 @@ class Wire:
 
     def nth(self, page: int, size: int, *, first_index: int | None = None) -> dict[str, str]:
         """Return the parameters for a page, counted from 0 here, in the server's base."""
+        assert self.index is not None, "only a link leads to the next page"
         if self.first_index is None:
             return {self.index: str(page * size), self.size: str(size)}
         base = self.first_index if first_index is None else first_index

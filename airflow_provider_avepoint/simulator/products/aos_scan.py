@@ -54,7 +54,7 @@ AOS_SCAN = Product(
     filters=(),
     search=Search(parameter="search"),
     order=Order(column_parameter="orderby", column="startTime", sense_parameter="sortorder"),
-    read_time=None,
+    window=None,
     paging=RowOffsets(),
     job_types=_JOB_TYPES,
     backups={"google": "google_scan", None: "scan"},

@@ -93,6 +93,7 @@ class Filter:
 
     :param parameter: the parameter's name.
     :param place: where the parameter is sent.
+    :param json_type: the type of the value in a body.
     :param fact: the name of the fact.
     :param values: the wanted fact of each accepted value, which is in lower case; None accepts any text.
     :param is_required: whether a request without the parameter is refused.
@@ -101,6 +102,7 @@ class Filter:
 
     parameter: str
     place: Literal["query", "body"] = "query"
+    json_type: type[int | str] = int
     fact: str
     values: Mapping[str, Any] | None = None
     is_required: bool = False
@@ -119,22 +121,42 @@ class Filter:
         return self.values[text.casefold()]
 
 
-def numbered(words: Mapping[str, int], *, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of an enum: number as text → word.
+def numbered(words: Mapping[str, int | str], *, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of an enum: the vendor's value as text → word.
 
-    :param words: the number of each word.
+    :param words: the vendor's number or text of each word.
     :param all_is_zero: whether 0 asks for all rows.
     """
-    return ({"0": ANY} if all_is_zero else {}) | {str(number): word for word, number in words.items()}
+    return ({"0": ANY} if all_is_zero else {}) | {
+        str(value).casefold(): word for word, value in words.items()
+    }
 
 
-def codes(*numbers: int, all_is_zero: bool = False) -> dict[str, Any]:
-    """Return the filter values of a status enum: number as text → number.
+def codes(*values: int | str, all_is_zero: bool = False) -> dict[str, Any]:
+    """Return the filter values of a status enum: the vendor's value as text → value.
 
-    :param numbers: the numbers of the states.
+    :param values: the numbers or texts of the states.
     :param all_is_zero: whether 0 asks for all rows.
     """
-    return ({"0": ANY} if all_is_zero else {}) | {str(number): number for number in numbers}
+    return ({"0": ANY} if all_is_zero else {}) | {str(value).casefold(): value for value in values}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The two parameters that select rows by time.
+
+    :param after: the name of the parameter for the begin.
+    :param before: the name of the parameter for the end.
+    :param place: where the parameters are sent.
+    :param read_after: returns the ticks of the begin, or None for no bound.
+    :param read_before: returns the ticks of the end, which is part of the window, or None for no bound.
+    """
+
+    after: str = "startTime"
+    before: str = "finishTime"
+    place: Literal["query", "body"] = "query"
+    read_after: Callable[[str], int | None]
+    read_before: Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +324,7 @@ class Product:
     :param filters: the list's filters.
     :param search: the list's text search; None for none.
     :param order: the parameters for the list's order; None where the newest row always comes first.
-    :param read_time: returns the ticks of a window's bound, or None for no bound; None where there is no
-        window.
+    :param window: the parameters for the time window; None where there is no window.
     :param is_window_required: whether a request without a window is refused.
     :param paging: the dialect for pages.
     :param job_types: the words for job types.
@@ -315,7 +336,7 @@ class Product:
     :param default_label: the free text of a job that names none.
     :param default_organization: id and name of the organisation of a job that names none.
     :param locations: the Multi-Geo codes, the central location first; empty for none.
-    :param states: the number of each state word that the vendor documents.
+    :param states: the number or text of each state word that the vendor documents.
     :param lists_waiting: whether a job is listed before it starts.
     :param spellings: by name of a spelling, the label of each state's number; empty where rows show the
         number.
@@ -328,6 +349,7 @@ class Product:
     :param head: returns the row's fields that differ from job to job.
     :param tail: returns the row's fields that jobs with the same facts share.
     :param envelope: returns the body for a page.
+    :param link_header: the header that holds the link; None where the envelope holds it.
     :param payload_key: the key of the rows in the body.
     :param details: the endpoint for one job; None for none.
     :param license: the endpoint for licence figures; None for none.
@@ -343,7 +365,7 @@ class Product:
     filters: tuple[Filter, ...]
     search: Search | None = None
     order: Order | None = None
-    read_time: Callable[[str], int | None] | None
+    window: Window | None
     is_window_required: bool = False
     paging: Paging
     job_types: Vocabulary
@@ -354,7 +376,7 @@ class Product:
     default_label: str | None = None
     default_organization: tuple[str | None, str | None] = (None, None)
     locations: tuple[str, ...] = ()
-    states: Mapping[str, int]
+    states: Mapping[str, int | str]
     lists_waiting: bool = False
     spellings: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     carries: frozenset[str]
@@ -365,6 +387,7 @@ class Product:
     head: Callable[[Job, Quirks], dict[str, Any]]
     tail: Callable[[Facts, Quirks], dict[str, Any]]
     envelope: Callable[[Page, Quirks], dict[str, Any]]
+    link_header: str | None = None
     payload_key: str
     details: Details | None = None
     license: LicenseEndpoint | None = None
@@ -375,7 +398,7 @@ class Product:
     def quirk_names(self) -> frozenset[str]:
         """The names of the quirks that this product's server can have."""
         names = (frozenset(Quirks.model_fields) - PRODUCT_QUIRKS) | self.own_quirks
-        if self.read_time is None:
+        if self.window is None:
             names -= {"window_filters_by"}
         return names - self.paging.unknown_quirks
 
@@ -385,8 +408,8 @@ class Product:
         names = {each.parameter for each in self.filters} | self.paging.parameter_names
         if self.customer_parameter is not None:
             names.add(self.customer_parameter)
-        if self.read_time is not None:
-            names |= {"startTime", "finishTime"}
+        if self.window is not None:
+            names |= {self.window.after, self.window.before}
         if self.search is not None:
             names.add(self.search.parameter)
         if self.order is not None:
@@ -422,8 +445,8 @@ class Product:
             )
         return word
 
-    def code_of_raw(self, raw_state: object) -> int | None:
-        """Return the number by which a status filter finds a raw state; None for an undocumented text.
+    def code_of_raw(self, raw_state: object) -> int | str | None:
+        """Return the value by which a status filter finds a raw state; None for an undocumented text.
 
         :param raw_state: the state as sent.
         """
@@ -431,6 +454,8 @@ class Product:
             return int(raw_state)
         if isinstance(raw_state, str) and raw_state.strip().isdecimal():
             return int(raw_state)
+        if isinstance(raw_state, str) and raw_state in self.states.values():
+            return raw_state
         spelt = (pair for table in self.spellings.values() for pair in table.items())
         return next((code for code, label in spelt if label == raw_state), None)
 
@@ -500,14 +525,16 @@ def start(job: Job, quirks: Quirks, render: Callable[[int], Any]) -> Any:
 
 
 def shown_state(spelling: Mapping[int, str] | None, facts: Facts) -> Any:
-    """Return the state in the row: a raw state as given, or the state's number or label.
+    """Return the state in the row: a raw state as given, or the state's number, text or label.
 
     :param spelling: the label of each number; None shows numbers.
     :param facts: the job's facts.
     """
     if facts.raw_state is not ABSENT or facts.state_code is None:
         return facts.raw_state
-    return spelling[facts.state_code] if spelling else facts.state_code
+    if spelling and isinstance(facts.state_code, int):
+        return spelling[facts.state_code]
+    return facts.state_code
 
 
 def duration(job: Job, computed: Callable[[int], Any], *, unfinished: Any) -> Any:

@@ -11,7 +11,7 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import Filter, Page, Product, Vocabulary, codes, duration, finish, numbered, shown_state
+from .base import Filter, Page, Product, Vocabulary, Window, codes, duration, finish, numbered, shown_state
 
 _JOB_TYPES = Vocabulary(
     shown={"backup": 1, "restore": 2, "dryrun": 4, "retention": 8, "audit_backup": 16, "export": 32},
@@ -90,7 +90,7 @@ DYNAMICS365 = Product(
         # Any text is accepted: the id in the vendor's sample is no GUID.
         Filter(parameter="organizationId", fact="organization_id"),
     ),
-    read_time=times.parse_iso,
+    window=Window(read_after=times.parse_iso, read_before=times.parse_iso),
     is_window_required=True,
     paging=PageNumbers(),
     job_types=_JOB_TYPES,

@@ -328,7 +328,7 @@ ELEMENTS = Product(
         Filter(parameter="jobType", place="body", fact="job_type", values=numbered(_SERVICES.shown)),
         Filter(parameter="jobModule", place="body", fact="workload", values=numbered(_MODULES.shown)),
     ),
-    read_time=None,
+    window=None,
     paging=PageNumbers(default_size=50),
     job_types=_SERVICES,
     backups={

@@ -15,7 +15,7 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import Filter, Page, Product, Vocabulary, codes, finish, numbered, shown_state
+from .base import Filter, Page, Product, Vocabulary, Window, codes, finish, numbered, shown_state
 
 _JOB_TYPES = Vocabulary(
     shown={"backup": 1, "restore": 2, "export": 3, "delete": 4, "retention": 5, "report": 6},
@@ -84,7 +84,7 @@ GOOGLE_WORKSPACE = Product(
         # The table's name. The sample request has "status", and its answer shows that the server ignores it.
         Filter(parameter="jobStatus", fact="state_code", values=codes(*_STATES.values())),
     ),
-    read_time=times.parse_iso,
+    window=Window(read_after=times.parse_iso, read_before=times.parse_iso),
     paging=PageNumbers(default_size=100),
     job_types=_JOB_TYPES,
     workloads=_APPS,

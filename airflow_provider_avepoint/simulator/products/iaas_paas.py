@@ -15,7 +15,19 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import Filter, Page, Product, Search, Vocabulary, duration, finish, numbered, shown_state, start
+from .base import (
+    Filter,
+    Page,
+    Product,
+    Search,
+    Vocabulary,
+    Window,
+    duration,
+    finish,
+    numbered,
+    shown_state,
+    start,
+)
 
 _SERVICES = Vocabulary(
     shown={
@@ -156,7 +168,7 @@ IAAS_PAAS = Product(
         Filter(parameter="jobType", fact="job_type", values=numbered(_JOB_TYPES.shown)),
     ),
     search=Search(parameter="searchText", facts=("label",)),
-    read_time=times.parse_iso,
+    window=Window(read_after=times.parse_iso, read_before=times.parse_iso),
     paging=PageNumbers(index_parameter="pageNumber"),
     job_types=_JOB_TYPES,
     # The service Common has no backups; it gets the job type that the page assigns to no service.

@@ -14,7 +14,7 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import LicenseEndpoint, Page, Product, Vocabulary, duration, finish, shown_state
+from .base import LicenseEndpoint, Page, Product, Vocabulary, Window, duration, finish, shown_state
 from .m365 import JOB_FILTERS, JOB_TYPES, OBJECT_TYPES, SPELLINGS, STATES, backup_details, job_errors
 
 
@@ -75,7 +75,7 @@ M365_LEGACY = Product(
     list_path="/cloudbackup/jobs",
     scope="microsoft365backup.jobInfo.read.all",
     filters=JOB_FILTERS,
-    read_time=read_ticks,
+    window=Window(read_after=read_ticks, read_before=read_ticks),
     paging=PageNumbers(index_parameter="PageIndex", size_parameter="PageSize"),
     job_types=Vocabulary(shown=JOB_TYPES),
     workloads=Vocabulary(shown=OBJECT_TYPES),

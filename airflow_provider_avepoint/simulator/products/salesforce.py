@@ -11,7 +11,7 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import Filter, Page, Product, Reading, Vocabulary, codes, finish, numbered, shown_state
+from .base import Filter, Page, Product, Reading, Vocabulary, Window, codes, finish, numbered, shown_state
 
 _JOB_TYPES = Vocabulary(
     shown={
@@ -109,7 +109,7 @@ SALESFORCE = Product(
         Filter(parameter="level", fact="level", values=numbered(_LEVELS.shown, all_is_zero=True)),
         Filter(parameter="organizationId", fact="organization_id"),
     ),
-    read_time=times.parse_iso,
+    window=Window(read_after=times.parse_iso, read_before=times.parse_iso),
     is_window_required=True,
     paging=PageNumbers(),
     job_types=_JOB_TYPES,

@@ -1,0 +1,368 @@
+"""The gates that guard a scope: the tasks that judge it, each as its verdicts show it."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from airflow_provider_avepoint.core.errors import AvePointConfigError
+from airflow_provider_avepoint.core.grading import Limits
+from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import shift
+from airflow_provider_avepoint.core.verdict import Reason
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+# A gate still guards so long after its last verdict, at least; and after its only one, as it may run monthly.
+_LEAST_PATIENCE = timedelta(days=8)
+_PATIENCE_WITH_ONE = timedelta(days=45)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A scope of a product of a tenant, to which backups belong.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param scope: the organisation, workload, location and content.
+    """
+
+    tenant: str
+    product: str
+    scope: Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One verdict of a gate: what had to be good then, and what was late.
+
+    :param judged_at: when the gate judged.
+    :param passed: whether the verdict passed.
+    :param reason: the reason of the verdict.
+    :param policy: what had to be good.
+    :param rules: which ended backups had to be good, by scope, as ``ScopeVerdict.decided_by``.
+    :param late: the scopes without a backup in the window: ``missed`` or ``stale``.
+    :param never_seen: the scopes that the gate expected and of which there was no backup at all.
+    """
+
+    judged_at: datetime
+    passed: bool
+    reason: str
+    policy: Policy
+    rules: Mapping[Scope, str]
+    late: frozenset[Scope]
+    never_seen: tuple[Scope, ...]
+
+    @property
+    def window(self) -> timedelta:
+        """How old a backup could be."""
+        return self.judged_at - self.policy.window_start(self.judged_at)
+
+    def names(self, place: Place) -> bool:
+        """Tell whether the policy names the scope of a place.
+
+        Rows may leave out a dimension that the policy names. Then the backups may be of any value of it.
+
+        :param place: the place, of the product of the policy.
+        """
+        scope, policy = normalize_scope(place.scope), self.policy
+        named = (
+            (policy.organization_ids, scope.organization_id),
+            (policy.object_types, None if scope.workload == OTHER else scope.workload),
+            (policy.locations, scope.location),
+        )
+        if any(wanted is not None and found is not None and found not in wanted for wanted, found in named):
+            return False
+        return scope.content in map(policy.content_of, policy.job_type)
+
+    def policy_for(self, place: Place) -> Policy:
+        """Return how the gate judges the backups of a place; see :func:`judge_whatever_comes`.
+
+        :param place: the place.
+        """
+        return _decide_by(self.policy, self.rules.get(normalize_scope(place.scope), self.policy.decide_by))
+
+    def excludes(self, place: Place, at: datetime) -> bool:
+        """Tell whether the policy leaves the scope of a place out at a time.
+
+        :param place: the place.
+        :param at: the time, in UTC.
+        """
+        scope = normalize_scope(place.scope)
+        return any(exclusion.covers(scope, at) for exclusion in self.policy.exclude or ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A task that judges backups.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param name: the DAG and the task; None for verdicts from outside of a task.
+    :param judgements: what the gate came to, oldest first; at least one.
+    """
+
+    tenant: str
+    product: str
+    name: str | None
+    judgements: tuple[Judgement, ...]
+
+    @cached_property
+    def guards_until(self) -> datetime:
+        """When the gate no longer guards, unless it judges again: after twice the usual time between two."""
+        moments = [each.judged_at for each in self.judgements]
+        if len(moments) == 1:
+            return shift(moments[0], _PATIENCE_WITH_ONE)
+        usual = median((later - earlier).total_seconds() for earlier, later in pairwise(moments))
+        return shift(moments[-1], max(_LEAST_PATIENCE, 2 * timedelta(seconds=usual)))
+
+    @property
+    def newest(self) -> Judgement:
+        """What the gate came to last."""
+        return self.judgements[-1]
+
+    def in_force(self, at: datetime) -> Judgement | None:
+        """Return the judgement whose policy held at a time: the newest one then, or else the first one.
+
+        :param at: the time.
+        :returns: None where the gate did not guard any more.
+        """
+        if at > self.guards_until:
+            return None
+        index = bisect_right(self.judgements, at, key=lambda each: each.judged_at)
+        return self.judgements[max(0, index - 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What guards a place at a time.
+
+    :param place: the place.
+    :param at: the time.
+    :param judgements: the judgements of the gates that guard the place, with the names of the gates.
+    """
+
+    place: Place
+    at: datetime
+    judgements: tuple[tuple[str | None, Judgement], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DAGs and tasks of the gates."""
+        return tuple(name for name, _ in self.judgements if name is not None)
+
+    @cached_property
+    def excludes(self) -> bool:
+        """Whether each gate leaves the place out, and there is a gate."""
+        return bool(self.judgements) and not self._judging
+
+    @property
+    def interval(self) -> timedelta | None:
+        """The longest time between two backups that every gate allows; None where no gate names one."""
+        return min((each.policy.max_age for each in self._judging if each.policy.max_age), default=None)
+
+    @property
+    def windows(self) -> dict[Policy, timedelta]:
+        """How old a backup may be, by policy; a plain check has no window of its own."""
+        windows: dict[Policy, timedelta] = {}
+        for each in self._judging:
+            policy = each.policy_for(self.place)
+            windows[policy] = min(windows.get(policy, each.window), each.window)
+        return windows or {_default_policy(self.place.product): timedelta()}
+
+    @cached_property
+    def limits(self) -> frozenset[Limits]:
+        """The limits within which a backup is good."""
+        return frozenset(map(Limits.of, self.windows))
+
+    def list_late(self) -> list[datetime]:
+        """Return when the gates last judged that found no backup of the place in their windows."""
+        scope = normalize_scope(self.place.scope)
+        return [each.judged_at for each in self._judging if scope in each.late]
+
+    @cached_property
+    def _judging(self) -> list[Judgement]:
+        return [each for _, each in self.judgements if not each.excludes(self.place, self.at)]
+
+
+class Gates:
+    """All gates of the tenants.
+
+    :param gates: the gates, in any order.
+    """
+
+    def __init__(self, gates: Iterable[Gate]) -> None:
+        self._gates: dict[tuple[str, str], list[Gate]] = defaultdict(list)
+        for gate in sorted(gates, key=lambda each: each.name or ""):
+            self._gates[gate.tenant, gate.product].append(gate)
+
+    def __iter__(self) -> Iterator[Gate]:
+        for gates in self._gates.values():
+            yield from gates
+
+    def guard(self, place: Place, at: datetime) -> Guard:
+        """Return what guards a place at a time.
+
+        :param place: the place.
+        :param at: the time, in UTC.
+        """
+        known = self._gates.get((place.tenant, place.product), ())
+        in_force = ((gate.name, gate.in_force(at)) for gate in known)
+        return Guard(
+            place=place,
+            at=at,
+            judgements=tuple(
+                (name, each) for name, each in in_force if each is not None and each.names(place)
+            ),
+        )
+
+    def list_late(self, place: Place) -> list[datetime]:
+        """Return when gates found no backup of a place in their windows.
+
+        :param place: the place.
+        """
+        scope = normalize_scope(place.scope)
+        return [
+            each.judged_at
+            for gate in self._gates.get((place.tenant, place.product), ())
+            for each in gate.judgements
+            if scope in each.late
+        ]
+
+    @property
+    def job_types(self) -> dict[tuple[str, str], set[str]]:
+        """The job types that the gates count as backups, by tenant and product."""
+        return {
+            key: {word for gate in gates for each in gate.judgements for word in each.policy.job_type}
+            for key, gates in self._gates.items()
+        }
+
+    def find_never_seen(self, seen: Iterable[Place], now: datetime) -> dict[Place, datetime]:
+        """Return the places that a gate expects and that never had a backup, with the time of the verdict.
+
+        :param seen: the places that had a backup.
+        :param now: the moment of the report.
+        """
+        known: dict[tuple[str, str], list[Scope]] = defaultdict(list)
+        for place in seen:
+            known[place.tenant, place.product].append(normalize_scope(place.scope))
+        in_force = [(gate, gate.in_force(now)) for gate in self]
+        return {
+            Place(tenant=gate.tenant, product=gate.product, scope=scope): each.judged_at
+            for gate, each in in_force
+            for scope in (() if each is None else each.never_seen)
+            if each is not None
+            and not any(may_be_of(found, scope) for found in known[gate.tenant, gate.product])
+        }
+
+
+def may_be_of(scope: Scope, named: Scope) -> bool:
+    """Tell whether backups of *scope* may be of a scope that a policy names.
+
+    Either may leave a dimension out.
+
+    :param scope: the scope of rows.
+    :param named: the scope that a policy names.
+    """
+    workload = None if scope.workload == OTHER else scope.workload
+    return named.content == scope.content and all(
+        None in (wanted, found) or wanted == found
+        for wanted, found in (
+            (named.organization_id, scope.organization_id),
+            (named.workload, workload),
+            (named.location, scope.location),
+        )
+    )
+
+
+@lru_cache(maxsize=1000)
+def _decide_by(policy: Policy, rule: str | None) -> Policy:
+    return replace(judge_whatever_comes(policy), decide_by=rule)
+
+
+@lru_cache
+def _default_policy(product: str) -> Policy:
+    """Return how a check without further arguments judges."""
+    ids = ["unknown"] if get_product(product).needs_organization else None
+    return judge_whatever_comes(Policy(product=product, started_after=_ALWAYS, organization_ids=ids))
+
+
+@lru_cache(maxsize=1000)
+def judge_whatever_comes(policy: Policy) -> Policy:
+    """Return a policy that judges any backup as *policy* does, but expects none and excludes none.
+
+    Policies that differ in nothing else become equal. Only a product that lists one organisation at a time
+    keeps the organisations, which its policies need.
+
+    :param policy: the policy of a gate.
+    """
+    return replace(
+        policy,
+        started_after=_ALWAYS,
+        max_age=None,
+        expect_seen_within=None,
+        organization_ids=policy.organization_ids if get_product(policy.product).needs_organization else None,
+        object_types=None,
+        locations=None,
+        exclude=None,
+        on_failed="fail",
+        fail_fast=True,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def normalize_scope(scope: Scope) -> Scope:
+    """Return a scope with the organisation's id in the form that policies compare.
+
+    :param scope: the scope, with the id as a row writes the id.
+    """
+    return replace(scope, organization_id=normalize_id(scope.organization_id))
+
+
+def name_gate(row: Mapping[Any, Any]) -> str | None:
+    """Return the DAG and the task of a verdict; None outside of a task.
+
+    :param row: a row of the table of verdicts, by column name.
+    """
+    if row["dag_id"] is None:
+        return None
+    index = "" if row["map_index"] in (None, -1) else f"[{row['map_index']}]"
+    return f"{row['dag_id']}.{row['task_id']}{index}"
+
+
+def read_judgement(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> Judgement | None:
+    """Return a verdict as a judgement; None where this release does not know an argument of its policy.
+
+    :param row: a row of the table of verdicts, by column name.
+    :param evidence: ``Verdict.as_dict()``.
+    """
+    try:
+        policy = _read_policy(json.dumps(evidence["policy"], sort_keys=True))
+    except (AvePointConfigError, TypeError):
+        return None
+    scopes = [(normalize_scope(Scope(**each["scope"])), each) for each in evidence["scopes"]]
+    return Judgement(
+        judged_at=row["judged_at"],
+        passed=row["passed"],
+        reason=row["reason"],
+        policy=policy,
+        rules={scope: each["decided_by"] for scope, each in scopes if each.get("decided_by")},
+        late=frozenset(scope for scope, each in scopes if each["reason"] in (Reason.MISSED, Reason.STALE)),
+        never_seen=tuple(
+            scope for scope, each in scopes if each["reason"] == Reason.MISSED and each["job"] is None
+        ),
+    )
+
+
+@lru_cache(maxsize=1000)
+def _read_policy(text: str) -> Policy:
+    return Policy(**json.loads(text))

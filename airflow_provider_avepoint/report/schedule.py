@@ -1,0 +1,257 @@
+"""When the backups of a scope are due: as its own history shows, or less often where its gates allow that.
+
+A history shows weekdays (most weeks had a backup on each of them) or, without these, an interval: the median
+of the gaps between two runs, weighted by their length, in whole days. Backups that start within six hours
+are one run.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from itertools import count, pairwise
+
+#: How much of the past a schedule may take into account: four runs of a monthly backup.
+LONGEST_PAST = timedelta(days=130)
+
+_DAY = timedelta(days=1)
+_RUN = timedelta(hours=6)
+# What shows the schedule at a time: the runs of these weeks, and four runs at least.
+_RECENT = timedelta(days=42)
+_FEWEST = 4
+# A run is missed if it has not come after this share of the time to the next one.
+_LATE = 1 / 4
+# The first three weeks are read together with what follows.
+_LEAST_HISTORY = timedelta(days=21)
+# A usual weekday has had three runs at least, and a run in more than three of five weeks: a backup that runs
+# every two weeks has no usual weekday.
+_LEAST_RUNS = 3
+_USUAL = 0.6
+_WEEK = 7
+_BEFORE_MIDNIGHT = timedelta(minutes=10)
+_LEAST_GAP = timedelta(hours=3)
+_WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedRun:
+    """A run that was due and did not come.
+
+    :param day: the day on which the run was due.
+    :param known_at: when the run could be called missed.
+    """
+
+    day: date
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """The days on which runs are due.
+
+    :param weekdays: the weekdays, 0 for Monday; empty for a schedule by interval.
+    :param shift: added to the start of a run, moves the usual time of day to noon. Without it, a run at
+        midnight would fall on one weekday or the next by chance.
+    :param interval: the time from one run to the next; a schedule by weekdays does not read it.
+    """
+
+    weekdays: frozenset[int] = frozenset()
+    shift: timedelta = timedelta()
+    interval: timedelta = _DAY
+
+    def iter_due(self, run: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield each moment at which a run is due after *run*, and when the due run is missed."""
+        if not self.weekdays:
+            step = timedelta(days=max(1, round(self.interval / _DAY)))
+            for number in count():
+                due = run + self.interval + number * step
+                yield due, due + self.interval * _LATE
+        for days in count(1):
+            due = run + timedelta(days=days)
+            weekday = (due + self.shift).weekday()
+            if weekday in self.weekdays:
+                before, after = self._reach(weekday, -1), self._reach(weekday, 1)
+                # A backup that started a little early was the run that is due here.
+                if due - run >= before * _LATE:
+                    yield due, due + after * _LATE
+
+    @property
+    def longest_gap(self) -> timedelta:
+        """The longest time between two runs that are due."""
+        if not self.weekdays:
+            return self.interval
+        return max(self._reach(weekday, 1) for weekday in self.weekdays)
+
+    def _reach(self, weekday: int, step: int) -> timedelta:
+        """Return the time from *weekday* to the weekday before (*step* -1) or after it (1) with a run."""
+        return next(
+            timedelta(days=days) for days in count(1) if (weekday + step * days) % _WEEK in self.weekdays
+        )
+
+    def __str__(self) -> str:
+        if self.weekdays and len(self.weekdays) < _WEEK:
+            return "on " + ", ".join(_WEEKDAYS[weekday] for weekday in sorted(self.weekdays))
+        days = 1 if self.weekdays else round(self.interval / _DAY)
+        return "every day" if days == 1 else f"every {days} days"
+
+
+class Schedule:
+    """When the backups of one scope started, and when the next ones were due.
+
+    :param timezone: the time zone of days, and of the time of day at which backups start.
+    :param interval: the longest time between two backups that the scope's gates allow; None where the gates
+        name none. A shorter one than the history shows does not count: a gate may judge once a week only.
+    """
+
+    def __init__(self, timezone: tzinfo, interval: timedelta | None = None) -> None:
+        self._timezone = timezone
+        self._interval = None if interval is None else max(interval, _DAY)
+        self._starts: list[datetime] = []
+
+    def add(self, start: datetime) -> None:
+        """Add the start of a backup, in any order.
+
+        :param start: an aware datetime.
+        """
+        self._starts.append(start)
+
+    def iter_missed(self, now: datetime) -> Iterator[MissedRun]:
+        """Yield the runs that were due and did not come, oldest first.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        for index, run in enumerate(runs):
+            end = runs[index + 1] if index + 1 < len(runs) else now
+            if end - run <= _DAY * (1 + _LATE):
+                continue  # no schedule here asks for more than one run a day
+            for due, late in self._plan(runs, run).iter_due(run):
+                if late >= end:
+                    break
+                yield MissedRun(day=due.date(), known_at=late)
+
+    def find_late(self, now: datetime) -> datetime | None:
+        """Return since when the run after the newest one is late; None where it is not.
+
+        Where runs come several times a day, a run is late after twice the usual gap.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        if not runs:
+            return None
+        due = next(self._plan(runs, runs[-1]).iter_due(runs[-1]), None)
+        late = None if due is None else due[1]
+        starts = [start for start in sorted(self._starts) if start <= now]
+        gap = _find_short_gap(starts) if self._interval is None else None
+        if gap is not None:
+            often = starts[-1] + max(2 * gap, _LEAST_GAP)
+            late = often if late is None else min(late, often)
+        return late if late is not None and late <= now else None
+
+    def count_runs(self, now: datetime) -> int:
+        """Count the runs that have started.
+
+        :param now: the moment of the report.
+        """
+        return len(self._list_runs(now))
+
+    def list_newest(self, now: datetime) -> tuple[datetime, datetime | None]:
+        """Return the start of the newest run, and of the one before; there must be a run.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        return runs[-1], runs[-2] if len(runs) > 1 else None
+
+    def describe(self, now: datetime) -> str:
+        """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known.
+
+        :param now: the moment of the report.
+        """
+        runs = self._list_runs(now)
+        return str(self._plan(runs, runs[-1])) if runs else ""
+
+    def _list_runs(self, now: datetime) -> list[datetime]:
+        """Return the start of each run up to *now*, oldest first, in the time zone of the schedule."""
+        runs: list[datetime] = []
+        for start in sorted(self._starts):
+            if start <= now and (not runs or start - runs[-1] >= _RUN):
+                runs.append(start.astimezone(self._timezone))
+        return runs
+
+    def _plan(self, runs: list[datetime], run: datetime) -> _Plan:
+        """Return the plan that held after *run*, one of *runs*."""
+        plan = self._read_plan(runs, run)
+        # A gate that asks for less than the history shows judges less often than that.
+        if self._interval is not None and self._interval > plan.longest_gap:
+            return _Plan(interval=self._interval)
+        return plan
+
+    def _read_plan(self, runs: list[datetime], run: datetime) -> _Plan:
+        """Return the plan that the history shows after *run*."""
+        end = bisect_right(runs, run)
+        if run - runs[0] < _LEAST_HISTORY or end < _FEWEST:
+            known = runs[: max(_FEWEST, bisect_right(runs, runs[0] + _RECENT))]
+        else:
+            known = runs[min(bisect_left(runs, run - _RECENT), end - _FEWEST) : end]
+        shift = timedelta(hours=12) - _find_time_of_day(known)
+        weekdays = _find_weekdays({(start + shift).date() for start in known})
+        return _Plan(weekdays=weekdays, shift=shift) if weekdays else _Plan(interval=_find_interval(known))
+
+
+def _find_time_of_day(runs: list[datetime]) -> timedelta:
+    """Return the mean time of day of runs: the mean of their directions on the face of a clock.
+
+    The time is negative for some minutes before midnight: people name such a run by the day that begins.
+    """
+    midnight = datetime.min.time()
+    seconds = [(run - datetime.combine(run.date(), midnight, run.tzinfo)).total_seconds() for run in runs]
+    mean = sum(cmath.exp(2j * math.pi * each / _DAY.total_seconds()) for each in seconds)
+    time_of_day = cmath.phase(mean) / (2 * math.pi) % 1 * _DAY
+    return time_of_day if time_of_day < _DAY - _BEFORE_MIDNIGHT else time_of_day - _DAY
+
+
+def _find_weekdays(days: set[date]) -> frozenset[int]:
+    """Return the weekdays on which runs usually start; empty where *days* show no such weekdays."""
+    first, last = min(days), max(days)
+    possible = Counter((first + timedelta(days=each)).weekday() for each in range((last - first).days + 1))
+    seen = Counter(day.weekday() for day in days)
+    usual = {weekday for weekday, number in seen.items() if number > _USUAL * possible[weekday]}
+    sure = {weekday for weekday in usual if seen[weekday] >= _LEAST_RUNS}
+    # In the first weeks, a weekday counts too that has had a run each time.
+    young = {weekday for weekday in usual if 1 < seen[weekday] == possible[weekday]}
+    return frozenset(sure | young) if sure else frozenset()
+
+
+def _find_short_gap(starts: list[datetime]) -> timedelta | None:
+    """Return the usual gap between two starts of the last two weeks, if it is shorter than most of a day."""
+    recent = starts[bisect_left(starts, starts[-1] - 2 * _WEEK * _DAY) :]
+    gaps = sorted(later - earlier for earlier, later in pairwise(recent))
+    half, passed = sum(gaps, timedelta()) / 2, timedelta()
+    for gap in gaps:
+        passed += gap
+        if passed >= half:
+            return gap if len(gaps) >= 2 * _WEEK and gap < _DAY * (1 - _LATE) else None
+    return None
+
+
+def _find_interval(runs: list[datetime]) -> timedelta:
+    """Return the median gap between two runs, weighted by length; a day where no gap came about twice."""
+    gaps = sorted(max(1, round((end - start) / _DAY)) for start, end in pairwise(runs))
+    recurring = [gap for gap in gaps if sum(_is_like(gap, other) for other in gaps) > 1]
+    half, passed = sum(recurring) / 2, 0
+    for gap in recurring:
+        passed += gap
+        if passed >= half:
+            return gap * _DAY
+    return _DAY
+
+
+def _is_like(gap: int, other: int) -> bool:
+    return abs(gap - other) <= max(gap, other) * _LATE
