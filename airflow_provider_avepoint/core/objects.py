@@ -179,7 +179,8 @@ def read_every_row(
         that there are more rows.
     """
     whole = JsonObject(product, what, document)
-    rows = next((found for place in places if isinstance(found := get_path(document, place), list)), None)
+    found = (_find(product, what, document, place) for place in places)
+    rows = next((each for each in found if isinstance(each, list)), None)
     if rows is None:
         raise whole.refuse(f"the list {'.'.join(places[-1])} is missing")
     links = [link for place in _LINKS if not is_absent(link := get_path(document, place))]
@@ -197,6 +198,15 @@ def read_every_row(
                 f"the answer has {len(rows)} of {total} rows, and no document says how to go on"
             )
     return [JsonObject(product, what, row) for row in rows]
+
+
+def _find(product: Product, what: str, document: object, place: Path) -> object:
+    """Return the value at a place; None where there is no way to the place."""
+    for key in place:
+        if not isinstance(document, Mapping):
+            return None
+        document = JsonObject(product, what, document).get(key)
+    return document
 
 
 def _name(key: Key) -> str:

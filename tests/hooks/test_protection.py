@@ -349,6 +349,9 @@ class TestSchedule:
             simulator.add_fault("fields", path=SCHEDULE, extra=extra)
             with pytest.raises(errors.AvePointPayloadError, match=r"next page|of . rows"):
                 driver.call("get_backup_schedule")
+        simulator.add_fault("fields", path=SCHEDULE, extra={"Data": []})
+        with pytest.raises(errors.AvePointPayloadError, match="data is there twice"):
+            driver.call("get_backup_schedule")
         for extra in ({"metadata": {"nextLink": "", "totalCount": 3}}, {"metadata": {"totalCount": "many"}}):
             simulator.add_fault("fields", path=SCHEDULE, extra=extra)
             assert len(driver.call("get_backup_schedule").services) == 3
