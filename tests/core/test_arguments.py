@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.arguments import (
     parse_moment,
     parse_span,
     parse_text,
+    parse_timezone,
     require_text,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError
@@ -198,3 +199,12 @@ def test_the_ledgers_tenant_is_the_connection_unless_it_is_named() -> None:
     assert ("audit", "contoso") == parse_ledger("audit", " contoso ", "avepoint_default")
     with pytest.raises(AvePointConfigError, match=r"^tenant: .* names nothing"):
         parse_ledger("audit", "None", "avepoint_default")
+
+
+def test_time_zones() -> None:
+    """By their names; none is UTC."""
+    assert parse_timezone("timezone", None) is UTC
+    moment = datetime(2026, 7, 1, tzinfo=parse_timezone("timezone", " Europe/London "))
+    assert moment.utcoffset() == timedelta(hours=1)
+    with pytest.raises(AvePointConfigError, match="timezone: 'Mars/Olympus' is no time zone"):
+        parse_timezone("timezone", "Mars/Olympus")
