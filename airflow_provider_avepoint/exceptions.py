@@ -25,6 +25,7 @@ __all__ = [
     "AvePointPayloadError",
     "AvePointPermissionError",
     "AvePointRequestError",
+    "AvePointRestoreUncertain",
     "AvePointUnavailable",
     "to_airflow",
 ]
@@ -56,6 +57,10 @@ class AvePointUnavailable(errors.AvePointUnavailable, AirflowException):
 
 class AvePointPayloadError(errors.AvePointPayloadError, AirflowException):
     """The API's answer cannot be understood; nothing is known about the backup."""
+
+
+class AvePointRestoreUncertain(errors.AvePointRestoreUncertain, AirflowFailException):
+    """Nobody knows whether the restore began; a retry would not know either."""
 
 
 class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
@@ -110,6 +115,7 @@ _COUNTERPARTS: dict[type[errors.AvePointError], type[errors.AvePointError]] = {
     errors.AvePointJobNotFound: AvePointJobNotFound,
     errors.AvePointUnavailable: AvePointUnavailable,
     errors.AvePointPayloadError: AvePointPayloadError,
+    errors.AvePointRestoreUncertain: AvePointRestoreUncertain,
     errors.AvePointLedgerError: AvePointLedgerError,
 }
 

@@ -53,6 +53,9 @@ class PolicyOperator(BaseOperator):
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
     :param on_failed: what the task does with a verdict that does not pass: ``fail``, ``retry`` or ``skip``.
     :param fail_fast: the sensor ends as soon as a scope is bad and none of its newer backups is running.
+    :param expect_scheduled: expect every service that is scheduled (Microsoft 365).
+    :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
+    :param unusual_within: how far back unusual activity counts; a number is in seconds.
     :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
         is recorded there; None records nothing. A verdict that passes but cannot be recorded fails the task.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
@@ -82,6 +85,9 @@ class PolicyOperator(BaseOperator):
         max_failed_ratio: float | str | None = None,
         on_failed: str = "fail",
         fail_fast: bool | str = True,
+        expect_scheduled: bool | str = False,
+        max_unusual: int | str | None = None,
+        unusual_within: timedelta | float | str = timedelta(days=7),
         ledger_conn_id: str | None = None,
         tenant: str | None = None,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
@@ -104,6 +110,9 @@ class PolicyOperator(BaseOperator):
         self.max_failed_ratio = max_failed_ratio
         self.on_failed = on_failed
         self.fail_fast = fail_fast
+        self.expect_scheduled = expect_scheduled
+        self.max_unusual = max_unusual
+        self.unusual_within = unusual_within
         self.ledger_conn_id = ledger_conn_id
         self.tenant = tenant
 

@@ -109,6 +109,13 @@ def get_provider_info() -> dict[str, Any]:
                         "boolean",
                         default=False,
                     ),
+                    "allow_restore": _field(
+                        "Allow restore",
+                        "Lets a task with this connection start a restore, in place, in Microsoft 365. All "
+                        "other tasks only read.",
+                        "boolean",
+                        default=False,
+                    ),
                     "page_size": _field(
                         "Page size",
                         "Rows a page to start with; fewer are tried where the server refuses. Empty: 1000.",

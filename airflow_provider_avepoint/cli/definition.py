@@ -113,6 +113,14 @@ _CHECK = ActionCommand(
         _arg("--accept-partial", action="store_true", default=None, help="finished with exceptions passes"),
         _arg("--max-failed", help="… passes up to so many failed objects"),
         _arg("--max-failed-ratio", help="… passes up to this share of failed objects, 0 to 1"),
+        _arg(
+            "--expect-scheduled",
+            action="store_true",
+            default=None,
+            help="whatever is scheduled is expected (m365)",
+        ),
+        _arg("--max-unusual", help="the largest count of unusual activity that passes; 0 passes none"),
+        _arg("--unusual-within", help="how far back unusual activity counts (default: 7d)"),
         _OUTPUT,
     ),
 )

@@ -15,12 +15,15 @@ from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
+from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 #: Returns the queries of a wait, given the time and the connection's own location.
 Ask = Callable[[datetime, str | None], list[JobQuery]]
 #: Returns further queries of a wait, given the answers to its first queries.
 AskMore = Callable[["Answers", list[JobQuery]], list[JobQuery]]
+#: Returns what a wait asks beside the jobs, given the connection's own location.
+AskBeside = Callable[[str | None], list[Question]]
 #: What queries must have in common so that one listing can answer them.
 Topic = tuple[object, ...]
 
@@ -165,6 +168,7 @@ class Answers:
     :param errors: why topics or single jobs of the plan have no answer, where others have one.
     :param by_organization: as in the plan.
     :param single_tenant: the connection's ``single_tenant``; see :func:`.judge`.
+    :param location: the connection's own Multi-Geo location.
     """
 
     def __init__(
@@ -176,8 +180,12 @@ class Answers:
         *,
         by_organization: bool = True,
         single_tenant: bool = False,
+        location: str | None = None,
     ) -> None:
         self._now = now
+        self._location = location
+        self._circumstances = Circumstances()
+        self._unanswered: dict[Question, AvePointError] = {}
         self._jobs = listings
         self._single = jobs or {}
         self._errors = errors or {}
@@ -202,6 +210,17 @@ class Answers:
         self._errors = {**self._errors, **other._errors}
         self._now = max(self._now, other._now)
 
+    def hear(self, question: Question, outcome: Reading | AvePointError) -> None:
+        """Add the answer to a question beside the jobs, or why there is none.
+
+        :param question: the question.
+        :param outcome: what was read, or the error.
+        """
+        if isinstance(outcome, AvePointError):
+            self._unanswered[question] = outcome
+        else:
+            self._circumstances.add(question, outcome)
+
     @property
     def names_organizations(self) -> bool:
         """Whether every listed job names its organisation."""
@@ -212,13 +231,18 @@ class Answers:
         """Return how many jobs came."""
         return len(self._single) + sum(map(len, self._jobs.values()))
 
-    def find_error(self, queries: Iterable[JobQuery]) -> AvePointError | None:
-        """Return the first error that keeps one of *queries* without an answer; None where all have answers.
+    def find_error(
+        self, queries: Iterable[JobQuery], questions: Iterable[Question] = ()
+    ) -> AvePointError | None:
+        """Return the first error that keeps a query or question without an answer; None where all have one.
 
         :param queries: the queries of one wait.
+        :param questions: what the wait asks beside the jobs.
         """
-        if not self._errors:
+        if not self._errors and not self._unanswered:
             return None
+        if found := [self._unanswered[each] for each in questions if each in self._unanswered]:
+            return found[0]
         keys = (key for each in queries for key in (_job_key(each), self._find_topic(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
@@ -235,7 +259,11 @@ class Answers:
             self._refuse_names(policy, asked)
             jobs = self._collect(asked, policy.organization_ids)
             verdict = self._verdicts[policy] = judge(
-                jobs, policy, self._now, single_tenant=self._single_tenant
+                jobs,
+                policy,
+                self._now,
+                single_tenant=self._single_tenant,
+                circumstances=self._circumstances.only(policy.questions(location=self._location)),
             )
         return verdict
 

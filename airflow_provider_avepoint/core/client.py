@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,13 +20,19 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
 )
 from airflow_provider_avepoint.core.fields import get_path
-from airflow_provider_avepoint.core.flow import Flow, Pairs, Request
+from airflow_provider_avepoint.core.flow import Flow, Pairs, Request, Response
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.pages import Answer, read_rows
 from airflow_provider_avepoint.core.paging import Habits, merge_parameters
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import JobQuery
-from airflow_provider_avepoint.core.responses import parse_answer, send_with_retries
+from airflow_provider_avepoint.core.responses import (
+    Unanswered,
+    parse_answer,
+    parse_change,
+    send_once,
+    send_with_retries,
+)
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.core.settings import Settings
 from airflow_provider_avepoint.core.text import one_line
@@ -108,23 +114,65 @@ class Client:
         )
         return self._send(request, permission)
 
-    def _send(self, request: Request, permission: str) -> Flow[Answer]:
+    def change(
+        self, path: str, query: Pairs, body: Mapping[str, Any], permission: str, subject: str
+    ) -> Flow[Answer | Unanswered]:
+        """Send a JSON *body* that changes something: once, whatever comes of it.
+
+        Where this raises, nothing was changed. Only a 401 is sent again, once, with a fresh token: the server
+        judges the token before it reads the body.
+
+        :param path: below the connection's address.
+        :param query: the parameters.
+        :param body: the JSON.
+        :param permission: what the token must allow.
+        :param subject: the product, for metrics.
+        :returns: the answer; an :class:`Unanswered` where the server may or may not have done it.
+        :raises AvePointRequestError: the API refuses the request.
+        :raises AvePointUnavailable: there was no connection, or no token.
+        """
+        request = Request(
+            method="POST", url=self.settings.base_url + path, query=query, json=body, subject=subject
+        )
+        return self._send(request, permission, self._send_once_with)
+
+    def _send(
+        self,
+        request: Request,
+        permission: str,
+        send_with: Callable[[Token, Request], Flow[Any]] | None = None,
+    ) -> Flow[Any]:
+        send_with = send_with or self._send_with
         token = yield from self.tokens.get(permission)
         try:
-            return (yield from self._send_with(token, request))
+            return (yield from send_with(token, request))
         except AvePointRequestError as e:
             if e.status != 401:
                 raise self._explain(e, permission) from None
         self.tokens.discard(permission, token)
         token = yield from self.tokens.get(permission)
         try:
-            return (yield from self._send_with(token, request))
+            return (yield from send_with(token, request))
         except AvePointRequestError as e:
             raise self._explain(e, permission) from None
 
+    def _send_once_with(self, token: Token, request: Request) -> Flow[Answer | Unanswered]:
+        signed = _sign(request, token)
+        sent_at = datetime.now(UTC)
+        outcome = yield from send_once(signed)
+        return self._read_change(signed, outcome, sent_at)
+
+    def _read_change(
+        self, request: Request, outcome: Response | Unanswered, sent_at: datetime
+    ) -> Answer | Unanswered:
+        if isinstance(outcome, Unanswered):
+            return outcome
+        self.clock.note(outcome.headers, sent_at, datetime.now(UTC))
+        document = parse_change(request, outcome)
+        return document if isinstance(document, Unanswered) else Answer(document, outcome.headers)
+
     def _send_with(self, token: Token, request: Request) -> Flow[Answer]:
-        headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
-        signed = replace(request, headers=headers)
+        signed = _sign(request, token)
         sent_at = datetime.now(UTC)
         request, response = yield from send_with_retries(lambda: signed)
         self.clock.note(response.headers, sent_at, datetime.now(UTC))
@@ -196,6 +244,11 @@ class Client:
         :param product: the product.
         """
         return self._habits[product.name]
+
+
+def _sign(request: Request, token: Token) -> Request:
+    headers = {"Authorization": f"Bearer {token.value}", "Accept": "application/json"}
+    return replace(request, headers=headers)
 
 
 def job_not_found(product: Product, job_id: str) -> AvePointJobNotFound:

@@ -10,6 +10,7 @@
     │   └── AvePointJobNotFound    no job has this id
     ├── AvePointUnavailable        the network or the service; trying again later may help
     ├── AvePointPayloadError       an answer that the documents do not describe
+    ├── AvePointRestoreUncertain   a restore was asked for, and nobody knows whether it began
     └── AvePointLedgerError        the ledger's database; trying again later may help
 
 A message says what happened, where, and what to do. The facts are attributes, too.
@@ -26,6 +27,7 @@ __all__ = [
     "AvePointPayloadError",
     "AvePointPermissionError",
     "AvePointRequestError",
+    "AvePointRestoreUncertain",
     "AvePointUnavailable",
 ]
 
@@ -108,6 +110,29 @@ class AvePointPayloadError(AvePointError):
     def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:
         super().__init__(message)
         self.is_web_page = is_web_page
+
+
+class AvePointRestoreUncertain(AvePointError):
+    """A restore was asked for, and nobody knows whether it began. It is not asked for again.
+
+    :param message: what happened, where to look, and how to go on.
+    :param sent_at: when the restore was asked for, in ISO 8601, by the API's clock.
+    :param digest: the digest of the request that was sent.
+    :param job_ids: the restore jobs that may be the one asked for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent_at: str | None = None,
+        digest: str | None = None,
+        job_ids: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.sent_at = sent_at
+        self.digest = digest
+        self.job_ids = job_ids
 
 
 class AvePointLedgerError(AvePointError):

@@ -106,7 +106,15 @@ class Response:
 
 
 class NoAnswer(Exception):
-    """A driver's report that a request got no answer: refused, cut off, timed out."""
+    """A driver's report that a request got no answer: refused, cut off, timed out.
+
+    :param message: what happened, in a few words.
+    :param was_sent: whether the request may have reached the server; False where there was no connection.
+    """
+
+    def __init__(self, message: str = "", *, was_sent: bool = True) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 @dataclass(frozen=True, slots=True)

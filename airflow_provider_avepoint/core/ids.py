@@ -29,3 +29,22 @@ def normalize_id(value: str | None) -> str | None:
     text = trim(value)
     guid = _GUID.fullmatch(text)
     return text if guid is None else "-".join(guid.group(1, 3, 4, 5, 6)).lower()
+
+
+# Salesforce writes an id of 15 characters also with 3 more, which only tell the case of the others.
+_SALESFORCE_ID = re.compile(r"([a-zA-Z0-9]{15})[A-Z0-5]{3}", re.ASCII)
+
+
+def is_same_organization(one: str | None, other: str | None) -> bool:
+    """Tell whether two ids are of one organisation; the two forms of an id of Salesforce are.
+
+    :param one: an id.
+    :param other: an id.
+    """
+    return _shorten(one) == _shorten(other)
+
+
+def _shorten(value: str | None) -> str | None:
+    text = normalize_id(value)
+    long_form = _SALESFORCE_ID.fullmatch(text or "")
+    return long_form[1] if long_form else text

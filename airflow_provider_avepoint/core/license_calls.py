@@ -31,6 +31,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseColumns,
     Product,
     SubscriptionEndpoint,
+    TenantEndpoint,
 )
 from airflow_provider_avepoint.core.text import one_line
 
@@ -102,16 +103,20 @@ def get_licenses(
 
 
 class CustomerListing(Listing[Row]):
-    """A partner's customers, each once, with their subscriptions.
+    """A partner's customers, each once, with their subscriptions or tenants.
 
     :param client: the connection.
     :param product: the product.
-    :param endpoint: the product's endpoint for subscriptions.
+    :param endpoint: the product's endpoint for subscriptions, or for tenants.
     :param organization_id: the one customer that is wanted; the listing ends where the customer has come.
     """
 
     def __init__(
-        self, client: Client, product: Product, endpoint: SubscriptionEndpoint, organization_id: str | None
+        self,
+        client: Client,
+        product: Product,
+        endpoint: SubscriptionEndpoint | TenantEndpoint,
+        organization_id: str | None,
     ) -> None:
         super().__init__(client, endpoint.paging, f"customers of {product.label}")
         self._product = product
@@ -164,11 +169,11 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
     return _read_figures(product, endpoint.columns, figures)
 
 
-def read_customer_id(product: Product, endpoint: SubscriptionEndpoint, row: object) -> str:
+def read_customer_id(product: Product, endpoint: SubscriptionEndpoint | TenantEndpoint, row: object) -> str:
     """Return the id of a partner's customer.
 
     :param product: the product.
-    :param endpoint: the product's endpoint for subscriptions.
+    :param endpoint: the product's endpoint for subscriptions, or for tenants.
     :param row: a customer, as received.
     :raises AvePointPayloadError: there is none.
     """

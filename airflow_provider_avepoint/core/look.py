@@ -8,11 +8,14 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import JobQuery
+from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 
 class Look:
     """The state of one look: ask :meth:`next_queries`, :meth:`take` the jobs, until there are no queries.
+
+    Then ask the :attr:`questions`, :meth:`hear` the answers, and :meth:`conclude`.
 
     :param policy: what is judged.
     :param client: the connection, whose clock is the API's.
@@ -25,6 +28,7 @@ class Look:
         #: The policy's queries of this round, and None where its control queries are next.
         self._queries: list[JobQuery] | None = None
         self._jobs: list[BackupJob] = []
+        self._circumstances = Circumstances()
 
     def next_queries(self) -> list[JobQuery] | None:
         """Return what to ask next; None where all that the verdict needs has come."""
@@ -48,6 +52,19 @@ class Look:
         """
         self._jobs.extend(jobs)
 
+    @property
+    def questions(self) -> list[Question]:
+        """What to ask beside the jobs, after them: the API's clock is known then."""
+        return self._policy.questions(location=self._client.settings.location)
+
+    def hear(self, question: Question, reading: Reading) -> None:
+        """Take the answer to one of the questions.
+
+        :param question: the question.
+        :param reading: what was read.
+        """
+        self._circumstances.add(question, reading)
+
     def conclude(self) -> Verdict:
         """Return the verdict, by the API's time of the answers."""
         return judge(
@@ -55,4 +72,5 @@ class Look:
             self._policy,
             self._client.clock.now(),
             single_tenant=self._client.settings.single_tenant,
+            circumstances=self._circumstances,
         )

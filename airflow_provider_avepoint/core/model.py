@@ -77,12 +77,12 @@ def _to_json(value: object) -> Any:
         return [_to_json(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, _Value):
+    if isinstance(value, Value):
         return value.as_dict()
     return value
 
 
-class _Value(Struct, frozen=True, kw_only=True):
+class Value(Struct, frozen=True, kw_only=True):
     """A frozen value that can be written as JSON.
 
     A listing makes a million values, and a frozen dataclass takes five times as long to make as a msgspec
@@ -100,7 +100,7 @@ class _Value(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
-class Counts(_Value, frozen=True, kw_only=True):
+class Counts(Value, frozen=True, kw_only=True):
     """How many objects (or entities, or records) a job handled. A count is None if the row does not have it.
 
     :param total: the number of all objects.
@@ -123,7 +123,7 @@ LEVELS = ("objects", "records", "metadata")
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
-class JobError(_Value, frozen=True, kw_only=True):
+class JobError(Value, frozen=True, kw_only=True):
     """One kind of error that a job reports.
 
     :param is_error_code: whether the vendor has an error code, and so a page, for the error.
@@ -139,7 +139,7 @@ class JobError(_Value, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
-class BackupJob(_Value, frozen=True, kw_only=True):
+class BackupJob(Value, frozen=True, kw_only=True):
     """One job of one product. All times are in UTC. A field is None if the row does not have it.
 
     :param product: the name of the product.
@@ -230,7 +230,7 @@ class BackupJob(_Value, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
-class LicenseConsumption(_Value, frozen=True, kw_only=True):
+class LicenseConsumption(Value, frozen=True, kw_only=True):
     """What is purchased and what is used, by a tenant or, for Elements, by a customer's subscription.
 
     A figure is None if the answer does not have it.
@@ -275,7 +275,7 @@ class LicenseConsumption(_Value, frozen=True, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Return every field and ratio, ready for JSON."""
         return {
-            **_Value.as_dict(self),
+            **Value.as_dict(self),
             "seat_ratio": self.seat_ratio,
             "storage_ratio": self.storage_ratio,
         }

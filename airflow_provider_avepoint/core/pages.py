@@ -33,18 +33,20 @@ def read_rows(product: Product, answer: Answer) -> list[Any]:
     return find_rows(product, product.envelope, answer)
 
 
-def find_rows(product: Product, envelope: Envelope, answer: Answer) -> list[Any]:
+def find_rows(product: Product, envelope: Envelope, answer: Answer, *, may_be_null: bool = True) -> list[Any]:
     """Return the rows of *answer* that stand where *envelope* says.
 
     :param product: the product, for messages.
     :param envelope: where an answer holds what.
     :param answer: the answer.
+    :param may_be_null: null stands for an empty list: the vendor's own description marks its lists as
+        nullable.
     :raises AvePointPayloadError: as for :func:`read_rows`.
     """
     for *where, key in envelope.rows:
         holder = get_path(answer.document, tuple(where))
         rows = get_key(holder, key, ...) if isinstance(holder, Mapping) else ...
-        if rows is None:  # the vendor's own description marks its lists as nullable
+        if rows is None and may_be_null:
             return []
         if isinstance(rows, list):
             return rows

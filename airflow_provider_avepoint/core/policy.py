@@ -25,14 +25,17 @@ from airflow_provider_avepoint.core.arguments import (
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import JobQuery, shift
+from airflow_provider_avepoint.core.questions import Question, Topic
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line
 
 #: The workload of Microsoft 365 jobs that no object type claims.
 OTHER = "other"
+#: How far back unusual activity counts by default, and always for Elements.
+UNUSUAL_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,15 @@ class Policy:
         rule accepts skipped tasks then still runs.
     :param fail_fast: the sensor ends as soon as a scope is bad and no newer backup of the scope is running or
         waiting.
+    :param expect_scheduled: every service that the product's schedule names is expected (where *object_types*
+        names services, those of them). A named service that is not scheduled and has no backup is
+        ``not_scheduled``. A backup that was due in the window and that no job answers is ``missed``. The
+        schedule is of the current UTC day only. Microsoft 365 only.
+    :param max_unusual: the largest count of unusual activity that passes, of any service: 0 passes none. None
+        does not ask. The documents do not say under which service the files of a team count, so an alarm of
+        one service shuts every scope of the same organisation. Microsoft 365, Salesforce and Elements.
+    :param unusual_within: how far back unusual activity counts. Accepts the forms of *max_age*. Elements
+        knows 7 days only.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
 
@@ -157,6 +169,9 @@ class Policy:
     max_failed_ratio: Any = None
     on_failed: str = "fail"
     fail_fast: Any = True
+    expect_scheduled: Any = False
+    max_unusual: Any = None
+    unusual_within: Any = UNUSUAL_WITHIN
 
     def __post_init__(self) -> None:
         product = get_product(self.product)
@@ -199,7 +214,7 @@ class Policy:
             value = getattr(self, name)
             if value not in choices and not (name == "decide_by" and value is None):
                 raise refuse(name, value, f"is not one of {', '.join(choices)}.")
-        for name in ("accept_partial", "fail_fast"):
+        for name in ("accept_partial", "fail_fast", "expect_scheduled"):
             self._set(name, parse_flag(name, getattr(self, name)))
         self._set("max_failed", parse_limit("max_failed", self.max_failed))
         self._set("max_failed_ratio", parse_ratio("max_failed_ratio", self.max_failed_ratio))
@@ -207,6 +222,25 @@ class Policy:
             raise AvePointConfigError(
                 "accept_partial lets every partial backup pass, so max_failed and max_failed_ratio would "
                 "mean nothing beside it; give one or the other."
+            )
+        self._check_circumstances(product)
+
+    def _check_circumstances(self, product: Product) -> None:
+        """Check the arguments about the schedule and unusual activity."""
+        if self.expect_scheduled:
+            _require(product, "schedule", "expect_scheduled", "backup schedule")
+        self._set("max_unusual", parse_limit("max_unusual", self.max_unusual))
+        within = parse_span("unusual_within", self.unusual_within)
+        if within is None:
+            raise AvePointConfigError("unusual_within is None; give a time span, such as 7d.")
+        self._set("unusual_within", within)
+        if self.max_unusual is None:
+            return
+        _require(product, "activity", "max_unusual", "unusual activity")
+        is_fixed = product.activity is not None and product.activity.detected_after is None
+        if is_fixed and within != UNUSUAL_WITHIN:
+            raise AvePointConfigError(
+                f"unusual_within: {product.label} knows the last 7 days only; leave it out."
             )
 
     def _set(self, name: str, value: object) -> None:
@@ -275,6 +309,34 @@ class Policy:
         :param job_type: a word of the product.
         """
         return get_product(self.product).contents.get(job_type)
+
+    def questions(self, *, location: str | None = None) -> list[Question]:
+        """Return what :func:`.judge` needs to know beside the jobs.
+
+        :param location: the connection's own location; used where the policy names none.
+        """
+        product = get_product(self.product)
+        places = self.locations or (location if product.tells_locations else None,)
+        asked: list[Question] = []
+        if self.expect_scheduled:
+            asked += [
+                Question(topic=Topic.SCHEDULE, product=product.name, location=place) for place in places
+            ]
+        endpoint = product.activity
+        if self.max_unusual is not None and endpoint is not None:
+            by_organization = endpoint.organization is not None or product.needs_organization
+            asked += [
+                Question(
+                    topic=Topic.ACTIVITY,
+                    product=product.name,
+                    organization_id=organization,
+                    location=place,
+                    within=self.unusual_within,
+                )
+                for organization in (by_organization and self.organization_ids) or (None,)
+                for place in (places if endpoint.location else (None,))
+            ]
+        return asked
 
     def queries(self, now: datetime, *, location: str | None = None) -> list[JobQuery]:
         """Return the queries whose jobs :func:`.judge` needs.
@@ -345,6 +407,13 @@ class Policy:
             for job_type in self.job_type
             for workload in workloads
         ]
+
+
+def _require(product: Product, endpoint: str, argument: str, what: str) -> None:
+    try:
+        require_endpoint(product.name, endpoint, what)
+    except AvePointConfigError as e:
+        raise AvePointConfigError(f"{argument}: {e}") from None
 
 
 def _judged_workloads(product: Product) -> list[str]:

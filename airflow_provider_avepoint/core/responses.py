@@ -6,6 +6,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -62,6 +63,54 @@ def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Respo
             )
         log.warning("%s %s; trying again in %.1f s.", request, problem, delay)
         yield Pause(delay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """What is known of a request that changes something, where nobody knows whether the server did it.
+
+    :param problem: what came instead of an answer, in a sentence.
+    :param status: the HTTP status, or the status in the body of a 200; None where there is none.
+    """
+
+    problem: str
+    status: int | None = None
+
+
+def send_once(request: Request) -> Flow[Response | Unanswered]:
+    """Send a request that changes something; never send it again.
+
+    :param request: the request.
+    :raises AvePointUnavailable: there was no connection, so the request was not sent.
+    """
+    try:
+        response: Response = yield Send(request)
+    except NoAnswer as e:
+        if e.was_sent:
+            return Unanswered(problem=f"{request} gave no answer ({e}).")
+        raise AvePointUnavailable(
+            f"{request} was not sent, because there was no connection ({e}); trying again later may help."
+        ) from None
+    return response
+
+
+def parse_change(request: Request, response: Response) -> Any | Unanswered:
+    """Return the JSON of a good answer to a request that changes something.
+
+    :param request: the request, for messages.
+    :param response: its answer; each status from 200 to 299 is good.
+    :returns: the JSON; an :class:`Unanswered` where the answer does not say whether the server did it.
+    :raises AvePointRequestError: the API refuses the request, so nothing was changed.
+    """
+    is_good = 200 <= response.status < 300
+    try:
+        return parse_answer(request, replace(response, status=200) if is_good else response)
+    except AvePointError as e:
+        status = getattr(e, "status", None)
+        is_refusal = isinstance(e, AvePointRequestError) and retry.is_not_done(status)
+        if is_refusal and not (is_good and status == 401):  # in a 200 it comes after the body was read
+            raise
+        return Unanswered(problem=str(e), status=status)
 
 
 def parse_answer(request: Request, response: Response) -> Any:

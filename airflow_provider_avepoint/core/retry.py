@@ -16,6 +16,19 @@ MAX_DELAY = 60.0
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
+# Each of these is decided before a request is carried out: by the token, the path, the method or the content.
+# A 408 or 425 may come from a gateway behind which the request went on, and a 5xx may come after the deed.
+_NOT_DONE = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422})
+
+
+def is_not_done(status: int | None) -> bool:
+    """Tell whether the answer to a request that changes something says that nothing was changed.
+
+    :param status: the HTTP status, or the status in the body of a 200; None where there is none.
+    """
+    return status in _NOT_DONE
+
+
 def is_transient(status: int) -> bool:
     """Tell whether the answer to the same request may be different next time.
 

@@ -81,6 +81,7 @@ _EXTRAS = frozenset(
         "max_concurrency",
         "insecure_http",
         "single_tenant",
+        "allow_restore",
         "verify",
         "proxies",
         "timeout",
@@ -103,6 +104,7 @@ class Settings:
     :param location: the Multi-Geo location to ask for where a call names none.
     :param single_tenant: the app registration reaches one tenant and one location of Microsoft 365 or Google
         Workspace, so all rows without an organisation are of that tenant.
+    :param allow_restore: whether a task may start a restore; everything else only reads.
     :param page_size: rows in a page to start with; None takes the product's largest page.
     :param max_concurrency: how many pages to fetch at the same time.
     :param timeout: seconds to connect, and seconds between two bytes of an answer; a whole answer may take
@@ -122,6 +124,7 @@ class Settings:
     pfx_path: str | None = None
     location: str | None = None
     single_tenant: bool = False
+    allow_restore: bool = False
     page_size: int | None = None
     max_concurrency: int = DEFAULT_CONCURRENCY
     timeout: float = DEFAULT_TIMEOUT
@@ -189,6 +192,7 @@ class Settings:
             pfx_path=reader.text("pfx_path"),
             location=reader.text("location"),
             single_tenant=reader.boolean("single_tenant", default=False),
+            allow_restore=reader.boolean("allow_restore", default=False),
             page_size=reader.integer("page_size", 1, 10_000),
             max_concurrency=reader.integer("max_concurrency", 1, MAX_CONCURRENCY) or DEFAULT_CONCURRENCY,
             timeout=reader.seconds("timeout", DEFAULT_TIMEOUT),

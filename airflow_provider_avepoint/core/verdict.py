@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_avepoint.core.circumstances import (
+    Alarms,
+    find_missed_runs,
+    find_schedule,
+    list_scheduled,
+    require_answers,
+)
 from airflow_provider_avepoint.core.doubts import doubt_unfiltered
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import (
@@ -31,7 +38,11 @@ from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.questions import Circumstances
 from airflow_provider_avepoint.core.text import one_line, quoted
+
+if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.activity import ActivityCounts
 
 __all__ = [
     "RULES_VERSION",
@@ -50,6 +61,8 @@ RULES_VERSION = 2
 
 # The most scopes that a message names, the worst first; the evidence holds all scopes.
 _MOST_NAMED = 20
+# The same for what a scope of the message names: missed runs, counts of unusual activity.
+_MOST_COUNTS = 3
 
 
 class Reason(StrEnum):
@@ -58,6 +71,8 @@ class Reason(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     PARTIAL = "partial"
+    UNUSUAL_ACTIVITY = "unusual_activity"
+    NOT_SCHEDULED = "not_scheduled"
     MISSED = "missed"
     STALE = "stale"
     RUNNING = "running"
@@ -71,8 +86,10 @@ class Reason(StrEnum):
 
 # Worst first.
 _SEVERITY = (
+    Reason.UNUSUAL_ACTIVITY,
     Reason.FAILED,
     Reason.PARTIAL,
+    Reason.NOT_SCHEDULED,
     Reason.MISSED,
     Reason.STALE,
     Reason.RUNNING,
@@ -83,6 +100,8 @@ _SEVERITY = (
 )
 # Scopes with these reasons are in the evidence but do not count in the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
+# A scope with one of these reasons waits for a backup, which comes only where one is scheduled.
+_WAITS_FOR_BACKUP = frozenset({Reason.MISSED, Reason.STALE, Reason.SKIPPED})
 # The problem of a row that may belong to several scopes.
 _UNPLACED = "the row does not say whose it is, so it may belong here"
 # What a message advises for each reason.
@@ -93,6 +112,14 @@ _ADVICE = {
     Reason.PARTIAL: (
         "Look at the job's errors in AvePoint Online Services; max_failed, max_failed_ratio or "
         "accept_partial let a partial backup pass."
+    ),
+    Reason.UNUSUAL_ACTIVITY: (
+        "Look at the unusual activity in AvePoint Online Services before you delete or overwrite anything: "
+        "the newest good backup may hold the damage. max_unusual lets more of it pass."
+    ),
+    Reason.NOT_SCHEDULED: (
+        "Schedule the backup of this service in AvePoint Online Services, or leave the service out of "
+        "object_types."
     ),
     Reason.MISSED: (
         "Check that the backup is scheduled, and that the policy names ids, object types and locations that "
@@ -128,6 +155,8 @@ class ScopeVerdict:
     :param age_seconds: the time from the start of *job* to the judgement; None where the start is not known.
     :param window_start: the earliest start that counts.
     :param is_settled: the scope is bad, and no running or waiting job can mend that.
+    :param missed_runs: the times at which a backup was due in the window, and that no job answers.
+    :param unusual: the counts of unusual activity that are above the policy's limit.
     """
 
     scope: Scope
@@ -141,10 +170,15 @@ class ScopeVerdict:
     age_seconds: float | None = None
     window_start: datetime | None = None
     is_settled: bool = False
+    missed_runs: tuple[datetime, ...] = ()
+    unusual: tuple[ActivityCounts, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the scope's evidence, ready for JSON; jobs come without their raw rows."""
-        return {
+        """Return the scope's evidence, ready for JSON; jobs come without their raw rows.
+
+        Missed runs and unusual activity are there only where there are any.
+        """
+        written = {
             "scope": self.scope.as_dict(),
             "passed": self.passed,
             "reason": self.reason.value,
@@ -156,11 +190,27 @@ class ScopeVerdict:
             "age_seconds": self.age_seconds,
             "window_start": None if self.window_start is None else self.window_start.isoformat(),
         }
+        if self.missed_runs:
+            written["missed_runs"] = [each.isoformat() for each in self.missed_runs]
+        if self.unusual:
+            written["unusual_activity"] = [each.as_dict() for each in self.unusual]
+        return written
 
     def __str__(self) -> str:
         text = f"{self.scope}: {self.reason}"
-        if self.window_start is not None and self.reason in (Reason.MISSED, Reason.STALE):
+        if self.reason is Reason.NOT_SCHEDULED:
+            text += ", no backup is scheduled"
+        if self.missed_runs:
+            missed = _list_some(map(_show_time, self.missed_runs), _MOST_COUNTS)
+            text += f", no job answers the backup due {missed}"
+        elif self.window_start is not None and self.reason in (
+            Reason.MISSED,
+            Reason.STALE,
+            Reason.NOT_SCHEDULED,
+        ):
             text += f", no backup has started since {_show_minute(self.window_start)}"
+        if self.unusual:
+            text += f", {_list_some(map(str, self.unusual), _MOST_COUNTS)}"
         if self.job is not None:
             text += f" ({_describe(self.job)})"
         if self.newer_good is not None:
@@ -177,6 +227,7 @@ class Verdict:
     :param scopes: the verdicts on the scopes, sorted by scope.
     :param policy: what had to be good.
     :param judged_at: the time of judgement, in UTC.
+    :param circumstances: the schedules and the unusual activity that the policy asks for.
     """
 
     passed: bool
@@ -184,6 +235,7 @@ class Verdict:
     scopes: tuple[ScopeVerdict, ...]
     policy: Policy
     judged_at: datetime
+    circumstances: Circumstances = field(default_factory=Circumstances, compare=False, repr=False)
 
     @property
     def is_settled(self) -> bool:
@@ -194,7 +246,8 @@ class Verdict:
     def warnings(self) -> list[str]:
         """Sentences about what the verdict itself does not say.
 
-        They name scopes that are no longer expected, and organisations of which no job was listed.
+        They name scopes that are no longer expected, organisations of which no job was listed, and services
+        that are scheduled and cannot be looked for.
         """
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
@@ -214,17 +267,31 @@ class Verdict:
             found.append(
                 f"{product}: no job of organisation {whose} has started since {since}; check the id."
             )
+        object_types = get_product(product).object_types
+        scheduled = {name for each in self.circumstances.schedules for name in each.scheduled}
+        if not_asked := sorted(scheduled - set(object_types)):
+            found.append(
+                f"{product}: scheduled, but no job can be asked for by this service: {_list_some(not_asked)}."
+            )
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict with its evidence, ready for JSON."""
-        return {
+        """Return the verdict with its evidence, ready for JSON.
+
+        Schedules and unusual activity are there only where the policy asks for them.
+        """
+        written = {
             "passed": self.passed,
             "reason": self.reason.value,
             "scopes": [scope.as_dict() for scope in self.scopes],
             "policy": self.policy.as_dict(),
             "judged_at": self.judged_at.isoformat(),
         }
+        if self.policy.expect_scheduled:
+            written["schedules"] = [each.as_dict() for each in self.circumstances.schedules]
+        if self.policy.max_unusual is not None:
+            written["unusual_activity"] = [each.as_dict() for each in self.circumstances.activities]
+        return written
 
     def describe(self) -> str:
         """Describe the verdict in one line; name the bad scopes, worst first, and say what to do."""
@@ -265,7 +332,12 @@ class Verdict:
 
 
 def judge(
-    jobs: Iterable[BackupJob], policy: Policy, now: datetime, *, single_tenant: bool = False
+    jobs: Iterable[BackupJob],
+    policy: Policy,
+    now: datetime,
+    *,
+    single_tenant: bool = False,
+    circumstances: Circumstances | None = None,
 ) -> Verdict:
     """Decide whether *jobs* hold the good backups that *policy* asks for at *now*.
 
@@ -273,12 +345,15 @@ def judge(
     :param policy: what a good backup is.
     :param now: an aware datetime, from which ages are measured.
     :param single_tenant: rows without an organisation all belong to one organisation.
-    :raises AvePointConfigError: *now* has no time zone, or the policy gives an organisation's name where its
-        id belongs.
+    :param circumstances: the answers to ``policy.questions()``; None where the policy asks nothing.
+    :raises AvePointConfigError: *now* has no time zone, the policy gives an organisation's name where its id
+        belongs, or an answer to one of its questions is missing.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
     now = now.astimezone(UTC)
+    known = circumstances or Circumstances()
+    require_answers(policy, known)
     product = get_product(policy.product)
     counted = [job for job in jobs if job.product == policy.product and job.job_type in policy.job_type]
     Organizations.of(counted).refuse_names("organization_ids", policy.organization_ids or ())
@@ -292,13 +367,24 @@ def judge(
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
+    for scope in list_scheduled(policy, known, product):
+        if not any(_covers(each, scope) for each in expected):
+            expected[scope] = by_scope.get(scope, [])
     forgotten = {
         scope: rows
         for scope, rows in by_scope.items()
         if scope not in expected and any(may_be_since(job, memory) for job in rows)
     }
+    alarms = Alarms(policy, known, expected, now)
     verdicts = [
-        _judge_scope(scope, rows, policy, now, single_tenant=single_tenant)
+        _weigh(
+            _judge_scope(scope, rows, policy, now, single_tenant=single_tenant),
+            rows,
+            policy,
+            now,
+            known=known,
+            unusual=alarms.of(scope),
+        )
         for scope, rows in expected.items()
     ]
     verdicts += [
@@ -313,7 +399,41 @@ def judge(
         scopes=tuple(sorted(verdicts, key=lambda verdict: str(verdict.scope))),
         policy=policy,
         judged_at=now,
+        circumstances=known,
     )
+
+
+def _weigh(
+    verdict: ScopeVerdict,
+    seen: list[BackupJob],
+    policy: Policy,
+    now: datetime,
+    *,
+    known: Circumstances,
+    unusual: tuple[ActivityCounts, ...],
+) -> ScopeVerdict:
+    """Return the verdict on a scope with what the schedule and unusual activity say of the scope.
+
+    A backup that is good shows no schedule to be wrong: a scope that passes is not ``not_scheduled``. A run
+    may be listed late, and unusual activity may be over tomorrow: neither is settled.
+    """
+    if verdict.reason is Reason.EXCLUDED:
+        return verdict
+    scope, service = verdict.scope, verdict.scope.workload
+    schedule = find_schedule(scope, known) if policy.expect_scheduled else None
+    if schedule is not None and service in get_product(policy.product).object_types:
+        missed = find_missed_runs(schedule.list_starts(service or ""), seen, policy.window_start(now), now)
+        verdict = replace(verdict, missed_runs=missed)
+        if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
+            if service in (policy.object_types or ()):
+                verdict = replace(verdict, reason=Reason.NOT_SCHEDULED, is_settled=True)
+        elif missed and verdict.passed:
+            verdict = replace(verdict, passed=False, reason=Reason.MISSED)
+    if unusual:
+        verdict = replace(verdict, unusual=unusual)
+        if verdict.passed:
+            verdict = replace(verdict, passed=False, reason=Reason.UNUSUAL_ACTIVITY)
+    return verdict
 
 
 def grade_job(job: BackupJob, now: datetime, *, accept_partial: bool = False) -> Reason:
@@ -600,11 +720,11 @@ def _describe(job: BackupJob) -> str:
     return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
 
 
-def _list_some(texts: Iterable[str]) -> str:
-    """Join *texts* into one line; after ``_MOST_NAMED`` of them, say how many more there are."""
+def _list_some(texts: Iterable[str], most: int = _MOST_NAMED) -> str:
+    """Join *texts* into one line; after *most* of them, say how many more there are."""
     listed = list(texts)
-    more = [f"and {len(listed) - _MOST_NAMED} more"] if len(listed) > _MOST_NAMED else []
-    return "; ".join(listed[:_MOST_NAMED] + more)
+    more = [f"and {len(listed) - most} more"] if len(listed) > most else []
+    return "; ".join(listed[:most] + more)
 
 
 def _show_minute(moment: datetime) -> str:

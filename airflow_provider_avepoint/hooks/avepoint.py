@@ -10,26 +10,33 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from airflow.providers.http.hooks.http import HttpHook
 
+from airflow_provider_avepoint.core.activity import get_activity
+from airflow_provider_avepoint.core.alerts import list_alerts
 from airflow_provider_avepoint.core.arguments import parse_text, require_text
+from airflow_provider_avepoint.core.asking import ask
 from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.coverage import get_coverage
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointError,
     AvePointPermissionError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
 from airflow_provider_avepoint.core.listing import JobListing, JobListings, find_job
 from airflow_provider_avepoint.core.look import Look
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import JobQuery, build_job_query, build_queries, choose_location
+from airflow_provider_avepoint.core.retention import get_retention
+from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import to_airflow
@@ -46,17 +53,25 @@ from airflow_provider_avepoint.transports.requests import RequestsTransport
 if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
+    from airflow_provider_avepoint.core.activity import UnusualActivity
+    from airflow_provider_avepoint.core.alerts import MonitorAlert
+    from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
+    from airflow_provider_avepoint.core.questions import Question, Reading
+    from airflow_provider_avepoint.core.retention import RetentionPolicy
+    from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
 
+
+T = TypeVar("T")
 
 # Somebody sits before the button and waits: seconds to connect, and without a byte of an answer.
 _TEST_TIMEOUT = 10.0
 
 
 class AvePointHook(HttpHook):
-    """Read jobs and licences from the AvePoint Graph API, blocking.
+    """Read jobs, licences and protection from the AvePoint Graph API, blocking.
 
     Every error is an :class:`~airflow_provider_avepoint.core.errors.AvePointError` and an
     ``AirflowException``: see :mod:`airflow_provider_avepoint.exceptions`.
@@ -183,6 +198,14 @@ class AvePointHook(HttpHook):
             )
             yield from self.transport.draw(listings)
 
+    def perform(self, flow: Flow[T]) -> T:
+        """Run a call of the API; see the flows of :mod:`airflow_provider_avepoint.core.restore`.
+
+        :param flow: the call, made with :attr:`client`.
+        """
+        with _for_airflow():
+            return self.transport.run(flow)
+
     def note_answered(self, query: JobQuery) -> None:
         """Note that all jobs have come that answer *query*; nothing here, for those who show progress.
 
@@ -198,6 +221,9 @@ class AvePointHook(HttpHook):
         look = Look(policy, self.client)
         while (queries := look.next_queries()) is not None:
             look.take(list(self.query(queries, with_changes=True)))
+        with _for_airflow():
+            for question in look.questions:
+                look.hear(question, self.transport.run(ask(self.client, question)))
         with _for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
@@ -270,6 +296,113 @@ class AvePointHook(HttpHook):
             place = choose_location(known, location, self.settings.location)
             return self.transport.run(get_licenses(self.client, known, customer, place, datetime.now(UTC)))
 
+    def get_backup_schedule(self, location: str | None = None, *, product: str = "m365") -> BackupSchedule:
+        """Return which services are backed up, how often a day, and when on the current UTC day.
+
+        The vendor tells no other day. A service that is not listed is not scheduled.
+
+        :param location: the Multi-Geo location; the connection's own, or else the central one, unless given.
+        :param product: ``m365``, the only product that tells its schedule.
+        :raises AvePointConfigError: the product has no schedule.
+        :raises AvePointPayloadError: the answer is not understood.
+        """
+        with _for_airflow():
+            return self.transport.run(get_schedule(self.client, product, location))
+
+    def get_unusual_activity(
+        self,
+        product: str = "m365",
+        *,
+        detected_after: datetime | str | None = None,
+        detected_before: datetime | str | None = None,
+        organization_id: str | None = None,
+        tenant_id: str | None = None,
+        location: str | None = None,
+    ) -> UnusualActivity:
+        """Return how many objects look attacked, by service, tenant or organisation.
+
+        :param product: ``m365``, ``salesforce`` or ``elements``.
+        :param detected_after: the begin of the window, 7 days ago unless given; Elements has no other window.
+        :param detected_before: the end of the window, now unless given.
+        :param organization_id: the organisation of Salesforce; the customer of Elements, which is required.
+        :param tenant_id: one tenant of the customer, for Elements; each of the tenants unless given.
+        :param location: the Multi-Geo location; the connection's own, or else all, unless given.
+        :raises AvePointConfigError: the product knows no unusual activity, or an argument cannot be used.
+        :raises AvePointRequestError: the customer is not known, or has no tenant.
+        :raises AvePointPayloadError: the answer is not understood.
+        """
+        with _for_airflow():
+            return self.transport.run(
+                get_activity(
+                    self.client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
+            )
+
+    def get_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
+        """Return how long backups are kept, by service and container.
+
+        :param location: the Multi-Geo location; the connection's own, or else the central one, unless given.
+        :param product: ``m365``, the only product that tells its retention.
+        :raises AvePointConfigError: the product does not tell its retention.
+        :raises AvePointPayloadError: the answer is not understood.
+        """
+        with _for_airflow():
+            return self.transport.run(get_retention(self.client, product, location))
+
+    def get_coverage(
+        self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
+    ) -> Coverage:
+        """Return what of a customer is protected: services, users, and objects that fell out of backup.
+
+        :param organization_id: the customer's id.
+        :param product: ``elements``, the only product that tells its coverage.
+        :param parts: ``services``, ``users`` or ``changes``, or several of them; all unless given. Each part
+            needs a permission of its own, and users need two.
+        :raises AvePointConfigError: the product does not tell its coverage, or an argument cannot be used.
+        :raises AvePointRequestError: the customer is not known, or has no tenant.
+        :raises AvePointPayloadError: an answer is not understood.
+        """
+        with _for_airflow():
+            return self.transport.run(get_coverage(self.client, product, organization_id, parts))
+
+    def iter_monitor_alerts(
+        self,
+        product: str = "salesforce",
+        *,
+        collected_after: datetime | str | None = None,
+        collected_before: datetime | str | None = None,
+        organization_id: str | None = None,
+        alert_type: str | None = None,
+    ) -> Iterator[MonitorAlert]:
+        """Yield how many records of which objects were added, modified or removed, each alert once.
+
+        :param product: ``salesforce``, the only product with such alerts.
+        :param collected_after: the begin of the window, inclusive; 7 days ago unless given.
+        :param collected_before: the end of the window, exclusive; none unless given.
+        :param organization_id: the organisation; all unless given.
+        :param alert_type: sent as it is: the documents do not list the values.
+        :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
+        :raises AvePointPayloadError: the answer is not understood.
+        """
+        with _for_airflow():
+            alerts = self.transport.run(
+                list_alerts(
+                    self.client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
+            )
+        return iter(alerts)
+
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product.
 
@@ -316,7 +449,7 @@ class AvePointHook(HttpHook):
 
 
 class AvePointAsyncHook(BaseHook):
-    """Read jobs and licences from the AvePoint Graph API on an event loop. Use it as a context manager.
+    """Read jobs, licences and protection from the AvePoint Graph API on an event loop; a context manager.
 
     :param avepoint_conn_id: the connection, of type ``avepoint``.
     """
@@ -416,6 +549,14 @@ class AvePointAsyncHook(BaseHook):
                     for job in page:
                         yield job
 
+    async def aperform(self, flow: Flow[T]) -> T:
+        """Run a call of the API; see :meth:`AvePointHook.perform`.
+
+        :param flow: the call, made with the client of :meth:`aget_client`.
+        """
+        with _for_airflow():
+            return await self._run.run(flow)
+
     async def ajudge(self, policy: Policy) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them; see :meth:`AvePointHook.judge`.
 
@@ -424,11 +565,22 @@ class AvePointAsyncHook(BaseHook):
         look = Look(policy, await self.aget_client())
         while (queries := look.next_queries()) is not None:
             look.take([job async for job in self.aquery(queries, with_changes=True)])
+        for question in look.questions:
+            look.hear(question, await self.aanswer(question))
         with _for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return verdict
+
+    async def aanswer(self, question: Question) -> Reading:
+        """Return the answer to a question beside the jobs.
+
+        :param question: the question, as ``Policy.questions`` makes it.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(ask(client, question))
 
     async def aget_job(
         self,
@@ -493,6 +645,106 @@ class AvePointAsyncHook(BaseHook):
             customer = normalize_id(parse_text("organization_id", organization_id))
             place = choose_location(known, location, client.settings.location)
             return await self._run.run(get_licenses(client, known, customer, place, datetime.now(UTC)))
+
+    async def aget_backup_schedule(
+        self, location: str | None = None, *, product: str = "m365"
+    ) -> BackupSchedule:
+        """Return the backups of the current UTC day; see :meth:`AvePointHook.get_backup_schedule`.
+
+        :param location: the Multi-Geo location; by default that of the connection, or else the central one.
+        :param product: ``m365``, the only product that tells its schedule.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(get_schedule(client, product, location))
+
+    async def aget_unusual_activity(
+        self,
+        product: str = "m365",
+        *,
+        detected_after: datetime | str | None = None,
+        detected_before: datetime | str | None = None,
+        organization_id: str | None = None,
+        tenant_id: str | None = None,
+        location: str | None = None,
+    ) -> UnusualActivity:
+        """Return how many objects look attacked; see :meth:`AvePointHook.get_unusual_activity`.
+
+        :param product: ``m365``, ``salesforce`` or ``elements``.
+        :param detected_after: the begin of the window; by default 7 days ago.
+        :param detected_before: the end of the window; by default now.
+        :param organization_id: the organisation of Salesforce; the customer of Elements, which is required.
+        :param tenant_id: one tenant of the customer, for Elements; by default each of the tenants.
+        :param location: the Multi-Geo location; by default that of the connection, or else all.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(
+                get_activity(
+                    client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
+            )
+
+    async def aget_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
+        """Return how long backups are kept; see :meth:`AvePointHook.get_retention`.
+
+        :param location: the Multi-Geo location; by default that of the connection, or else the central one.
+        :param product: ``m365``, the only product that tells its retention.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(get_retention(client, product, location))
+
+    async def aget_coverage(
+        self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
+    ) -> Coverage:
+        """Return what of a customer is protected; see :meth:`AvePointHook.get_coverage`.
+
+        :param organization_id: the customer's id.
+        :param product: ``elements``, the only product that tells its coverage.
+        :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            return await self._run.run(get_coverage(client, product, organization_id, parts))
+
+    async def aiter_monitor_alerts(
+        self,
+        product: str = "salesforce",
+        *,
+        collected_after: datetime | str | None = None,
+        collected_before: datetime | str | None = None,
+        organization_id: str | None = None,
+        alert_type: str | None = None,
+    ) -> AsyncGenerator[MonitorAlert]:
+        """Yield the alerts of a window; see :meth:`AvePointHook.iter_monitor_alerts`.
+
+        :param product: ``salesforce``, the only product with such alerts.
+        :param collected_after: the begin of the window, inclusive; by default 7 days ago.
+        :param collected_before: the end of the window, exclusive; by default none.
+        :param organization_id: the organisation; by default all.
+        :param alert_type: sent as it is: the documents do not list the values.
+        """
+        client = await self.aget_client()
+        with _for_airflow():
+            alerts = await self._run.run(
+                list_alerts(
+                    client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
+            )
+        for alert in alerts:
+            yield alert
 
     async def close(self) -> None:
         """Close the hook's connections to the API."""

@@ -26,6 +26,7 @@ from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
 from airflow_provider_avepoint.operators.report import AvePointReportOperator
+from airflow_provider_avepoint.operators.restore import AvePointRestoreOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -36,6 +37,7 @@ __all__ = [
     "AvePointLicenseAuditOperator",
     "AvePointListJobsOperator",
     "AvePointReportOperator",
+    "AvePointRestoreOperator",
 ]
 
 

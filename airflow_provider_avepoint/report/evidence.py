@@ -227,9 +227,9 @@ def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
         match value:
             case None | False:
                 continue
-            case _ if name == "product":
+            case _ if name == "product" or (name == "unusual_within" and policy.get("max_unusual") is None):
                 continue
-            case float() if name in ("max_age", "expect_seen_within"):
+            case float() if name in ("max_age", "expect_seen_within", "unusual_within"):
                 asked[name] = say_duration(timedelta(seconds=value))
             case list():
                 asked[name] = one_line(", ".join(map(str, value)))

@@ -186,10 +186,14 @@ class Report:
 
     def say_all_clear(self) -> str:
         """Say what is in order; for a report that lists nothing."""
-        return (
-            f"Nothing: of {say_count(len(self.scopes), 'scope')} {self._tell_now()}, no limit of "
-            f"{say_count(len(self.licenses), 'licence')} is near, and "
-            f"{say_count(len(self.verdicts), 'verdict')} passed."
+        licenses, verdicts = len(self.licenses), len(self.verdicts)
+        return " ".join(
+            [
+                "Nothing.",
+                f"Scopes: {self._tell_now() if self.scopes else 'none recorded'}.",
+                f"Licences: {f'{licenses:,}, none near a limit' if licenses else 'none recorded'}.",
+                f"Verdicts: {f'{verdicts:,}, all passed' if verdicts else 'none recorded'}.",
+            ]
         )
 
     def list_attention(self) -> tuple[Attention, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
+from airflow_provider_avepoint.core.policy import OTHER, UNUSUAL_WITHIN, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.verdict import Reason
@@ -314,6 +314,9 @@ def judge_whatever_comes(policy: Policy) -> Policy:
         object_types=None,
         locations=None,
         exclude=None,
+        expect_scheduled=False,
+        max_unusual=None,
+        unusual_within=UNUSUAL_WITHIN,
         on_failed="fail",
         fail_fast=True,
     )

@@ -15,6 +15,8 @@ from .control_schema import (
     JobFields,
     JobSpec,
     LicenseChange,
+    ReadingChange,
+    RestoreSettings,
     TokenSettings,
 )
 from .faults import AnyFault
@@ -87,6 +89,21 @@ def _add_setting_routes(router: APIRouter, state: State) -> None:
     def set_license(product: str, change: LicenseChange) -> JsonObject:
         """Set licence figures; figures that are not named stay."""
         return state.set_license(product, change)
+
+    @router.put("/readings/{product}/{name}")
+    def set_reading(product: str, name: str, change: ReadingChange) -> JsonObject:
+        """Set what an endpoint beside jobs and licences answers, such as ``schedule`` of ``m365``."""
+        return state.set_reading(product, name, change)
+
+    @router.put("/restores")
+    def set_restores(settings: RestoreSettings) -> JsonObject:
+        """Say what becomes of restores that are asked for from now on; what is not named is as usual."""
+        return state.set_restores(settings)
+
+    @router.get("/restores")
+    def list_restores() -> list[JsonObject]:
+        """Return the restores that were started by a request, oldest first: id, time, location and body."""
+        return state.restores()
 
     @router.put("/quirks/{product}")
     def set_quirks(product: str, changes: Annotated[QuirkChanges, Body()]) -> JsonObject:

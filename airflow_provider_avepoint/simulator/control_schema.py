@@ -177,6 +177,24 @@ class GenerateSpec(Message):
     states: tuple[StateWord, ...] = ("success",)
 
 
+class RestoreSettings(Message):
+    """What becomes of the restores that are asked for from now on. Durations are in seconds.
+
+    A job is listed from its start on, so *starts_in* is also how late it appears.
+    """
+
+    starts_in: float = Field(default=0, ge=0)
+    runs_for: float = Field(default=5, ge=0)
+    ends_as: StateWord = "success"
+    counts: Counts | None = Field(
+        default=None, description="By default each path of the request counts as one successful object."
+    )
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields merged into the job's row, over its own."
+    )
+    answers_id: bool = Field(default=True, description="Whether the answer holds the id of the new job.")
+
+
 class ClientSpec(Message):
     """An app registration; fields that are not named stay as they are. *scopes* null grants all scopes."""
 
@@ -257,3 +275,17 @@ class LicenseChange(License):
         if not self.model_fields_set - {"location"}:
             raise ValueError(f"name at least one of {', '.join(License.model_fields)}")
         return self
+
+
+class ReadingChange(Message):
+    """The value of an endpoint beside jobs and licences, sent as given.
+
+    Without a location or an id, the value is of the central location, or of the usual customer, tenant and
+    scan profile.
+    """
+
+    value: JsonValue
+    location: str | None = Field(default=None, description="m365: the Multi-Geo code.")
+    organization_id: str | None = Field(default=None, description="elements: the customer in the path.")
+    tenant_id: str | None = Field(default=None, description="elements: the tenant in the path.")
+    profile_id: str | None = Field(default=None, description="elements: the scan profile in the path.")

@@ -236,26 +236,38 @@ class RetryAfter(Fault):
         return response
 
 
+_Where = Literal["before", "middle", "after"]
+
+
+async def _cut_off(exchange: Exchange, where: _Where, *, holds: bool) -> Response:
+    """Return an answer that does not come whole; the request is carried out unless *where* is "before"."""
+    whole = None if where == "before" else await exchange.proceed({})
+    return Unfinished(whole if where == "middle" else None, holds=holds)
+
+
 class Drop(Fault):
-    """The connection closes before any answer, or in the middle of the body."""
+    """The connection closes before the request is read, in the middle of the body, or after the deed.
+
+    ``after``: the server has done what it was asked for, such as a restore, and the answer is lost.
+    """
 
     kind: Literal["drop"]
-    where: Literal["before", "middle"] = "before"
+    where: _Where = "before"
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
-        return Unfinished(await exchange.proceed({}) if self.where == "middle" else None)
+        return await _cut_off(exchange, self.where, holds=False)
 
 
 class Hang(Fault):
-    """Nothing is sent, or only half of the body, and the connection stays open until the caller closes it."""
+    """As :class:`Drop`, but the connection stays open until the caller closes it."""
 
     kind: Literal["hang"]
-    where: Literal["before", "middle"] = "before"
+    where: _Where = "before"
 
     @override
     async def reply(self, exchange: Exchange) -> Response:
-        return Unfinished(await exchange.proceed({}) if self.where == "middle" else None, holds=True)
+        return await _cut_off(exchange, self.where, holds=True)
 
 
 class Drip(Fault):

@@ -173,6 +173,37 @@ class Simulator:
 
         return self._state.set_license(product, LicenseChange.model_validate(figures))
 
+    def set_reading(self, product: str, name: str, value: Any, **whose: Any) -> JsonObject:
+        """Set what an endpoint beside jobs and licences answers.
+
+        ``m365`` has ``schedule``, ``retention`` and ``unusual_activity``; ``salesforce`` has
+        ``unusual_activity`` and ``monitor_alerts``; ``elements`` has ``customers``, ``overview``, ``users``,
+        ``scan_profiles``, ``scan_changes`` and ``unusual_activity``.
+
+        :param product: the product's name.
+        :param name: the endpoint's name.
+        :param value: the rows, or the object, in the vendor's form; sent as given.
+        :param whose: the other fields of ``control_schema.ReadingChange``.
+        :returns: ``{"name", "value"}``.
+        """
+        from .control_schema import ReadingChange
+
+        return self._state.set_reading(product, name, ReadingChange(value=value, **whose))
+
+    def set_restores(self, **settings: Any) -> JsonObject:
+        """Say what becomes of restores that are asked for from now on; what is not named is as usual.
+
+        :param settings: the fields of ``control_schema.RestoreSettings``.
+        :returns: all settings.
+        """
+        from .control_schema import RestoreSettings
+
+        return self._state.set_restores(RestoreSettings.model_validate(settings))
+
+    def restores(self) -> list[JsonObject]:
+        """Return the restores that were started by a request, oldest first: id, time, location and body."""
+        return self._state.restores()
+
     def set_quirks(self, product: str, **quirks: Any) -> JsonObject:
         """Set quirks; quirks that are not named stay.
 

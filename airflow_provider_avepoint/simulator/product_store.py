@@ -7,15 +7,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from . import times
-from .control_schema import JobFields, License, LicenseChange, Refused, known
+from . import restores, times
+from .control_schema import JobFields, License, LicenseChange, ReadingChange, Refused, RestoreSettings, known
 from .encoding import ABSENT, VendorError, encode, invalid_parameter
 from .job_builder import build_job
 from .jobs import Facts, Job
 from .listing import JobList, Question, Selection, are_wanted, is_asked_for
 from .paging import PageRequest, link_field, page_to_serve, parameter, read_page_request
-from .products.base import ANY, Details, Filter, LicenseEndpoint, Page, Product, SubscriptionEndpoint
+from .products.base import (
+    ANY,
+    Details,
+    Filter,
+    LicenseEndpoint,
+    Page,
+    Product,
+    Reading,
+    RestoreEndpoint,
+    SubscriptionEndpoint,
+)
 from .quirks import Quirks
+from .readings import ReadingValues
 from .rows import RowRenderer
 from .subscriptions import Subscriptions
 
@@ -73,6 +84,7 @@ class ProductStore:
         self._organizations: set[str | None] = {_folded(product.default_organization[0])}
         self._licenses: dict[str | None, License] = {None: License()}
         self._subscriptions = Subscriptions(product.default_organization)
+        self._readings = {each.name: ReadingValues(each, clock) for each in product.readings}
         self._use_quirks(product.quirks)
 
     def add(self, job: Job) -> None:
@@ -190,6 +202,16 @@ class ProductStore:
         self._licenses[place] = License.model_validate({**old.model_dump(), **given})
         return self._licenses[place].model_dump(by_alias=True)
 
+    def set_reading(self, name: str, change: ReadingChange) -> dict[str, Any]:
+        """Set what an endpoint beside jobs and licences answers; see :meth:`State.set_reading`.
+
+        :param name: the endpoint's name.
+        :param change: the value, and what it belongs to.
+        :raises Refused: the endpoint is unknown (404), or there is no such location or id.
+        """
+        values = self._readings[known(name, self._readings, f"{self.product.name} reading", status=404)]
+        return values.set(change, self.product.read_location(change.location))
+
     def read_listing(self, asked: Asked, *, base_url: str, path: str, numbers: Iterator[int]) -> Served:
         """Return one page of jobs; see :meth:`State.read_listing`.
 
@@ -272,19 +294,76 @@ class ProductStore:
         :param path: the request's path, for links.
         :raises VendorError: a parameter is wrong.
         """
-        product, quirks, query = self.product, self.quirks, asked.query
-        page = read_page_request(product.paging, quirks, self._drop_ignored(asked).query)
         customers = self._subscriptions.customers(asked.body)
-        page = page_to_serve(product.paging, quirks, page, len(customers))
-        rows = customers[page.offset : page.offset + page.length]
+        page = self._cut_page(customers, asked, base_url=base_url, path=path)
+        return Served(encode(endpoint.envelope(page, self.quirks)).encode(), endpoint.payload_key)
+
+    def read_reading(self, reading: Reading, asked: Asked, *, base_url: str, path: str) -> Served:
+        """Return what an endpoint beside jobs and licences answers; see :meth:`State.read_reading`.
+
+        :param reading: the endpoint.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :raises VendorError: a parameter is missing or wrong, or an id in the path is unknown (404).
+        """
+        heeded, values = self._drop_ignored(asked), self._readings[reading.name]
+        for name in reading.window:
+            if parameter(asked.query, name) is None:
+                raise _missing(name)
+        place = _read_filters(reading.filters, heeded).get("location")
+        is_everywhere = reading.joins_locations and parameter(heeded.query, "location") is None
+        value = values.find(asked.path, place, is_everywhere=is_everywhere)
+        value = values.select(value, heeded.query, heeded.body)
+        if reading.is_paged and isinstance(value, list):
+            value = self._cut_page(value, asked, base_url=base_url, path=path)
+        elif reading.is_paged:
+            value = Page(rows=value, total=ABSENT, link=ABSENT, index=1, size=1)
+        return Served(encode(reading.envelope(value, self.quirks)).encode(), reading.payload_key)
+
+    def _cut_page(self, every: list[Any], asked: Asked, *, base_url: str, path: str) -> Page:
+        """Return the page of a list that a request asks for."""
+        product, quirks = self.product, self.quirks
+        page = read_page_request(product.paging, quirks, self._drop_ignored(asked).query)
+        page = page_to_serve(product.paging, quirks, page, len(every))
+        rows = every[page.offset : page.offset + page.length]
         link = link_field(
-            product.paging, quirks, query, page, base_url=base_url, path=path, row_count=len(customers)
+            product.paging, quirks, asked.query, page, base_url=base_url, path=path, row_count=len(every)
         )
-        total = self._shown_total(len(customers), len(rows))
-        body = endpoint.envelope(
-            Page(rows=rows, total=total, link=link, index=page.index, size=page.size), quirks
+        total = self._shown_total(len(every), len(rows))
+        return Page(rows=rows, total=total, link=link, index=page.index, size=page.size)
+
+    def start_restore(
+        self, endpoint: RestoreEndpoint, asked: Asked, settings: RestoreSettings, numbers: Iterator[int]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start a restore; return what is kept of it, and the data of the answer.
+
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :param settings: what becomes of it.
+        :param numbers: the numbers for new job ids.
+        :raises VendorError: a parameter is wrong, or three jobs are running.
+        """
+        location = _read_filters(endpoint.filters, asked).get("location")
+        wanted = restores.read_request(endpoint, asked.body)
+        now = self._clock.now()
+        limited = (job.at(now).facts for job in self.jobs)
+        running = sum(
+            each.state in ("waiting", "running") and each.job_type in restores.LIMITED_TYPES
+            for each in limited
         )
-        return Served(encode(body).encode(), endpoint.payload_key)
+        if running >= restores.MOST_RUNNING:
+            raise restores.too_many_running()
+        fields = restores.describe_job(wanted, settings, location)
+        job = build_job(self.product, fields, restores.restore_id(now, next(numbers)), now)
+        self.add(job)
+        kept = {
+            "job_id": job.job_id,
+            "at": times.to_iso_full(now),
+            "location": location,
+            "body": dict(asked.body),
+        }
+        return kept, {"jobId": job.job_id} if settings.answers_id else {}
 
     def _changed_quirks(self, changes: Mapping[str, Any]) -> Quirks:
         return Quirks.model_validate({**self.quirks.model_dump(), **changes})

@@ -121,6 +121,11 @@ class Quirks(BaseModel):
         default="pascal", description="m365_legacy: TotalCount or totalCount."
     )
 
+    activity_form: Literal["nested", "flat"] = Field(
+        default="nested",
+        description="m365: unusual activity has its rows in data.data, as in the sample, or in data.",
+    )
+
     def ignores(self, parameter: str) -> bool:
         """Tell whether the server ignores a parameter.
 
@@ -142,6 +147,7 @@ class Quirks(BaseModel):
 
 PRODUCT_QUIRKS = frozenset(
     {
+        "activity_form",
         "casing",
         "count_names",
         "link_key",

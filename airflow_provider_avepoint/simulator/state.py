@@ -22,17 +22,20 @@ from .control_schema import (
     JobSpec,
     LicenseChange,
     Organization,
+    ReadingChange,
     Refused,
+    RestoreSettings,
     TokenSettings,
     known,
 )
+from .encoding import encode
 from .faults import AnyFault, FaultQueue
 from .identity import Grant, Identity
 from .job_builder import as_json, build_job, changed_fields, history_facts
 from .jobs import Facts, Job
 from .product_store import Asked, ProductStore, Served
 from .products import PRODUCTS, SCOPES
-from .products.base import Details, LicenseEndpoint, SubscriptionEndpoint
+from .products.base import Details, LicenseEndpoint, Reading, RestoreEndpoint, SubscriptionEndpoint
 from .request_log import Entry, RequestLog
 
 ALL_PRODUCTS = "all"
@@ -64,6 +67,8 @@ class State:
             self._faults = FaultQueue()
             self._request_log = RequestLog()
             self._latency_ms = 0.0
+            self._restore_settings = RestoreSettings()
+            self._restores: list[dict[str, Any]] = []
             self._numbers = itertools.count(1)
 
     # Jobs
@@ -174,6 +179,17 @@ class State:
         with self._lock:
             return self._store(product).set_license(change)
 
+    def set_reading(self, product: str, name: str, change: ReadingChange) -> dict[str, Any]:
+        """Set what an endpoint beside jobs and licences answers; return ``{"name", "value"}``.
+
+        :param product: the product's name.
+        :param name: the endpoint's name.
+        :param change: the value, and what it belongs to.
+        :raises Refused: the product or the endpoint is unknown (404), or there is no such location or id.
+        """
+        with self._lock:
+            return self._store(product).set_reading(name, change)
+
     def set_quirks(self, product: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Set quirks; return all quirks.
 
@@ -186,6 +202,20 @@ class State:
                 self._latency_ms = GlobalQuirks.model_validate(dict(changes)).latency_ms
                 return {"latency_ms": self._latency_ms}
             return self._store(product).change_quirks(changes)
+
+    def set_restores(self, settings: RestoreSettings) -> dict[str, Any]:
+        """Set what becomes of restores that are asked for from now on; return all settings.
+
+        :param settings: the settings.
+        """
+        with self._lock:
+            self._restore_settings = settings
+            return settings.model_dump()
+
+    def restores(self) -> list[dict[str, Any]]:
+        """Return the restores that were started by a request, oldest first."""
+        with self._lock:
+            return list(self._restores)
 
     def set_clock(self, settings: ClockSettings) -> dict[str, Any]:
         """Set the clock; return all settings.
@@ -397,6 +427,36 @@ class State:
         """
         with self._lock:
             return self._store(product).read_subscriptions(endpoint, asked, base_url=base_url, path=path)
+
+    def read_reading(
+        self, product: str, reading: Reading, asked: Asked, *, base_url: str, path: str
+    ) -> Served:
+        """Return what an endpoint beside jobs and licences answers.
+
+        :param product: the product's name.
+        :param reading: the endpoint.
+        :param asked: the request's parameters.
+        :param base_url: the server's base URL, for links.
+        :param path: the request's path, for links.
+        :raises VendorError: a parameter is missing or wrong, or an id in the path is unknown (404).
+        """
+        with self._lock:
+            return self._store(product).read_reading(reading, asked, base_url=base_url, path=path)
+
+    def start_restore(self, product: str, endpoint: RestoreEndpoint, asked: Asked) -> Served:
+        """Start a restore.
+
+        :param product: the product's name.
+        :param endpoint: the endpoint.
+        :param asked: the request's parameters.
+        :raises VendorError: a parameter is wrong, or three jobs are running.
+        """
+        with self._lock:
+            started, data = self._store(product).start_restore(
+                endpoint, asked, self._restore_settings, self._numbers
+            )
+            self._restores.append(started)
+            return Served(encode(endpoint.envelope(data)).encode(), endpoint.payload_key)
 
     def _store(self, product: str) -> ProductStore:
         return self._stores[known(product, self._stores, "product", status=404)]

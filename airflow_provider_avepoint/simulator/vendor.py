@@ -13,16 +13,16 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from .encoding import VendorError, error_envelope, read_body
-from .faults import DROPPED, Answer, Exchange
+from .faults import DROPPED, Answer, Exchange, Unfinished
 from .identity import TokenRefused
 from .product_store import Asked, Served
 from .products import PRODUCTS
-from .products.base import Details, LicenseEndpoint, Product, SubscriptionEndpoint
+from .products.base import Details, LicenseEndpoint, Product, Reading, RestoreEndpoint, SubscriptionEndpoint
 from .request_log import Entry
 from .state import State
 
@@ -54,6 +54,13 @@ class _Endpoint:
         )
         if grant is not None:
             entry.scope, entry.client_id = grant.scope, grant.client_id
+        if request.method == "POST":
+            try:
+                await request.body()  # kept: who goes away before a late answer has asked all the same
+            except ClientDisconnect:
+                entry.note = "the caller left in the middle of the request"
+                self.state.close_entry(entry, None)
+                return Unfinished()
         if delay := self.state.latency_seconds(self.product):
             await asyncio.sleep(delay)
 
@@ -117,19 +124,33 @@ def _product_routes(state: State, product: Product) -> list[Route]:
             name, endpoint, asked, base_url=_base_url(request), path=request.url.path
         )
 
-    handler = _page_handler(state, product.scope, listing)
-    routes = [_route(state, product.list_path, name, handler, [product.method])]
+    def reading(endpoint: Reading, request: Request, body: Mapping[str, Any]) -> Served:
+        asked = Asked(request.query_params, body, request.path_params)
+        return state.read_reading(name, endpoint, asked, base_url=_base_url(request), path=request.url.path)
+
+    def restore(endpoint: RestoreEndpoint, request: Request, body: Mapping[str, Any]) -> Served:
+        return state.start_restore(name, endpoint, Asked(request.query_params, body))
+
+    endpoints: list[tuple[str, str, str, _Reader]] = [
+        (product.list_path, product.scope, product.method, listing),
+        *((each.path, each.scope, each.method, partial(reading, each)) for each in product.readings),
+    ]
     if product.details is not None:
-        handler = _page_handler(state, product.scope, partial(details, product.details))
-        routes.append(_route(state, product.details.path, name, handler, ["GET"]))
-    if product.license is not None:
-        handler = _page_handler(state, product.license.scope, partial(license_figures, product.license))
-        routes.append(_route(state, product.license.path, name, handler, ["GET"]))
-    if product.subscriptions is not None:
-        read = partial(subscriptions, product.subscriptions)
-        handler = _page_handler(state, product.subscriptions.scope, read)
-        routes.append(_route(state, product.subscriptions.path, name, handler, ["POST"]))
-    return routes
+        endpoints.append((product.details.path, product.scope, "GET", partial(details, product.details)))
+    others: tuple[tuple[Any, str, Callable[..., Served]], ...] = (
+        (product.license, "GET", license_figures),
+        (product.subscriptions, "POST", subscriptions),
+        (product.restore, "POST", restore),
+    )
+    endpoints += [
+        (endpoint.path, endpoint.scope, method, partial(read, endpoint))
+        for endpoint, method, read in others
+        if endpoint is not None
+    ]
+    return [
+        _route(state, path, name, _page_handler(state, scope, read), [method])
+        for path, scope, method, read in endpoints
+    ]
 
 
 def _page_handler(state: State, scope: str, read: _Reader) -> _Handler:

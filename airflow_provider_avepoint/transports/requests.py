@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from airflow_provider_avepoint.core.flow import (
     Effect,
@@ -151,7 +151,7 @@ class RequestsTransport:
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError) as e:
             # The exception's text may hold the query; its kind says enough.
-            raise NoAnswer(_describe(e)) from None
+            raise NoAnswer(_describe(e), was_sent=not _is_unconnected(e)) from None
 
     @property
     def _session(self) -> requests.Session:
@@ -174,6 +174,16 @@ def _read_body(request: Request, answer: requests.Response, deadline: float) -> 
         if time.monotonic() > deadline:
             raise TimeoutError
     return b"".join(pieces)
+
+
+def _is_unconnected(error: Exception) -> bool:
+    """Tell whether *error* says that there was no connection to send anything by."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (NewConnectionError, ConnectTimeoutError)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _describe(error: Exception) -> str:

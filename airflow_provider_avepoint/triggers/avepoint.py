@@ -18,15 +18,28 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import JobQuery
+from airflow_provider_avepoint.core.questions import Question
 from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
 from airflow_provider_avepoint.triggers.poll import Wait, join
+from airflow_provider_avepoint.triggers.restore import AvePointRestoreTrigger
 
-__all__ = ["AvePointBackupEventTrigger", "AvePointBackupTrigger", "AvePointJobTrigger"]
+__all__ = [
+    "AvePointBackupEventTrigger",
+    "AvePointBackupTrigger",
+    "AvePointJobTrigger",
+    "AvePointRestoreTrigger",
+]
 
 # Arguments that are serialized only if they differ from their default, which is None or False: a triggerer
 # of an older release than its workers does not know them.
 _OPTIONAL = ("last_error", "unknown_since", "exponential_backoff", "max_wait")
+# The same for arguments of a policy.
+_OPTIONAL_IN_POLICY = {
+    name: value
+    for name, value in Policy(product="m365", max_age=1).as_dict().items()
+    if name in ("expect_scheduled", "max_unusual", "unusual_within")
+}
 
 
 class _WaitTrigger(BaseTrigger):
@@ -106,6 +119,13 @@ class _WaitTrigger(BaseTrigger):
         """
         return []
 
+    def ask_beside(self, location: str | None) -> list[Question]:  # noqa: ARG002  # most ask nothing
+        """Return what to ask beside the jobs.
+
+        :param location: the connection's own Multi-Geo location; None where the connection has none.
+        """
+        return []
+
     @abstractmethod
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Take the answers of a look; return the event that ends the wait, or None.
@@ -148,7 +168,12 @@ class _WaitTrigger(BaseTrigger):
         """Look until a look ends the wait, or until its time is over."""
         ends_at = min(filter(None, map(_parse, (self.deadline, self.execution_deadline))), default=None)
         async with join(
-            self.avepoint_conn_id, self.polled_product, self.ask, self._find_pause(), self.ask_more
+            self.avepoint_conn_id,
+            self.polled_product,
+            self.ask,
+            self._find_pause(),
+            self.ask_more,
+            ask_beside=self.ask_beside,
         ) as wait:
             while True:
                 answers = await wait.look(ends_at)
@@ -223,8 +248,15 @@ class AvePointBackupTrigger(_WaitTrigger):
 
     @property
     def subject(self) -> dict[str, Any]:
-        """The policy, as JSON values."""
-        return {"policy": self.policy}
+        """The policy, as JSON values; arguments of this release only if they differ from their default."""
+        usual = _OPTIONAL_IN_POLICY
+        return {
+            "policy": {
+                name: value
+                for name, value in self.policy.items()
+                if name not in usual or value != usual[name]
+            }
+        }
 
     @cached_property
     def _policy(self) -> Policy:
@@ -254,6 +286,13 @@ class AvePointBackupTrigger(_WaitTrigger):
         if not self._policy.may_need_control:
             return []
         return self._policy.control_queries(queries, answers.jobs(queries))
+
+    def ask_beside(self, location: str | None) -> list[Question]:
+        """Return the policy's questions about the schedule and unusual activity.
+
+        :param location: the connection's own Multi-Geo location; None where the connection has none.
+        """
+        return self._policy.questions(location=location)
 
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Judge the jobs that the API shows now.

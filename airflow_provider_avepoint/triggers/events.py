@@ -91,7 +91,8 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
     :param policy: the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`: which scopes and
         job types count, and how good a backup must be. Each backup is judged by itself, when its end is seen.
         So arguments about several backups (``decide_by``, ``expect_seen_within``) or about a task
-        (``on_failed``, ``fail_fast``) have no effect. Without an age, a backup of any age passes.
+        (``on_failed``, ``fail_fast``) have no effect. Those about the schedule or unusual activity are
+        refused: no single backup shows either. Without an age, a backup of any age passes.
     :param avepoint_conn_id: the id of the connection.
     :param poll_interval: seconds between two looks.
     :raises AvePointConfigError: an argument cannot be used; Airflow shows an import error for the DAG file.
@@ -160,7 +161,17 @@ class AvePointBackupEventTrigger(BaseEventTrigger):
             )
         if given.get("started_after") is None and given.get("max_age") is None:
             given["max_age"] = _ANY_AGE
-        return Policy(**given)
+        policy = Policy(**given)
+        for name, is_asked in (
+            ("expect_scheduled", policy.expect_scheduled),
+            ("max_unusual", policy.max_unusual is not None),
+        ):
+            if is_asked:
+                raise AvePointConfigError(
+                    f"policy: {name} is not about a single backup; ask it in AvePointBackupSensor or "
+                    "AvePointBackupCheckOperator."
+                )
+        return policy
 
     @cached_property
     def _judging(self) -> Policy:

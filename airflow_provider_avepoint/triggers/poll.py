@@ -27,6 +27,7 @@ from airflow_provider_avepoint.core.batching import (
     FEW_ORGANIZATIONS,
     Answers,
     Ask,
+    AskBeside,
     AskMore,
     Plan,
     Topic,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.client import Client
     from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.query import JobQuery
+    from airflow_provider_avepoint.core.questions import Question
     from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook
 
     # What a query came to: the jobs of a listing, a single job or None, or why there is no answer.
@@ -80,7 +82,13 @@ _REFUSALS = (AvePointAuthError, AvePointConfigError, AvePointPermissionError)
 
 @contextlib.asynccontextmanager
 async def join(
-    conn_id: str, product: str, ask: Ask, interval: float, ask_more: AskMore | None = None
+    conn_id: str,
+    product: str,
+    ask: Ask,
+    interval: float,
+    ask_more: AskMore | None = None,
+    *,
+    ask_beside: AskBeside | None = None,
 ) -> AsyncIterator[Wait]:
     """Take part in the poll of a product over a connection. The first wait begins the poll.
 
@@ -89,6 +97,7 @@ async def join(
     :param ask: returns the queries of this wait for one look.
     :param interval: seconds between two looks.
     :param ask_more: returns further queries, given the answers; None for no further queries.
+    :param ask_beside: returns what the wait asks beside the jobs; None for nothing.
     """
     loop = asyncio.get_running_loop()
     polls = _POLLS.setdefault(loop, WeakValueDictionary())
@@ -96,7 +105,7 @@ async def join(
     poll = polls.get(key)
     if poll is None:
         poll = polls[key] = Poll(conn_id, product)
-    wait = Wait(poll, ask, max(LEAST_INTERVAL, interval), ask_more)
+    wait = Wait(poll, ask, max(LEAST_INTERVAL, interval), ask_more, ask_beside=ask_beside)
     poll.waits.add(wait)
     try:
         yield wait
@@ -116,15 +125,26 @@ class Wait:
     :param ask: returns the queries of this wait for one look.
     :param interval: seconds between two looks.
     :param ask_more: returns further queries, given the answers; None for no further queries.
+    :param ask_beside: returns what the wait asks beside the jobs; None for nothing.
     """
 
-    def __init__(self, poll: Poll, ask: Ask, interval: float, ask_more: AskMore | None = None) -> None:
+    def __init__(
+        self,
+        poll: Poll,
+        ask: Ask,
+        interval: float,
+        ask_more: AskMore | None = None,
+        *,
+        ask_beside: AskBeside | None = None,
+    ) -> None:
         self.ask = ask
         self.ask_more = ask_more
+        self.ask_beside = ask_beside
         self.interval = interval
         self.due = max(poll.now(), poll.last_round + interval)
         self.is_new = True
         self.queries: list[JobQuery] = []
+        self.questions: list[Question] = []
         self.answer: asyncio.Future[Answers | AvePointError] | None = None
         self._poll = poll
 
@@ -294,7 +314,11 @@ class Poll:
             wait.due = begun + wait.interval
             wait.is_new = False
         for wait in waits:
-            error = None if isinstance(outcome, AvePointError) else outcome.find_error(wait.queries)
+            error = (
+                None
+                if isinstance(outcome, AvePointError)
+                else outcome.find_error(wait.queries, wait.questions)
+            )
             wait.give(error or outcome)
             await asyncio.sleep(0)  # each has its judging to do: what else runs on this loop gets its turn
 
@@ -302,10 +326,10 @@ class Poll:
         is_known = self.now() < self._read_at + _TRUSTED_FOR and not any(wait.is_new for wait in waits)
         if is_known and self._hook is not None:
             try:
-                return await self._ask_over(self._hook, waits)
+                return await self._ask_over(self._hook, waits, is_fresh=False)
             except _REFUSALS:
                 await self._close_hook()  # the connection was read rounds ago, and may have changed since
-        return await self._ask_over(await self._read_connection(), waits)
+        return await self._ask_over(await self._read_connection(), waits, is_fresh=True)
 
     async def _read_connection(self) -> AvePointAsyncHook:
         """Return the hook for what the connection holds now: the one in use where that is the same."""
@@ -323,11 +347,12 @@ class Poll:
             self._by_organization, self._has_changed = False, True
         return hook
 
-    async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait]) -> Answers:
+    async def _ask_over(self, hook: AvePointAsyncHook, waits: list[Wait], *, is_fresh: bool) -> Answers:
         begun = self.now()
         client = await self._connect(hook)
         for _ in client.clock.rounds():
             answers = await self._ask_by(client, hook, waits)
+        await self._ask_beside(client, hook, waits, answers, is_fresh=is_fresh)
         log.info(
             "%s: %s jobs for %s waits%s, in %.1f s.",
             self,
@@ -358,6 +383,23 @@ class Poll:
         if further:
             answers.include(await self._answer(client, hook, further, by_organization=is_apart))
         return answers
+
+    async def _ask_beside(
+        self, client: Client, hook: AvePointAsyncHook, waits: list[Wait], answers: Answers, *, is_fresh: bool
+    ) -> None:
+        """Ask what the waits ask beside the jobs, each question once. An error is about its question alone.
+
+        :raises AvePointError: what another connection may mend, unless the connection was just read.
+        """
+        for wait in waits:
+            wait.questions = [] if wait.ask_beside is None else wait.ask_beside(client.settings.location)
+        for question in dict.fromkeys(each for wait in waits for each in wait.questions):
+            try:
+                answers.hear(question, await hook.aanswer(question))
+            except AvePointError as e:
+                if isinstance(e, _REFUSALS) and not is_fresh:
+                    raise
+                answers.hear(question, e)
 
     async def _connect(self, hook: AvePointAsyncHook) -> Client:
         """Return the client of the connection.
@@ -418,6 +460,7 @@ class Poll:
             errors,
             by_organization=by_organization,
             single_tenant=client.settings.single_tenant,
+            location=client.settings.location,
         )
 
     async def _ask_in_groups(

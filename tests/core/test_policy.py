@@ -36,6 +36,9 @@ ARGUMENTS = {
     "max_failed_ratio",
     "on_failed",
     "fail_fast",
+    "expect_scheduled",
+    "max_unusual",
+    "unusual_within",
 }
 GUID = "69cb1ecc-f8e8-4c0b-9a57-1f2e3d4c5b6a"
 EXCLUSION = {"organization_id": "b", "until": "2026-12-31", "reason": "moved"}
@@ -104,7 +107,8 @@ def test_the_defaults() -> None:
     assert (timedelta(days=7), ("backup",)) == (policy.expect_seen_within, policy.job_type)
     assert (policy.on_failed, policy.fail_fast, policy.accept_partial) == ("fail", True, False)
     unset = ARGUMENTS - {"product", "max_age", "expect_seen_within", "job_type", "decide_by"}
-    unset -= {"on_failed", "fail_fast", "accept_partial"}
+    unset -= {"on_failed", "fail_fast", "accept_partial", "expect_scheduled", "unusual_within"}
+    assert (timedelta(days=7), False) == (policy.unusual_within, policy.expect_scheduled)
     assert dict.fromkeys(unset) == {name: getattr(policy, name) for name in unset}
 
 
@@ -386,6 +390,8 @@ POLICIES = [
     Policy(product="m365", max_age=DAY, object_types=["teams"], locations="NAM", accept_partial="true"),
     Policy(product="m365", max_age=timedelta(days=1, microseconds=1), decide_by="all", exclude=[]),
     Policy(product="elements", max_age=DAY, organization_ids=["c1", "c2"], object_types="disk"),
+    Policy(product="m365", max_age=DAY, expect_scheduled="true", max_unusual="3", unusual_within="P2D"),
+    Policy(product="elements", max_age=DAY, organization_ids=["c1"], max_unusual=0, unusual_within="7d"),
     Policy(product="aos_scan", max_age=DAY, job_type="scan"),
 ]
 

@@ -9,9 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_avepoint.core.activity import UnusualActivity
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.questions import Circumstances, Question, Topic
+from airflow_provider_avepoint.core.schedule import BackupSchedule
 from airflow_provider_avepoint.core.verdict import judge
 
 from . import fuzz
@@ -32,4 +35,13 @@ def test_any_arguments_give_a_policy_or_an_error(data: st.DataObject) -> None:
     except AvePointConfigError:
         return
     assert policy == Policy(**json.loads(json.dumps(policy.as_dict())))
-    judge([], policy, NOW)
+    answers: dict[Question, Any] = {}
+    for question in policy.questions():
+        product, place = question.product, question.location
+        if question.topic is Topic.SCHEDULE:
+            answers[question] = BackupSchedule(product=product, location=place, read_at=NOW)
+        else:
+            answers[question] = UnusualActivity(
+                product=product, location=place, detected_after=NOW, detected_before=NOW, read_at=NOW
+            )
+    judge([], policy, NOW, circumstances=Circumstances(answers))

@@ -121,7 +121,8 @@ def test_the_verdict_is_what_the_reference_says() -> None:
         passed += is_passed
         came_up.update((asked["product"], reason) for _, reason in expected.values())
 
-    assert set(Reason) == {reason for name, reason in came_up if name == "dynamics365"}
+    asked_beside = {Reason.NOT_SCHEDULED, Reason.UNUSUAL_ACTIVITY}  # the reference asks for jobs alone
+    assert set(Reason) - asked_beside == {reason for name, reason in came_up if name == "dynamics365"}
     assert set(NAMES) == {name for name, reason in came_up if reason == "passed"}
     assert passed > _SETS / 10
 

@@ -72,6 +72,12 @@ class Worker:
         with AvePointHook() as hook:
             return hook.get_license_consumptions(*arguments, **named)
 
+    def call(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """Return what the hook's method *name* returns; the items where it yields them."""
+        with AvePointHook() as hook:
+            answer = getattr(hook, name)(*arguments, **named)
+            return list(answer) if name.startswith("iter_") else answer
+
 
 class Triggerer:
     """The hook for event loops."""
@@ -104,6 +110,15 @@ class Triggerer:
 
     def get_licenses(self, *arguments: Any, **named: Any) -> list[LicenseConsumption]:
         return self._run(lambda hook: hook.aget_license_consumptions(*arguments, **named))
+
+    def call(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """Return what the hook's method ``a`` + *name* returns; the items where it yields them."""
+
+        async def ask(hook: AvePointAsyncHook) -> Any:
+            answer = getattr(hook, f"a{name}")(*arguments, **named)
+            return [each async for each in answer] if name.startswith("iter_") else await answer
+
+        return self._run(ask)
 
     @staticmethod
     def _run(call: Callable[[AvePointAsyncHook], Any], conn_id: str = "avepoint_default") -> Any:

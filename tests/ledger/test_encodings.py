@@ -183,6 +183,7 @@ def test_json_is_jsonb_in_postgres(postgres_database: Database) -> None:
             "avepoint_jobs.errors",
             "avepoint_jobs.problems",
             "avepoint_jobs.raw",
+            "avepoint_reports.states",
             "avepoint_verdicts.evidence",
         ]
 

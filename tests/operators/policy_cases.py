@@ -23,6 +23,7 @@ class Case:
     """One argument, the jobs that make it matter, and the reason with it and without it.
 
     :param value: the argument; a function where it depends on the time.
+    :param readings: what the simulator answers beside jobs, by the reading's name.
     """
 
     value: Any
@@ -30,8 +31,12 @@ class Case:
     with_it: str
     without: str
     base: dict[str, Any] = field(default_factory=dict)
+    readings: dict[str, Any] = field(default_factory=dict)
 
     def arrange(self, simulator: Simulator) -> None:
+        product = self.base.get("product", "dynamics365")
+        for name, value in self.readings.items():
+            simulator.set_reading(product, name, value)
         simulator.add_jobs(
             [{"product": "dynamics365", "organization_id": "contoso", **job} for job in self.jobs]
         )
@@ -201,6 +206,84 @@ CASES: dict[str, tuple[str, Case]] = {
         Case(1, [PARTIAL], "partial", "passed", base={"max_failed": 2}),
     ),
     "max_failed_ratio": ("max_failed_ratio", Case(0.02, [PARTIAL], "passed", "partial")),
+    "expect_scheduled, a service without a job": (
+        "expect_scheduled",
+        Case(
+            value=True,
+            jobs=[{**M365, "state": "success", "workload": "onedrive"}],
+            with_it="missed",
+            without="passed",
+            base={"product": "m365"},
+            readings={
+                "schedule": [
+                    {"serviceType": service, "frequency": 1, "backupStartTime": []} for service in (1, 2)
+                ]
+            },
+        ),
+    ),
+    "expect_scheduled, a service that is not scheduled": (
+        "expect_scheduled",
+        Case(
+            value=True,
+            jobs=[{**M365, "state": "success", "workload": "onedrive"}],
+            with_it="not_scheduled",
+            without="missed",
+            base={"product": "m365", "object_types": ["onedrive", "teams"]},
+            readings={"schedule": [{"serviceType": 2, "frequency": 1, "backupStartTime": []}]},
+        ),
+    ),
+    "max_unusual": (
+        "max_unusual",
+        Case(
+            4,
+            [{**M365, "state": "success", "workload": "teams"}],
+            "unusual_activity",
+            "passed",
+            base={"product": "m365"},
+            readings={
+                "unusual_activity": [
+                    {"serviceType": 1, "potentialRansomwareAttackCount": 0, "unusualActivitiesCount": 5}
+                ]
+            },
+        ),
+    ),
+    "max_unusual, up to the limit": (
+        "max_unusual",
+        Case(
+            5,
+            [{**M365, "state": "success", "workload": "teams"}],
+            "passed",
+            "unusual_activity",
+            base={"product": "m365", "max_unusual": 0},
+            readings={
+                "unusual_activity": [
+                    {"serviceType": 1, "potentialRansomwareAttackCount": 5, "unusualActivitiesCount": 0}
+                ]
+            },
+        ),
+    ),
+    "unusual_within": (
+        "unusual_within",
+        Case(
+            "2d",
+            [{"product": "salesforce", "state": "success"}],
+            "passed",
+            "unusual_activity",
+            base={"product": "salesforce", "max_unusual": 0},
+            readings={
+                "unusual_activity": [
+                    {
+                        "organizationId": "contoso",
+                        "latestDetectedDate": ago(4 * DAY),
+                        "suspiciousFiles": 1,
+                        "addedFiles": 0,
+                        "modifiedFiles": 0,
+                        "deletedFiles": 0,
+                    }
+                ]
+            },
+        ),
+    ),
     "on_failed": ("on_failed", Case("skip", [{"state": "failed"}], "skipped", "failed")),
 }
 

@@ -175,6 +175,9 @@ def test_default_args_reach_every_argument(cls: type) -> None:
         "max_failed_ratio": 0.5,
         "on_failed": "skip",
         "fail_fast": False,
+        "expect_scheduled": True,
+        "max_unusual": 3,
+        "unusual_within": 60,
         "avepoint_conn_id": "another",
     }
     assert set(defaults) == {*POLICY_ARGUMENTS, "avepoint_conn_id"}
@@ -261,6 +264,9 @@ BAD_VALUES: dict[str, list[Any]] = {
     "max_failed_ratio": [1.01, -0.1, "2%", "", True, "nan", [0.1]],
     "on_failed": ["warn", "", None, True, ["skip"]],
     "fail_fast": ["no", "", 1, None],
+    "expect_scheduled": ["yes", "", 1, None, True],  # Dynamics 365 has no schedule
+    "max_unusual": [-1, 1.5, "few", "", True, 0],  # and knows no unusual activity
+    "unusual_within": [0, "a week", -5, True, None, ""],
 }
 
 

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.operators.avepoint import (
     AvePointLicenseAuditOperator,
     AvePointListJobsOperator,
     AvePointReportOperator,
+    AvePointRestoreOperator,
 )
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
@@ -29,6 +30,16 @@ CLASSES: list[tuple[type, dict[str, Any]]] = [
     (AvePointJobsToSqlOperator, {"product": "dynamics365"}),
     (AvePointLicenseAuditOperator, {}),
     (AvePointReportOperator, {"path": "report.html"}),
+    (
+        AvePointRestoreOperator,
+        {
+            "service": "teams",
+            "site_url": "https://contoso.sharepoint.com/sites/canary",
+            "library": "Documents",
+            "files": "a.txt",
+            "recovery_time": "2026-11-01T00:00:00Z",
+        },
+    ),
 ]
 
 

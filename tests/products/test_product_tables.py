@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.fields import normalize_label
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product, require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import CountKeys, ErrorKeys, Product
 from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.rows import RowReader
@@ -222,6 +222,31 @@ def test_addresses(product: Product) -> None:
 
 
 @of_every_product
+def test_readings_have_the_addresses_of_the_simulator(product: Product) -> None:
+    """Its own tables are written from the documents, too."""
+    names = {"organization_id": "{customerId}", "tenant_id": "{tenantId}", "profile_id": "{scanProfileId}"}
+    asked: dict[str, Any] = {
+        "schedule": product.schedule,
+        "retention": product.retention,
+        "unusual_activity": product.activity,
+        "monitor_alerts": product.alerts,
+        "customers": product.tenants,
+    }
+    if product.coverage is not None:
+        coverage = product.coverage
+        asked |= {
+            "overview": coverage.services.listing,
+            "users": coverage.users.listing,
+            "scan_profiles": coverage.changes.listing,
+            "scan_changes": replace(coverage.changes.listing, path=coverage.changes.path, method="GET"),
+        }
+    found = {
+        name: (each.path.format(**names), each.permission) for name, each in asked.items() if each is not None
+    }
+    assert {each.name: (each.path, each.scope) for each in SIMULATED[product.name].readings} == found
+
+
+@of_every_product
 def test_a_window_is_two_parameters(product: Product) -> None:
     names = [
         getattr(product.filters, each.name)
@@ -330,6 +355,39 @@ def test_no_key_stands_for_two_columns(product: Product) -> None:
 
     collect(product.columns)
     assert 1 == max(Counter(key.casefold() for key in found).values())
+
+
+@of_every_product
+def test_services_have_a_number_each(product: Product) -> None:
+    numbers = product.service_types
+    assert len(set(numbers.values())) == len(numbers)
+    assert [] == [word for word in numbers if not WORD.fullmatch(word)]
+    assert bool(numbers) is (product.schedule is not None)
+    if numbers:  # what a policy can name can be looked for in the schedule
+        assert set(product.object_types) <= set(numbers)
+    assert numbers == {
+        word: number for word, number in numbers.items() if product.read_service_type(number) == word
+    }
+
+
+def test_numbers_of_services_that_are_not_known() -> None:
+    m365 = get_product("m365")
+    assert ["15", "viva_engage", "exchange_online"] == [
+        m365.read_service_type(each) for each in (15, "9", 0.0)
+    ]
+    for value in (-1, None, True, "Exchange", 1.5, [], {}):
+        with pytest.raises(ValueError, match="not the number of a service"):
+            m365.read_service_type(value)
+
+
+def test_a_product_that_cannot_tell_is_refused_with_those_that_can() -> None:
+    assert PRODUCTS["m365"] is require_endpoint("m365", "schedule", "backup schedule")
+    with pytest.raises(AvePointConfigError, match=r"'dynamics365' cannot tell its backup schedule; .*: m365"):
+        require_endpoint("dynamics365", "schedule", "backup schedule")
+    with pytest.raises(AvePointConfigError, match="those that can: m365, salesforce, elements"):
+        require_endpoint("iaas_paas", "activity", "unusual activity")
+    with pytest.raises(AvePointConfigError, match="known are"):
+        require_endpoint("m356", "schedule", "backup schedule")
 
 
 def test_products_that_are_not_known() -> None:

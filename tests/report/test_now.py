@@ -233,3 +233,21 @@ def test_what_is_no_change(ledger: Ledger, change: Callable[[], dict[str, Any]])
     fill(ledger, "contoso", [job(NOW - HOUR / 2, **named)])
 
     assert read_report(ledger, Period(now=NOW, days=days), None).list_changes() == ()
+
+
+def test_all_clear_says_of_how_much(ledger: Ledger) -> None:
+    assert (
+        read_report(ledger, MONTH, None).say_all_clear()
+        == "Nothing. Scopes: none recorded. Licences: none recorded. Verdicts: none recorded."
+    )
+    jobs = nightly(range(7))
+    fill(ledger, "contoso", jobs)
+    guard(ledger, jobs)
+    ledger.save_licenses("contoso", [LicenseConsumption(product="m365", assigned_user_seats=1)], NOW)
+    report = read_report(ledger, MONTH, None)
+
+    assert report.list_attention() == ()
+    assert (
+        report.say_all_clear()
+        == "Nothing. Scopes: 1 of 1 are good now. Licences: 1, none near a limit. Verdicts: 1, all passed."
+    )

@@ -180,6 +180,10 @@ class Caller:
             self._tokens[scope] = self.grant_by_secret(scope).raise_for_status().json()["access_token"]
         return self._tokens[scope]
 
+    def forget_tokens(self) -> None:
+        """Ask for new tokens from now on, as after a reset."""
+        self._tokens.clear()
+
     def get(self, url: str, *, token: str | None = None, **query: Any) -> httpx.Response:
         """GET a path, or a URL, with the token that it needs."""
         return self._send("GET", url, token=token, params=query or None)

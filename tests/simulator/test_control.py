@@ -412,7 +412,7 @@ def test_fault_is_refused(avepoint: Simulator, caller: Caller) -> None:
         {"kind": "flood"},
         {"kind": "status"},
         {"kind": "html", "seconds": 1},
-        {"kind": "drop", "where": "after"},
+        {"kind": "drop", "where": "between"},
         {"kind": "empty_body", "count": 0},
         {"status": 500},
     ]

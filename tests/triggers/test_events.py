@@ -907,6 +907,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "interval as text": ({"poll_interval": "300"}, "poll_interval: '300'"),
     "interval as flag": ({"poll_interval": True}, "poll_interval: True"),
     "policy as text": ({"policy": "{}"}, "policy: '{}' is not an object"),
+    "policy about the source": (
+        {"product": "m365", "policy": {"max_unusual": 0}},
+        "policy: max_unusual is not about a single backup",
+    ),
+    "policy about the schedule": (
+        {"product": "m365", "policy": {"expect_scheduled": True}},
+        "policy: expect_scheduled is not about a single backup",
+    ),
     "policy argument": ({"policy": {"max_fail": 1}}, "policy: 'max_fail' is not one of product, "),
     "policy value": ({"policy": {"max_failed": -1}}, "max_failed: -1"),
     "policy of another product": (

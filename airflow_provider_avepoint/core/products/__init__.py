@@ -38,3 +38,19 @@ def get_product(name: object) -> Product:
     if isinstance(name, str) and name in PRODUCTS:
         return PRODUCTS[name]
     raise refuse("product", name, f"is not known; known are {', '.join(PRODUCTS)}.")
+
+
+def require_endpoint(name: object, endpoint: str, what: str) -> Product:
+    """Return a product that has an endpoint.
+
+    :param name: the product's name.
+    :param endpoint: the name of the endpoint's field in :class:`.Product`.
+    :param what: what the endpoint tells, for the message.
+    :raises AvePointConfigError: no product has this name, or the product has no such endpoint; the message
+        lists the products that have the endpoint.
+    """
+    product = get_product(name)
+    if getattr(product, endpoint) is None:
+        able = ", ".join(each.name for each in PRODUCTS.values() if getattr(each, endpoint) is not None)
+        raise refuse("product", product.name, f"cannot tell its {what}; those that can: {able}.")
+    return product

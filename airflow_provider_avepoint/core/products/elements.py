@@ -20,16 +20,28 @@ from __future__ import annotations
 from airflow_provider_avepoint.core.fields import parse_gigabytes, parse_size, parse_units_span
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.products.vocabulary import (
+    ActivityEndpoint,
     Columns,
     CountKeys,
+    CoverageEndpoints,
     Envelope,
     Filters,
     LicenseColumns,
+    ListEndpoint,
     Paging,
     Product,
+    ScanChangesEndpoint,
+    ServiceCoverageEndpoint,
     State,
     SubscriptionEndpoint,
+    TenantEndpoint,
+    UserCoverageEndpoint,
 )
+
+_GENERAL = "/partner/external/v3/general/customers"
+_PROTECTED_PERMISSION = "elements.cbprotected.read.all"
+_PAGES = Envelope(rows=(("data",),), link=("metadata", "nextLink"), total=(("metadata", "totalCount"),))
+_PAGING = Paging(index="pageIndex", size="pageSize", sizes=(100,))
 
 ELEMENTS = Product(
     name="elements",
@@ -157,6 +169,92 @@ ELEMENTS = Product(
             parse_storage=parse_gigabytes,
             expires_at="expirationDate",
             not_applicable="N/A",
+        ),
+    ),
+    # docs/elements/general/customer/get-all-customers.md; an older edition has customerId, for a single id.
+    tenants=TenantEndpoint(
+        path=f"{_GENERAL}/batch",
+        permission="elements.customers.read.all",
+        envelope=_PAGES,
+        paging=_PAGING,
+        wanted="customerIds",
+        organization_id="id",
+        tenants="tenants",
+        tenant_id="id",
+    ),
+    # docs/elements/workspace-management/total-of-workspace-ransomware-detection.md. The change-log has the
+    # path without /v3. The window is the last 7 days.
+    activity=ActivityEndpoint(
+        path="/partner/external/v3/wm/customers/{organization_id}/tenants/{tenant_id}"
+        "/overview/data-protection/ransomware-detection",
+        permission="elements.wm.read.all",
+        counts={
+            "ransomware": "UnderPotentialRansomwareAttack",
+            "unusual": "WithUnusualActivities",
+            "suspicious": "WithSuspiciousObjects",
+        },
+        # In the sample, objects under attack are not counted among the unusual ones: each count is an alarm.
+        alarms=("ransomware", "unusual", "suspicious"),
+        services={
+            "microsoft_teams": "teams",
+            "sharepoint_online": "sharePointSites",
+            "onedrive": "oneDrives",
+            "microsoft_365_groups": "groups",
+        },
+    ),
+    coverage=CoverageEndpoints(
+        # docs/elements/general/job/get-customer-cloud-backup-m365-overview.md
+        services=ServiceCoverageEndpoint(
+            listing=ListEndpoint(
+                path=f"{_GENERAL}/{{organization_id}}/cloud-backup-m365/overview",
+                permission=_PROTECTED_PERMISSION,
+                envelope=_PAGES,
+                paging=_PAGING,
+            ),
+            organization_id="customerId",
+            # A later edition of the page has the tenant and the last run.
+            tenant_id="tenantId",
+            service="serviceModule",
+            # The sample writes one group; the page does not list the labels.
+            words={"microsoft_365_group": "microsoft_365_groups"},
+            scanned="totalScannedObjects",
+            protected="totalProtectedObjects",
+            last_run_at="lastRunTime",
+        ),
+        # docs/elements/general/tenant/get-cloud-backup-m365-users-batch.md. An older edition has id, the
+        # later one userId. The table writes Module and IsProtected, the sample small letters.
+        users=UserCoverageEndpoint(
+            listing=ListEndpoint(
+                path=f"{_GENERAL}/{{organization_id}}/tenants/{{tenant_id}}/cloud-backup-m365/users/batch",
+                permission=_PROTECTED_PERMISSION,
+                method="POST",
+                envelope=_PAGES,
+                paging=_PAGING,
+            ),
+            user_id=("userId", "id"),
+            email="email",
+            display_name="displayName",
+            modules="moduleStatus",
+            module="module",
+            words={"mailbox": 0, "onedrive": 2},
+            is_protected="isProtected",
+        ),
+        # docs/elements/general/job/get-customer-scan-profiles.md and get-customer-scan-profile-changes.md.
+        # The table says POST, the text of the sample GET.
+        changes=ScanChangesEndpoint(
+            listing=ListEndpoint(
+                path=f"{_GENERAL}/{{organization_id}}/scan-profiles/batch",
+                permission="elements.scanprofiles.read.all",
+                method="POST",
+                envelope=_PAGES,
+                paging=_PAGING,
+            ),
+            profile_id="profileId",
+            profile_name="profileName",
+            path=f"{_GENERAL}/{{organization_id}}/scan-profiles/{{profile_id}}/changes",
+            removed_count="removedFromMicrosoft365OrOutofPolicy",
+            removed="removedFromMicrosoft365OrOutOfPolicyObjects",
+            reported_at="lastUpdateTime",
         ),
     ),
 )

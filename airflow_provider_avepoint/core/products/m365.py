@@ -1,8 +1,12 @@
-"""Describe Cloud Backup for Microsoft 365: jobs, one job, licence consumption.
+"""Describe Cloud Backup for Microsoft 365: jobs, licence, schedule, retention, unusual activity, restore.
 
 Jobs: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/list-jobs.html
 One job: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/retrieve-job-details.html
 Licence: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/subscription.html
+Schedule: AvePoint/cloud-api, docs/docs/services-and-features/m365/backup-frequency.md
+Retention: .../m365/retention-policy.md
+Unusual activity: .../m365/unusual-activities.md
+Restore: https://learn.avepoint.com/graphapi/docs/services-and-features/m365/jobs/perform-restore-job.html
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from airflow_provider_avepoint.core.fields import parse_hours
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.products.vocabulary import (
+    ActivityEndpoint,
     Columns,
     CountKeys,
     Envelope,
@@ -20,6 +25,10 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseEndpoint,
     Paging,
     Product,
+    RestoreEndpoint,
+    RestoreService,
+    RetentionEndpoint,
+    ScheduleEndpoint,
     State,
 )
 
@@ -52,6 +61,26 @@ OBJECT_TYPES = {
     "power_apps": 12,
 }
 
+# The serviceType of schedule, retention and unusual activity. Three of them have no objectType: the list of
+# jobs cannot be asked for them. The page calls 9 Yammer Group and 10 Personal Chat.
+SERVICE_TYPES = {
+    "exchange_online": 0,
+    "sharepoint_online": 1,
+    "onedrive": 2,
+    "microsoft_365_groups": 3,
+    "project_online": 4,
+    "public_folder": 5,
+    "teams": 6,
+    "public_folder_metadata": 7,
+    "private_channel": 8,
+    "viva_engage": 9,
+    "teams_chat": 10,
+    "power_bi": 11,
+    "power_automate": 12,
+    "shared_channel": 13,
+    "power_apps": 14,
+}
+
 ERRORS = ErrorKeys(at="jobErrors", is_error_code="isErrorCode", message="value", url="url", count="number")
 
 # The tables call the counts *Number; the sample of the list and the older API call them *Count.
@@ -76,6 +105,23 @@ LICENSE_COLUMNS = LicenseColumns(
 
 JOBS_PERMISSION = "microsoft365backup.jobInfo.read.all"
 LICENSE_PERMISSION = "microsoft365backup.subscriptionInfo.read.all"
+SETTINGS_PERMISSION = "microsoft365backup.settings.read.all"
+RESTORE_PERMISSION = "microsoft365backup.restore.readwrite.all"
+
+
+def _site_service(number: int) -> RestoreService:
+    return RestoreService(number=number, scope="siteRestoreScope", owner="siteUrl", argument="site_url")
+
+
+# The numbers of serviceType, which are not those of the objectType filter.
+RESTORE_SERVICES = {
+    "sharepoint_online": _site_service(1),
+    "onedrive": RestoreService(
+        number=2, scope="oneDriveRestoreScope", owner="oneDriveUpn", argument="onedrive_upn"
+    ),
+    "microsoft_365_groups": _site_service(3),
+    "teams": _site_service(6),
+}
 
 M365 = Product(
     name="m365",
@@ -123,5 +169,55 @@ M365 = Product(
         columns=LICENSE_COLUMNS,
         figures=("data",),
         location="location",
+    ),
+    service_types=SERVICE_TYPES,
+    schedule=ScheduleEndpoint(
+        path="/backup/m365/settings/backup/frequency",
+        permission=SETTINGS_PERMISSION,
+        rows=(("data",),),
+        service="serviceType",
+        runs="frequency",
+        starts="backupStartTime",
+        location="location",
+    ),
+    retention=RetentionEndpoint(
+        path="/backup/m365/settings/retention-policy",
+        permission=SETTINGS_PERMISSION,
+        policy=("data",),
+        is_daily="enableDailyRetentionPolicy",
+        is_customized="enableCustomizedRetentionPolicy",
+        period="retentionPeriod",
+        services="servicePolicies",
+        service="serviceType",
+        unassigned_period="unassignedObjectRetentionPeriod",
+        containers="containerPolicies",
+        container_id="containerId",
+        container_name="containerName",
+        location="location",
+    ),
+    activity=ActivityEndpoint(
+        path="/backup/m365/cloudbackupunusualactivitydata",
+        permission="microsoft365backup.unusualActivity.read.all",
+        # The current sample has data in data, the older page and the API's own description one data.
+        rows=(("data", "data"), ("data",)),
+        service="serviceType",
+        tenant_id="tenantId",
+        organization_name="tenantOwner",
+        # Table and sample describe each count by the meaning of the other one. The names are believed, and
+        # both counts are an alarm.
+        counts={"ransomware": "potentialRansomwareAttackCount", "unusual": "unusualActivitiesCount"},
+        alarms=("ransomware", "unusual"),
+        detected_after="startTime",
+        # An older form of the API called the parameter EndTime.
+        detected_before="finishTime",
+        location="location",
+    ),
+    # The page has no destination, no rule for files that exist, and no dry run: take it as in place.
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        permission=RESTORE_PERMISSION,
+        services=RESTORE_SERVICES,
+        location="location",
+        job_id=("data", "jobId"),
     ),
 )

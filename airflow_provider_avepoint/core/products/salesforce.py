@@ -13,6 +13,8 @@ from __future__ import annotations
 from airflow_provider_avepoint.core.fields import parse_kilobytes
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.products.vocabulary import (
+    ActivityEndpoint,
+    AlertEndpoint,
     Columns,
     CountKeys,
     Envelope,
@@ -102,4 +104,42 @@ SALESFORCE = Product(
         "audit_log_auto_export": 22,
     },
     asks_each_organization=True,
+    # AvePoint/cloud-api, docs/docs/services-and-features/salesforcebackup/unusual-activities.md
+    activity=ActivityEndpoint(
+        path="/backup/sfbapi/unusual-activities",
+        permission="salesforce.public.read.all",
+        rows=(("data",),),
+        organization_id="organizationId",
+        organization_name="organizationName",
+        detected_at="latestDetectedDate",
+        counts={
+            "suspicious": "suspiciousFiles",
+            "added": "addedFiles",
+            "modified": "modifiedFiles",
+            "deleted": "deletedFiles",
+        },
+        # Added, modified and deleted files are everyday life, also in the sample.
+        alarms=("suspicious",),
+        detected_after="startTime",
+        detected_before="finishTime",
+        organization="organizationId",
+    ),
+    # AvePoint/cloud-api, docs/docs/services-and-features/salesforcebackup/monitor-alerts.md
+    alerts=AlertEndpoint(
+        path="/backup/sfbapi/monitor-alerts",
+        permission="salesforce.public.read.all",
+        rows=(("data",),),
+        organization_id="organizationId",
+        # An integer in the table, a text such as "classes" in the sample.
+        object_type="objectType",
+        operation="operation",
+        operations={"added": 0, "modified": 1, "removed": 2},
+        records="recordNumber",
+        collected_at="collectTime",
+        collected_after="startTime",
+        collected_before="finishTime",
+        organization="organizationId",
+        # The page names the choices Data and Metadata, and not the values to send.
+        alert_type="alertType",
+    ),
 )

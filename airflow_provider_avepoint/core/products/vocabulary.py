@@ -293,6 +293,298 @@ class SubscriptionEndpoint:
     columns: LicenseColumns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListEndpoint:
+    """An endpoint that lists rows in pages, beside the list of jobs.
+
+    :param path: the path; ``{organization_id}`` and ``{tenant_id}`` stand for a customer and a tenant.
+    :param permission: the permission that the endpoint needs.
+    :param method: ``POST`` where the server takes a JSON body; the paging parameters stay in the query.
+    :param envelope: the places of rows, link and total.
+    :param paging: how the list is cut into pages.
+    """
+
+    path: str
+    permission: str
+    method: str = "GET"
+    envelope: Envelope
+    paging: Paging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleEndpoint:
+    """The endpoint for the backups of the current day (UTC).
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param rows: the places of the rows in the body; a row is a service.
+    :param service: in a row, the key of the service's number.
+    :param runs: in a row, the key of the number of backups a day.
+    :param starts: in a row, the key of the list of the day's starts.
+    :param location: the parameter for the Multi-Geo location.
+    """
+
+    path: str
+    permission: str
+    rows: tuple[Path, ...]
+    service: str
+    runs: str
+    starts: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionEndpoint:
+    """The endpoint for how long backups are kept.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param policy: the place of the policy in the body.
+    :param is_daily: the key of the flag for daily retention.
+    :param is_customized: the key of the flag for periods of single services.
+    :param period: the key of a period, in the policy, in a service and in a container.
+    :param services: the key of the list of services.
+    :param service: in a service, the key of its number.
+    :param unassigned_period: in a service, the key of the period of objects in no container.
+    :param containers: in a service, the key of the list of containers.
+    :param container_id: in a container, the key of its id.
+    :param container_name: in a container, the key of its name.
+    :param location: the parameter for the Multi-Geo location.
+    """
+
+    path: str
+    permission: str
+    policy: Path
+    is_daily: str
+    is_customized: str
+    period: str
+    services: str
+    service: str
+    unassigned_period: str
+    containers: str
+    container_id: str
+    container_name: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityEndpoint:
+    """The endpoint for the counts of unusual activity.
+
+    :param path: the path; ``{organization_id}`` and ``{tenant_id}`` stand for a customer and a tenant.
+    :param permission: the permission that the endpoint needs.
+    :param rows: the places of the rows in the body; the first place that has a list counts. None where the
+        body is one object, whose keys begin with a service.
+    :param counts: the name of a count in :class:`~..activity.ActivityCounts` → its key, or the end of its
+        key where the body is one object.
+    :param alarms: the names of those counts that are an alarm.
+    :param services: service → the beginning of its keys, where the body is one object.
+    :param service: in a row, the key of the service's number.
+    :param tenant_id: in a row, the key of the tenant's id.
+    :param organization_id: in a row, the key of the organisation's id.
+    :param organization_name: in a row, the key of the organisation's name.
+    :param detected_at: in a row, the key of the latest detection.
+    :param detected_after: the parameter for the window's begin; None where the window is the last 7 days.
+    :param detected_before: the parameter for the window's end.
+    :param organization: the parameter for the organisation.
+    :param location: the parameter for the Multi-Geo location.
+    """
+
+    path: str
+    permission: str
+    rows: tuple[Path, ...] | None = None
+    counts: Mapping[str, str]
+    alarms: tuple[str, ...]
+    services: Mapping[str, str] = field(default_factory=dict)
+    service: str | None = None
+    tenant_id: str | None = None
+    organization_id: str | None = None
+    organization_name: str | None = None
+    detected_at: str | None = None
+    detected_after: str | None = None
+    detected_before: str | None = None
+    organization: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEndpoint:
+    """The endpoint for alerts about changed records.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param rows: the places of the rows in the body.
+    :param organization_id: in a row, the key of the organisation's id.
+    :param object_type: in a row, the key of the object type.
+    :param operation: in a row, the key of the operation.
+    :param operations: our word for an operation → the vendor's number.
+    :param records: in a row, the key of the number of records.
+    :param collected_at: in a row, the key of the time of detection.
+    :param collected_after: the parameter for the window's begin.
+    :param collected_before: the parameter for the window's end.
+    :param organization: the parameter for the organisation.
+    :param alert_type: the parameter for the kind of alert.
+    """
+
+    path: str
+    permission: str
+    rows: tuple[Path, ...]
+    organization_id: str
+    object_type: str
+    operation: str
+    operations: Mapping[str, int]
+    records: str
+    collected_at: str
+    collected_after: str
+    collected_before: str
+    organization: str
+    alert_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantEndpoint:
+    """The endpoint by which a partner lists customers with their tenants.
+
+    The request is a POST: paging parameters are in the query, the wanted customers in the body.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param envelope: the places of rows, link and total; a row is a customer.
+    :param paging: how the list of customers is cut into pages.
+    :param wanted: the key for a list of customer ids in the request's body.
+    :param organization_id: in a row, the key of the customer's id.
+    :param tenants: in a row, the key of the list of tenants.
+    :param tenant_id: in a tenant, the key of its id.
+    """
+
+    path: str
+    permission: str
+    envelope: Envelope
+    paging: Paging
+    wanted: str
+    organization_id: str
+    tenants: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCoverageEndpoint:
+    """The list of a customer's services, each with its scanned and protected objects.
+
+    :param listing: the list; a row is a service.
+    :param organization_id: the key of the customer's id.
+    :param tenant_id: the key of the tenant's id.
+    :param service: the key of the service's label.
+    :param words: a label in snake case → our word, where the two differ.
+    :param scanned: the key of the number of scanned objects.
+    :param protected: the key of the number of protected objects.
+    :param last_run_at: the key of the time of the last backup.
+    """
+
+    listing: ListEndpoint
+    organization_id: str
+    tenant_id: str
+    service: str
+    words: Mapping[str, str]
+    scanned: str
+    protected: str
+    last_run_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserCoverageEndpoint:
+    """The list of a tenant's users, each with what of it is protected.
+
+    :param listing: the list; a row is a user.
+    :param user_id: the key of the user's id.
+    :param email: the key of the user's mail address.
+    :param display_name: the key of the user's name.
+    :param modules: the key of the list of modules.
+    :param module: in a module, the key of its number.
+    :param words: our word for a module → the vendor's number.
+    :param is_protected: in a module, the key of the flag.
+    """
+
+    listing: ListEndpoint
+    user_id: Key
+    email: str
+    display_name: str
+    modules: str
+    module: str
+    words: Mapping[str, int]
+    is_protected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanChangesEndpoint:
+    """The objects that fell out of backup, for each of a customer's scan profiles.
+
+    :param listing: the list of scan profiles.
+    :param profile_id: the key of the profile's id, in a row and in the changes.
+    :param profile_name: the key of the profile's name, in the changes.
+    :param path: the path of a profile's changes, with ``{organization_id}`` and ``{profile_id}``.
+    :param removed_count: in the changes, the key of the number of objects.
+    :param removed: in the changes, the key of the list of objects.
+    :param reported_at: in the changes, the key of the time of the report.
+    """
+
+    listing: ListEndpoint
+    profile_id: str
+    profile_name: str
+    path: str
+    removed_count: str
+    removed: str
+    reported_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageEndpoints:
+    """The endpoints that tell which of a customer's objects are protected.
+
+    :param services: the services, with the number of scanned and of protected objects.
+    :param users: the users, with what of each is protected.
+    :param changes: the objects that fell out of backup.
+    """
+
+    services: ServiceCoverageEndpoint
+    users: UserCoverageEndpoint
+    changes: ScanChangesEndpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreService:
+    """A service whose files and folders can be restored.
+
+    :param number: the vendor's number of the service in a restore request, which no filter of jobs takes.
+    :param scope: the key of the object that says what to restore.
+    :param owner: in that object, the key of the site or of the user.
+    :param argument: the argument of ours that names the site or the user.
+    """
+
+    number: int
+    scope: str
+    owner: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """The endpoint that starts a restore. It is the only one that changes something.
+
+    :param path: the path.
+    :param permission: the permission that the endpoint needs.
+    :param services: our word → the service.
+    :param location: the parameter for the Multi-Geo location.
+    :param job_id: the place of the new job's id in the answer.
+    """
+
+    path: str
+    permission: str
+    services: Mapping[str, RestoreService]
+    location: str
+    job_id: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Product:
     """The description of one product.
@@ -327,6 +619,15 @@ class Product:
     :param job: the endpoint for one job; None where there is none.
     :param license: the endpoint for licence figures; None where there is none.
     :param subscriptions: the endpoint for a partner's customers; None where there is none.
+    :param tenants: the endpoint for the tenants of a partner's customers; None where there is none.
+    :param service_types: our word → the vendor's number of a service in settings and unusual activity; these
+        are other numbers than the workload's.
+    :param schedule: the endpoint for the day's backups; None where there is none.
+    :param retention: the endpoint for how long backups are kept; None where there is none.
+    :param activity: the endpoint for unusual activity; None where there is none.
+    :param alerts: the endpoint for alerts about changed records; None where there is none.
+    :param coverage: the endpoints for what is protected; None where there are none.
+    :param restore: the endpoint that starts a restore; None where there is none.
     """
 
     name: str
@@ -352,6 +653,14 @@ class Product:
     job: JobEndpoint | None = None
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
+    tenants: TenantEndpoint | None = None
+    service_types: Mapping[str, int] = field(default_factory=dict)
+    schedule: ScheduleEndpoint | None = None
+    retention: RetentionEndpoint | None = None
+    activity: ActivityEndpoint | None = None
+    alerts: AlertEndpoint | None = None
+    coverage: CoverageEndpoints | None = None
+    restore: RestoreEndpoint | None = None
 
     @property
     def undocumented(self) -> str:
@@ -468,6 +777,17 @@ class Product:
         :raises ValueError: *value* cannot be a workload.
         """
         return _read_word(value, self.object_type_words, self._workload_labels, "workload")
+
+    def read_service_type(self, value: object) -> str:
+        """Return our word for a service in settings or unusual activity; an undocumented number stays a text.
+
+        :param value: the service's number.
+        :raises ValueError: *value* is no number from 0 up.
+        """
+        number = parse_number(value)
+        if number is None or number < 0:
+            raise ValueError(f"{quoted(value)} is not the number of a service")
+        return next((word for word, each in self.service_types.items() if each == number), str(number))
 
 
 def _normalize_code(code: Code) -> Code:

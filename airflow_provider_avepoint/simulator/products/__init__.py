@@ -18,7 +18,7 @@ PRODUCTS: dict[str, Product] = {product.name: product for product in _ALL}
 SCOPES = frozenset(
     endpoint.scope
     for product in PRODUCTS.values()
-    for endpoint in (product, product.license, product.subscriptions)
+    for endpoint in (product, product.license, product.subscriptions, product.restore, *product.readings)
     if endpoint
 )
 """The scopes of all endpoints."""

@@ -272,6 +272,65 @@ class SubscriptionEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An endpoint that answers with a value which the control API sets as a whole.
+
+    :param name: the name in the control API.
+    :param path: the path.
+    :param method: the HTTP method.
+    :param scope: the scope that a token needs.
+    :param filters: the parameters that select a location.
+    :param joins_locations: whether a request without a location gets the rows of every location.
+    :param window: the names of the parameters for the window's begin and end, both required; empty for none.
+    :param time_key: the key in a row that must lie in the window; None where a window selects nothing.
+    :param row_filters: parameter → the key in a row that must be equal to it.
+    :param wanted: the name in the body for a list of ids, and the key in a row that must be one of them.
+    :param defaults: path parameter → its value for a value that is set for no other.
+    :param is_paged: whether the value is a list of rows that is cut into pages.
+    :param envelope: returns the body for a value, or for a page.
+    :param payload_key: the key of the value in the body; "" if the body is the value.
+    :param initial: returns the value that is served at first, from the clock's time in ticks.
+    """
+
+    name: str
+    path: str
+    method: Literal["GET", "POST"] = "GET"
+    scope: str
+    filters: tuple[Filter, ...] = ()
+    joins_locations: bool = False
+    window: tuple[str, ...] = ()
+    time_key: str | None = None
+    row_filters: Mapping[str, str] = field(default_factory=dict)
+    wanted: tuple[str, str] | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    is_paged: bool = False
+    envelope: Callable[[Any, Quirks], Any]
+    payload_key: str
+    initial: Callable[[int], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreEndpoint:
+    """An endpoint that starts a restore of files and folders.
+
+    :param path: the path.
+    :param scope: the scope that a token needs.
+    :param filters: the endpoint's query parameters.
+    :param services: by the vendor's number: the workload's word, the key of the scope in the body, the
+        scope's label in refusals, and the key of the site or user in the scope.
+    :param envelope: returns the body for the data of an answer.
+    :param payload_key: the key of the data in the body.
+    """
+
+    path: str
+    scope: str
+    filters: tuple[Filter, ...]
+    services: Mapping[Any, tuple[str, str, str, str]]
+    envelope: Callable[[dict[str, Any]], dict[str, Any]]
+    payload_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """The complete description of one product.
 
@@ -316,6 +375,8 @@ class Product:
     :param details: the endpoint for one job; None for none.
     :param license: the endpoint for licence figures; None for none.
     :param subscriptions: the endpoint for subscriptions; None for none.
+    :param readings: the endpoints whose values the control API sets as a whole.
+    :param restore: the endpoint that starts a restore; None for none.
     """
 
     name: str
@@ -353,6 +414,8 @@ class Product:
     details: Details | None = None
     license: LicenseEndpoint | None = None
     subscriptions: SubscriptionEndpoint | None = None
+    readings: tuple[Reading, ...] = ()
+    restore: RestoreEndpoint | None = None
 
     @property
     def quirk_names(self) -> frozenset[str]:
@@ -364,7 +427,7 @@ class Product:
 
     @property
     def parameter_names(self) -> frozenset[str]:
-        """The vendor's names of the parameters that a request for the list can have."""
+        """The vendor's names of the parameters that a request for a list or a reading can have."""
         names = {each.parameter for each in self.filters} | self.paging.parameter_names
         if self.customer_parameter is not None:
             names.add(self.customer_parameter)
@@ -374,6 +437,9 @@ class Product:
             names.add(self.search.parameter)
         if self.order is not None:
             names |= {self.order.column_parameter, self.order.sense_parameter}
+        for reading in self.readings:
+            names |= {*reading.window, *reading.row_filters, *(each.parameter for each in reading.filters)}
+            names |= set() if reading.wanted is None else {reading.wanted[0]}
         return frozenset(names)
 
     def check_fields(self, fields: JobFields) -> None:

@@ -19,6 +19,7 @@ from .base import (
     Filter,
     Page,
     Product,
+    Reading,
     SubscriptionEndpoint,
     Vocabulary,
     duration,
@@ -157,6 +158,165 @@ def _envelope(page: Page, _quirks: Quirks) -> dict[str, Any]:
     return {"data": page.rows, "metadata": present(metadata)}
 
 
+_CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
+_TENANT = "f04d7aee-1b0c-4f92-9a57-6521aa00e596"
+_PROFILE = "47db2f10-1004-4a3e-b2ce-8f5e1b2c842d"
+_CUSTOMERS = "/partner/external/v3/general/customers"
+_TENANTS_OF = f"{_CUSTOMERS}/{{customerId}}/tenants/{{tenantId}}"
+_PROTECTED_SCOPE = "elements.cbprotected.read.all"
+_PROFILES_SCOPE = "elements.scanprofiles.read.all"
+
+
+def _customers(_now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": _CUSTOMER,
+            "organization": "OrganizationABC",
+            "ownerEmail": "user@domain.example",
+            "jobStatus": 0,
+            "countryOrRegion": "Switzerland",
+            "managementMode": 1,
+            "tenants": [{"id": _TENANT, "name": "Tenant ABC"}],
+        }
+    ]
+
+
+def _overview(_now: int) -> list[dict[str, Any]]:
+    """Return the page's sample: two modules, whose rows have two mail addresses of one customer."""
+    return [
+        {
+            "customerId": _CUSTOMER,
+            "customer": mail,
+            "serviceType": "Cloud Backup for Microsoft 365",
+            "serviceModule": module,
+            "totalScannedObjects": count,
+            "totalProtectedObjects": count,
+            "dataSizeStoredInAvePoint": "0 GB",
+            "dataSizeStoredInBYOS": _NONE,
+        }
+        for mail, module, count in (
+            ("userA@domain.example", "Exchange Online", 25),
+            ("userB@domain.example", "Microsoft 365 Group", 7),
+        )
+    ]
+
+
+def _users(_now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "userId": "96c5a607-0001-42d7-8b1a-b1a10000aeae",
+            "email": "user@domain.onmicrosoft.example",
+            "displayName": "UserA",
+            "moduleStatus": [{"module": 0, "isProtected": False}, {"module": 2, "isProtected": True}],
+        }
+    ]
+
+
+def _scan_profile(_now: int) -> dict[str, Any]:
+    return {
+        "profileName": "Default Microsoft 365 Scan Profile",
+        "profileId": _PROFILE,
+        "scanMode": 0,
+        "modifiedTime": "2025-09-11T03:19:14Z",
+    }
+
+
+def _scan_changes(now: int) -> dict[str, Any]:
+    return {
+        **_scan_profile(now),
+        "tenantDomain": "Domain",
+        "tenantId": _TENANT,
+        "description": "This is a partner-configured scan profile.",
+        "lastUpdateTime": "2025-09-11T03:19:14Z",
+        "lastScanStatus": 2,
+        "newRegisteredContentCount": 0,
+        "movedToAnotherContainer": 0,
+        "removedFromMicrosoft365OrOutofPolicy": 0,
+        "newRegisteredContent": [],
+        "removedFromMicrosoft365OrOutOfPolicyObjects": [],
+        "movedToAnotherContainerObjects": [],
+    }
+
+
+def _no_detection(_now: int) -> dict[str, Any]:
+    return {
+        f"{service}{count}": 0
+        for count in ("UnderPotentialRansomwareAttack", "WithUnusualActivities", "WithSuspiciousObjects")
+        for service in ("teams", "sharePointSites", "oneDrives", "groups")
+    }
+
+
+def _bare(value: Any, _quirks: Quirks) -> Any:
+    return value
+
+
+_READINGS = (
+    Reading(
+        name="customers",
+        path=f"{_CUSTOMERS}/batch",
+        method="POST",
+        scope="elements.customers.read.all",
+        wanted=("customerIds", "id"),
+        is_paged=True,
+        envelope=_envelope,
+        payload_key="data",
+        initial=_customers,
+    ),
+    Reading(
+        name="overview",
+        path=f"{_CUSTOMERS}/{{customerId}}/cloud-backup-m365/overview",
+        scope=_PROTECTED_SCOPE,
+        defaults={"customerId": _CUSTOMER},
+        is_paged=True,
+        envelope=_envelope,
+        payload_key="data",
+        initial=_overview,
+    ),
+    Reading(
+        name="users",
+        path=f"{_TENANTS_OF}/cloud-backup-m365/users/batch",
+        method="POST",
+        scope=_PROTECTED_SCOPE,
+        wanted=("userEmails", "email"),
+        defaults={"customerId": _CUSTOMER, "tenantId": _TENANT},
+        is_paged=True,
+        envelope=_envelope,
+        payload_key="data",
+        initial=_users,
+    ),
+    Reading(
+        name="scan_profiles",
+        path=f"{_CUSTOMERS}/{{customerId}}/scan-profiles/batch",
+        method="POST",
+        scope=_PROFILES_SCOPE,
+        wanted=("scanProfileIds", "profileId"),
+        defaults={"customerId": _CUSTOMER},
+        is_paged=True,
+        envelope=_envelope,
+        payload_key="data",
+        initial=lambda now: [_scan_profile(now)],
+    ),
+    Reading(
+        name="scan_changes",
+        path=f"{_CUSTOMERS}/{{customerId}}/scan-profiles/{{scanProfileId}}/changes",
+        scope=_PROFILES_SCOPE,
+        defaults={"customerId": _CUSTOMER, "scanProfileId": _PROFILE},
+        envelope=_bare,
+        payload_key="",
+        initial=_scan_changes,
+    ),
+    Reading(
+        name="unusual_activity",
+        path="/partner/external/v3/wm/customers/{customerId}/tenants/{tenantId}"
+        "/overview/data-protection/ransomware-detection",
+        scope="elements.wm.read.all",
+        defaults={"customerId": _CUSTOMER, "tenantId": _TENANT},
+        envelope=_bare,
+        payload_key="",
+        initial=_no_detection,
+    ),
+)
+
 ELEMENTS = Product(
     name="elements",
     method="POST",
@@ -179,7 +339,7 @@ ELEMENTS = Product(
     },
     workloads=_MODULES,
     default_label=_NONE,
-    default_organization=("caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3", None),
+    default_organization=(_CUSTOMER, None),
     states=_STATES,
     lists_waiting=True,
     carries=frozenset(
@@ -206,4 +366,5 @@ ELEMENTS = Product(
         envelope=_envelope,
         payload_key="data",
     ),
+    readings=_READINGS,
 )

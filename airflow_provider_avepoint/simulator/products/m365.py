@@ -1,8 +1,9 @@
 """Cloud Backup for Microsoft 365, the current API.
 
-https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html
-and .../subscription.html. Rows do not show service, job type, tenant or location; only the filters select by
-them.
+https://learn.avepoint.com/docs/services-and-features/m365/jobs/list-jobs.html, .../retrieve-job-details.html,
+.../perform-restore-job.html and .../subscription.html. Rows do not show service, job type, tenant or
+location; only the filters select by them. The readings: AvePoint/cloud-api,
+docs/docs/services-and-features/m365/backup-frequency.md, retention-policy.md and unusual-activities.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .base import (
     LicenseEndpoint,
     Page,
     Product,
+    Reading,
+    RestoreEndpoint,
     Vocabulary,
     Window,
     codes,
@@ -73,6 +76,16 @@ LOCATIONS = tuple(_LOCATION_CODES.split())
 _LOCATION_VALUES = {code.casefold(): code for code in LOCATIONS} | {LOCATIONS[0].casefold(): None}
 _ANY_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES)
 _CENTRAL_LOCATION = Filter(parameter="location", fact="location", values=_LOCATION_VALUES, default=None)
+
+
+_SITE = ("siteRestoreScope", "Site Restore Scope", "siteUrl")
+_ONEDRIVE = ("oneDriveRestoreScope", "One Drive Restore Scope", "oneDriveUpn")
+RESTORE_SERVICES = {
+    1: ("sharepoint_online", *_SITE),
+    2: ("onedrive", *_ONEDRIVE),
+    3: ("microsoft_365_groups", *_SITE),
+    6: ("teams", *_SITE),
+}
 
 
 def hours_rounded_up(ticks: int) -> str:
@@ -141,6 +154,85 @@ def _detail_quirks(quirks: Quirks) -> Quirks:
     return quirks.model_copy(update={"count_names": "number"}) if quirks.count_names == "sample" else quirks
 
 
+_SETTINGS_SCOPE = "microsoft365backup.settings.read.all"
+
+
+def _todays_schedule(now: int) -> list[dict[str, Any]]:
+    """Return the page's sample, on the clock's own day."""
+    day = times.to_iso(now)[:10]
+
+    def service(number: int, *hours: int) -> dict[str, Any]:
+        starts = [f"{day}T{hour:02}:54:22Z" for hour in hours]
+        return {"serviceType": number, "frequency": len(hours), "backupStartTime": starts}
+
+    return [service(0, 3, 9, 15, 21), service(1, 3), service(2, 3)]
+
+
+def _retention(_now: int) -> dict[str, Any]:
+    """Return the page's sample, with fewer services."""
+
+    def service(number: int, period: str, unassigned: str, *containers: dict[str, str]) -> dict[str, Any]:
+        return {
+            "serviceType": number,
+            "containerPolicies": list(containers),
+            "retentionPeriod": period,
+            "unassignedObjectRetentionPeriod": unassigned,
+        }
+
+    def container(name: str, period: str) -> dict[str, str]:
+        # One container, under two services and two names.
+        container_id = "5c8b139c-f380-4473-be2b-338d8cd938ce"
+        return {"containerId": container_id, "containerName": name, "retentionPeriod": period}
+
+    return {
+        "enableDailyRetentionPolicy": False,
+        "enableCustomizedRetentionPolicy": True,
+        "retentionPeriod": "1 years",
+        "servicePolicies": [
+            service(0, "2 years", "2 years"),
+            service(3, "1 years", "1 years", container("Default Group Container", "3 years")),
+            service(6, "1 years", "Unlimited", container("Default Team Container", "1 years")),
+            service(2, "Unlimited", "Unlimited"),
+        ],
+    }
+
+
+def _activity(rows: Any, quirks: Quirks) -> dict[str, Any]:
+    return envelope(data={"data": rows} if quirks.activity_form == "nested" else rows)
+
+
+_READINGS = (
+    Reading(
+        name="schedule",
+        path="/backup/m365/settings/backup/frequency",
+        scope=_SETTINGS_SCOPE,
+        filters=(_CENTRAL_LOCATION,),
+        envelope=lambda rows, _quirks: envelope(data=rows),
+        payload_key="data",
+        initial=_todays_schedule,
+    ),
+    Reading(
+        name="retention",
+        path="/backup/m365/settings/retention-policy",
+        scope=_SETTINGS_SCOPE,
+        filters=(_CENTRAL_LOCATION,),
+        envelope=lambda policy, _quirks: envelope(data=policy),
+        payload_key="data",
+        initial=_retention,
+    ),
+    Reading(
+        name="unusual_activity",
+        path="/backup/m365/cloudbackupunusualactivitydata",
+        scope="microsoft365backup.unusualActivity.read.all",
+        filters=(_ANY_LOCATION,),
+        joins_locations=True,
+        window=("startTime", "finishTime"),
+        envelope=_activity,
+        payload_key="data",
+        initial=lambda _now: [],
+    ),
+)
+
 M365 = Product(
     name="m365",
     list_path="/backup/m365/cloudbackupjobs",
@@ -157,7 +249,7 @@ M365 = Product(
     job_id_prefix="FB",
     job_id_digits=6,
     quirks=Quirks(first_index=0, link="absolute", last_link="empty"),
-    own_quirks=frozenset({"state_spelling", "count_names"}),
+    own_quirks=frozenset({"state_spelling", "count_names", "activity_form"}),
     head=_head,
     tail=_tail,
     envelope=_envelope,
@@ -174,6 +266,15 @@ M365 = Product(
         scope="microsoft365backup.subscriptionInfo.read.all",
         filters=(_ANY_LOCATION,),
         envelope=lambda figures, _quirks: envelope(data=figures),
+        payload_key="data",
+    ),
+    readings=_READINGS,
+    restore=RestoreEndpoint(
+        path="/backup/m365/restore/jobs",
+        scope="microsoft365backup.restore.readwrite.all",
+        filters=(_CENTRAL_LOCATION,),
+        services=RESTORE_SERVICES,
+        envelope=lambda data: envelope(data=data),
         payload_key="data",
     ),
 )

@@ -11,7 +11,7 @@ from airflow_provider_avepoint.simulator.jobs import Facts, Job
 from airflow_provider_avepoint.simulator.paging import PageNumbers
 from airflow_provider_avepoint.simulator.quirks import Quirks
 
-from .base import Filter, Page, Product, Vocabulary, Window, codes, finish, numbered, shown_state
+from .base import Filter, Page, Product, Reading, Vocabulary, Window, codes, finish, numbered, shown_state
 
 _JOB_TYPES = Vocabulary(
     shown={
@@ -127,4 +127,29 @@ SALESFORCE = Product(
     tail=_tail,
     envelope=_envelope,
     payload_key="data.jobs",
+    readings=(
+        Reading(
+            name="unusual_activity",
+            path="/backup/sfbapi/unusual-activities",
+            scope="salesforce.public.read.all",
+            window=("startTime", "finishTime"),
+            time_key="latestDetectedDate",
+            row_filters={"organizationId": "organizationId"},
+            envelope=lambda rows, _quirks: envelope(data=rows),
+            payload_key="data",
+            initial=lambda _now: [],
+        ),
+        Reading(
+            name="monitor_alerts",
+            path="/backup/sfbapi/monitor-alerts",
+            scope="salesforce.public.read.all",
+            window=("startTime", "finishTime"),
+            time_key="collectTime",
+            # The page does not list the values of alertType, so the server here does not heed it.
+            row_filters={"organizationId": "organizationId"},
+            envelope=lambda rows, _quirks: envelope(data=rows),
+            payload_key="data",
+            initial=lambda _now: [],
+        ),
+    ),
 )

@@ -1,0 +1,213 @@
+"""Read the fields of one JSON object of an answer; refuse what is missing or not understood.
+
+Rows of jobs have a reader of their own, which bears an odd field. Here nothing is borne: what an audit or a
+gate reads must not look good because a part of it could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from airflow_provider_avepoint.core.errors import AvePointPayloadError
+from airflow_provider_avepoint.core.fields import (
+    get_key,
+    get_path,
+    is_absent,
+    parse_integer,
+    read_id,
+    read_text,
+)
+from airflow_provider_avepoint.core.products.vocabulary import Key, Path, Product
+from airflow_provider_avepoint.core.text import one_line, quoted
+
+T = TypeVar("T")
+
+# Where the vendor's other lists have a link to a next page, or a total.
+_LINKS: tuple[Path, ...] = (("nextLink",), ("metadata", "nextLink"), ("data", "nextLink"))
+_TOTALS: tuple[Path, ...] = tuple(
+    (*place, name) for place in ((), ("metadata",), ("data",)) for name in ("totalCount", "totalNumber")
+)
+
+
+class JsonObject:
+    """One JSON object of an answer.
+
+    :param product: the product that has answered.
+    :param what: what the object is, for messages, such as ``backup schedule``.
+    :param value: the object as received.
+    :raises AvePointPayloadError: *value* is no JSON object.
+    """
+
+    def __init__(self, product: Product, what: str, value: object) -> None:
+        self._product = product
+        self._what = what
+        if not isinstance(value, Mapping):
+            raise self.refuse(f"{quoted(value)} stands where an object was expected")
+        self._fields: Mapping[str, Any] = value
+
+    @property
+    def key(self) -> int:
+        """What tells the object from every other one: two that differ in any field have other keys."""
+        return hash(repr(self._fields))
+
+    def refuse(self, problem: str) -> AvePointPayloadError:
+        """Return the error for an answer that is not understood.
+
+        :param problem: what is wrong.
+        """
+        return AvePointPayloadError(
+            f"{self._product.label}, {self._what}: {problem}. Nothing is concluded from the answer; "
+            "if it stays so, update this provider, or report it."
+        )
+
+    def get(self, key: Key) -> object:
+        """Return the value of a key, in any case of the letters; None if the object does not have the key.
+
+        :param key: the key, or several keys, of which the first one with a value counts.
+        :raises AvePointPayloadError: the key is there twice, with two values: nobody can tell which holds.
+        """
+        for name in (key,) if isinstance(key, str) else key:
+            folded = name.casefold()
+            found = [value for each, value in self._fields.items() if each.casefold() == folded]
+            values = [value for value in found if not is_absent(value)]
+            if any(value != values[0] for value in values[1:]):
+                raise self.refuse(f"{name} is there twice, as {quoted(values[0])} and {quoted(values[1])}")
+            if values:
+                return values[0]
+        return None
+
+    def read(self, key: Key, parse: Callable[[object], T | None]) -> T | None:
+        """Return a field that may be missing.
+
+        :param key: the key, or several spellings of it.
+        :param parse: returns the field's value, None for "no value", or raises ValueError.
+        :raises AvePointPayloadError: the field has another form.
+        """
+        try:
+            return parse(self.get(key))
+        except ValueError as e:
+            raise self.refuse(f"{_name(key)}: {e}") from None
+
+    def require(self, key: Key, parse: Callable[[object], T | None]) -> T:
+        """Return a field that must be there.
+
+        :param key: the key, or several spellings of it.
+        :param parse: as in :meth:`read`.
+        :raises AvePointPayloadError: the field is missing, or has another form.
+        """
+        value = self.read(key, parse)
+        if value is None:
+            raise self.refuse(f"{_name(key)} is missing")
+        return value
+
+    def require_flag(self, key: str) -> bool:
+        """Return a flag that must be there.
+
+        :param key: the key.
+        :raises AvePointPayloadError: the field is neither true nor false.
+        """
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise self.refuse(f"{key}: {quoted(value)} is neither true nor false")
+        return value
+
+    def require_id(self, key: Key) -> str:
+        """Return an id that must be there.
+
+        :param key: the key, or several spellings of it.
+        :raises AvePointPayloadError: the field is missing, or can be no id.
+        """
+        return self.require(key, read_id)
+
+    def read_text(self, key: str) -> str | None:
+        """Return a text that nothing depends on.
+
+        :param key: the key.
+        """
+        return read_text(self.get(key))
+
+    def require_list(self, key: str, *, may_be_null: bool = False) -> list[Any]:
+        """Return a list.
+
+        :param key: the key.
+        :param may_be_null: whether null stands for an empty list.
+        :raises AvePointPayloadError: there is no list.
+        """
+        value = self.get(key)
+        if isinstance(value, list):
+            return value
+        is_there = get_key(self._fields, key, ...) is not ...
+        if value is None and is_there and may_be_null:
+            return []
+        raise self.refuse(f"{key}: {quoted(value)} is no list" if is_there else f"the list {key} is missing")
+
+    def objects(self, key: str, what: str, *, may_be_null: bool = False) -> list[JsonObject]:
+        """Return the objects of a list.
+
+        :param key: the list's key.
+        :param what: what each object is, for messages.
+        :param may_be_null: whether null stands for an empty list.
+        :raises AvePointPayloadError: there is no list, or one of its items is no object.
+        """
+        items = self.require_list(key, may_be_null=may_be_null)
+        return [JsonObject(self._product, f"{self._what}, {what}", item) for item in items]
+
+
+def read_object(product: Product, what: str, document: object, place: Path) -> JsonObject:
+    """Return the object at a place of an answer.
+
+    :param product: the product that has answered.
+    :param what: what the object is, for messages.
+    :param document: the answer's JSON.
+    :param place: the keys from the outside to the object; empty for the whole answer.
+    :raises AvePointPayloadError: there is no object.
+    """
+    return JsonObject(product, what, get_path(document, place))
+
+
+def read_every_row(
+    product: Product, what: str, document: object, places: tuple[Path, ...]
+) -> list[JsonObject]:
+    """Return the rows of an answer that has them all: the documents know no second page.
+
+    :param product: the product that has answered.
+    :param what: what a row is, for messages.
+    :param document: the answer's JSON.
+    :param places: the places where the list may be.
+    :raises AvePointPayloadError: there is no list (null is none, too), a row is no object, or the answer says
+        that there are more rows.
+    """
+    whole = JsonObject(product, what, document)
+    found = (_find(product, what, document, place) for place in places)
+    rows = next((each for each in found if isinstance(each, list)), None)
+    if rows is None:
+        raise whole.refuse(f"the list {'.'.join(places[-1])} is missing")
+    links = [link for place in _LINKS if not is_absent(link := get_path(document, place))]
+    if links:
+        raise whole.refuse(
+            f"the answer has a next page ({one_line(links[0], 100)}), which no document describes"
+        )
+    for place in _TOTALS:
+        try:
+            total = parse_integer(get_path(document, place))
+        except ValueError:
+            continue  # a total that cannot be read promises nothing
+        if total is not None and total > len(rows):
+            raise whole.refuse(
+                f"the answer has {len(rows)} of {total} rows, and no document says how to go on"
+            )
+    return [JsonObject(product, what, row) for row in rows]
+
+
+def _find(product: Product, what: str, document: object, place: Path) -> object:
+    """Return the value at a place; None where there is no way to the place."""
+    for key in place:
+        if not isinstance(document, Mapping):
+            return None
+        document = JsonObject(product, what, document).get(key)
+    return document
+
+
+def _name(key: Key) -> str:
+    return key if isinstance(key, str) else key[0]

@@ -1,0 +1,128 @@
+"""The backup schedule: which services are backed up, how often a day, and when today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_avepoint.core.client import Client
+from airflow_provider_avepoint.core.fields import parse_integer, parse_time
+from airflow_provider_avepoint.core.flow import Flow
+from airflow_provider_avepoint.core.model import Value
+from airflow_provider_avepoint.core.objects import JsonObject, read_every_row
+from airflow_provider_avepoint.core.products import require_endpoint
+from airflow_provider_avepoint.core.products.vocabulary import Product
+from airflow_provider_avepoint.core.query import choose_location
+
+__all__ = ["BackupSchedule", "ServiceSchedule", "get_schedule", "read_schedule"]
+
+_WHAT = "backup schedule"
+# More starts of one service than a day has minutes are no schedule, and would cost a gate its time.
+_MOST_STARTS = 1440
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class ServiceSchedule(Value, frozen=True, kw_only=True):
+    """The backups of one service on the day of reading.
+
+    :param service: our word; the vendor's number as a text if the documents do not list the number.
+    :param runs_a_day: the number of backups that are scheduled within a day.
+    :param starts: the starts of the current UTC day, past and to come, earliest first. A backup begins some
+        time after its start in this list, and a backup that is due while another one runs may be left out.
+    """
+
+    service: str
+    runs_a_day: int
+    starts: tuple[datetime, ...] = ()
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether any backup is scheduled. The documents do not say what 0 backups a day are: none here."""
+        return self.runs_a_day > 0 or bool(self.starts)
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class BackupSchedule(Value, frozen=True, kw_only=True):
+    """Which services are backed up. A service that is not listed is not scheduled.
+
+    The vendor tells the current UTC day only: keep the schedule, because nobody can ask for it tomorrow.
+
+    :param product: the name of the product.
+    :param location: the Multi-Geo location that was asked for; None for the central location.
+    :param read_at: when the answer came, by the API's clock.
+    :param services: the services, as listed.
+    """
+
+    product: str
+    location: str | None = None
+    read_at: datetime
+    services: tuple[ServiceSchedule, ...] = ()
+
+    @property
+    def scheduled(self) -> tuple[str, ...]:
+        """The services with a scheduled backup, each once."""
+        return tuple(dict.fromkeys(each.service for each in self.services if each.is_scheduled))
+
+    def list_starts(self, service: str) -> tuple[datetime, ...]:
+        """Return the day's starts of a service, earliest first; empty if the service is not scheduled.
+
+        :param service: our word.
+        """
+        starts = {start for each in self.services if each.service == service for start in each.starts}
+        return tuple(sorted(starts))
+
+
+def get_schedule(client: Client, product: object, location: object) -> Flow[BackupSchedule]:
+    """Return the schedule of the current UTC day.
+
+    :param client: the connection.
+    :param product: the product's name.
+    :param location: the Multi-Geo location; None for the connection's own, or else the central one.
+    :raises AvePointConfigError: the product has no schedule, or no locations.
+    :raises AvePointPayloadError: the answer is not understood.
+    """
+    known = require_endpoint(product, "schedule", "backup schedule")
+    endpoint = known.schedule
+    assert endpoint is not None  # noqa: S101  # it is required
+    place = choose_location(known, location, client.settings.location)
+    query = [] if place is None else [(endpoint.location, place)]
+    answer = yield from client.get(endpoint.path, query, endpoint.permission, known.name)
+    services = read_schedule(known, answer.document)
+    return BackupSchedule(product=known.name, location=place, read_at=client.clock.now(), services=services)
+
+
+def read_schedule(product: Product, document: object) -> tuple[ServiceSchedule, ...]:
+    """Return the services of an answer.
+
+    :param product: a product with a schedule.
+    :param document: the answer's JSON.
+    :raises AvePointPayloadError: the list is missing, or a field of a service is missing or not understood.
+    """
+    endpoint = product.schedule
+    assert endpoint is not None  # noqa: S101  # its answer is what is read
+    rows = read_every_row(product, _WHAT, document, endpoint.rows)
+    return tuple(
+        ServiceSchedule(
+            service=row.require(endpoint.service, product.read_service_type),
+            runs_a_day=row.require(endpoint.runs, parse_integer),
+            starts=_read_starts(row, endpoint.starts),
+        )
+        for row in rows
+    )
+
+
+def _read_starts(row: JsonObject, key: str) -> tuple[datetime, ...]:
+    starts: set[datetime] = set()
+    items: list[Any] = row.require_list(key)
+    if len(items) > _MOST_STARTS:
+        raise row.refuse(f"{key}: {len(items)} starts of one service within a day")
+    for item in items:
+        try:
+            start = parse_time(item)
+        except ValueError as e:
+            raise row.refuse(f"{key}: {e}") from None
+        if start is None:
+            raise row.refuse(f"{key}: a start is empty")
+        starts.add(start)
+    return tuple(sorted(starts))

@@ -1,0 +1,462 @@
+"""Restore files and folders as a drill, once, and judge what came back."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+
+from airflow_provider_avepoint.core.arguments import parse_flag, parse_span
+from airflow_provider_avepoint.core.errors import (
+    AvePointConfigError,
+    AvePointError,
+    AvePointPayloadError,
+    AvePointRestoreUncertain,
+    AvePointUnavailable,
+)
+from airflow_provider_avepoint.core.refusals import refuse
+from airflow_provider_avepoint.core.restore import (
+    BUSY_PAUSE,
+    SEARCH_FOR,
+    Drill,
+    Intent,
+    IntentStore,
+    Phase,
+    Reply,
+    ReplyKind,
+    RestoreRequest,
+    adopt,
+    describe_uncertainty,
+    find_candidates,
+    judge_restore,
+    look_for_news,
+    name_account,
+    parse_expected,
+    prepare_restore,
+    start_restore,
+)
+from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
+from airflow_provider_avepoint.exceptions import AvePointJobFailed, to_airflow
+from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+__all__ = ["AvePointRestoreOperator"]
+
+#: The XCom key of a drill that does not pass; one that passes is returned.
+DRILL_KEY = "drill"
+_INTENT_KEY = "avepoint_restore"
+# An intent has to outlive every retry of its task, whatever Airflow's own retention is.
+_RETENTION = timedelta(days=365)
+# Airflow 3.3.2 can fail a correct task if its trigger fires within seconds of the deferral.
+_FIRST_POLL_AFTER = timedelta(seconds=10)
+_BACKSTOP = timedelta(minutes=5)
+_SEARCH_INTERVAL = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wait:
+    """What the task waits for.
+
+    :param intent: what was kept.
+    :param until: when to look again whatever there is to see, by this machine's clock.
+    :param text: what was seen, in a sentence.
+    :param is_paused: nothing is looked at before *until*.
+    """
+
+    intent: Intent
+    until: datetime
+    text: str
+    is_paused: bool = False
+
+
+class AvePointRestoreOperator(BaseOperator):
+    """Restore files and folders of Microsoft 365, follow the restore job, and judge it as a backup is judged.
+
+    **This writes.** AvePoint's API restores in place: it has no destination, and its documents do not say
+    whether files that exist are overwritten. So restore a folder that was made for it (a canary), never one
+    that people work in. The connection has to allow a restore (``allow_restore``), and the app registration
+    needs the permission ``microsoft365backup.restore.readwrite.all`` beside the one to read jobs.
+
+    A task of one DAG run restores at most once, however often it is retried, cleared or resumed. The API
+    cannot tell a request that is sent twice, so the task keeps its intent before it sends (in Airflow 3.3's
+    task state). After a crash, a timeout or a lost answer it looks for a restore job that began since: one
+    that is found is taken for its own; several, or none within ten minutes, end the task as uncertain. A row
+    shows no more of a restore job than its id and its times. So while this task runs, start no other restore
+    by hand, and run restores of one tenant one after the other (an Airflow pool of one slot that counts
+    deferred tasks too).
+
+    To restore anew, start a new DAG run. (Where ``[state_store] clear_on_success`` is set, Airflow forgets
+    what a task has kept when the task succeeds: clearing such a task restores anew too.)
+
+    Returns the drill: ``passed``, ``reason``, ``message``, ``request``, ``digest``, ``sent_at``,
+    ``was_adopted``, ``expect_files``, ``restored_files``, ``job`` and ``judged_at``. The reasons are
+    ``passed``, ``partial``, ``failed``, ``skipped``, ``too_few_files`` and ``nothing_restored``. A drill that
+    does not pass is in the XCom ``drill``.
+
+    :param service: ``sharepoint_online``, ``onedrive``, ``microsoft_365_groups`` or ``teams``.
+    :param site_url: the full URL of the site collection or subsite; not for ``onedrive``.
+    :param onedrive_upn: the user principal name of the OneDrive's owner; for ``onedrive`` alone.
+    :param library: the name of the document library, such as ``Documents``.
+    :param files: the path of a file in the library, or several paths. Files and folders are at most 20
+        together, and none lies in another one.
+    :param folders: the path of a folder in the library, or several paths.
+    :param recovery_time: the latest backup before this instant is restored from: an aware datetime, or an
+        ISO 8601 string with an offset. Each try of the task must get the same instant.
+    :param expect_files: how many files must come back, at least. None: not said; a job that counts none
+        fails all the same.
+    :param location: the Multi-Geo location; None takes the connection's own, else the central one.
+    :param deferrable: wait on the triggerer.
+    :param poll_interval: how often to look; a number is in seconds.
+    :param timeout: how long to wait for a place beside other restores and exports (AvePoint runs three at a
+        time), and for the job's end; a number is in seconds.
+    :param avepoint_conn_id: the id of the AvePoint connection.
+    :raises AvePointJobFailed: the restore has ended, and not well: the task fails without a retry.
+    :raises AvePointRestoreUncertain: nobody knows whether the restore began: the task fails without a retry.
+    """
+
+    template_fields: Sequence[str] = (
+        "avepoint_conn_id",
+        "service",
+        "site_url",
+        "onedrive_upn",
+        "library",
+        "files",
+        "folders",
+        "recovery_time",
+        "expect_files",
+        "location",
+    )
+    operator_extra_links = (AvePointOnlineServicesLink(),)
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        site_url: str | None = None,
+        onedrive_upn: str | None = None,
+        library: str,
+        files: Sequence[str] | str | None = None,
+        folders: Sequence[str] | str | None = None,
+        recovery_time: datetime | str,
+        expect_files: int | str | None = None,
+        location: str | None = None,
+        deferrable: bool = True,
+        poll_interval: timedelta | float = 60,
+        timeout: timedelta | float = timedelta(hours=6),
+        avepoint_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.avepoint_conn_id = avepoint_conn_id
+        self.service = service
+        self.site_url = site_url
+        self.onedrive_upn = onedrive_upn
+        self.library = library
+        self.files = files
+        self.folders = folders
+        self.recovery_time = recovery_time
+        self.expect_files = expect_files
+        self.location = location
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Restore, or go on with the restore that an earlier try has begun, and return the drill.
+
+        :param context: Airflow's context of the task.
+        :returns: the drill that the class describes, ready for JSON.
+        :raises AvePointConfigError: an argument cannot be used, or the connection does not allow a restore;
+            nothing was sent.
+        """
+        with _for_airflow():
+            return self._restore(
+                context, open_intents(context, None), datetime.now(UTC), patience=MAX_FAILED_POLLS
+            )
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None = None,
+        *,
+        intent: dict[str, Any] | None = None,
+        started_at: str | None = None,
+    ) -> dict[str, Any]:
+        """Go on after a deferral. The event decides nothing: the task looks for itself.
+
+        :param context: Airflow's context of the task.
+        :param event: what the trigger has seen, for the log.
+        :param intent: what was kept when the task deferred; what is kept with the task wins.
+        :param started_at: when this try began, in ISO 8601.
+        """
+        has_failed = False
+        if isinstance(event, Mapping):
+            self.log.info("%s", event.get("message"))
+            has_failed = event.get("has_failed") is True
+        begun = datetime.now(UTC) if started_at is None else datetime.fromisoformat(started_at)
+        with _for_airflow():
+            return self._restore(
+                context, open_intents(context, intent), begun, patience=1 if has_failed else MAX_FAILED_POLLS
+            )
+
+    def _restore(
+        self, context: Context, intents: IntentStore, begun: datetime, *, patience: int
+    ) -> dict[str, Any]:
+        """Go on until the drill is over; defer instead of sleeping where the task is deferrable."""
+        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
+
+        interval = self._parse_span("poll_interval", self.poll_interval)
+        deadline = begun + self._parse_span("timeout", self.timeout)
+        expected = parse_expected(self.expect_files)
+        is_deferrable = parse_flag("deferrable", self.deferrable)
+        failed = 0
+        with AvePointHook(self.avepoint_conn_id) as hook:
+            request = self._build_request(hook.settings.location)
+            leave_link(context, hook.settings)
+            while True:
+                try:
+                    step = self._advance(hook, request, intents, expected, deadline)
+                    failed = 0
+                except (AvePointUnavailable, AvePointPayloadError) as e:
+                    failed += 1
+                    step = self._wait_out(e, intents, deadline, has_patience=failed < patience)
+                if isinstance(step, Drill):
+                    return self._conclude(context, step)
+                self.log.info("%s Looking again until %s UTC.", step.text, f"{step.until:%Y-%m-%d %H:%M:%S}")
+                if is_deferrable:
+                    self._defer(request, step, begun, interval)
+                left = (step.until - datetime.now(UTC)).total_seconds()
+                time.sleep(max(0.0, left if step.is_paused else min(interval.total_seconds(), left)))
+
+    def _wait_out(
+        self, error: AvePointError, intents: IntentStore, deadline: datetime, *, has_patience: bool
+    ) -> _Wait:
+        """Return the wait after a look that failed; raise *error* where nothing was sent, or for too long."""
+        kept = intents.load()
+        intent = None if kept is None else Intent.read(kept)
+        now = datetime.now(UTC)
+        until = deadline if intent is not None and intent.job_id is not None else now + SEARCH_FOR
+        if intent is None or intent.phase is Phase.REFUSED or not has_patience or now >= until:
+            raise error
+        self.log.warning("The look failed: %s", error)
+        return _Wait(intent=intent, until=until, text="Nothing new is known of the restore.")
+
+    def _advance(
+        self,
+        hook: AvePointHook,
+        request: RestoreRequest,
+        intents: IntentStore,
+        expected: int | None,
+        deadline: datetime,
+    ) -> Drill | _Wait:
+        """Go one step on: ask for the restore where that is safe, then look once."""
+        kept = intents.load()
+        intent = None if kept is None else Intent.read(kept)
+        if intent is None or intent.phase is Phase.REFUSED:
+            intent, reply = self._ask(hook, request, intents)
+            if reply.error is not None:
+                raise to_airflow(reply.error)
+            if reply.kind is ReplyKind.BUSY:
+                return self._wait_for_place(intent, reply, deadline)
+        if (intent.digest, intent.account) != (request.digest, name_account(hook.settings)):
+            raise AvePointRestoreUncertain(
+                f"At {intent.sent_at:%Y-%m-%d %H:%M:%S} UTC this task asked for another restore than its "
+                "arguments and its connection name now. Has somebody changed them, or does a template give "
+                "each try something else, such as the time of the try? Nothing was sent now. Look in "
+                "AvePoint's job monitor what became of the first one; then start a new run of the DAG.",
+                sent_at=intent.sent_at.isoformat(),
+                digest=intent.digest,
+            )
+        news = hook.perform(look_for_news(hook.client, request, intent))
+        if intent.job_id is None:
+            adopted = adopt(intent, news.candidates, news.now)
+            if adopted is None:
+                until = datetime.now(UTC) + (intent.search_ends_at - news.now)
+                return _Wait(intent=intent, until=until, text=news.text)
+            intents.save(adopted.as_dict())
+            self.log.warning("%s It is taken for the one that this task has asked for.", news.text)
+            intent, news = adopted, hook.perform(look_for_news(hook.client, request, adopted))
+        if news.job is not None:
+            drill = judge_restore(request, intent, news.job, expected, news.now)
+            if isinstance(drill, Drill):
+                self._check_adoption(hook, request, intent)
+                return drill
+        if datetime.now(UTC) >= deadline:
+            raise AirflowException(
+                f"Gave up waiting; {news.text} The restore goes on in AvePoint; a retry of this task goes on "
+                "following the same job."
+            )
+        return _Wait(intent=intent, until=deadline, text=news.text)
+
+    def _ask(self, hook: AvePointHook, request: RestoreRequest, intents: IntentStore) -> tuple[Intent, Reply]:
+        """Ask for the restore, once; keep the intent before, and what came of it after."""
+        now, known_ids = hook.perform(prepare_restore(hook.client, request))
+        intent = Intent(
+            digest=request.digest,
+            account=name_account(hook.settings),
+            nonce=secrets.token_hex(8),
+            sent_at=now,
+            known_ids=known_ids,
+        )
+        intents.save(intent.as_dict())
+        try:
+            reply = hook.perform(start_restore(hook.client, request, known_ids))
+        except AvePointError as e:  # out of the driver, in the middle of an answer
+            reply = Reply(kind=ReplyKind.UNKNOWN, message=str(e))
+        match reply.kind:
+            case ReplyKind.STARTED:
+                self.log.info("Restore job %s has begun.", reply.job_id)
+                intent = replace(intent, phase=Phase.STARTED, job_id=reply.job_id)
+            case ReplyKind.UNKNOWN:
+                self.log.warning("It is not known whether the restore began: %s", reply.message)
+                doubt = one_line(reply.message)
+                intent = replace(intent, answered_at=hook.client.clock.now(), doubt=doubt)
+            case _:
+                intent = replace(intent, phase=Phase.REFUSED)
+        intents.save(intent.as_dict())
+        return intent, reply
+
+    @staticmethod
+    def _wait_for_place(intent: Intent, reply: Reply, deadline: datetime) -> _Wait:
+        now = datetime.now(UTC)
+        if now >= deadline:
+            raise AvePointUnavailable(
+                "Nothing was restored: no place came free beside other restores and exports. "
+                f"({reply.message})",
+                status=429,
+            )
+        return _Wait(intent=intent, until=min(deadline, now + BUSY_PAUSE), text=reply.message, is_paused=True)
+
+    @staticmethod
+    def _check_adoption(hook: AvePointHook, request: RestoreRequest, intent: Intent) -> None:
+        """Look once more, at the end, whether the job that was found is the only one that it may be."""
+        if not intent.was_adopted:
+            return
+        ids = hook.perform(find_candidates(hook.client, intent, request.product, request.location))
+        if len(ids) > 1:
+            raise describe_uncertainty(intent, ids)
+
+    def _defer(self, request: RestoreRequest, wait: _Wait, begun: datetime, interval: timedelta) -> None:
+        from airflow_provider_avepoint.triggers.avepoint import AvePointRestoreTrigger
+
+        now = datetime.now(UTC)
+        written = wait.intent.as_dict()
+        if wait.intent.job_id is None:
+            interval = min(interval, _SEARCH_INTERVAL)
+        self.defer(
+            trigger=AvePointRestoreTrigger(
+                avepoint_conn_id=self.avepoint_conn_id,
+                request=request.as_dict(),
+                intent=None if wait.is_paused else written,
+                poll_interval=interval.total_seconds(),
+                wake_at=wait.until.isoformat(),
+                first_poll_at=(now + min(_FIRST_POLL_AFTER, interval)).isoformat(),
+            ),
+            method_name="execute_complete",
+            kwargs={"intent": written, "started_at": begun.isoformat()},
+            timeout=max(wait.until - now, timedelta()) + 2 * interval + _BACKSTOP,
+        )
+
+    def _conclude(self, context: Context, drill: Drill) -> dict[str, Any]:
+        evidence = drill.as_dict()
+        if drill.passed:
+            self.log.info("%s", drill.message)
+            return evidence
+        self.log.error("%s", drill.message)
+        if (ti := context.get("ti")) is not None:
+            ti.xcom_push(DRILL_KEY, evidence)
+        raise AvePointJobFailed(drill.message, job=evidence["job"])
+
+    def _build_request(self, default_location: str | None) -> RestoreRequest:
+        return RestoreRequest.parse(
+            service=self.service,
+            site_url=self.site_url,
+            onedrive_upn=self.onedrive_upn,
+            library=self.library,
+            files=self.files,
+            folders=self.folders,
+            recovery_time=self.recovery_time,
+            location=self.location,
+            default_location=default_location,
+        )
+
+    @staticmethod
+    def _parse_span(name: str, value: object) -> timedelta:
+        span = parse_span(name, value)
+        if span is None:
+            raise refuse(name, value, "is no time span.")
+        return span
+
+
+def open_intents(context: Context, handed_over: dict[str, Any] | None) -> IntentStore:
+    """Return where the intent of a task is kept.
+
+    Outside of a task instance nothing retries a task, and the process itself remembers.
+
+    :param context: Airflow's context of the task.
+    :param handed_over: the intent as it was when the task deferred.
+    :raises AvePointConfigError: a task instance has no place to keep the intent in.
+    """
+    if (store := context.get("task_state_store")) is not None:
+        return _TaskState(store, handed_over)
+    if context.get("ti") is not None:
+        raise AvePointConfigError(
+            "A restore needs a place to keep what it is about to do, so that no retry restores twice: the "
+            "task state of Airflow 3.3 or newer."
+        )
+    return _Memory(handed_over)
+
+
+class _TaskState:
+    """Keeps the intent in Airflow's task state, which outlives the process, the try and a clearing."""
+
+    def __init__(self, store: Any, handed_over: dict[str, Any] | None) -> None:
+        self._store = store
+        self._handed_over = handed_over
+
+    def load(self) -> object:
+        kept = self._store.get(_INTENT_KEY)
+        return self._handed_over if kept is None else kept
+
+    def save(self, kept: dict[str, Any]) -> None:
+        self._store.set(_INTENT_KEY, kept, retention=_RETENTION)
+        # A try that Airflow has given up may still run: it can read nothing back, and must not go on.
+        if self._store.get(_INTENT_KEY) != kept:
+            raise AvePointUnavailable("Airflow's task state has not kept what this task is about to do.")
+
+
+class _Memory:
+    """Keeps the intent while the process lives, for notebooks and plain tests."""
+
+    def __init__(self, handed_over: dict[str, Any] | None) -> None:
+        self._kept = handed_over
+
+    def load(self) -> object:
+        return self._kept
+
+    def save(self, kept: dict[str, Any]) -> None:
+        self._kept = kept
+
+
+@contextmanager
+def _for_airflow() -> Iterator[None]:
+    try:
+        yield
+    except AvePointError as e:
+        counterpart = to_airflow(e)
+        if counterpart is e:
+            raise
+        raise counterpart from None
