@@ -7,6 +7,8 @@ the same name in ``core.errors``, so catch it by that name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
@@ -27,6 +29,7 @@ __all__ = [
     "AvePointRequestError",
     "AvePointRestoreUncertain",
     "AvePointUnavailable",
+    "for_airflow",
     "to_airflow",
 ]
 
@@ -127,3 +130,15 @@ def to_airflow(error: errors.AvePointError) -> errors.AvePointError:
     """
     counterpart = _COUNTERPARTS.get(type(error))
     return error if counterpart is None else counterpart(str(error), **vars(error))
+
+
+@contextmanager
+def for_airflow() -> Iterator[None]:
+    """Raise our errors as Airflow's too, so that a task knows whether a retry can help."""
+    try:
+        yield
+    except errors.AvePointError as e:
+        counterpart = to_airflow(e)
+        if counterpart is e:
+            raise
+        raise counterpart from None

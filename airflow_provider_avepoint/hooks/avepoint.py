@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -39,7 +39,7 @@ from airflow_provider_avepoint.core.retention import get_retention
 from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.credentials import build_credential
-from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.exceptions import for_airflow
 from airflow_provider_avepoint.hooks.connection import (
     afind_connection,
     find_connection,
@@ -91,7 +91,7 @@ class AvePointHook(HttpHook):
     @cached_property
     def settings(self) -> Settings:
         """What the connection says, checked. The connection is looked up once a hook."""
-        with _for_airflow():
+        with for_airflow():
             conn_id = require_text("avepoint_conn_id", self.avepoint_conn_id)
             connection = find_connection(conn_id, self.get_connection)
             return read_settings(connection, connection.extra_dejson)
@@ -99,7 +99,7 @@ class AvePointHook(HttpHook):
     @cached_property
     def client(self) -> Client:
         """The calls of the API for this connection."""
-        with _for_airflow():
+        with for_airflow():
             return Client.build(self.settings, build_credential(self.settings))
 
     @cached_property
@@ -167,7 +167,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: an argument cannot be used; nothing was sent.
         :raises AvePointPayloadError: the listing does not add up; it is never cut short silently.
         """
-        with _for_airflow():
+        with for_airflow():
             queries = build_queries(
                 product,
                 started_after=started_after,
@@ -188,7 +188,7 @@ class AvePointHook(HttpHook):
         :param with_changes: a job that is listed again, and otherwise, comes again.
         :raises AvePointConfigError: an organisation's id is a name.
         """
-        with _for_airflow():
+        with for_airflow():
             listings = JobListings(
                 self.client,
                 queries,
@@ -203,7 +203,7 @@ class AvePointHook(HttpHook):
 
         :param flow: the call, made with :attr:`client`.
         """
-        with _for_airflow():
+        with for_airflow():
             return self.transport.run(flow)
 
     def note_answered(self, query: JobQuery) -> None:
@@ -221,10 +221,10 @@ class AvePointHook(HttpHook):
         look = Look(policy, self.client)
         while (queries := look.next_queries()) is not None:
             look.take(list(self.query(queries, with_changes=True)))
-        with _for_airflow():
+        with for_airflow():
             for question in look.questions:
                 look.hear(question, self.transport.run(ask(self.client, question)))
-        with _for_airflow():
+        with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
@@ -252,7 +252,7 @@ class AvePointHook(HttpHook):
             offset; by default 30 days ago.
         :raises AvePointJobNotFound: no job has this id.
         """
-        with _for_airflow():
+        with for_airflow():
             query = build_job_query(
                 product,
                 location=location,
@@ -271,7 +271,7 @@ class AvePointHook(HttpHook):
         :param product: ``m365`` or ``m365_legacy``.
         :param location: the Multi-Geo location; the connection's own unless given.
         """
-        with _for_airflow():
+        with for_airflow():
             known = get_product(product)
             place = choose_location(known, location, self.settings.location)
             return self.transport.run(get_license(self.client, known, place, datetime.now(UTC)))
@@ -290,7 +290,7 @@ class AvePointHook(HttpHook):
         :param location: the Multi-Geo location; the connection's own unless given.
         :raises AvePointRequestError: Elements lists no subscription.
         """
-        with _for_airflow():
+        with for_airflow():
             known = get_product(product)
             customer = normalize_id(parse_text("organization_id", organization_id))
             place = choose_location(known, location, self.settings.location)
@@ -306,7 +306,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no schedule.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with _for_airflow():
+        with for_airflow():
             return self.transport.run(get_schedule(self.client, product, location))
 
     def get_unusual_activity(
@@ -331,7 +331,7 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with _for_airflow():
+        with for_airflow():
             return self.transport.run(
                 get_activity(
                     self.client,
@@ -352,7 +352,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product does not tell its retention.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with _for_airflow():
+        with for_airflow():
             return self.transport.run(get_retention(self.client, product, location))
 
     def get_coverage(
@@ -368,7 +368,7 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: an answer is not understood.
         """
-        with _for_airflow():
+        with for_airflow():
             return self.transport.run(get_coverage(self.client, product, organization_id, parts))
 
     def iter_monitor_alerts(
@@ -390,7 +390,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with _for_airflow():
+        with for_airflow():
             alerts = self.transport.run(
                 list_alerts(
                     self.client,
@@ -468,7 +468,7 @@ class AvePointAsyncHook(BaseHook):
     async def aget_client(self) -> Client:
         """Return the calls of the API for this connection, which is looked up once a hook."""
         if self._client is None:
-            with _for_airflow():
+            with for_airflow():
                 connection = await afind_connection(require_text("avepoint_conn_id", self.avepoint_conn_id))
                 extra = await get_async_extra_dejson(connection)
                 # In a thread: files are read and keys are derived, which would hold up every other trigger.
@@ -500,7 +500,7 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default the location of the connection.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             queries = build_queries(
                 product,
                 started_after=started_after,
@@ -525,7 +525,7 @@ class AvePointAsyncHook(BaseHook):
         :param with_changes: a job that is listed again, and otherwise, comes again.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             listings = JobListings(client, queries, client.clock.now(), with_changes=with_changes)
             async with aclosing(self._run.draw(listings)) as pages:
                 async for page in pages:
@@ -542,7 +542,7 @@ class AvePointAsyncHook(BaseHook):
         :param now: fixes the window's end.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             listing = JobListing(client, query, now, with_changes=with_changes)
             async with aclosing(self._run.draw(listing)) as pages:
                 async for page in pages:
@@ -554,7 +554,7 @@ class AvePointAsyncHook(BaseHook):
 
         :param flow: the call, made with the client of :meth:`aget_client`.
         """
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(flow)
 
     async def ajudge(self, policy: Policy) -> Verdict:
@@ -567,7 +567,7 @@ class AvePointAsyncHook(BaseHook):
             look.take([job async for job in self.aquery(queries, with_changes=True)])
         for question in look.questions:
             look.hear(question, await self.aanswer(question))
-        with _for_airflow():
+        with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
@@ -579,7 +579,7 @@ class AvePointAsyncHook(BaseHook):
         :param question: the question, as ``Policy.questions`` makes it.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(ask(client, question))
 
     async def aget_job(
@@ -601,7 +601,7 @@ class AvePointAsyncHook(BaseHook):
             offset; by default 30 days ago.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             query = build_job_query(
                 product,
                 location=location,
@@ -621,7 +621,7 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default the location of the connection.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             known = get_product(product)
             place = choose_location(known, location, client.settings.location)
             return await self._run.run(get_license(client, known, place, datetime.now(UTC)))
@@ -640,7 +640,7 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default the location of the connection.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             known = get_product(product)
             customer = normalize_id(parse_text("organization_id", organization_id))
             place = choose_location(known, location, client.settings.location)
@@ -655,7 +655,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its schedule.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(get_schedule(client, product, location))
 
     async def aget_unusual_activity(
@@ -678,7 +678,7 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default that of the connection, or else all.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(
                 get_activity(
                     client,
@@ -698,7 +698,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its retention.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(get_retention(client, product, location))
 
     async def aget_coverage(
@@ -711,7 +711,7 @@ class AvePointAsyncHook(BaseHook):
         :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             return await self._run.run(get_coverage(client, product, organization_id, parts))
 
     async def aiter_monitor_alerts(
@@ -732,7 +732,7 @@ class AvePointAsyncHook(BaseHook):
         :param alert_type: sent as it is: the documents do not list the values.
         """
         client = await self.aget_client()
-        with _for_airflow():
+        with for_airflow():
             alerts = await self._run.run(
                 list_alerts(
                     client,
@@ -761,18 +761,6 @@ class AvePointAsyncHook(BaseHook):
     def _run(self) -> AiohttpTransport:
         assert self._transport is not None  # noqa: S101  # aget_client() has been awaited
         return self._transport
-
-
-@contextmanager
-def _for_airflow() -> Iterator[None]:
-    """Raise our errors as Airflow's too, so that a task knows whether a retry can help."""
-    try:
-        yield
-    except AvePointError as e:
-        counterpart = to_airflow(e)
-        if counterpart is e:
-            raise
-        raise counterpart from None
 
 
 def _count(name: str, product: str) -> None:

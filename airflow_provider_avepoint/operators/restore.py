@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,7 @@ from airflow_provider_avepoint.core.restore import (
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
-from airflow_provider_avepoint.exceptions import AvePointJobFailed, to_airflow
+from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ class AvePointRestoreOperator(BaseOperator):
         :raises AvePointConfigError: an argument cannot be used, or the connection does not allow a restore;
             nothing was sent.
         """
-        with _for_airflow():
+        with for_airflow():
             return self._restore(
                 context, open_intents(context, None), datetime.now(UTC), patience=MAX_FAILED_POLLS
             )
@@ -207,7 +206,7 @@ class AvePointRestoreOperator(BaseOperator):
             self.log.info("%s", event.get("message"))
             has_failed = event.get("has_failed") is True
         begun = datetime.now(UTC) if started_at is None else datetime.fromisoformat(started_at)
-        with _for_airflow():
+        with for_airflow():
             return self._restore(
                 context, open_intents(context, intent), begun, patience=1 if has_failed else MAX_FAILED_POLLS
             )
@@ -449,14 +448,3 @@ class _Memory:
 
     def save(self, kept: dict[str, Any]) -> None:
         self._kept = kept
-
-
-@contextmanager
-def _for_airflow() -> Iterator[None]:
-    try:
-        yield
-    except AvePointError as e:
-        counterpart = to_airflow(e)
-        if counterpart is e:
-            raise
-        raise counterpart from None

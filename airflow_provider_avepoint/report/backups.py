@@ -274,7 +274,7 @@ class ScopeTimeline:
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
         self._recent: list[BackupJob] = []
-        self._schedule = Schedule(period.timezone, self._guard.interval)
+        self._schedule = Schedule(period.timezone, period.now, self._guard.interval)
         if past is not None:
             self._schedule.add(past.newest_at)
 
@@ -332,32 +332,32 @@ class ScopeTimeline:
             newest_good_at=good[-1] if good else None,
             longest_gap=self._find_longest_gap(good, now),
             loaded_until=loaded_until,
-            expected=self._schedule.describe(now),
+            expected=self._schedule.describe(),
             gates=self._guard.names,
             current=self._judge_now(loaded_until),
-            has_run_before=self._schedule.count_runs(now) > 1,
+            has_run_before=len(self._schedule.runs) > 1,
         )
 
     def _judge_now(self, loaded_until: datetime) -> Outcome:
         """Return the outcome now, by the windows of the gates and by what is due."""
-        now, schedule = self._period.now, self._schedule
+        now, runs = self._period.now, self._schedule.runs
         if self._guard.excludes:
             return Outcome.EXCLUDED
-        if not schedule.count_runs(now):
+        if not runs:
             return self._judge_without_start()
-        newest, before = schedule.list_newest(now)
-        late_since = schedule.find_late(now)
+        late_since = self._schedule.find_late()
         if late_since is not None:
             return Outcome.MISSED if loaded_until >= late_since else Outcome.NOT_LOADED
+        newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
             return Outcome.MISSED
         outcomes = []
         for policy, window in self._guard.windows.items():
             start = min(newest, now - max(window, DAY))
             outcome = self._judge_since(policy, start)
-            if outcome is Outcome.RUNNING and before is not None and before < start:
+            if outcome is Outcome.RUNNING and len(runs) > 1 and runs[-2] < start:
                 # While a backup runs, the one before holds.
-                outcome = self._judge_since(policy, before)
+                outcome = self._judge_since(policy, runs[-2])
             outcomes.append(outcome)
         return min(outcomes, key=_WORST.index)
 
@@ -388,7 +388,7 @@ class ScopeTimeline:
         """
         now = self._period.now
         missed = {self._period.date_of(at): Outcome.MISSED for at in self._gates.list_late(self._place)}
-        for run in self._schedule.iter_missed(now):
+        for run in self._schedule.iter_missed():
             end = self._period.begin(run.day + DAY)
             known_at = max(run.known_at, end)
             if self._gates.guard(self._place, min(end, now)).excludes:

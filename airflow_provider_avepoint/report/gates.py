@@ -238,7 +238,7 @@ class Gates:
             if scope in each.late
         ]
 
-    @property
+    @cached_property
     def job_types(self) -> dict[tuple[str, str], set[str]]:
         """The job types that the gates count as backups, by tenant and product."""
         return {
@@ -255,14 +255,16 @@ class Gates:
         known: dict[tuple[str, str], list[Scope]] = defaultdict(list)
         for place in seen:
             known[place.tenant, place.product].append(normalize_scope(place.scope))
-        in_force = [(gate, gate.in_force(now)) for gate in self]
-        return {
-            Place(tenant=gate.tenant, product=gate.product, scope=scope): each.judged_at
-            for gate, each in in_force
-            for scope in (() if each is None else each.never_seen)
-            if each is not None
-            and not any(may_be_of(found, scope) for found in known[gate.tenant, gate.product])
-        }
+        never = {}
+        for gate in self:
+            judgement = gate.in_force(now)
+            if judgement is None:
+                continue
+            for scope in judgement.never_seen:
+                if not any(may_be_of(found, scope) for found in known[gate.tenant, gate.product]):
+                    place = Place(tenant=gate.tenant, product=gate.product, scope=scope)
+                    never[place] = judgement.judged_at
+        return never
 
 
 def may_be_of(scope: Scope, named: Scope) -> bool:

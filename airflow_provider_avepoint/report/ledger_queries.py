@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, desc, func, literal, not_, or_, select
+from sqlalchemy import and_, case, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -114,13 +114,12 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
     scopes, long_gone, failures = reader.read_jobs()
     audits = tuple(reader.read_audits())
     license_histories = tuple(reader.read_licenses(audits))
-    verdicts = tuple(reader.read_verdicts())
     seen = {
         *(tenant for tenant, _ in audits),
         *(scope.place.tenant for scope in scopes),
         *(place.tenant for place, _ in long_gone),
         *(history.subscription.tenant for history in license_histories),
-        *(verdict.tenant for verdict in verdicts),
+        *(verdict.tenant for verdict in reader.verdicts),
     }
     return Report(
         period=period,
@@ -131,7 +130,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         audits=audits,
         failures=failures.rank(),
         failures_left_out=failures.left_out,
-        verdicts=verdicts,
+        verdicts=reader.verdicts,
         silent_tenants=tuple(tenant for tenant in tenants or () if tenant not in seen),
         previous=reader.read_previous(),
         gates=tuple(reader.gates),
@@ -146,7 +145,7 @@ class _Reader:
         self._tenants = tenants
         self._earliest = min(period.start, shift(period.now, -_LONG_GONE))
         self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
-        self.gates = Gates(self._read_gates())
+        self.gates, self.verdicts = self._read_verdicts()
         self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
@@ -217,7 +216,6 @@ class _Reader:
         query = (
             select(
                 *_SCOPE,
-                _ORGANIZATION,
                 func.max(JOBS.c.organization_name).label("organization_name"),
                 func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
@@ -395,21 +393,6 @@ class _Reader:
             if history.is_listed or history.read_at >= self._period.start:
                 yield history
 
-    def read_verdicts(self) -> Iterator[JudgedVerdict]:
-        """Yield the verdicts, newest first; only the newest with their evidence."""
-        query = self._list_verdicts(self._period.start)
-        query = query.order_by(desc("judged_at"), "tenant", "verdict_id")
-        shown = {True: 0, False: 0}
-        for row in self._ledger.iter_rows(query):
-            passed = row["passed"]
-            shown[passed] += 1
-            yield read_verdict(
-                row,
-                json.loads(row["evidence"]),
-                self._period.timezone,
-                is_shown=shown[passed] <= _MOST_SHOWN[passed],
-            )
-
     def read_previous(self) -> Reported | None:
         """Return what the last report on the same tenants said; None where there is none."""
         query = (
@@ -425,19 +408,31 @@ class _Reader:
             return Reported(generated_at=row["generated_at"], states=json.loads(row["states"]))
         return None
 
-    def _read_gates(self) -> Iterator[Gate]:
-        """Yield each gate with its verdicts: of the period, and of some time before."""
-        known: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
-        query = self._list_verdicts(self._earliest).order_by("judged_at")
-        for row in self._ledger.iter_rows(query):
-            judgement = read_judgement(row, json.loads(row["evidence"]))
-            if judgement is not None:
-                known[row["tenant"], row["product"], name_gate(row)].append(judgement)
-        for (tenant, product, name), judgements in known.items():
-            yield Gate(tenant=tenant, product=product, name=name, judgements=tuple(judgements))
+    def _read_verdicts(self) -> tuple[Gates, tuple[JudgedVerdict, ...]]:
+        """Return the gates, and the verdicts of the period, newest first, the newest with their evidence.
 
-    def _list_verdicts(self, since: datetime) -> Any:
-        """Return the query for the verdicts since a time: of the tries of a task in one run, the last."""
+        Verdicts from some time before the period tell of the gates, too.
+        """
+        gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
+        verdicts = []
+        shown = {True: 0, False: 0}
+        for row in self._ledger.iter_rows(self._list_verdicts()):
+            evidence = json.loads(row["evidence"])
+            judgement = read_judgement(row, evidence)
+            if judgement is not None:
+                gates[row["tenant"], row["product"], name_gate(row)].append(judgement)
+            if row["judged_at"] >= self._period.start:
+                passed = row["passed"]
+                shown[passed] += 1
+                is_shown = shown[passed] <= _MOST_SHOWN[passed]
+                verdicts.append(read_verdict(row, evidence, self._period.timezone, is_shown=is_shown))
+        return Gates(
+            Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
+            for (tenant, product, name), judgements in gates.items()
+        ), tuple(verdicts)
+
+    def _list_verdicts(self) -> Any:
+        """Return the query for the verdicts, newest first: of the tries of a task in one run, the last."""
         of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
         later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
         place = func.row_number().over(
@@ -446,13 +441,14 @@ class _Reader:
         judged = (
             select(VERDICTS, place.label("place"))
             .where(
-                VERDICTS.c.judged_at >= since,
+                VERDICTS.c.judged_at >= self._earliest,
                 VERDICTS.c.judged_at <= self._period.now,
                 *self._of_tenants(VERDICTS),
             )
             .subquery()
         )
-        return select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
+        query = select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
+        return query.order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
 
 
 def _read_backup(row: Mapping[Any, Any], now: datetime) -> BackupJob | None:

@@ -14,7 +14,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
-from itertools import count, pairwise
+from functools import cached_property
+from itertools import accumulate, count, pairwise
+from typing import TypeVar
+
+Gap = TypeVar("Gap", int, timedelta)
 
 #: How much of the past a schedule may take into account: four runs of a monthly backup.
 LONGEST_PAST = timedelta(days=130)
@@ -104,97 +108,74 @@ class Schedule:
     """When the backups of one scope started, and when the next ones were due.
 
     :param timezone: the time zone of days, and of the time of day at which backups start.
+    :param now: the moment of the report.
     :param interval: the longest time between two backups that the scope's gates allow; None where the gates
         name none. A shorter one than the history shows does not count: a gate may judge once a week only.
     """
 
-    def __init__(self, timezone: tzinfo, interval: timedelta | None = None) -> None:
+    def __init__(self, timezone: tzinfo, now: datetime, interval: timedelta | None = None) -> None:
         self._timezone = timezone
+        self._now = now
         self._interval = None if interval is None else max(interval, _DAY)
         self._starts: list[datetime] = []
 
     def add(self, start: datetime) -> None:
-        """Add the start of a backup, in any order.
+        """Add the start of a backup, in any order, before the first question.
 
-        :param start: an aware datetime.
+        :param start: an aware datetime; one after *now* does not count.
         """
-        self._starts.append(start)
+        if start <= self._now:
+            self._starts.append(start)
 
-    def iter_missed(self, now: datetime) -> Iterator[MissedRun]:
-        """Yield the runs that were due and did not come, oldest first.
+    @cached_property
+    def runs(self) -> list[datetime]:
+        """The start of each run, oldest first, in the time zone of the schedule."""
+        runs: list[datetime] = []
+        for start in sorted(self._starts):
+            if not runs or start - runs[-1] >= _RUN:
+                runs.append(start.astimezone(self._timezone))
+        return runs
 
-        :param now: the moment of the report.
-        """
-        runs = self._list_runs(now)
-        for index, run in enumerate(runs):
-            end = runs[index + 1] if index + 1 < len(runs) else now
+    def iter_missed(self) -> Iterator[MissedRun]:
+        """Yield the runs that were due and did not come, oldest first."""
+        for run, end in pairwise([*self.runs, self._now]):
             if end - run <= _DAY * (1 + _LATE):
                 continue  # no schedule here asks for more than one run a day
-            for due, late in self._plan(runs, run).iter_due(run):
+            for due, late in self._plan(run).iter_due(run):
                 if late >= end:
                     break
                 yield MissedRun(day=due.date(), known_at=late)
 
-    def find_late(self, now: datetime) -> datetime | None:
+    def find_late(self) -> datetime | None:
         """Return since when the run after the newest one is late; None where it is not.
 
         Where runs come several times a day, a run is late after twice the usual gap.
-
-        :param now: the moment of the report.
         """
-        runs = self._list_runs(now)
-        if not runs:
+        if not self.runs:
             return None
-        due = next(self._plan(runs, runs[-1]).iter_due(runs[-1]), None)
-        late = None if due is None else due[1]
-        starts = [start for start in sorted(self._starts) if start <= now]
+        newest = self.runs[-1]
+        _, late = next(self._plan(newest).iter_due(newest))
+        starts = sorted(self._starts)
         gap = _find_short_gap(starts) if self._interval is None else None
         if gap is not None:
-            often = starts[-1] + max(2 * gap, _LEAST_GAP)
-            late = often if late is None else min(late, often)
-        return late if late is not None and late <= now else None
+            late = min(late, starts[-1] + max(2 * gap, _LEAST_GAP))
+        return late if late <= self._now else None
 
-    def count_runs(self, now: datetime) -> int:
-        """Count the runs that have started.
+    def describe(self) -> str:
+        """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known."""
+        return str(self._plan(self.runs[-1])) if self.runs else ""
 
-        :param now: the moment of the report.
-        """
-        return len(self._list_runs(now))
-
-    def list_newest(self, now: datetime) -> tuple[datetime, datetime | None]:
-        """Return the start of the newest run, and of the one before; there must be a run.
-
-        :param now: the moment of the report.
-        """
-        runs = self._list_runs(now)
-        return runs[-1], runs[-2] if len(runs) > 1 else None
-
-    def describe(self, now: datetime) -> str:
-        """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known.
-
-        :param now: the moment of the report.
-        """
-        runs = self._list_runs(now)
-        return str(self._plan(runs, runs[-1])) if runs else ""
-
-    def _list_runs(self, now: datetime) -> list[datetime]:
-        """Return the start of each run up to *now*, oldest first, in the time zone of the schedule."""
-        runs: list[datetime] = []
-        for start in sorted(self._starts):
-            if start <= now and (not runs or start - runs[-1] >= _RUN):
-                runs.append(start.astimezone(self._timezone))
-        return runs
-
-    def _plan(self, runs: list[datetime], run: datetime) -> _Plan:
-        """Return the plan that held after *run*, one of *runs*."""
-        plan = self._read_plan(runs, run)
+    def _plan(self, run: datetime) -> _Plan:
+        """Return the plan that held after *run*, one of the runs."""
+        plan = self._read_plan(run)
         # A gate that asks for less than the history shows judges less often than that.
         if self._interval is not None and self._interval > plan.longest_gap:
             return _Plan(interval=self._interval)
         return plan
 
-    def _read_plan(self, runs: list[datetime], run: datetime) -> _Plan:
+    def _read_plan(self, run: datetime) -> _Plan:
         """Return the plan that the history shows after *run*."""
+        runs = self.runs
         end = bisect_right(runs, run)
         if run - runs[0] < _LEAST_HISTORY or end < _FEWEST:
             known = runs[: max(_FEWEST, bisect_right(runs, runs[0] + _RECENT))]
@@ -232,25 +213,25 @@ def _find_weekdays(days: set[date]) -> frozenset[int]:
 def _find_short_gap(starts: list[datetime]) -> timedelta | None:
     """Return the usual gap between two starts of the last two weeks, if it is shorter than most of a day."""
     recent = starts[bisect_left(starts, starts[-1] - 2 * _WEEK * _DAY) :]
-    gaps = sorted(later - earlier for earlier, later in pairwise(recent))
-    half, passed = sum(gaps, timedelta()) / 2, timedelta()
-    for gap in gaps:
-        passed += gap
-        if passed >= half:
-            return gap if len(gaps) >= 2 * _WEEK and gap < _DAY * (1 - _LATE) else None
-    return None
+    gaps = [later - earlier for earlier, later in pairwise(recent)]
+    if len(gaps) < 2 * _WEEK:
+        return None
+    gap = _find_median(gaps)
+    return gap if gap < _DAY * (1 - _LATE) else None
 
 
 def _find_interval(runs: list[datetime]) -> timedelta:
     """Return the median gap between two runs, weighted by length; a day where no gap came about twice."""
-    gaps = sorted(max(1, round((end - start) / _DAY)) for start, end in pairwise(runs))
+    gaps = [max(1, round((end - start) / _DAY)) for start, end in pairwise(runs)]
     recurring = [gap for gap in gaps if sum(_is_like(gap, other) for other in gaps) > 1]
-    half, passed = sum(recurring) / 2, 0
-    for gap in recurring:
-        passed += gap
-        if passed >= half:
-            return gap * _DAY
-    return _DAY
+    return _find_median(recurring) * _DAY if recurring else _DAY
+
+
+def _find_median(gaps: list[Gap]) -> Gap:
+    """Return the median of gaps, weighted by length: half of the time lies in longer ones."""
+    ordered = sorted(gaps)
+    passed = list(accumulate(ordered))
+    return next(gap for gap, until in zip(ordered, passed, strict=True) if 2 * until >= passed[-1])
 
 
 def _is_like(gap: int, other: int) -> bool:

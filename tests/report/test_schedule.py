@@ -40,10 +40,10 @@ def follow(
     starts: Iterable[datetime], timezone: tzinfo = UTC, interval: timedelta | None = None
 ) -> tuple[str, list[date]]:
     """Return when backups are expected, and the days on which one was missed."""
-    schedule = Schedule(timezone, interval)
+    schedule = Schedule(timezone, NOW, interval)
     for start in starts:
         schedule.add(start.astimezone(UTC))
-    return schedule.describe(NOW), [run.day for run in schedule.iter_missed(NOW)]
+    return schedule.describe(), [run.day for run in schedule.iter_missed()]
 
 
 NIGHTS = every(1, 60)
