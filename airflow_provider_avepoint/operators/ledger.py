@@ -17,7 +17,6 @@ from airflow_provider_avepoint.core.arguments import (
     parse_moment,
     parse_text,
 )
-from airflow_provider_avepoint.core.clock import TOLERANCE
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, SEARCH_SPAN, shift
@@ -38,8 +37,6 @@ __all__ = ["AvePointJobsToSqlOperator"]
 # Jobs that are kept in memory and written in one transaction.
 _JOBS_AT_A_TIME = 1000
 _MOST_DAYS = 3650
-# What was asked by a wrong clock is asked again, once the API has shown its own.
-_MOST_ROUNDS = 3
 
 
 class AvePointJobsToSqlOperator(BaseOperator):
@@ -176,14 +173,10 @@ class AvePointJobsToSqlOperator(BaseOperator):
         )
         point = ledger.load_point(stream)
         clock = hook.client.clock
-        clock.begin_look()
-        rounds = 0
-        while True:
-            rounds += 1
-            ahead = clock.ahead
+        for _ in clock.rounds():
             begun_at = clock.now()
             # Of two clocks the earlier one loses nothing.
-            now = min(begun_at, begun_at - ahead)
+            now = min(begun_at, begun_at - clock.ahead)
             is_ahead = point is not None and max(point.begun_at, point.resume_from) > begun_at + CLOCK_SKEW
             since, loaded_from = _plan(point, asked, now, reread, is_ahead=is_ahead)
             jobs = hook.iter_jobs(
@@ -196,8 +189,6 @@ class AvePointJobsToSqlOperator(BaseOperator):
                 with_changes=True,
             )
             batch = list(islice(jobs, _JOBS_AT_A_TIME))
-            if abs(clock.ahead - ahead) <= TOLERANCE or rounds == _MOST_ROUNDS:
-                break
         self.log.info("%s: loading what has started since %s UTC.", product, f"{since:%Y-%m-%d %H:%M:%S}")
         if is_ahead:
             self.log.warning(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
@@ -18,6 +18,8 @@ from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
 from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
+
+T = TypeVar("T")
 
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
@@ -270,12 +272,13 @@ class Report:
 
     def _about_scopes(self) -> Iterator[Attention]:
         bad = [scope for scope in self.scopes if scope.needs_attention]
-        for scope in bad[:_MOST_NAMED]:
-            yield _urgent(self._describe_scope(scope), "freshness")
-        if rest := len(bad[_MOST_NAMED:]):
-            yield _urgent(
+        yield from _tell_some(
+            bad,
+            lambda scope: [_urgent(self._describe_scope(scope), "freshness")],
+            lambda rest: _urgent(
                 f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
-            )
+            ),
+        )
         mended = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
         if mended:
             yield _watch(
@@ -283,14 +286,17 @@ class Report:
                 f"{'is' if len(mended) == 1 else 'are'} good again.",
                 "calendar",
             )
-        for place, newest_at in self.long_gone[:_MOST_NAMED]:
-            yield _watch(
-                f"{place.tenant}, {get_product(place.product).label}, {place.scope}: no longer expected; the "
-                f"last backup started on {self._say(newest_at)}.",
-                "gone",
-            )
-        if rest := len(self.long_gone[_MOST_NAMED:]):
-            yield _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone")
+        yield from _tell_some(
+            self.long_gone,
+            lambda each: [_watch(self._describe_long_gone(*each), "gone")],
+            lambda rest: _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone"),
+        )
+
+    def _describe_long_gone(self, place: Place, newest_at: datetime) -> str:
+        return (
+            f"{place.tenant}, {get_product(place.product).label}, {place.scope}: no longer expected; the "
+            f"last backup started on {self._say(newest_at)}."
+        )
 
     def _describe_scope(self, scope: ScopeHistory) -> str:
         age = scope.age(self.period.now)
@@ -312,41 +318,48 @@ class Report:
                 yield _urgent(f"{start}: the licences were last read on {when}.", "licenses")
 
     def _about_licenses(self) -> Iterator[Attention]:
-        concerned = [each for each in self.licenses if each.needs_attention]
-        for each in concerned[:_MOST_NAMED]:
-            start = f"{each.subscription.tenant}, {each.name}"
-            for sentence in each.findings.values():
-                yield _urgent(f"{start}: {sentence}.", "licenses")
-        if rest := len(concerned[_MOST_NAMED:]):
-            yield _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses")
-        in_doubt = [each for each in self.licenses if each.doubts]
-        for each in in_doubt[:_MOST_NAMED]:
-            for sentence in each.doubts:
-                yield _watch(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
-        if rest := len(in_doubt[_MOST_NAMED:]):
-            yield _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses")
+        yield from _tell_some(
+            [each for each in self.licenses if each.needs_attention],
+            lambda each: [
+                _urgent(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
+                for sentence in each.findings.values()
+            ],
+            lambda rest: _urgent(f"{say_count(rest, 'more licence')} to look at.", "licenses"),
+        )
+        yield from _tell_some(
+            [each for each in self.licenses if each.doubts],
+            lambda each: [
+                _watch(f"{each.subscription.tenant}, {each.name}: {sentence}.", "licenses")
+                for sentence in each.doubts
+            ],
+            lambda rest: _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses"),
+        )
 
     def _about_gates(self) -> Iterator[Attention]:
-        shut = self.shut_gates
-        for gate in shut[:_MOST_NAMED]:
-            yield _urgent(
-                f"{_name_gate(gate)} was shut on {self._say(gate.newest.judged_at)}, and has not opened "
-                f"since: {gate.newest.reason}.",
-                "verdicts",
-            )
-        if rest := len(shut[_MOST_NAMED:]):
-            yield _urgent(
+        yield from _tell_some(
+            self.shut_gates,
+            lambda gate: [
+                _urgent(
+                    f"{_name_gate(gate)} was shut on {self._say(gate.newest.judged_at)}, and has not opened "
+                    f"since: {gate.newest.reason}.",
+                    "verdicts",
+                )
+            ],
+            lambda rest: _urgent(
                 f"{say_count(rest, 'more gate')} {'was' if rest == 1 else 'were'} shut.", "verdicts"
-            )
-        silent = self.silent_gates
-        for gate in silent[:_MOST_NAMED]:
-            yield _watch(
-                f"{_name_gate(gate)} has not judged since {self._say(gate.newest.judged_at)}.", "verdicts"
-            )
-        if rest := len(silent[_MOST_NAMED:]):
-            yield _watch(
+            ),
+        )
+        yield from _tell_some(
+            self.silent_gates,
+            lambda gate: [
+                _watch(
+                    f"{_name_gate(gate)} has not judged since {self._say(gate.newest.judged_at)}.", "verdicts"
+                )
+            ],
+            lambda rest: _watch(
                 f"{say_count(rest, 'more gate')} no longer {'judges' if rest == 1 else 'judge'}.", "verdicts"
-            )
+            ),
+        )
 
     def _about_verdicts(self) -> Iterator[Attention]:
         if bad := self.bad_verdicts:
@@ -387,6 +400,16 @@ def _name_gate(gate: Gate) -> str:
 
 def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
+
+
+def _tell_some(
+    items: Sequence[T], tell: Callable[[T], Iterable[Attention]], tell_rest: Callable[[int], Attention]
+) -> Iterator[Attention]:
+    """Yield the findings about the first items, and how many more items there are."""
+    for item in items[:_MOST_NAMED]:
+        yield from tell(item)
+    if rest := len(items[_MOST_NAMED:]):
+        yield tell_rest(rest)
 
 
 def _urgent(text: str, section: str) -> Attention:

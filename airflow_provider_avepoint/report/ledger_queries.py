@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit
-from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
@@ -52,7 +52,6 @@ else:
 _MOST_SHOWN = {False: 40, True: 20}
 # A scope whose newest backup is older is no longer expected to have any; nor is an older verdict read.
 _LONG_GONE = timedelta(days=180)
-_LEVELS = ("objects", "records", "metadata")
 # The report names an organisation by the id for comparison: the API may spell the id in several ways.
 _ORGANIZATION = JOBS.c.organization_key.label("organization_id")
 _SCOPE = (
@@ -65,7 +64,7 @@ _BACKUP = (
     _ORGANIZATION,
     *(JOBS.c.job_id, JOBS.c.state, JOBS.c.raw_state, JOBS.c.started_at, JOBS.c.finished_at),
     *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems, JOBS.c.read_at),
-    *(JOBS.c[f"{level}_{kind}"] for level in _LEVELS for kind in COUNTS),
+    *(JOBS.c[f"{level}_{kind}"] for level in LEVELS for kind in COUNTS),
 )
 
 
@@ -210,7 +209,7 @@ class _Reader:
                 JOBS.c.started_at.is_(None),
                 JOBS.c.finished_at >= JOBS.c.started_at,
             ),
-            *(not_(_is_partial(level)) for level in _LEVELS),
+            *(not_(_is_partial(level)) for level in LEVELS),
         )
         good_at = case((is_passed, _START))
         query = (
