@@ -40,7 +40,8 @@ forecast takes four readings.
 `avepoint_default`); `avepoint_mail_to`, who gets the mail (without it nobody does).
 
 **Params.** `connections` and `mail_to`: these instead of the Variables'. `product`: `m365`, `m365_legacy` or,
-for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is a file under `AIRFLOW_HOME`.
+for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is `[avepoint] ledger_conn_id` of
+Airflow's configuration, or else a file under `AIRFLOW_HOME`.
 `report_path`: the page, a path that each worker sees or a URL such as `s3://aws_default@bucket/report.html`.
 `timezone`: of the report's days and times, such as `Europe/London`.
 `smtp_conn_id`: where this connection or `apache-airflow-providers-smtp` is missing, `notify` is skipped.

@@ -127,7 +127,8 @@ class LoadPoint:
 class Ledger:
     """A ledger in a database whose tables have this release's form.
 
-    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
+    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id`` of
+        Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
     :raises AvePointConfigError: the connection is no such database, or a newer release has migrated it.
     :raises AvePointLedgerError: the database fails.
     """

@@ -69,8 +69,8 @@ class AvePointJobsToSqlOperator(BaseOperator):
     :param organization_id: as for ``iter_jobs``.
     :param location: as for ``iter_jobs``.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
-    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
-        ``AIRFLOW_HOME``.
+    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id``
+        of Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
     :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLedgerError: the database fails.
     """
