@@ -39,7 +39,8 @@ def read_required(path: str, folder: Path, product: Product) -> Required:
         content = file.read_bytes()
     except OSError as e:
         raise AvePointConfigError(
-            f"required: {file} cannot be read: {e.strerror or one_line(e)}. A relative path begins in {folder}."
+            f"required: {file} cannot be read: {e.strerror or one_line(e)}. A relative path begins in "
+            f"{folder}."
         ) from None
     return _Document(file, content).parse(product)
 

@@ -201,15 +201,6 @@ def _parse_share(name: str, value: object) -> float:
     return share
 
 
-def _require(parse: Callable[[str, object], Any]) -> Callable[[str, object], Any]:
-    def parse_value(name: str, value: object) -> Any:
-        if value is None:
-            raise AvePointConfigError(f"{name} has no value; give one, or leave the rule out.")
-        return parse(name, value)
-
-    return parse_value
-
-
 #: Every rule.
 RULES = {
     each.name: each
@@ -293,9 +284,8 @@ def parse_required(value: object, product: Product, write_path: Callable[..., st
             raise AvePointConfigError(f"{write_path(str(name))} stands twice.")
         own = list(_read_rules(service, rules, product, write_path, str(name)))
         if not own:
-            raise AvePointConfigError(
-                f"{write_path(str(name))} demands nothing; rules are: {', '.join(_list_rules(service, product))}."
-            )
+            rules_known = ", ".join(_list_rules(service, product))
+            raise AvePointConfigError(f"{write_path(str(name))} demands nothing; rules are: {rules_known}.")
         demands += own
         written[service] = dict(_write(own))
     return Required(product=product, demands=tuple(demands), written=written)
@@ -352,34 +342,41 @@ def _is_restorable(rule: Rule, service: str, product: Product) -> bool:
 def _read_rules(
     service: str, rules: object, product: Product, write_path: Callable[..., str], name: str
 ) -> Iterator[Demand]:
-    if rules is None:
-        rules = {}
+    given = _check_rules(service, {} if rules is None else rules, product, write_path, name)
+    for rule in RULES.values():
+        if rule.name not in given:
+            continue
+        where = write_path(name, rule.name)
+        _require_told(rule, service, product, where)
+        if given[rule.name] is None:
+            raise AvePointConfigError(f"{where} has no value; give one, or leave the rule out.")
+        parsed = rule.parse(where, given[rule.name])
+        if rule.name in _FLAGS and not parsed:
+            continue
+        yield Demand(
+            rule=rule,
+            service=None if service == TENANT else service,
+            value=parsed,
+            within=_read_within(rule, given, product, write_path, name),
+        )
+
+
+def _check_rules(
+    service: str, rules: object, product: Product, write_path: Callable[..., str], name: str
+) -> Mapping[str, Any]:
+    """Return the rules with what holds unsaid; refuse those that do not exist or say nothing."""
     if not isinstance(rules, Mapping):
         raise refuse(write_path(name), rules, "is no object of rules.")
     for key in rules:
-        if key not in RULES and key not in _WITHINS:
+        beside = _WITHINS.get(key)
+        if key not in RULES and beside is None:
             known = ", ".join(_list_rules(service, product))
             raise AvePointConfigError(f"{write_path(name, str(key))} is no rule; rules are: {known}.")
-        beside = _WITHINS.get(key)
         if beside is not None and beside.name not in rules:
             raise AvePointConfigError(f"{write_path(name, key)} says nothing without {beside.name}.")
-    given = dict(rules)
-    if service != TENANT and Topic.SCHEDULE.is_told_by(product):
-        given = {"scheduled": True, **given}
-    for rule in RULES.values():
-        if rule.name in given:
-            _require_told(rule, service, product, write_path(name, rule.name))
-            parsed = _require(rule.parse)(write_path(name, rule.name), given[rule.name])
-            if rule.name in _FLAGS and not parsed:
-                if rule.name == "scheduled" and "runs_per_day" in given:
-                    raise AvePointConfigError(f"{write_path(name, 'runs_per_day')} needs scheduled: true.")
-                continue
-            yield Demand(
-                rule=rule,
-                service=None if service == TENANT else service,
-                value=parsed,
-                within=_read_within(rule, given, product, write_path, name),
-            )
+    if service == TENANT or not Topic.SCHEDULE.is_told_by(product):
+        return rules
+    return {"scheduled": True, **rules}
 
 
 def _require_told(rule: Rule, service: str, product: Product, where: str) -> None:

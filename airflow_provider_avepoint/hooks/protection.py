@@ -90,8 +90,8 @@ def _choose_organization(value: object, product: Product, required: Required) ->
     if organization is not None and not (by_customer or product.alerts is not None):
         able = ", ".join(each.name for each in PRODUCTS.values() if each.coverage or each.alerts)
         raise AvePointConfigError(
-            f"organization_id: {product.label} tells about the whole tenant; leave it out. Those that tell of "
-            f"one: {able}."
+            f"organization_id: {product.label} tells about the whole tenant; leave the id out. Those that "
+            f"tell about one: {able}."
         )
     return organization
 

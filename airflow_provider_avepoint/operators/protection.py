@@ -56,28 +56,33 @@ class AvePointProtectionAuditOperator(BaseOperator):
       container's period comes before the service's, and the service's before the default; which objects are
       in which container is not told, so the shortest period decides. Microsoft 365.
     - ``coverage``: the share of scanned objects that are protected, at least. Elements.
-    - ``max_unusual``, with ``unusual_within`` (``P7D``): so many objects may look attacked. Microsoft 365 and
-      Elements.
-    - ``drilled_within``: a restore of the service was proven (``AvePointRestoreOperator``) so recently, by the
-      ledger. Microsoft 365.
+    - ``max_unusual``, with ``unusual_within`` (``P7D``): so many objects may look attacked. Microsoft 365
+      and Elements.
+    - ``drilled_within``: a restore of the service was proven (``AvePointRestoreOperator``) so recently, by
+      the ledger. Microsoft 365.
 
-    The rules under ``tenant``: ``coverage`` (of each service that is listed), ``max_unprotected_users`` and
-    ``max_out_of_policy`` (objects that fell out of backup, by the newest report of each scan profile) for
-    Elements; ``max_unusual`` (of any service) for Microsoft 365, Salesforce and Elements; ``max_removed``, with
-    ``removed_within`` (``P7D``), records of an organisation, for Salesforce; ``scanned_within``: the newest
-    scan for new objects has ended well, for Microsoft 365, Google Workspace and Elements; ``licensed``: the
-    licence has not ended and is not out of policy, for Microsoft 365 and Elements.
+    The rules under ``tenant``:
 
-    What the documents leave open: the API tells the schedule of the current UTC day only; which objects are in
-    which container is not told; nor is what Elements' counts mean where more objects are protected than
-    scanned, which is noted and no finding.
+    - ``coverage``: as above, of each service that is listed. Elements.
+    - ``max_unprotected_users``: so many users may have an unprotected part. Elements.
+    - ``max_out_of_policy``: so many objects may have fallen out of backup, by the newest report of each scan
+      profile. Elements.
+    - ``max_unusual``, with ``unusual_within``: as above, of any service. Microsoft 365, Salesforce, Elements.
+    - ``max_removed``, with ``removed_within`` (``P7D``): so many records of an organisation may have been
+      removed. Salesforce.
+    - ``scanned_within``: a scan for new objects has begun so recently, and the newest has ended well.
+      Microsoft 365, Google Workspace and Elements.
+    - ``licensed``: the licence has not ended and is not out of policy. Microsoft 365 and Elements.
+
+    The documents leave open which objects are in which container, and what Elements' counts mean where more
+    objects are protected than were scanned: that is noted and no finding.
 
     Returns ``tenant``, ``product``, ``location``, ``organization_id``, ``audited_at``, ``passed``,
     ``reasons``, ``findings`` (a sentence for each), ``notes``, ``required`` and ``readings``. An audit with
     findings is in the XCom ``audit`` where the task does not return. The reasons are ``not_scheduled``,
     ``too_few_runs``, ``retention_short``, ``retention_unknown``, ``coverage_low``, ``coverage_unknown``,
-    ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``, ``scan_failed``,
-    ``no_license``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a part could not be
+    ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``,
+    ``scan_failed``, ``no_license``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a part could not be
     read, such as for a missing permission, and the other parts were judged.
 
     :param required: what the tenant must have: an object, a JSON object in a string, or the path of a YAML
