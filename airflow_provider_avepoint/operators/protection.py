@@ -82,8 +82,8 @@ class AvePointProtectionAuditOperator(BaseOperator):
     findings is in the XCom ``audit`` where the task does not return. The reasons are ``not_scheduled``,
     ``too_few_runs``, ``retention_short``, ``retention_unknown``, ``coverage_low``, ``coverage_unknown``,
     ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``,
-    ``scan_failed``, ``no_license``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a part could not be
-    read, such as for a missing permission, and the other parts were judged.
+    ``scan_failed``, ``no_license``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a
+    part could not be read, such as for a missing permission, and the other parts were judged.
 
     :param required: what the tenant must have: an object, a JSON object in a string, or the path of a YAML
         file; a relative path begins in the folder of the DAG's file.
