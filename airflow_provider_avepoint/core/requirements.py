@@ -287,7 +287,8 @@ def parse_required(value: object, product: Product, write_path: Callable[..., st
             rules_known = ", ".join(_list_rules(service, product))
             raise AvePointConfigError(f"{write_path(str(name))} demands nothing; rules are: {rules_known}.")
         demands += own
-        written[service] = dict(_write(own))
+        off = {flag: False for flag in _FLAGS if isinstance(rules, Mapping) and rules.get(flag) is not None}
+        written[service] = {**off, **dict(_write(own))}
     return Required(product=product, demands=tuple(demands), written=written)
 
 
