@@ -121,13 +121,14 @@ def record_content_check(drill: Mapping[str, Any], *, ledger_conn_id: str | None
     :raises AvePointConfigError: the ledger does not have the drill.
     :raises AvePointLedgerError: the check has ended well, and the ledger fails.
     """
-    conn_id = parse_text("ledger_conn_id", ledger_conn_id)
     named = drill.get("ledger")
-    if conn_id is not None and not isinstance(named, Mapping):
-        raise AvePointConfigError(
-            "record_content_check: the drill is in no ledger; give AvePointRestoreOperator the same "
-            "ledger_conn_id."
-        )
+    with for_airflow():
+        conn_id = parse_text("ledger_conn_id", ledger_conn_id)
+        if conn_id is not None and not isinstance(named, Mapping):
+            raise AvePointConfigError(
+                "record_content_check: the drill is in no ledger; give AvePointRestoreOperator the same "
+                "ledger_conn_id."
+            )
     try:
         yield
     except AirflowSkipException:

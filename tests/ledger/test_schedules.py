@@ -278,7 +278,11 @@ def load(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_load_keeps_the_schedule_where_it_is_told_to(
-    simulator: Simulator, database: Database, conn_id: str, caplog: pytest.LogCaptureFixture
+    simulator: Simulator,
+    database: Database,
+    conn_id: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A missing permission, or an answer that is not understood, costs no job."""
     set_time(simulator, 6)
@@ -299,7 +303,7 @@ def test_a_load_keeps_the_schedule_where_it_is_told_to(
     assert "schedule_kept" not in kept["products"]["dynamics365"]
     assert {row["job_id"] for row in database.rows(JOBS)} == {"J4"}
     assert known(database) == [(0, "", []), (0, "teams", [4])]
-    assert "microsoft365backup.settings.read.all" in caplog.text
+    assert "microsoft365backup.settings.read.all" in caplog.text + capsys.readouterr().out
 
 
 def test_a_product_without_a_schedule_is_refused_by_name(database: Database, conn_id: str) -> None:
