@@ -136,13 +136,20 @@ def record_content_check(drill: Mapping[str, Any], *, ledger_conn_id: str | None
     except Exception as e:
         if conn_id is not None:
             try:
-                _record(conn_id, named, f"{type(e).__name__}: {one_line(e)}")
+                _record(conn_id, named, _describe(e))
             except AvePointError as failure:
                 log.error("The failed check could not be recorded: %s", failure)  # noqa: TRY400  # no bug
         raise
     if conn_id is not None:
         with for_airflow():
             _record(conn_id, named, None)
+
+
+def _describe(error: Exception) -> str:
+    """Return an error of the user's check in one line; secrets that Airflow knows are masked, as in logs."""
+    from airflow.providers.common.compat.sdk import redact
+
+    return f"{type(error).__name__}: {one_line(redact(str(error)))}"
 
 
 def _record(conn_id: str, named: Any, problem: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 from asgiref.sync import sync_to_async
@@ -15,6 +16,7 @@ __all__ = ["akeep_schedules"]
 
 # How long a look waits for the ledger, in seconds.
 _PATIENCE = 60.0
+_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="avepoint-ledger")
 
 
 async def akeep_schedules(
@@ -22,9 +24,9 @@ async def akeep_schedules(
 ) -> KnownDays:
     """Keep schedules, and return what is known of each day from *first* on; see ``keep_schedules``.
 
-    The thread looks the ledger's connection up, which Airflow allows in a thread of asgiref's only. In the
-    one thread that asgiref takes by default, a database that hangs would hold up the connections of all
-    waits.
+    The thread looks the ledger's connection up, which Airflow allows in a thread of asgiref's only. The
+    threads are the ledgers' own. In asgiref's one thread, or in the event loop's few, a database that hangs
+    would hold up the connections of all waits.
 
     :param schedules: what was just read.
     :param first: the first day of the window, in UTC.
@@ -39,7 +41,7 @@ async def akeep_schedules(
 
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await sync_to_async(keep, thread_sensitive=False)()
+            return await sync_to_async(keep, thread_sensitive=False, executor=_THREADS)()
     except TimeoutError:
         message = f"The ledger {ledger_conn_id!r} did not answer within {_PATIENCE:.0f} s."
         return KnownDays(error=AvePointLedgerError(message))

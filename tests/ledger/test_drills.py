@@ -8,7 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    mask_secret,
+)
 
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import retry
@@ -151,10 +156,13 @@ def test_the_content_decides_with_the_restore(simulator: Simulator, database: Da
     with pytest.raises(AirflowSkipException), record_content_check(drill, ledger_conn_id=CONN_ID):
         raise AirflowSkipException
     assert drills(database) == [(False, "not_checked")]
+    mask_secret("a-known-secret")
     with pytest.raises(ValueError, match="other"), record_content_check(drill, ledger_conn_id=CONN_ID):
-        raise ValueError("other bytes \x00 \ud800")
+        raise ValueError("other bytes \x00 \ud800 from https://ada:a-known-secret@example.com")
     assert drills(database) == [(False, "check_failed")]
-    assert "ValueError: other bytes" in database.rows(DRILLS)[0]["message"]
+    (row,) = database.rows(DRILLS)
+    assert "ValueError: other bytes" in row["message"]
+    assert "a-known-secret" not in row["message"] + row["evidence"]
     task.run()  # cleared alone: the check of the same job stands
     assert drills(database) == [(False, "check_failed")]
     with record_content_check(drill, ledger_conn_id=CONN_ID):

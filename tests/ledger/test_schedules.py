@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_avepoint import exceptions
-from airflow_provider_avepoint.core import retry
+from airflow_provider_avepoint.core import errors, retry
 from airflow_provider_avepoint.core.schedule import BackupSchedule, ServiceSchedule
 from airflow_provider_avepoint.ledger import schedules as keeper
 from airflow_provider_avepoint.ledger.database import writing
@@ -134,6 +134,20 @@ def test_what_tells_nothing_new_is_not_written(database: Database) -> None:
         ledger.save_schedule("t", schedule(-9, -3, 4.3))  # a part of the day
         assert read_at() == at(4.6)
     assert known(database) == [(-1, "", []), (-1, "teams", [-3]), (0, "", []), (0, "teams", [4, 4.3, 5])]
+
+
+def test_a_row_that_somebody_has_changed_is_an_error_that_names_the_table(database: Database) -> None:
+    for starts in ("{}", "7", "null", '["soon"]', "[7]", '["2026-11-22T04:00:00"]'):
+        with Ledger(CONN_ID) as ledger:
+            execute("DELETE FROM avepoint_schedules")
+            ledger.save_schedule("t", schedule(5, 4))
+            execute(f"UPDATE avepoint_schedules SET starts = '{starts}' WHERE service = 'teams'")
+            for use in (
+                lambda: ledger.save_schedule("t", schedule(6, 4)),
+                lambda: ledger.find_schedules("t", "m365", None, MIDNIGHT.date()),
+            ):
+                with pytest.raises(errors.AvePointLedgerError, match="avepoint_schedules is not understood"):
+                    use()
 
 
 # Gates.
