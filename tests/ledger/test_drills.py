@@ -225,6 +225,20 @@ def test_of_two_tries_at_once_one_sends(
     assert drills(database) == [(True, "passed")]
 
 
+def test_an_upgrade_of_airflow_in_the_middle_of_a_run_restores_nothing_anew(
+    simulator: Simulator, database: Database, allowed: str
+) -> None:
+    """The ledger has kept the intent; the task state, which is new, is empty."""
+    simulator.set_restores(runs_for=0)
+    old = Task(simulator)
+    drill = old.run()
+    new = restores.Task(simulator, ledger_conn_id=CONN_ID)
+
+    assert new.run()["job"] == drill["job"]
+    assert posts(simulator) == 1
+    assert drills(database) == [(True, "passed")]
+
+
 def test_a_ledger_that_fails_meanwhile_costs_no_second_restore(
     simulator: Simulator, database: Database, allowed: str
 ) -> None:
