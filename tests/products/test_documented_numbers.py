@@ -76,7 +76,7 @@ def test_job_types(product: Product, documented: Simulated) -> None:
 
 
 def test_backups(product: Product, documented: Simulated) -> None:
-    """What is called a backup may stand for one, and continuous protection; a scan is judged as what it is."""
+    """What is called a backup may stand for one, nothing else may; an audit log and a scan hold no data."""
     numbers = documented.job_types.shown
     named = {word for word in numbers if word.endswith("backup")}
     named |= {documented.backups[None]} if documented.backups else set()
