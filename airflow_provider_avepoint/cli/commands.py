@@ -1,4 +1,4 @@
-"""``airflow avepoint jobs``, ``check``, ``license`` and ``probe``: ask through the hook, and print the result.
+"""``airflow avepoint jobs``, ``check``, ``license`` and ``probe``: ask through the hook, print the result.
 
 What is not good: a verdict that does not pass, or a licence near or over a limit.
 """

@@ -162,9 +162,7 @@ _SCHEDULE = ActionCommand(
     args=(
         _arg("product", nargs="?", default="m365", help="m365 (the default) is the only one with a schedule"),
         _CONN_ID,
-        _repeated(
-            "--location", "the Multi-Geo location (default: the connection's own, else central)"
-        ),
+        _repeated("--location", "the Multi-Geo location (default: the connection's own, else central)"),
         _OUTPUT,
     ),
 )

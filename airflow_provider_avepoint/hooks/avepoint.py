@@ -40,6 +40,7 @@ from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import for_airflow
+from airflow_provider_avepoint.hooks.access import check_features
 from airflow_provider_avepoint.hooks.connection import (
     afind_connection,
     find_connection,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
+    from airflow_provider_avepoint.core.products.vocabulary import Product
     from airflow_provider_avepoint.core.questions import Question, Reading
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
@@ -404,12 +406,14 @@ class AvePointHook(HttpHook):
         return iter(alerts)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Get a token and make one small call for each product.
+        """Get a token and make one small call for each product, then for each permission beside the jobs.
 
-        :return: whether at least one product can be read, and a sentence that says which can, and what is
-            missing for the others.
+        A connection is good without the permissions of features that nobody uses. Nothing is changed.
+
+        :return: whether at least one product can be read or used, and what can be, and what is missing for
+            the rest.
         """
-        readable: list[str] = []
+        readable: list[Product] = []
         missing: list[str] = []
         transport: RequestsTransport | None = None
         try:
@@ -428,13 +432,16 @@ class AvePointHook(HttpHook):
                         raise  # nobody answers: neither for another product
                     missing.append(f"{product.name}: {str(e).rstrip('.')}")
                 else:
-                    readable.append(product.name)
+                    readable.append(product)
+            proven = {each.permission for each in readable}
+            access = check_features(client, readable or PRODUCTS.values(), proven, transport.run)
         except AvePointError as e:
             return False, str(e)
         finally:
             if transport is not None:
                 transport.close()
-        return bool(readable), _describe_access(readable, missing)
+        sentences = (_describe_access([each.name for each in readable], missing), access.describe())
+        return bool(readable or access.usable), " ".join(filter(None, sentences))
 
     def close(self) -> None:
         """Close the hook's connections to the API."""
