@@ -47,7 +47,7 @@ from airflow_provider_avepoint.hooks.connection import (
     open_client,
     read_settings,
 )
-from airflow_provider_avepoint.metrics import count
+from airflow_provider_avepoint.metrics import count, count_reading
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
 
@@ -223,9 +223,8 @@ class AvePointHook(HttpHook):
         look = Look(policy, self.client)
         while (queries := look.next_queries()) is not None:
             look.take(list(self.query(queries, with_changes=True)))
-        with for_airflow():
-            for question in look.questions:
-                look.hear(question, self.transport.run(ask(self.client, question)))
+        for question in look.questions:
+            look.hear(question, self._read(question.topic, question.product, ask(self.client, question)))
         with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
@@ -308,8 +307,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no schedule.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_schedule(self.client, product, location))
+        return self._read("schedule", product, get_schedule(self.client, product, location))
 
     def get_unusual_activity(
         self,
@@ -333,18 +331,19 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(
-                get_activity(
-                    self.client,
-                    product,
-                    detected_after=detected_after,
-                    detected_before=detected_before,
-                    organization_id=organization_id,
-                    tenant_id=tenant_id,
-                    location=location,
-                )
-            )
+        return self._read(
+            "activity",
+            product,
+            get_activity(
+                self.client,
+                product,
+                detected_after=detected_after,
+                detected_before=detected_before,
+                organization_id=organization_id,
+                tenant_id=tenant_id,
+                location=location,
+            ),
+        )
 
     def get_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
         """Return how long backups are kept, by service and container.
@@ -354,8 +353,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product does not tell its retention.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_retention(self.client, product, location))
+        return self._read("retention", product, get_retention(self.client, product, location))
 
     def get_coverage(
         self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
@@ -370,8 +368,7 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: an answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_coverage(self.client, product, organization_id, parts))
+        return self._read("coverage", product, get_coverage(self.client, product, organization_id, parts))
 
     def iter_monitor_alerts(
         self,
@@ -392,18 +389,24 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            alerts = self.transport.run(
-                list_alerts(
-                    self.client,
-                    product,
-                    collected_after=collected_after,
-                    collected_before=collected_before,
-                    organization_id=organization_id,
-                    alert_type=alert_type,
-                )
-            )
+        alerts = self._read(
+            "alerts",
+            product,
+            list_alerts(
+                self.client,
+                product,
+                collected_after=collected_after,
+                collected_before=collected_before,
+                organization_id=organization_id,
+                alert_type=alert_type,
+            ),
+        )
         return iter(alerts)
+
+    def _read(self, topic: str, product: str, flow: Flow[T]) -> T:
+        """Run a reading beside the jobs, and count what comes of it."""
+        with for_airflow(), count_reading(topic, product):
+            return self.transport.run(flow)
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product, then for each permission beside the jobs.
@@ -586,8 +589,7 @@ class AvePointAsyncHook(BaseHook):
         :param question: the question, as ``Policy.questions`` makes it.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(ask(client, question))
+        return await self._read(question.topic, question.product, ask(client, question))
 
     async def aget_job(
         self,
@@ -662,8 +664,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its schedule.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_schedule(client, product, location))
+        return await self._read("schedule", product, get_schedule(client, product, location))
 
     async def aget_unusual_activity(
         self,
@@ -685,18 +686,19 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default that of the connection, or else all.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(
-                get_activity(
-                    client,
-                    product,
-                    detected_after=detected_after,
-                    detected_before=detected_before,
-                    organization_id=organization_id,
-                    tenant_id=tenant_id,
-                    location=location,
-                )
-            )
+        return await self._read(
+            "activity",
+            product,
+            get_activity(
+                client,
+                product,
+                detected_after=detected_after,
+                detected_before=detected_before,
+                organization_id=organization_id,
+                tenant_id=tenant_id,
+                location=location,
+            ),
+        )
 
     async def aget_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
         """Return how long backups are kept; see :meth:`AvePointHook.get_retention`.
@@ -705,8 +707,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its retention.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_retention(client, product, location))
+        return await self._read("retention", product, get_retention(client, product, location))
 
     async def aget_coverage(
         self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
@@ -718,8 +719,7 @@ class AvePointAsyncHook(BaseHook):
         :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_coverage(client, product, organization_id, parts))
+        return await self._read("coverage", product, get_coverage(client, product, organization_id, parts))
 
     async def aiter_monitor_alerts(
         self,
@@ -739,17 +739,18 @@ class AvePointAsyncHook(BaseHook):
         :param alert_type: sent as it is: the documents do not list the values.
         """
         client = await self.aget_client()
-        with for_airflow():
-            alerts = await self._run.run(
-                list_alerts(
-                    client,
-                    product,
-                    collected_after=collected_after,
-                    collected_before=collected_before,
-                    organization_id=organization_id,
-                    alert_type=alert_type,
-                )
-            )
+        alerts = await self._read(
+            "alerts",
+            product,
+            list_alerts(
+                client,
+                product,
+                collected_after=collected_after,
+                collected_before=collected_before,
+                organization_id=organization_id,
+                alert_type=alert_type,
+            ),
+        )
         for alert in alerts:
             yield alert
 
@@ -763,6 +764,10 @@ class AvePointAsyncHook(BaseHook):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    async def _read(self, topic: str, product: str, flow: Flow[T]) -> T:
+        with for_airflow(), count_reading(topic, product):
+            return await self._run.run(flow)
 
     @property
     def _run(self) -> AiohttpTransport:

@@ -596,8 +596,8 @@ class TestTestConnection:
             (
                 f"This app registration may read {', '.join(PRODUCTS)}. Beside jobs it may use m365 licence, "
                 "schedule, retention, unusual activity and restore; m365_legacy licence; salesforce unusual "
-                "activity and monitor alerts; elements licence, unusual activity, tenants, coverage of services, "
-                "coverage of users and coverage changes; the connection does not allow the restore "
+                "activity and monitor alerts; elements licence, unusual activity, tenants, coverage of "
+                "services, coverage of users and coverage changes; the connection does not allow the restore "
                 "(allow_restore)."
             ),
         )
@@ -615,8 +615,8 @@ class TestTestConnection:
             (
                 f"This app registration may read m365, m365_legacy; {lacks}. Beside jobs it may use nothing; "
                 "m365 licence, m365_legacy licence lacks microsoft365backup.subscriptionInfo.read.all; m365 "
-                "schedule and retention lacks microsoft365backup.settings.read.all; m365 unusual activity lacks "
-                "microsoft365backup.unusualActivity.read.all; m365 restore lacks "
+                "schedule and retention lacks microsoft365backup.settings.read.all; m365 unusual activity "
+                "lacks microsoft365backup.unusualActivity.read.all; m365 restore lacks "
                 "microsoft365backup.restore.readwrite.all."
             ),
         )
