@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ from airflow_provider_avepoint.hooks.connection import (
     open_client,
     read_settings,
 )
+from airflow_provider_avepoint.hooks.protection import audit_protection
 from airflow_provider_avepoint.metrics import count, count_reading
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
@@ -60,10 +61,13 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
     from airflow_provider_avepoint.core.products.vocabulary import Product
-    from airflow_provider_avepoint.core.questions import Question, Reading
+    from airflow_provider_avepoint.core.protection import ProtectionAudit
+    from airflow_provider_avepoint.core.questions import KeepDays, Question, Reading
+    from airflow_provider_avepoint.core.requirements import Required
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
+    from airflow_provider_avepoint.hooks.protection import Proofs
 
 
 T = TypeVar("T")
@@ -214,10 +218,13 @@ class AvePointHook(HttpHook):
         :param query: the query.
         """
 
-    def judge(self, policy: Policy) -> Verdict:
+    def judge(self, policy: Policy, *, keep_days: KeepDays | None = None) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
 
         :param policy: what a good backup is.
+        :param keep_days: keeps the schedules that *policy* asks for, and recalls those of past days, such as
+            :func:`airflow_provider_avepoint.ledger.schedules.keep_schedules` for a ledger; None judges the
+            due runs of the current UTC day only.
         :raises AvePointConfigError: an argument cannot be used.
         """
         look = Look(policy, self.client)
@@ -225,6 +232,7 @@ class AvePointHook(HttpHook):
             look.take(list(self.query(queries, with_changes=True)))
         for question in look.questions:
             look.hear(question, self._read(question.topic, question.product, ask(self.client, question)))
+        look.remember(keep_days)
         with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
@@ -407,6 +415,38 @@ class AvePointHook(HttpHook):
         """Run a reading beside the jobs, and count what comes of it."""
         with for_airflow(), count_reading(topic, product):
             return self.transport.run(flow)
+
+    def audit_protection(
+        self,
+        required: Mapping[str, Any] | Required,
+        *,
+        product: str = "m365",
+        organization_id: str | None = None,
+        location: str | None = None,
+        proofs: Proofs | None = None,
+    ) -> ProtectionAudit:
+        """Judge a tenant against what it must have; see ``AvePointProtectionAuditOperator`` for the rules.
+
+        A part that cannot be read, such as for a missing permission, is a finding; the others are judged.
+
+        :param required: service → rule → value.
+        :param product: the product that is asked.
+        :param organization_id: the customer of Elements, which is required there; the organisation of
+            Salesforce.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        :param proofs: returns when restores were last proven, by service, for the rule ``drilled_within``.
+        :raises AvePointConfigError: an argument cannot be used, or the product cannot tell what is required.
+        :raises AvePointError: nothing could be read: the error of the first part.
+        """
+        with for_airflow():
+            return audit_protection(
+                self,
+                required,
+                product=product,
+                organization_id=organization_id,
+                location=location,
+                proofs=proofs,
+            )
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product, then for each permission beside the jobs.
