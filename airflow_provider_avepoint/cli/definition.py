@@ -167,6 +167,28 @@ _SCHEDULE = ActionCommand(
     ),
 )
 
+_PROTECTION = ActionCommand(
+    name="protection",
+    help="Show schedule, retention, unusual activity, coverage and licence; judge them by a file",
+    description=(
+        "Show what a product tells beside its jobs. With --required, judge the tenant by what it must have,\n"
+        "as AvePointProtectionAuditOperator does.\n"
+        "Exit status without --required: 0 all was read, 2 a part was not; nothing is judged.\n"
+        "Exit status with --required: 0 all is there, 1 there is a finding, 2 nobody can tell."
+    ),
+    func=lazy_load_command(f"{_PACKAGE}.protection.protection"),
+    args=(
+        _arg("product", nargs="?", default="m365", help="m365 (the default), elements, salesforce, …"),
+        _CONN_ID,
+        _arg("--required", help="a YAML file: service → rule → value, and tenant → rule → value"),
+        _ORGANIZATION,
+        _LOCATION,
+        _arg("--ledger-conn-id", help="the ledger's connection, where drilled_within is required"),
+        _arg("--tenant", help="the tenant's name in the ledger (default: the connection's id)"),
+        _OUTPUT,
+    ),
+)
+
 _PROBE = ActionCommand(
     name="probe",
     help="Find out what the documents leave open, for an issue; prints no id, name or secret",
@@ -203,6 +225,6 @@ def get_avepoint_cli_commands() -> list[CLICommand]:
             name="avepoint",
             help="Look at AvePoint backups",
             description="Look at AvePoint backups through an Airflow connection. Nothing is changed.",
-            subcommands=(_JOBS, _CHECK, _LICENSE, _SCHEDULE, _PROBE),
+            subcommands=(_JOBS, _CHECK, _LICENSE, _SCHEDULE, _PROTECTION, _PROBE),
         )
     ]
