@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +53,10 @@ def audit_protection(
     """
     known = get_product(product)
     demanded = required if isinstance(required, Required) else parse_required(required, known)
-    readings = _Readings(
+    readings = Readings(
         hook,
         known,
-        organization_id=_choose_organization(organization_id, known, demanded),
+        organization_id=choose_organization(organization_id, known, demanded.topics),
         location=choose_location(known, location, hook.settings.location),
         proofs=proofs,
     )
@@ -81,11 +81,17 @@ def audit_protection(
     )
 
 
-def _choose_organization(value: object, product: Product, required: Required) -> str | None:
-    """Return the customer or organisation; refuse one that nothing is told about, and a missing one."""
+def choose_organization(value: object, product: Product, topics: Iterable[Topic]) -> str | None:
+    """Return the customer or organisation.
+
+    :param value: the caller's.
+    :param product: the product.
+    :param topics: what is to be read.
+    :raises AvePointConfigError: nothing is told about one, or the one is missing that has to be named.
+    """
     organization = parse_text("organization_id", value)
     by_customer = product.coverage is not None
-    if by_customer and organization is None and set(required.topics) - {Topic.LICENSE}:
+    if by_customer and organization is None and set(topics) - {Topic.LICENSE}:
         raise AvePointConfigError(f"organization_id: {product.label} knows one customer at a time; name it.")
     if organization is not None and not (by_customer or product.alerts is not None):
         able = ", ".join(each.name for each in PRODUCTS.values() if each.coverage or each.alerts)
@@ -96,8 +102,15 @@ def _choose_organization(value: object, product: Product, required: Required) ->
     return organization
 
 
-class _Readings:
-    """What one audit reads."""
+class Readings:
+    """What can be read of a tenant, topic by topic.
+
+    :param hook: the hook that reads.
+    :param product: the product.
+    :param organization_id: the customer or organisation; None for none.
+    :param location: the Multi-Geo location; None for none.
+    :param proofs: returns when restores were proven; None where nothing is known of them.
+    """
 
     def __init__(
         self,

@@ -46,11 +46,13 @@ from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
 from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
 from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.lineage import describe_drill
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
 from airflow_provider_avepoint.operators.drills import DrillLedger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
@@ -194,6 +196,7 @@ class AvePointRestoreOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self._drill: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Restore, or go on with the restore that an earlier try has begun, and return the drill.
@@ -265,9 +268,12 @@ class AvePointRestoreOperator(BaseOperator):
                     self.log.warning("The look failed: %s", e)
                     step = wait
                 except (AvePointError, AirflowException) as e:
+                    if isinstance(e, AvePointRestoreUncertain):
+                        self._count("restores", request, "uncertain")
                     self._note_unjudged(e, request, intents, expected, ledger)
                     raise
                 if isinstance(step, Drill):
+                    self._count("restores", request, step.reason)
                     return self._conclude(context, step, ledger, is_checked=is_checked)
                 self.log.info("%s Looking again until %s UTC.", step.text, f"{step.until:%Y-%m-%d %H:%M:%S}")
                 if is_deferrable:
@@ -365,6 +371,7 @@ class AvePointRestoreOperator(BaseOperator):
             case _:
                 intent = replace(intent, phase=Phase.REFUSED)
         intents.save(intent.as_dict())
+        self._count("restore_requests", request, reply.kind)
         return intent, reply
 
     @staticmethod
@@ -430,7 +437,7 @@ class AvePointRestoreOperator(BaseOperator):
     def _conclude(
         self, context: Context, drill: Drill, ledger: DrillLedger | None, *, is_checked: bool
     ) -> dict[str, Any]:
-        evidence = drill.as_dict()
+        self._drill = evidence = drill.as_dict()
         if ledger is not None:
             try:
                 evidence["ledger"] = ledger.save(evidence, awaits_check=is_checked and drill.passed)
@@ -445,6 +452,23 @@ class AvePointRestoreOperator(BaseOperator):
         if (ti := context.get("ti")) is not None:
             ti.xcom_push(DRILL_KEY, evidence)
         raise AvePointJobFailed(drill.message, job=evidence["job"])
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return the backup that was restored from as the task's input; None where OpenLineage is missing."""
+        return describe_drill(self.avepoint_conn_id, self._drill)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return the same lineage for a drill that did not pass.
+
+        :param task_instance: Airflow's task instance.
+        """
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    @staticmethod
+    def _count(name: str, request: RestoreRequest, outcome: str) -> None:
+        from airflow_provider_avepoint.metrics import count
+
+        count(name, product=request.product, service=request.service, outcome=str(outcome))
 
     def _build_request(self, default_location: str | None) -> RestoreRequest:
         return RestoreRequest.parse(

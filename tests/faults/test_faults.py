@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product as combinations
 from typing import Any
@@ -23,13 +23,19 @@ from tests.hooks.drivers import DRIVERS, path_of
 from tests.transports.server import Server
 
 from . import table
-from .conftest import end_within_bounds, no_stragglers
-from .table import AT_A_TIME, FAULTS, PAGES, Case, Play, all_cases, products_by_way, some_cases
+from .conftest import (
+    arm,
+    assert_nothing_given_away,
+    end_within_bounds,
+    name_addresses,
+    no_stragglers,
+    put,
+)
+from .table import AT_A_TIME, FAULTS, PAGES, Case, all_cases, products_by_way, some_cases
 
 CASES = list(all_cases() if os.environ.get("AVEPOINT_ALL_FAULTS") else some_cases())
 
 JOBS, PAGE_SIZE = 10, 4
-IDENTITY = "/connect/token"
 #: The requests for pages of a listing without a fault, by product.
 _clean: dict[str, int] = {}
 
@@ -71,27 +77,6 @@ def extras(simulator: Simulator, at_a_time: int = 1) -> dict[str, Any]:
     }
 
 
-def put(value: Any, addresses: Mapping[str, str]) -> Any:
-    """Return *value* with the addresses in place of their names."""
-    if isinstance(value, Mapping):
-        return {name: put(inner, addresses) for name, inner in value.items()}
-    if isinstance(value, str):
-        for name, address in addresses.items():
-            value = value.replace(f"{{{name}}}", address)
-    return value
-
-
-def arm(simulator: Simulator, play: Play, path: str, position: int, addresses: Mapping[str, str]) -> None:
-    """Arm a fault for the page at *position*, or for the token which that page then has to ask for."""
-    fields = put(play.fields, addresses)
-    if play.at == "page":
-        simulator.add_fault(play.kind, path=path, skip=position, count=play.count, **fields)
-        return
-    if position:
-        simulator.add_fault("expire_token", path=path, skip=position)
-    simulator.add_fault(play.kind, path=IDENTITY, skip=bool(position), count=play.count, **fields)
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_fault_costs_no_row_and_gives_nothing_away(
     case: Case,
@@ -107,13 +92,7 @@ def test_a_fault_costs_no_row_and_gives_nothing_away(
     caplog.set_level(logging.DEBUG)
     fault, product = case.fault, case.product
     clean = count_pages(product)
-    addresses = {
-        "nobody": nobody,
-        "foreign": foreigner.url,
-        "foreign_host": foreigner.url.replace("127.0.0.1", "localhost"),
-        "own": simulator.url,
-        "own_by_https": simulator.url.replace("http:", "https:"),
-    }
+    addresses = name_addresses(simulator, foreigner, nobody)
     for method, arguments in fault.orders:
         getattr(simulator, method)(**arguments)
     fill(simulator, product)
@@ -145,12 +124,7 @@ def test_a_fault_costs_no_row_and_gives_nothing_away(
     # All pages at most twice, empty ones at their end, and the tries for as many pages as are on their way.
     assert 2 * (clean + 1) + MAX_EMPTY + case.at_a_time * 2 * MAX_ATTEMPTS >= len(asked)
 
-    assert [] == foreigner.asked
-    for entry in asked:
-        assert ("authorization" in entry["header_names"]) == (entry["path"] != IDENTITY)
-    shown = caplog.text + (str(outcome) if isinstance(outcome, Exception) else "")
-    for secret in (simulator.client_secret, *(token.value for token in TOKENS._tokens.values())):
-        assert secret not in shown
+    assert_nothing_given_away(simulator, foreigner, caplog, outcome)
 
 
 def test_the_table_has_every_fault_that_the_simulator_knows() -> None:
