@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
 from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
+from airflow_provider_avepoint.report.protection import ProtectionAudit, ProtectionHistory
 
 T = TypeVar("T")
 
@@ -69,6 +71,9 @@ class Report:
     :param gates: the gates, by name.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
     :param previous: the last report on the same tenants; None where the ledger knows none.
+    :param drills: the histories of the restore drills, those that need attention first.
+    :param never_drilled: the services with backups that a drill could restore: never drilled, none demanded.
+    :param protection: the histories of the protection audits, those that need attention first.
     """
 
     period: Period
@@ -84,6 +89,9 @@ class Report:
     previous: Reported | None
     gates: tuple[Gate, ...]
     loaded_without_jobs: tuple[tuple[str, str], ...]
+    drills: tuple[DrillHistory, ...]
+    never_drilled: tuple[DrillPlace, ...]
+    protection: tuple[ProtectionHistory, ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -130,7 +138,7 @@ class Report:
 
     @property
     def states(self) -> dict[str, str]:
-        """The state of each scope, licence and gate at the moment of the report, in words.
+        """The state of each scope, licence, gate, audit and drill at the moment of the report, in words.
 
         The keys hold ids rather than names, which may change.
         """
@@ -143,6 +151,10 @@ class Report:
         for gate in self._tasks:
             if self._is_in_use(gate):
                 states[_key_of_gate(gate)] = gate.newest.reason
+        for each in self.protection:
+            states |= _list_protection_states(each)
+        for drills in self.drills:
+            states[f"{_list_names(drills.place)}, restore"] = drills.current
         return {one_line(name, _LONGEST): state for name, state in states.items()}
 
     def list_changes(self) -> tuple[str, ...]:
@@ -167,7 +179,7 @@ class Report:
         zone = period.timezone.tzname(None) or str(period.timezone)
         when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
         if not self.scopes:
-            return f"{when}, the ledger holds no backup."
+            return f"{when}, the ledger holds no backup{self._tell_protection()}."
         good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
         share = f" ({say_share(good / expected)})" if expected else ""
         loaded_until = min(scope.loaded_until for scope in self.scopes)
@@ -176,8 +188,8 @@ class Report:
             f"good backup{share}, counted over {say_count(len(self.scopes), 'scope')}; "
             f"{self._tell_now()}; "
             f"{len(self.verdicts) - len(self.bad_verdicts):,} of {say_count(len(self.verdicts), 'verdict')} "
-            f"passed. The ledger was loaded until {say_moment(loaded_until, period.timezone)}; "
-            f"the rules of judgement have version {RULES_VERSION}."
+            f"passed{self._tell_protection()}. The ledger was loaded until "
+            f"{self._say(loaded_until)}; the rules of judgement have version {RULES_VERSION}."
         )
 
     def _tell_now(self) -> str:
@@ -186,15 +198,38 @@ class Report:
         excluded = f", and {now[Outcome.EXCLUDED]:,} excluded" if now[Outcome.EXCLUDED] else ""
         return f"{now[Outcome.GOOD]:,} of {len(self.scopes):,} are good now{excluded}"
 
+    def _tell_protection(self) -> str:
+        """Say how many protection audits found nothing, and of how much restores are proven."""
+        told = ""
+        if audits := self.protection:
+            good = sum(not each.needs_attention for each in audits)
+            told += f"; {good:,} of {say_count(len(audits), 'protection audit')} found nothing"
+        if proofs := [each.proven for each in self.drills if each.proven is not None]:
+            newest = max(each.sent_at for each in proofs)
+            told += f"; restores are proven for {self._count_proven()}, last on {self._say(newest)}"
+        elif self.drills:
+            told += f"; restores are proven for {self._count_proven()}"
+        return told
+
+    @property
+    def _proven(self) -> int:
+        return sum(each.current == "proven" for each in self.drills)
+
+    def _count_proven(self) -> str:
+        return f"{self._proven:,} of {say_count(len(self.drills), 'service')}"
+
     def say_all_clear(self) -> str:
         """Say what is in order; for a report that lists nothing."""
         licenses, verdicts = len(self.licenses), len(self.verdicts)
+        audits, drills = len(self.protection), len(self.drills)
         return " ".join(
             [
                 "Nothing.",
                 f"Scopes: {self._tell_now() if self.scopes else 'none recorded'}.",
                 f"Licences: {f'{licenses:,}, none near a limit' if licenses else 'none recorded'}.",
                 f"Verdicts: {f'{verdicts:,}, all passed' if verdicts else 'none recorded'}.",
+                f"Protection audits: {f'{audits:,}, nothing found' if audits else 'none recorded'}.",
+                f"Restores: {f'proven for {self._count_proven()}' if drills else 'none recorded'}.",
             ]
         )
 
@@ -205,6 +240,8 @@ class Report:
             *self._about_scopes(),
             *self._about_audits(),
             *self._about_licenses(),
+            *self._about_protection(),
+            *self._about_drills(),
             *self._about_gates(),
             *self._about_verdicts(),
         ]
@@ -234,6 +271,11 @@ class Report:
             "gates_shut": len(self.shut_gates),
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
+            "protection_audits": len(self.protection),
+            "protection_findings": sum(len(each.findings) for each in self.protection),
+            "protection_not_read": sorted({each.failed.tenant for each in self.protection if each.failed}),
+            "drilled_services": len(self.drills),
+            "restores_proven": self._proven,
             "needs_attention": any(each.is_urgent for each in attention),
             "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
             "attention_count": len(attention),
@@ -246,7 +288,8 @@ class Report:
     def _about_silence(self) -> Iterator[Attention]:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
-        if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
+        recorded = (self.scopes, self.long_gone, self.licenses, self.audits, self.verdicts)
+        if not any((*recorded, self.drills, self.protection)):
             yield _urgent(
                 "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
             )
@@ -335,6 +378,82 @@ class Report:
             lambda rest: _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses"),
         )
 
+    def _about_protection(self) -> Iterator[Attention]:
+        for each in self.protection:
+            start = _name_audit(each.last)
+            if each.failed is not None:
+                when, error = self._say(each.failed.audited_at), each.failed.error
+                yield _urgent(
+                    f"{start}: the protection could not be audited on {when}: {error}", "protection"
+                )
+            elif each.is_late:
+                when = self._say(each.last.audited_at)
+                yield _urgent(f"{start}: the protection was last audited on {when}.", "protection")
+        by_reason: dict[str, list[str]] = defaultdict(list)
+        for each in self.protection:
+            for found in each.findings:
+                by_reason[found.reason].append(f"{self.name_finding(each.last, found)}: {found.text}.")
+        for first, *_ in by_reason.values():
+            yield _urgent(first, "protection")
+        for reason, (_, *more) in by_reason.items():
+            yield from (_urgent(sentence, "protection") for sentence in more[: _MOST_NAMED - 1])
+            if rest := len(more[_MOST_NAMED - 1 :]):
+                yield _urgent(f"{rest:,} more: {reason}.", "protection")
+
+    def name_finding(self, audit: ProtectionAudit, finding: Finding) -> str:
+        """Name what a finding of a protection audit is about.
+
+        :param audit: the audit.
+        :param finding: the finding.
+        """
+        parts = (finding.organization_id, finding.service, finding.location)
+        return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
+
+    def _about_drills(self) -> Iterator[Attention]:
+        yield from _tell_some(
+            [each for each in self.drills if each.needs_attention],
+            self._tell_unproven,
+            lambda rest: _urgent(
+                f"{say_count(rest, 'more service')} without a restore that is proven.", "restores"
+            ),
+        )
+        start = self.period.start
+        yield from _tell_some(
+            [
+                (each, drill)
+                for each in self.drills
+                for drill in each.unproven
+                if each.is_proven_since(drill) and drill.sent_at >= start
+            ],
+            lambda each: [
+                _watch(f"{self._describe_drill(*each)}; another one has passed since.", "restores")
+            ],
+            lambda rest: _watch(f"{say_count(rest, 'more drill')} did not pass.", "restores"),
+        )
+        yield from _tell_some(
+            [(each.place, each.newest) for each in self.drills if each.newest and each.has_stopped],
+            lambda each: [
+                _watch(f"{_name_service(each[0])}: no drill since {self._say(each[1].sent_at)}.", "restores")
+            ],
+            lambda rest: _watch(f"{say_count(rest, 'more service')} without a drill of late.", "restores"),
+        )
+
+    def _tell_unproven(self, history: DrillHistory) -> Iterator[Attention]:
+        proof = history.describe_proof()
+        for drill in history.open_failures:
+            why = f": {drill.message.rstrip('.')}" if drill.message else ""
+            yield _urgent(f"{self._describe_drill(history, drill)}; {proof}{why}.", "restores")
+        if history.is_overdue and history.demanded is not None:
+            demanded = say_duration(history.demanded)
+            yield _urgent(
+                f"{_name_service(history.place)}: {proof}; a proof within {demanded} is required.", "restores"
+            )
+
+    def _describe_drill(self, history: DrillHistory, drill: RestoreDrill) -> str:
+        outcome = "has no verdict" if drill.passed is None else f"did not pass ({drill.outcome})"
+        when = self._say(drill.sent_at)
+        return f"{_name_service(history.place)}: the restore drill of {when} on {drill.target} {outcome}"
+
     def _about_gates(self) -> Iterator[Attention]:
         yield from _tell_some(
             self.shut_gates,
@@ -400,6 +519,31 @@ def _name_gate(gate: Gate) -> str:
 
 def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
+
+
+def _name_audit(audit: ProtectionAudit) -> str:
+    parts = (audit.organization_id, audit.location)
+    return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
+
+
+def _list_protection_states(history: ProtectionHistory) -> dict[str, str]:
+    """Return the state of each service that an audit is about."""
+    states = {
+        ", ".join((each.audit.tenant, each.audit.product, *each.names, "protection")): each.state
+        for each in history.list_subjects()
+    }
+    if history.failed is not None:
+        states[f"{_name_audit(history.failed)}, protection audit"] = "could not be read"
+    return states
+
+
+def _name_service(place: DrillPlace) -> str:
+    parts = (place.tenant, get_product(place.product).label, place.service, place.location)
+    return ", ".join(filter(None, parts))
+
+
+def _list_names(place: DrillPlace) -> str:
+    return ", ".join(filter(None, (place.tenant, place.product, place.service, place.location)))
 
 
 def _tell_some(

@@ -134,6 +134,9 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         previous=reader.read_previous(),
         gates=tuple(reader.gates),
         loaded_without_jobs=reader.loaded_without_jobs,
+        drills=(),
+        never_drilled=(),
+        protection=(),
     )
 
 

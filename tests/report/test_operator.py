@@ -93,6 +93,11 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "licenses": 1,
         "licenses_needing_attention": 1,
         "licenses_not_read": [],
+        "protection_audits": 0,
+        "protection_findings": 0,
+        "protection_not_read": [],
+        "drilled_services": 0,
+        "restores_proven": 0,
         "needs_attention": True,
         "attention_count": 2,
         "attention": [

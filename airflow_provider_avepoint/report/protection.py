@@ -1,0 +1,241 @@
+"""Protection audits: what holds of what a tenant must have, by the newest audits of the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from airflow_provider_avepoint.core.license import Finding
+
+# An audit is old after this long, or after twice the usual time between two.
+_LEAST_PATIENCE = timedelta(days=8)
+#: The state of a subject of which all holds.
+IN_ORDER = "in order"
+#: The reason of a finding that says that something could not be read.
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionAudit:
+    """One protection audit of the ledger.
+
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param location: the Multi-Geo location that was asked for; None for all.
+    :param organization_id: the customer that was asked for; None for all.
+    :param task: the DAG, the task and its map index; empty outside of a task.
+    :param audited_at: when the audit was made.
+    :param error: why nothing could be read; None if the audit came to a result.
+    :param findings: what is wrong.
+    :param required: what was asked for, by service and rule.
+    """
+
+    tenant: str
+    product: str
+    location: str | None
+    organization_id: str | None
+    task: tuple[Any, ...]
+    audited_at: datetime
+    error: str | None
+    findings: tuple[Finding, ...]
+    required: Mapping[str, Any]
+
+    @property
+    def asked(self) -> frozenset[tuple[str, str, str]]:
+        """Each demand: the service, the rule and its value."""
+        return frozenset(
+            (service, str(rule), str(value))
+            for service, rules in self.required.items()
+            for rule, value in (rules.items() if isinstance(rules, Mapping) else [("", rules)])
+        )
+
+    def covers(self, other: ProtectionAudit) -> bool:
+        """Tell whether this audit was asked for all that another one was asked for.
+
+        :param other: an audit of any tenant and product.
+        """
+        return (
+            (self.tenant, self.product) == (other.tenant, other.product)
+            and self.location in (None, other.location)
+            and self.organization_id in (None, other.organization_id)
+            and self.asked >= other.asked
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionHistory:
+    """What an audit that runs again and again has found.
+
+    :param newest: the newest audit that came to a result; None where each audit failed.
+    :param failed: the newest audit, if it failed.
+    :param findings: what is wrong.
+    :param is_late: whether the next audit should have come.
+    """
+
+    newest: ProtectionAudit | None
+    failed: ProtectionAudit | None
+    findings: tuple[Finding, ...]
+    is_late: bool
+
+    @property
+    def last(self) -> ProtectionAudit:
+        """The newest audit, whatever came of it."""
+        last = self.failed or self.newest
+        assert last is not None  # noqa: S101  # follow() makes none without an audit
+        return last
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether something is wrong, or is not known."""
+        return bool(self.findings or self.failed or self.is_late)
+
+    @property
+    def required(self) -> Mapping[str, Any]:
+        """What the newest audit with a result was asked for."""
+        return self.newest.required if self.newest else self.last.required
+
+    def list_subjects(self) -> tuple[Subject, ...]:
+        """Return what the audit is about: what it requires by service, and what its findings name."""
+        audit = self.newest or self.last
+        found: dict[tuple[str | None, str | None, str | None], list[Finding]] = defaultdict(list)
+        for each in self.findings:
+            organization, location = (
+                each.organization_id or audit.organization_id,
+                each.location or audit.location,
+            )
+            found[organization, each.service, location].append(each)
+        with_findings = {service for _, service, _ in found}
+        for service in self.required:
+            # Of a partner's customers those with a finding are known by name: the others have no row.
+            if service not in with_findings:
+                found[audit.organization_id, service, audit.location] = []
+        return tuple(
+            Subject(
+                audit=audit,
+                organization_id=organization,
+                service=service,
+                location=location,
+                findings=tuple(findings),
+                state=", ".join(dict.fromkeys(each.reason for each in findings)) or self._calm,
+            )
+            for (organization, service, location), findings in found.items()
+        )
+
+    @property
+    def _calm(self) -> str:
+        """The state of a subject without a finding."""
+        if self.newest is None:
+            return "not known"
+        if self.failed or self.is_late:
+            return "was in order"
+        if any(each.reason == UNREADABLE and each.service is None for each in self.findings):
+            return "not all read"
+        return IN_ORDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A service, or a customer's service, that an audit is about.
+
+    :param audit: the newest audit with a result, or else the one that failed.
+    :param organization_id: the customer; None for the tenant's own.
+    :param service: the service; None for all.
+    :param location: the Multi-Geo location; None for all.
+    :param findings: what is wrong.
+    :param state: the reasons of the findings, or how far all is in order, in words.
+    """
+
+    audit: ProtectionAudit
+    organization_id: str | None
+    service: str | None
+    location: str | None
+    findings: tuple[Finding, ...]
+    state: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The customer, the service and the location, as far as there are any."""
+        return tuple(filter(None, (self.organization_id, self.service, self.location)))
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether all that is required was read, of late, and holds."""
+        return self.state == IN_ORDER
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What is required, a few words each."""
+        rules = self.audit.required.get(self.service or "", {})
+        return (
+            tuple(f"{rule}: {value}" for rule, value in rules.items()) if isinstance(rules, Mapping) else ()
+        )
+
+
+def follow(
+    audits: Iterable[ProtectionAudit], moments: Iterable[tuple[tuple[Any, ...], datetime]], now: datetime
+) -> tuple[ProtectionHistory, ...]:
+    """Return what the newest audits say: those that need attention first.
+
+    An audit of another task does not speak for this one, unless it was asked for as much or more: else a
+    nightly audit of one rule would hide what the weekly audit of all rules found.
+
+    :param audits: of each series the newest audit with a result, and the newest that failed.
+    :param moments: the series and the moment of each audit that is known.
+    :param now: the moment of the report.
+    """
+    times: dict[tuple[Any, ...], list[datetime]] = defaultdict(list)
+    for series, moment in moments:
+        times[series].append(moment)
+    known: dict[tuple[Any, ...], list[ProtectionAudit]] = defaultdict(list)
+    for audit in audits:
+        known[series_of(audit)].append(audit)
+    histories = [_follow(each, sorted(times[series]), now) for series, each in known.items()]
+    standing = [each for each in histories if not any(_replaces(other, each) for other in histories)]
+    return tuple(
+        sorted(
+            standing,
+            key=lambda each: (not each.needs_attention, each.last.tenant, each.last.product, each.last.task),
+        )
+    )
+
+
+def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
+    """Return what the audits of one task on one subject have in common.
+
+    :param audit: one of them.
+    """
+    return (audit.tenant, audit.product, audit.location, audit.organization_id, *audit.task)
+
+
+def _follow(audits: list[ProtectionAudit], moments: list[datetime], now: datetime) -> ProtectionHistory:
+    audits = sorted(audits, key=lambda each: each.audited_at, reverse=True)
+    newest = next((each for each in audits if each.error is None), None)
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
+    usual = timedelta(seconds=median(gaps) if gaps else 0)
+    return ProtectionHistory(
+        newest=newest,
+        failed=None if audits[0].error is None else audits[0],
+        findings=newest.findings if newest else (),
+        is_late=now - audits[0].audited_at > max(_LEAST_PATIENCE, 2 * usual),
+    )
+
+
+def _replaces(other: ProtectionHistory, each: ProtectionHistory) -> bool:
+    """Tell whether the audits of another task are newer, and were asked for all that these were asked for."""
+    if other is each or other.newest is None or not each.required:
+        return False
+    return other.newest.audited_at > each.last.audited_at and other.newest.covers(each.newest or each.last)
+
+
+def list_subjects(histories: Iterable[ProtectionHistory]) -> list[Subject]:
+    """Return what all audits are about: what is not in order first.
+
+    :param histories: what the audits have found.
+    """
+    subjects = [subject for history in histories for subject in history.list_subjects()]
+    return sorted(subjects, key=lambda each: (not each.findings, each.is_in_order))
