@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -16,7 +16,13 @@ from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
+from airflow_provider_avepoint.report.formatting import (
+    say_count,
+    say_duration,
+    say_moment,
+    say_number,
+    say_share,
+)
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 from airflow_provider_avepoint.report.protection import ProtectionAudit, ProtectionHistory
@@ -199,11 +205,11 @@ class Report:
         return f"{now[Outcome.GOOD]:,} of {len(self.scopes):,} are good now{excluded}"
 
     def _tell_protection(self) -> str:
-        """Say how many protection audits found nothing, and of how much restores are proven."""
+        """Say how many protection audits are in order, and of how much restores are proven."""
         told = ""
         if audits := self.protection:
             good = sum(not each.needs_attention for each in audits)
-            told += f"; {good:,} of {say_count(len(audits), 'protection audit')} found nothing"
+            told += f"; {good:,} of {say_count(len(audits), 'protection audit')} found all in order"
         if proofs := [each.proven for each in self.drills if each.proven is not None]:
             newest = max(each.sent_at for each in proofs)
             told += f"; restores are proven for {self._count_proven()}, last on {self._say(newest)}"
@@ -444,7 +450,7 @@ class Report:
             why = f": {drill.message.rstrip('.')}" if drill.message else ""
             yield _urgent(f"{self._describe_drill(history, drill)}; {proof}{why}.", "restores")
         if history.is_overdue and history.demanded is not None:
-            demanded = say_duration(history.demanded)
+            demanded = f"{say_number(history.demanded / timedelta(days=1))} days"
             yield _urgent(
                 f"{_name_service(history.place)}: {proof}; a proof within {demanded} is required.", "restores"
             )
