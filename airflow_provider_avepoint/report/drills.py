@@ -6,17 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
-from statistics import median
 
-from airflow_provider_avepoint.report.formatting import say_count, say_duration
+from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_number
+from airflow_provider_avepoint.report.rhythm import is_late
 
 # A drill without a verdict is under way for so long, and has got lost after it.
 _LONGEST_DRILL = timedelta(days=1)
-# Drills have stopped after this long, or after twice the usual time between two.
-_LEAST_PATIENCE = timedelta(days=8)
-# Fewer days with a drill tell nothing of the usual time between two.
+# Fewer days with a drill do not make drills usual.
 _LEAST_DAYS = 3
+# The reason of a drill whose files are back, and whose content is still to be checked.
+_NOT_CHECKED = "not_checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,8 @@ class RestoreDrill:
 
         :param now: the moment of the report.
         """
-        return self.passed is None and now - self.sent_at <= _LONGEST_DRILL
+        is_open = self.passed is None or self.reason == _NOT_CHECKED
+        return is_open and now - self.sent_at <= _LONGEST_DRILL
 
     @property
     def outcome(self) -> str:
@@ -146,22 +146,10 @@ class DrillHistory:
         return self.demanded is not None and (self.age is None or self.age > self.demanded)
 
     @property
-    def usual_gap(self) -> timedelta | None:
-        """The usual time between two days with a drill; None where too few are known."""
-        days = sorted({drill.sent_at.date() for drill in self.drills})
-        if len(days) < _LEAST_DAYS:
-            return None
-        return timedelta(days=median((later - earlier).days for earlier, later in pairwise(days)))
-
-    @property
     def has_stopped(self) -> bool:
         """Whether drills were usual, and no longer run."""
-        gap, newest = self.usual_gap, self.newest
-        return (
-            gap is not None
-            and newest is not None
-            and self.now - newest.sent_at > max(_LEAST_PATIENCE, 2 * gap)
-        )
+        moments = [drill.sent_at for drill in self.drills]
+        return len({moment.date() for moment in moments}) >= _LEAST_DAYS and is_late(moments, self.now)
 
     @property
     def needs_attention(self) -> bool:
@@ -182,6 +170,12 @@ class DrillHistory:
         if self.age is None:
             return "no restore has ever been proven"
         return f"the last proven restore is {say_duration(self.age)} old"
+
+    def describe_demand(self) -> str:
+        """Say how old a proof may be; empty where nothing demands one."""
+        if self.demanded is None:
+            return ""
+        return f"a proof within {say_number(self.demanded / timedelta(days=1))} days is required"
 
 
 def follow(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -20,7 +20,6 @@ from airflow_provider_avepoint.report.formatting import (
     say_count,
     say_duration,
     say_moment,
-    say_number,
     say_share,
 )
 from airflow_provider_avepoint.report.gates import Gate, Place
@@ -417,7 +416,7 @@ class Report:
 
     def _about_drills(self) -> Iterator[Attention]:
         yield from _tell_some(
-            [each for each in self.drills if each.needs_attention],
+            [each for each in self.drills if each.open_failures],
             self._tell_unproven,
             lambda rest: _urgent(
                 f"{say_count(rest, 'more service')} without a restore that is proven.", "restores"
@@ -449,11 +448,6 @@ class Report:
         for drill in history.open_failures:
             why = f": {drill.message.rstrip('.')}" if drill.message else ""
             yield _urgent(f"{self._describe_drill(history, drill)}; {proof}{why}.", "restores")
-        if history.is_overdue and history.demanded is not None:
-            demanded = f"{say_number(history.demanded / timedelta(days=1))} days"
-            yield _urgent(
-                f"{_name_service(history.place)}: {proof}; a proof within {demanded} is required.", "restores"
-            )
 
     def _describe_drill(self, history: DrillHistory, drill: RestoreDrill) -> str:
         outcome = "has no verdict" if drill.passed is None else f"did not pass ({drill.outcome})"

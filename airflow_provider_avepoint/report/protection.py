@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
-from statistics import median
 from typing import Any
 
+from airflow_provider_avepoint.core.arguments import parse_span
 from airflow_provider_avepoint.core.license import Finding
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
+from airflow_provider_avepoint.report.rhythm import is_late
 
-# An audit is old after this long, or after twice the usual time between two.
-_LEAST_PATIENCE = timedelta(days=8)
 #: The state of a subject of which all holds.
 IN_ORDER = "in order"
 #: The reason of a finding that says that something could not be read.
 UNREADABLE = "unreadable"
+#: The reason of a finding that says that no drill has proven a restore of late.
+NOT_DRILLED = "not_drilled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +195,83 @@ def follow(
     known: dict[tuple[Any, ...], list[ProtectionAudit]] = defaultdict(list)
     for audit in audits:
         known[series_of(audit)].append(audit)
-    histories = [_follow(each, sorted(times[series]), now) for series, each in known.items()]
+    histories = [_follow(each, times[series], now) for series, each in known.items()]
     standing = [each for each in histories if not any(_replaces(other, each) for other in histories)]
+    return rank(standing)
+
+
+def list_demands(histories: Iterable[ProtectionHistory]) -> dict[DrillPlace, timedelta]:
+    """Return how recent the proof of a restore must be, by service: the shortest of several.
+
+    :param histories: what the audits have found.
+    """
+    demands: dict[DrillPlace, timedelta] = {}
+    for history in histories:
+        for service, rules in history.required.items():
+            within = read_within(rules)
+            if within is not None:
+                place = _place_of(history, service)
+                demands[place] = min(within, demands.get(place, within))
+    return demands
+
+
+def judge_drills(
+    histories: Iterable[ProtectionHistory], drilled: Iterable[DrillHistory]
+) -> tuple[ProtectionHistory, ...]:
+    """Return the histories, each with what is to say of drills at the moment of the report.
+
+    Time passes between an audit and a report: a proof grows old, and a new one comes.
+
+    :param histories: what the audits have found.
+    :param drilled: the histories of the drills, with what the audits demand.
+    """
+    known = {each.place: each for each in drilled if each.demanded is not None}
+    return rank(_judge_drills(history, known) for history in histories)
+
+
+def _judge_drills(history: ProtectionHistory, known: Mapping[DrillPlace, DrillHistory]) -> ProtectionHistory:
+    findings = [
+        each
+        for each in history.findings
+        if each.reason != NOT_DRILLED or _place_of(history, each.service or "") not in known
+    ]
+    for service, rules in history.required.items():
+        drills = known.get(_place_of(history, service))
+        if drills is not None and drills.is_overdue and read_within(rules) is not None:
+            findings.append(
+                Finding(
+                    organization_id=history.last.organization_id,
+                    service=service,
+                    location=history.last.location,
+                    reason=NOT_DRILLED,
+                    text=f"{NOT_DRILLED}: {drills.describe_proof()}; {drills.describe_demand()}",
+                )
+            )
+    return replace(history, findings=tuple(findings))
+
+
+def _place_of(history: ProtectionHistory, service: str) -> DrillPlace:
+    last = history.last
+    return DrillPlace(tenant=last.tenant, product=last.product, service=service, location=last.location)
+
+
+def rank(histories: Iterable[ProtectionHistory]) -> tuple[ProtectionHistory, ...]:
+    """Return the histories, those that need attention first.
+
+    :param histories: what the audits have found.
+    """
     return tuple(
-        sorted(
-            standing,
-            key=lambda each: (not each.needs_attention, each.last.tenant, each.last.product, each.last.task),
-        )
+        sorted(histories, key=lambda each: (not each.needs_attention, each.last.tenant, each.last.product))
     )
+
+
+def read_within(rules: object) -> timedelta | None:
+    """Return how recent the proof of a restore must be; None where no drill is demanded.
+
+    :param rules: what an audit requires of a service.
+    """
+    value = rules.get("drilled_within") if isinstance(rules, Mapping) else None
+    return None if value is None else parse_span("drilled_within", value)
 
 
 def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
@@ -215,13 +285,11 @@ def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
 def _follow(audits: list[ProtectionAudit], moments: list[datetime], now: datetime) -> ProtectionHistory:
     audits = sorted(audits, key=lambda each: each.audited_at, reverse=True)
     newest = next((each for each in audits if each.error is None), None)
-    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
-    usual = timedelta(seconds=median(gaps) if gaps else 0)
     return ProtectionHistory(
         newest=newest,
         failed=None if audits[0].error is None else audits[0],
         findings=newest.findings if newest else (),
-        is_late=now - audits[0].audited_at > max(_LEAST_PATIENCE, 2 * usual),
+        is_late=is_late(moments, now),
     )
 
 
