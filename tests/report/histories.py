@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import DRILLS, PROTECTION_AUDITS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -180,3 +184,53 @@ def fill_hostile(ledger: Ledger) -> None:
 def fill(ledger: Ledger, tenant: str, jobs: Iterable[BackupJob], read_at: datetime = NOW) -> None:
     """Write jobs of one product."""
     ledger.save_jobs(tenant, jobs, read_at)
+
+
+def save_drill(ledger: Ledger, age: timedelta, reason: str = "passed", **fields: Any) -> None:
+    """Write a drill that was sent *age* before now, and judged an hour later."""
+    row = {
+        "tenant": "contoso",
+        "drill_id": f"{age}",
+        "product": "m365",
+        "service": "sharepoint_online",
+        "location": "",
+        "digest": "d",
+        "target": "https://contoso.sharepoint.com/sites/canary",
+        "library": "Documents",
+        "sent_at": NOW - age,
+        "judged_at": NOW - age + HOUR,
+        "passed": reason == "passed",
+        "reason": reason,
+        "message": f"Restore job 7 is {reason}.",
+        "job_id": "7",
+        "restored_files": 3,
+        "expect_files": 3,
+        "was_adopted": False,
+        "evidence": "{}",
+    }
+    with writing(ledger._engine) as connection:
+        connection.execute(DRILLS.insert(), [row | fields])
+
+
+def save_protection(ledger: Ledger, age: timedelta, *findings: Finding, **fields: Any) -> None:
+    """Write a protection audit that was made *age* before now."""
+    row = {
+        "tenant": "contoso",
+        "audit_id": f"{age}{fields}",
+        "product": "m365",
+        "location": "",
+        "organization_id": "",
+        "organization_key": "",
+        "audited_at": NOW - age,
+        "required": json.dumps({"exchange_online": {"runs_per_day": 1}, "teams": {"drilled_within": "P90D"}}),
+        "readings": "{}",
+        "error": None,
+        "findings": json.dumps([each.as_dict() for each in findings]),
+        "dag_id": "weekly",
+        "run_id": "r",
+        "task_id": "protection",
+        "map_index": 0,
+        "try_number": 1,
+    }
+    with writing(ledger._engine) as connection:
+        connection.execute(PROTECTION_AUDITS.insert(), [row | fields])
