@@ -9,7 +9,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from airflow_provider_avepoint.core.license import Audit, Finding
+from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
@@ -24,7 +24,12 @@ from airflow_provider_avepoint.report.formatting import (
 )
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
-from airflow_provider_avepoint.report.protection import ProtectionAudit, ProtectionHistory
+from airflow_provider_avepoint.report.protection import (
+    ProtectionAudit,
+    ProtectionHistory,
+    Subject,
+    list_subjects,
+)
 
 T = TypeVar("T")
 
@@ -156,8 +161,11 @@ class Report:
         for gate in self._tasks:
             if self._is_in_use(gate):
                 states[_key_of_gate(gate)] = gate.newest.reason
+        for subject in self.list_subjects():  # the worse first: of two tasks on one subject the worse counts
+            states.setdefault(_key_of_subject(subject), subject.state)
         for each in self.protection:
-            states |= _list_protection_states(each)
+            if each.failed is not None:
+                states[f"{_name_audit(each.failed)}, protection audit"] = "could not be read"
         for drills in self.drills:
             states[f"{_list_names(drills.place)}, restore"] = drills.current
         return {one_line(name, _LONGEST): state for name, state in states.items()}
@@ -169,6 +177,13 @@ class Report:
         before, now = self.previous.states, self.states
         names = {one_line(_key_of(scope), _LONGEST): _name_scope(scope) for scope in self.scopes}
         names |= {one_line(_key_of_license(each), _LONGEST): _name_license(each) for each in self.licenses}
+        names |= {
+            one_line(_key_of_subject(each), _LONGEST): _name_subject(each) for each in self.list_subjects()
+        }
+        names |= {
+            one_line(f"{_list_names(each.place)}, restore", _LONGEST): f"{_name_service(each.place)}, restore"
+            for each in self.drills
+        }
         changed = [
             f"{names.get(name, name)}: {before[name]} → {state}."
             for name, state in now.items()
@@ -217,11 +232,12 @@ class Report:
         return told
 
     @property
-    def _proven(self) -> int:
+    def restores_proven(self) -> int:
+        """The number of services with a proven restore, and with nothing to say against it."""
         return sum(each.current == "proven" for each in self.drills)
 
     def _count_proven(self) -> str:
-        return f"{self._proven:,} of {say_count(len(self.drills), 'service')}"
+        return f"{self.restores_proven:,} of {say_count(len(self.drills), 'service')}"
 
     def say_all_clear(self) -> str:
         """Say what is in order; for a report that lists nothing."""
@@ -277,10 +293,10 @@ class Report:
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
             "protection_audits": len(self.protection),
-            "protection_findings": sum(len(each.findings) for each in self.protection),
+            "protection_findings": self.protection_findings,
             "protection_not_read": sorted({each.failed.tenant for each in self.protection if each.failed}),
             "drilled_services": len(self.drills),
-            "restores_proven": self._proven,
+            "restores_proven": self.restores_proven,
             "needs_attention": any(each.is_urgent for each in attention),
             "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
             "attention_count": len(attention),
@@ -394,10 +410,8 @@ class Report:
             elif each.is_late:
                 when = self._say(each.last.audited_at)
                 yield _urgent(f"{start}: the protection was last audited on {when}.", "protection")
-        by_reason: dict[str, list[str]] = defaultdict(list)
-        for each in self.protection:
-            for found in each.findings:
-                by_reason[found.reason].append(f"{self.name_finding(each.last, found)}: {found.text}.")
+        by_reason = self._find_unprotected()
+        # One of each kind comes first: whoever reads a few sentences reads of each kind.
         for first, *_ in by_reason.values():
             yield _urgent(first, "protection")
         for reason, (_, *more) in by_reason.items():
@@ -405,14 +419,32 @@ class Report:
             if rest := len(more[_MOST_NAMED - 1 :]):
                 yield _urgent(f"{rest:,} more: {reason}.", "protection")
 
-    def name_finding(self, audit: ProtectionAudit, finding: Finding) -> str:
-        """Name what a finding of a protection audit is about.
+    @property
+    def protection_findings(self) -> int:
+        """The number of findings of the protection audits."""
+        return sum(map(len, self._find_unprotected().values()))
 
-        :param audit: the audit.
-        :param finding: the finding.
-        """
-        parts = (finding.organization_id, finding.service, finding.location)
-        return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
+    def _find_unprotected(self) -> dict[str, list[str]]:
+        """Return what the protection audits found, a sentence each, by reason; what two tasks found, once."""
+        sentences: dict[str, dict[str, None]] = defaultdict(dict)
+        for each in self.list_subjects():
+            start = f"{each.audit.tenant}, {get_product(each.audit.product).label}"
+            start = ", ".join(filter(None, (start, each.name)))
+            for found in each.findings:
+                sentences[found.reason][f"{start}: {found.text}."] = None
+        return {reason: list(found) for reason, found in sentences.items()}
+
+    def list_subjects(self) -> list[Subject]:
+        """Return what the protection audits are about: what is not in order first."""
+        names = {
+            (scope.place.tenant, scope.place.scope.organization_id): scope.organization_name
+            for scope in self.scopes
+        }
+        names |= {
+            (each.subscription.tenant, each.subscription.organization_id): each.newest.organization_name
+            for each in self.licenses
+        }
+        return list_subjects(self.protection, names)
 
     def _about_drills(self) -> Iterator[Attention]:
         yield from _tell_some(
@@ -526,15 +558,13 @@ def _name_audit(audit: ProtectionAudit) -> str:
     return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
 
 
-def _list_protection_states(history: ProtectionHistory) -> dict[str, str]:
-    """Return the state of each service that an audit is about."""
-    states = {
-        ", ".join((each.audit.tenant, each.audit.product, *each.names, "protection")): each.state
-        for each in history.list_subjects()
-    }
-    if history.failed is not None:
-        states[f"{_name_audit(history.failed)}, protection audit"] = "could not be read"
-    return states
+def _key_of_subject(subject: Subject) -> str:
+    return ", ".join((subject.audit.tenant, subject.audit.product, *subject.ids, "protection"))
+
+
+def _name_subject(subject: Subject) -> str:
+    label = get_product(subject.audit.product).label
+    return ", ".join(filter(None, (subject.audit.tenant, label, subject.name, "protection")))
 
 
 def _name_service(place: DrillPlace) -> str:

@@ -556,6 +556,7 @@ def _holds_backups(selection: str) -> bool:
 
 def _read_protection(row: Mapping[Any, Any]) -> ProtectionAudit:
     tenant, product, location, organization_id, *task = _read_series(row)
+    required = json.loads(row["required"])
     return ProtectionAudit(
         tenant=tenant,
         product=product,
@@ -565,7 +566,7 @@ def _read_protection(row: Mapping[Any, Any]) -> ProtectionAudit:
         audited_at=row["audited_at"],
         error=row["error"],
         findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
-        required=json.loads(row["required"]) or {},
+        required=required if isinstance(required, dict) else {},
     )
 
 

@@ -19,7 +19,6 @@ from airflow_provider_avepoint.report import charts, formatting
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
-from airflow_provider_avepoint.report.protection import list_subjects
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -153,7 +152,7 @@ def write_page(report: Report, csv_name: str) -> str:
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),
         measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
         chart_size=(charts.WIDTH, charts.HEIGHT),
-        protection=_split(list_subjects(report.protection), _OPEN_ROWS),
+        protection=_split(report.list_subjects(), _OPEN_ROWS),
         drills=_split(report.drills, _OPEN_ROWS),
         changes=_split(report.list_changes(), _OPEN_ROWS),
         failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_avepoint.core.arguments import parse_span
 from airflow_provider_avepoint.core.license import Finding
+from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
 from airflow_provider_avepoint.report.rhythm import is_late
 
@@ -29,7 +30,7 @@ class ProtectionAudit:
     :param product: the product's name.
     :param location: the Multi-Geo location that was asked for; None for all.
     :param organization_id: the customer that was asked for; None for all.
-    :param task: the DAG, the task and its map index; empty outside of a task.
+    :param task: the DAG, the task and its map index; each is None outside of a task.
     :param audited_at: when the audit was made.
     :param error: why nothing could be read; None if the audit came to a result.
     :param findings: what is wrong.
@@ -45,6 +46,11 @@ class ProtectionAudit:
     error: str | None
     findings: tuple[Finding, ...]
     required: Mapping[str, Any]
+
+    @property
+    def task_name(self) -> str:
+        """The DAG and the task; empty outside of a task."""
+        return ".".join(str(part) for part in self.task[:2] if part)
 
     @property
     def asked(self) -> frozenset[tuple[str, str, str]]:
@@ -100,32 +106,30 @@ class ProtectionHistory:
         """What the newest audit with a result was asked for."""
         return self.newest.required if self.newest else self.last.required
 
-    def list_subjects(self) -> tuple[Subject, ...]:
-        """Return what the audit is about: what it requires by service, and what its findings name."""
+    def list_subjects(self, names: Mapping[tuple[str, str | None], str | None]) -> Iterator[Subject]:
+        """Yield what the audit is about: what it requires by service, and what its findings name.
+
+        :param names: the names of the organisations, by tenant and id.
+        """
         audit = self.newest or self.last
         found: dict[tuple[str | None, str | None, str | None], list[Finding]] = defaultdict(list)
         for each in self.findings:
-            organization, location = (
-                each.organization_id or audit.organization_id,
-                each.location or audit.location,
-            )
-            found[organization, each.service, location].append(each)
+            organization = each.organization_id or audit.organization_id
+            found[organization, each.service, each.location or audit.location].append(each)
         with_findings = {service for _, service, _ in found}
-        for service in self.required:
-            # Of a partner's customers those with a finding are known by name: the others have no row.
-            if service not in with_findings:
-                found[audit.organization_id, service, audit.location] = []
-        return tuple(
-            Subject(
+        # Of a partner's customers those with a finding are known by name: the others have no row.
+        calm = (name for name in self.required if name not in with_findings)
+        found.update({(audit.organization_id, name, audit.location): [] for name in calm})
+        for (organization, service, location), findings in found.items():
+            yield Subject(
                 audit=audit,
                 organization_id=organization,
+                organization_name=names.get((audit.tenant, organization)),
                 service=service,
                 location=location,
                 findings=tuple(findings),
                 state=", ".join(dict.fromkeys(each.reason for each in findings)) or self._calm,
             )
-            for (organization, service, location), findings in found.items()
-        )
 
     @property
     def _calm(self) -> str:
@@ -145,6 +149,7 @@ class Subject:
 
     :param audit: the newest audit with a result, or else the one that failed.
     :param organization_id: the customer; None for the tenant's own.
+    :param organization_name: the customer's name; None where it is not known.
     :param service: the service; None for all.
     :param location: the Multi-Geo location; None for all.
     :param findings: what is wrong.
@@ -153,15 +158,22 @@ class Subject:
 
     audit: ProtectionAudit
     organization_id: str | None
+    organization_name: str | None
     service: str | None
     location: str | None
     findings: tuple[Finding, ...]
     state: str
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def ids(self) -> tuple[str, ...]:
         """The customer, the service and the location, as far as there are any."""
         return tuple(filter(None, (self.organization_id, self.service, self.location)))
+
+    @property
+    def name(self) -> str:
+        """The same on one line, with the customer's name; empty where there is none of them."""
+        organization = one_line(self.organization_name or "", 80) or self.organization_id
+        return " / ".join(one_line(part, 80) for part in (organization, self.service, self.location) if part)
 
     @property
     def is_in_order(self) -> bool:
@@ -300,10 +312,13 @@ def _replaces(other: ProtectionHistory, each: ProtectionHistory) -> bool:
     return other.newest.audited_at > each.last.audited_at and other.newest.covers(each.newest or each.last)
 
 
-def list_subjects(histories: Iterable[ProtectionHistory]) -> list[Subject]:
+def list_subjects(
+    histories: Iterable[ProtectionHistory], names: Mapping[tuple[str, str | None], str | None]
+) -> list[Subject]:
     """Return what all audits are about: what is not in order first.
 
     :param histories: what the audits have found.
+    :param names: the names of the organisations, by tenant and id.
     """
-    subjects = [subject for history in histories for subject in history.list_subjects()]
+    subjects = [subject for history in histories for subject in history.list_subjects(names)]
     return sorted(subjects, key=lambda each: (not each.findings, each.is_in_order))

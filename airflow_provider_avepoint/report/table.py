@@ -18,7 +18,6 @@ from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
-from airflow_provider_avepoint.report.protection import list_subjects
 
 COLUMNS = (
     "figure",
@@ -255,11 +254,12 @@ def _list_protection(report: Report) -> Iterator[_Line]:
                 "result": result,
                 "detail": audit.error,
             }
-    for subject in list_subjects(report.protection):
+    for subject in report.list_subjects():
         named: _Line = {
             "tenant": subject.audit.tenant,
             "product": subject.audit.product,
             "organization_id": subject.organization_id,
+            "organization": subject.organization_name,
             "service": subject.service,
             "location": subject.location,
             "at": subject.audit.audited_at,

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
@@ -177,6 +178,14 @@ def fill_hostile(ledger: Ledger) -> None:
         ledger.save_licenses(
             "hostile", [consumption(1, 2, service=name[:500], organization_name=name)], NOW - HOUR
         )
+        finding = {"organization_id": name, "service": name, "location": name, "reason": name, "text": name}
+        texts = {"tenant": f"hostile{number}", "drill_id": "d", "audit_id": "a"}
+        save_protection(ledger, HOUR, Finding(**finding), **texts)
+        save_protection(
+            ledger, HOUR, **texts | {"audit_id": "e", "tenant": f"error{number}"}, error=storable(name)
+        )
+        places = dict.fromkeys(("service", "location", "target", "library", "message"), storable(name[:500]))
+        save_drill(ledger, HOUR, "failed", **texts | places)
     ledger.save_jobs("hostile", jobs, NOW)
     ledger.save_verdict("hostile", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
 

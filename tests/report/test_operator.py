@@ -328,7 +328,7 @@ def test_every_column_has_one_type(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_the_columns_are_documented() -> None:
     document = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text()
-    cells = re.findall(r"^\| (`.*?) \|", document.partition("## Files of jobs")[0], re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?) \|", document.partition("### Protection")[0], re.MULTILINE)
 
     assert tuple(re.findall(r"`(\w+)`", " ".join(cells))) == COLUMNS
 

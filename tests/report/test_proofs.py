@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +84,15 @@ def test_what_is_not_proven_needs_attention(ledger: Ledger) -> None:
         (
             True,
             (
-                f"{M365}, sharepoint_online: the restore drill of 2026-11-21 09:30 UTC on {SITE} did not pass "
-                "(uncertain); the last proven restore is 40.0 days old: Restore job 7 is uncertain."
+                f"{M365}, sharepoint_online: the restore drill of 2026-11-21 09:30 UTC on {SITE} did not "
+                "pass (uncertain); the last proven restore is 40.0 days old: Restore job 7 is uncertain."
             ),
         ),
         (
             False,
             (
-                f"{M365}, teams: the restore drill of 2026-11-19 09:30 UTC on https://x.example/old, Documents "
-                "did not pass (wrong_content); another one has passed since."
+                f"{M365}, teams: the restore drill of 2026-11-19 09:30 UTC on https://x.example/old, "
+                "Documents did not pass (wrong_content); another one has passed since."
             ),
         ),
     ] == tell(read(ledger))
@@ -187,8 +188,8 @@ def test_drills_are_judged_at_the_moment_of_the_report(ledger: Ledger) -> None:
         (
             True,
             (
-                "aged, Cloud Backup for Microsoft 365, teams: not_drilled: the last proven restore is 92.0 days "
-                "old; a proof within 90 days is required."
+                "aged, Cloud Backup for Microsoft 365, teams: not_drilled: the last proven restore is 92.0 "
+                "days old; a proof within 90 days is required."
             ),
         )
     ] == tell(read(ledger))
@@ -201,9 +202,9 @@ def test_each_kind_of_finding_is_named_first(ledger: Ledger) -> None:
     texts = [text for _, text in tell(read(ledger))]
 
     assert [
-        f"{M365}, c000, teams: coverage_low: it is so.",
+        f"{M365}, c000 / teams: coverage_low: it is so.",
         f"{M365}, exchange_online: scan_failed: it is so.",
-        f"{M365}, c001, teams: coverage_low: it is so.",
+        f"{M365}, c001 / teams: coverage_low: it is so.",
     ] == texts[:3]
     assert "95 more: coverage_low." == texts[-1]
 
@@ -219,10 +220,10 @@ def test_what_has_changed(ledger: Ledger) -> None:
     save_drill(ledger, DAY, service="teams", drill_id="t")
 
     assert {
-        "contoso, m365, exchange_online, protection: not_scheduled → in order.",
-        "contoso, m365, teams, protection: not_drilled → in order.",
-        "contoso, m365, sharepoint_online, restore: proven → failed.",
-        "contoso, m365, teams, restore: never proven → proven.",
+        f"{M365}, exchange_online, protection: not_scheduled → in order.",
+        f"{M365}, teams, protection: not_drilled → in order.",
+        f"{M365}, sharepoint_online, restore: proven → failed.",
+        f"{M365}, teams, restore: never proven → proven.",
     } == set(read(ledger).list_changes())
 
 
@@ -234,3 +235,15 @@ def test_a_ledger_with_nothing_but_an_audit_is_not_empty(ledger: Ledger) -> None
     assert ("contoso",) == report.tenants
     assert "the ledger holds no backup; 1 of 1 protection audit found all in order." in report.summarize()
     assert report.say_all_clear().endswith("Protection audits: 1, nothing found. Restores: none recorded.")
+
+
+def test_the_figures_are_documented(ledger: Ledger, tmp_path: Path) -> None:
+    fill(ledger, "contoso", [job(NOW - HOUR, product="m365", workload="onedrive")])
+    save_protection(ledger, DAY, finding("not_scheduled"))
+    save_drill(ledger, DAY)
+    document = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text()
+    section = document.partition("### Protection")[2].partition("## Files of jobs")[0]
+    _, _, lines = write(tmp_path)
+
+    jobs = {"outcome", "expected", "newest_good_backup_age", "longest_gap"}
+    assert {line["figure"] for line in lines} - jobs == set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))

@@ -45,7 +45,7 @@ def read(*audits: ProtectionAudit) -> tuple[ProtectionHistory, ...]:
 
 def tell(*audits: ProtectionAudit) -> list[tuple[str, str]]:
     """Return the state of each subject by its name."""
-    return [(" ".join(each.names), each.state) for each in list_subjects(read(*audits))]
+    return [(" ".join(each.ids), each.state) for each in list_subjects(read(*audits), {})]
 
 
 WEEK = 7 * DAY
