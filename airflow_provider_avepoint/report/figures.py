@@ -403,7 +403,7 @@ class Report:
         for each in self.protection:
             start = _name_audit(each.last)
             if each.failed is not None:
-                when, error = self._say(each.failed.audited_at), each.failed.error
+                when, error = self._say(each.failed.audited_at), one_line(each.failed.error)
                 yield _urgent(
                     f"{start}: the protection could not be audited on {when}: {error}", "protection"
                 )
@@ -431,7 +431,7 @@ class Report:
             start = f"{each.audit.tenant}, {get_product(each.audit.product).label}"
             start = ", ".join(filter(None, (start, each.name)))
             for found in each.findings:
-                sentences[found.reason][f"{start}: {found.text}."] = None
+                sentences[found.reason][f"{start}: {one_line(found.text)}."] = None
         return {reason: list(found) for reason, found in sentences.items()}
 
     def list_subjects(self) -> list[Subject]:
@@ -478,13 +478,13 @@ class Report:
     def _tell_unproven(self, history: DrillHistory) -> Iterator[Attention]:
         proof = history.describe_proof()
         for drill in history.open_failures:
-            why = f": {drill.message.rstrip('.')}" if drill.message else ""
+            why = f": {one_line(drill.message).rstrip('.')}" if drill.message else ""
             yield _urgent(f"{self._describe_drill(history, drill)}; {proof}{why}.", "restores")
 
     def _describe_drill(self, history: DrillHistory, drill: RestoreDrill) -> str:
         outcome = "has no verdict" if drill.passed is None else f"did not pass ({drill.outcome})"
         when = self._say(drill.sent_at)
-        return f"{_name_service(history.place)}: the restore drill of {when} on {drill.target} {outcome}"
+        return f"{_name_service(history.place)}: the restore drill of {when} on {one_line(drill.target, 160)} {outcome}"
 
     def _about_gates(self) -> Iterator[Attention]:
         yield from _tell_some(
@@ -569,7 +569,7 @@ def _name_subject(subject: Subject) -> str:
 
 def _name_service(place: DrillPlace) -> str:
     parts = (place.tenant, get_product(place.product).label, place.service, place.location)
-    return ", ".join(filter(None, parts))
+    return ", ".join(one_line(part, 80) for part in parts if part)
 
 
 def _list_names(place: DrillPlace) -> str:
