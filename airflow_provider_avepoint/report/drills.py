@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_number
 from airflow_provider_avepoint.report.rhythm import is_late
 
-# A drill without a verdict is under way for so long, and has got lost after it.
-_LONGEST_DRILL = timedelta(days=1)
+#: A drill without a verdict is under way for so long, and has got lost after it.
+LONGEST_DRILL = timedelta(days=1)
 # Fewer days with a drill do not make drills usual.
 _LEAST_DAYS = 3
 # The reason of a drill whose files are back, and whose content is still to be checked.
@@ -74,7 +74,7 @@ class RestoreDrill:
         :param now: the moment of the report.
         """
         is_open = self.passed is None or self.reason == _NOT_CHECKED
-        return is_open and now - self.sent_at <= _LONGEST_DRILL
+        return is_open and now - self.sent_at <= LONGEST_DRILL
 
     @property
     def outcome(self) -> str:
@@ -87,6 +87,20 @@ class RestoreDrill:
     def returned(self) -> str:
         """What came back, in a few words."""
         return "files not counted" if self.restored_files is None else say_count(self.restored_files, "file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRestore:
+    """A restore that a task has begun, and that nobody has judged.
+
+    :param tenant: the name of the tenant.
+    :param task: the DAG, the task and the run.
+    :param kept_at: when the task last said how far the restore had come.
+    """
+
+    tenant: str
+    task: str
+    kept_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

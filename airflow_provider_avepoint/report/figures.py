@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
-from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, RestoreDrill
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
 from airflow_provider_avepoint.report.formatting import (
     say_count,
@@ -82,6 +82,7 @@ class Report:
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
     :param previous: the last report on the same tenants; None where the ledger knows none.
     :param drills: the histories of the restore drills, those that need attention first.
+    :param lost_restores: the restores that were begun, and that nobody has judged.
     :param never_drilled: the services with backups that a drill could restore: never drilled, none demanded.
     :param protection: the histories of the protection audits, those that need attention first.
     """
@@ -100,6 +101,7 @@ class Report:
     gates: tuple[Gate, ...]
     loaded_without_jobs: tuple[tuple[str, str], ...]
     drills: tuple[DrillHistory, ...]
+    lost_restores: tuple[LostRestore, ...]
     never_drilled: tuple[DrillPlace, ...]
     protection: tuple[ProtectionHistory, ...]
 
@@ -310,7 +312,7 @@ class Report:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
         recorded = (self.scopes, self.long_gone, self.licenses, self.audits, self.verdicts)
-        if not any((*recorded, self.drills, self.protection)):
+        if not any((*recorded, self.drills, self.lost_restores, self.protection)):
             yield _urgent(
                 "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
             )
@@ -454,6 +456,17 @@ class Report:
                 f"{say_count(rest, 'more service')} without a restore that is proven.", "restores"
             ),
         )
+        yield from _tell_some(
+            self.lost_restores,
+            lambda each: [
+                _urgent(
+                    f"{each.tenant}: the restore of {one_line(each.task)} had begun on "
+                    f"{self._say(each.kept_at)}, and nobody has judged it.",
+                    "restores",
+                )
+            ],
+            lambda rest: _urgent(f"{say_count(rest, 'more restore')} that nobody has judged.", "restores"),
+        )
         start = self.period.start
         yield from _tell_some(
             [
@@ -483,8 +496,8 @@ class Report:
 
     def _describe_drill(self, history: DrillHistory, drill: RestoreDrill) -> str:
         outcome = "has no verdict" if drill.passed is None else f"did not pass ({drill.outcome})"
-        when = self._say(drill.sent_at)
-        return f"{_name_service(history.place)}: the restore drill of {when} on {one_line(drill.target, 160)} {outcome}"
+        when, target = self._say(drill.sent_at), one_line(drill.target, 160)
+        return f"{_name_service(history.place)}: the restore drill of {when} on {target} {outcome}"
 
     def _about_gates(self) -> Iterator[Attention]:
         yield from _tell_some(

@@ -21,11 +21,13 @@ from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
+from airflow_provider_avepoint.core.restore import Phase
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
     COUNTS,
     DRILLS,
+    INTENTS,
     JOBS,
     LICENSES,
     LOADS,
@@ -44,7 +46,7 @@ from airflow_provider_avepoint.report.backups import (
     is_good,
     scope_of,
 )
-from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, RestoreDrill
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
 from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
@@ -133,6 +135,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
     license_histories = tuple(reader.read_licenses(audits))
     audited = reader.read_protection()
     drilled = drills.follow(reader.read_drills(), protection.list_demands(audited), period.now)
+    lost_restores = tuple(reader.find_lost_restores())
     seen = {
         *(tenant for tenant, _ in audits),
         *(scope.place.tenant for scope in scopes),
@@ -141,6 +144,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         *(verdict.tenant for verdict in reader.verdicts),
         *(each.place.tenant for each in drilled),
         *(each.last.tenant for each in audited),
+        *(each.tenant for each in lost_restores),
     }
     return Report(
         period=period,
@@ -157,6 +161,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
         gates=tuple(reader.gates),
         loaded_without_jobs=reader.loaded_without_jobs,
         drills=drilled,
+        lost_restores=lost_restores,
         never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
         protection=protection.judge_drills(audited, drilled),
     )
@@ -436,6 +441,27 @@ class _Reader:
                 target=f"{row['target']}, {row['library']}",
                 **{name: row[name] for name in facts},
             )
+
+    def find_lost_restores(self) -> Iterator[LostRestore]:
+        """Yield the restores that were begun a day ago or more, and of which there is no drill."""
+        task = ("dag_id", "run_id", "task_id", "map_index")
+        is_judged = (
+            select(literal(1))
+            .where(*(DRILLS.c[name] == INTENTS.c[name] for name in ("tenant", *task)))
+            .exists()
+        )
+        query = select(INTENTS).where(
+            INTENTS.c.kept_at < shift(self._period.now, -drills.LONGEST_DRILL),
+            not_(is_judged),
+            *self._of_tenants(INTENTS),
+        )
+        for row in self._ledger.iter_rows(query):
+            intent = json.loads(row["intent"])
+            # One that is not understood may have been sent.
+            if not isinstance(intent, dict) or intent.get("phase") != Phase.REFUSED:
+                yield LostRestore(
+                    tenant=row["tenant"], task=f"{name_gate(row)}, {row['run_id']}", kept_at=row["kept_at"]
+                )
 
     def read_protection(self) -> tuple[ProtectionHistory, ...]:
         """Return what the newest audits say, of whatever age, and whether one that is usual is missing."""

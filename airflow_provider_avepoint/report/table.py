@@ -120,6 +120,8 @@ def _iter_lines(report: Report) -> Iterator[_Line]:
     yield from _list_protection(report)
     for drills in report.drills:
         yield from _list_drills(drills)
+    for lost in report.lost_restores:
+        yield {"figure": "lost_restore", "tenant": lost.tenant, "at": lost.kept_at, "detail": lost.task}
     for place in report.never_drilled:
         yield {**_name_service(place), "figure": "never_drilled"}
     for failure in report.failures:

@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import DRILLS, PROTECTION_AUDITS
+from airflow_provider_avepoint.ledger.tables import DRILLS, INTENTS, PROTECTION_AUDITS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -219,6 +219,21 @@ def save_drill(ledger: Ledger, age: timedelta, reason: str = "passed", **fields:
     }
     with writing(ledger._engine) as connection:
         connection.execute(DRILLS.insert(), [row | fields])
+
+
+def save_intent(ledger: Ledger, age: timedelta, phase: str = "sending", **fields: Any) -> None:
+    """Write how far the restore of a task had come *age* before now."""
+    row = {
+        "tenant": "contoso",
+        "dag_id": "drill",
+        "run_id": f"{age}",
+        "task_id": "restore",
+        "map_index": -1,
+        "kept_at": NOW - age,
+        "intent": json.dumps({"phase": phase}),
+    }
+    with writing(ledger._engine) as connection:
+        connection.execute(INTENTS.insert(), [row | fields])
 
 
 def save_protection(ledger: Ledger, age: timedelta, *findings: Finding, **fields: Any) -> None:

@@ -14,7 +14,7 @@ from airflow_provider_avepoint.operators.avepoint import AvePointReportOperator
 from airflow_provider_avepoint.report.backups import Period
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.ledger_queries import read_report
-from tests.report.histories import DAY, HOUR, NOW, fill, job, nights, save_drill, save_protection
+from tests.report.histories import DAY, HOUR, NOW, fill, job, nights, save_drill, save_intent, save_protection
 from tests.report.test_protection import finding
 
 M365 = "contoso, Cloud Backup for Microsoft 365"
@@ -103,6 +103,28 @@ def test_drills_that_have_stopped(ledger: Ledger) -> None:
         save_drill(ledger, (month * 31 + 1) * DAY)
 
     assert [(False, f"{M365}, sharepoint_online: no drill since 2026-09-20 09:30 UTC.")] == tell(read(ledger))
+
+
+def test_a_restore_that_nobody_judged(ledger: Ledger) -> None:
+    """A worker was killed, and no later try came; one that was not sent, or is of today, is none of these."""
+    task = {"dag_id": "drill", "task_id": "restore", "map_index": -1}
+    for days, intent in enumerate(
+        ({"phase": "refused"}, {}, {"phase": "started"}, {"intent": "[]"}), start=2
+    ):
+        save_intent(ledger, days * DAY, **intent)
+    save_intent(ledger, HOUR)
+    save_drill(ledger, 5 * DAY, **task, run_id=f"{4 * DAY}")
+
+    assert [
+        (
+            True,
+            (
+                f"contoso: the restore of drill.restore, {days * DAY} had begun on "
+                f"{NOW - days * DAY:%Y-%m-%d %H:%M} UTC, and nobody has judged it."
+            ),
+        )
+        for days in (3, 5)
+    ] == tell(read(ledger))
 
 
 def test_what_an_audit_found(ledger: Ledger, tmp_path: Path) -> None:
@@ -241,6 +263,7 @@ def test_the_figures_are_documented(ledger: Ledger, tmp_path: Path) -> None:
     fill(ledger, "contoso", [job(NOW - HOUR, product="m365", workload="onedrive")])
     save_protection(ledger, DAY, finding("not_scheduled"))
     save_drill(ledger, DAY)
+    save_intent(ledger, 2 * DAY)
     document = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text()
     section = document.partition("### Protection")[2].partition("## Files of jobs")[0]
     _, _, lines = write(tmp_path)
