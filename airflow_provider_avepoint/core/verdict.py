@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_avepoint.core.circumstances import (
     Alarms,
+    describe_days,
     find_missed_runs,
     find_schedule,
+    list_due,
     list_scheduled,
     require_answers,
 )
@@ -273,6 +275,10 @@ class Verdict:
             found.append(
                 f"{product}: scheduled, but no job can be asked for by this service: {_list_some(not_asked)}."
             )
+        if (days := self.circumstances.known_days) is not None and days.error is not None:
+            found.append(
+                f"{product}: the schedule of past days cannot be read, so nothing passes: {days.error}"
+            )
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -289,6 +295,7 @@ class Verdict:
         }
         if self.policy.expect_scheduled:
             written["schedules"] = [each.as_dict() for each in self.circumstances.schedules]
+            written["schedule_days"] = describe_days(self.policy, self.circumstances, self.judged_at)
         if self.policy.max_unusual is not None:
             written["unusual_activity"] = [each.as_dict() for each in self.circumstances.activities]
         return written
@@ -348,6 +355,7 @@ def judge(
     :param circumstances: the answers to ``policy.questions()``; None where the policy asks nothing.
     :raises AvePointConfigError: *now* has no time zone, the policy gives an organisation's name where its id
         belongs, or an answer to one of its questions is missing.
+    :raises AvePointError: the jobs are good, but what is known of past days could not be read.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
@@ -367,7 +375,7 @@ def judge(
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
-    for scope in list_scheduled(policy, known, product):
+    for scope in list_scheduled(policy, known, product, now):
         if not any(_covers(each, scope) for each in expected):
             expected[scope] = by_scope.get(scope, [])
     forgotten = {
@@ -393,8 +401,11 @@ def judge(
     judged = [verdict.reason for verdict in verdicts if verdict.reason not in _NOT_JUDGED]
     bad = [reason for reason in judged if reason is not Reason.PASSED]
     worst = min(bad, key=_SEVERITY.index) if bad else Reason.PASSED
+    passed = bool(judged) and not bad
+    if passed and known.known_days is not None and known.known_days.error is not None:
+        raise known.known_days.error
     return Verdict(
-        passed=bool(judged) and not bad,
+        passed=passed,
         reason=worst if judged else Reason.MISSED,
         scopes=tuple(sorted(verdicts, key=lambda verdict: str(verdict.scope))),
         policy=policy,
@@ -422,7 +433,9 @@ def _weigh(
     scope, service = verdict.scope, verdict.scope.workload
     schedule = find_schedule(scope, known) if policy.expect_scheduled else None
     if schedule is not None and service in get_product(policy.product).object_types:
-        missed = find_missed_runs(schedule.list_starts(service or ""), seen, policy.window_start(now), now)
+        missed = find_missed_runs(
+            list_due(schedule, service or "", known), seen, policy.window_start(now), now
+        )
         verdict = replace(verdict, missed_runs=missed)
         if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
             if service in (policy.object_types or ()):

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
-    from airflow_provider_avepoint.core.questions import Question, Reading
+    from airflow_provider_avepoint.core.questions import KeepDays, Question, Reading
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
@@ -212,10 +212,13 @@ class AvePointHook(HttpHook):
         :param query: the query.
         """
 
-    def judge(self, policy: Policy) -> Verdict:
+    def judge(self, policy: Policy, *, keep_days: KeepDays | None = None) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
 
         :param policy: what a good backup is.
+        :param keep_days: keeps the schedules that *policy* asks for, and recalls those of past days, such as
+            :func:`airflow_provider_avepoint.ledger.schedules.keep_schedules` for a ledger; None judges the
+            due runs of the current UTC day only.
         :raises AvePointConfigError: an argument cannot be used.
         """
         look = Look(policy, self.client)
@@ -224,6 +227,7 @@ class AvePointHook(HttpHook):
         with for_airflow():
             for question in look.questions:
                 look.hear(question, self.transport.run(ask(self.client, question)))
+        look.remember(keep_days)
         with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:

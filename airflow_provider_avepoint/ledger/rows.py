@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import msgspec
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.schedule import DaySchedule, ServiceSchedule
 from airflow_provider_avepoint.core.text import storable, trim
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.runs import write_run_start
@@ -237,6 +239,58 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "is_out_of_policy": consumption.is_out_of_policy,
         "expires_at": consumption.expires_at,
     }
+
+
+def write_day(key: Mapping[str, str], day: DaySchedule, read_at: datetime) -> list[Row]:
+    """Return the rows of what is known of a day: one a service, and one of the day itself if it was read.
+
+    :param key: ``tenant``, ``product`` and ``location``.
+    :param day: what is known.
+    :param read_at: when the newest reading came that tells of the day.
+    """
+    parts: list[tuple[str, int | None, tuple[datetime, ...]]] = [
+        (storable(each.service), each.runs_a_day, each.starts) for each in day.services
+    ]
+    if day.read_at is not None:
+        parts.append(("", None, ()))
+    return [
+        {
+            **key,
+            "day": day.day,
+            "service": service,
+            "runs_a_day": runs,
+            "starts": write_json([start.astimezone(UTC).isoformat() for start in starts]),
+            "read_at": day.read_at or read_at,
+        }
+        for service, runs, starts in parts
+    ]
+
+
+def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
+    """Return what is known of the days of one location, earliest first.
+
+    :param rows: rows of the table of schedules.
+    """
+    by_day: dict[date, list[Mapping[Any, Any]]] = {}
+    for row in rows:
+        by_day.setdefault(row["day"], []).append(row)
+    return [
+        DaySchedule(
+            location=of_day[0]["location"] or None,
+            day=day,
+            read_at=next((row["read_at"] for row in of_day if not row["service"]), None),
+            services=tuple(
+                ServiceSchedule(
+                    service=row["service"],
+                    runs_a_day=row["runs_a_day"],
+                    starts=tuple(map(datetime.fromisoformat, json.loads(row["starts"]))),
+                )
+                for row in sorted(of_day, key=itemgetter("service"))
+                if row["service"]
+            ),
+        )
+        for day, of_day in sorted(by_day.items())
+    ]
 
 
 def write_report(

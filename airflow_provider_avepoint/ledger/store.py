@@ -8,22 +8,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
-from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, func, select, update
+from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.schedule import (
+    BackupSchedule,
+    DaySchedule,
+    merge_days,
+    split_into_days,
+)
+from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
 from airflow_provider_avepoint.ledger.rows import (
     Row,
+    read_days,
     read_job,
     write_audit,
+    write_day,
     write_job,
     write_key,
     write_license,
@@ -38,6 +47,7 @@ from airflow_provider_avepoint.ledger.tables import (
     LICENSES,
     LOADS,
     REPORTS,
+    SCHEDULES,
     VERDICTS,
     Json,
     metadata,
@@ -58,6 +68,8 @@ _JSON = {
     table.name: [each.name for each in table.columns if isinstance(each.type, Json)]
     for table in metadata.sorted_tables
 }
+# A reading of a schedule that tells nothing new is written all the same after this time.
+_WRITTEN_AGAIN = timedelta(minutes=10)
 _license_key_of = itemgetter(*(each.name for each in LICENSES.primary_key))
 
 
@@ -147,6 +159,7 @@ class Ledger:
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_audit = _upsert(AUDITS, self._engine)
         self._save_report = _upsert(REPORTS, self._engine)
+        self._save_schedule = _upsert(SCHEDULES, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
         # The current reading, and the jobs whose stored row is from this reading (as hashes of their keys).
         self._reading_of: tuple[str, datetime] | None = None
@@ -359,6 +372,47 @@ class Ledger:
         latest = {_license_key_of(row): row for row in rows}
         self._write(self._save_licenses, LICENSES, list(latest.values()))
 
+    def save_schedule(self, tenant: str, schedule: BackupSchedule) -> None:
+        """Keep a schedule under the days of its starts.
+
+        How several readings of a day go together is said in :func:`.merge_days`.
+
+        :param tenant: the name of the tenant.
+        :param schedule: the schedule, as it was read.
+        :raises AvePointLedgerError: the database fails.
+        """
+        key = _name_schedule(tenant, schedule.product, schedule.location)
+        told = split_into_days(schedule)
+        with reading(self._engine) as connection:
+            known = _find_days(connection, key, told[0].day)
+        if all(_is_known(day, known.get(day.day), schedule.read_at) for day in told):
+            return
+        with writing(self._engine) as connection:
+            known = _find_days(connection, key, told[0].day)
+            for day in told:
+                merged = merge_days(known[day.day], day) if day.day in known else day
+                is_day = and_(SCHEDULES.c.day == day.day, *_match_schedule(key))
+                connection.execute(delete(SCHEDULES).where(is_day))
+                rows = write_day(key, merged, schedule.read_at)
+                self._execute(connection, self._save_schedule, SCHEDULES, rows)
+
+    def find_schedules(
+        self, tenant: str, product: str, location: str | None, since: date
+    ) -> list[DaySchedule]:
+        """Return what is known of the schedule of each day, earliest first.
+
+        A day of which nothing is known is absent.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param location: the Multi-Geo location; None for the central location.
+        :param since: the first day, in UTC.
+        :raises AvePointLedgerError: the database fails.
+        """
+        key = _name_schedule(tenant, product, location)
+        with reading(self._engine) as connection:
+            return list(_find_days(connection, key, since).values())
+
     def save_report(
         self, tenants: Sequence[str] | None, generated_at: datetime, summary: str, states: Mapping[str, str]
     ) -> None:
@@ -493,6 +547,33 @@ def _find_point(connection: Connection, stream: Stream) -> LoadPoint | None:
     )
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else LoadPoint(**row)
+
+
+def _name_schedule(tenant: str, product: str, location: str | None) -> dict[str, str]:
+    return {"tenant": tenant, "product": product, "location": storable(location or "")}
+
+
+def _match_schedule(key: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    return [SCHEDULES.c[name] == value for name, value in key.items()]
+
+
+def _find_days(connection: Connection, key: Mapping[str, str], since: date) -> dict[date, DaySchedule]:
+    query = select(SCHEDULES).where(SCHEDULES.c.day >= since, *_match_schedule(key))
+    days = read_days(connection.execute(query).mappings())
+    return {each.day: each for each in days}
+
+
+def _is_known(told: DaySchedule, known: DaySchedule | None, read_at: datetime) -> bool:
+    """Tell whether a reading tells nothing new, so that nothing is written: many gates read one schedule.
+
+    A reading settles the starts that have passed, so a start that has passed since is something new.
+    """
+    if known is None or known.services != merge_days(known, told).services:
+        return False
+    if known.read_at is None or told.read_at is None:
+        return told.read_at is None
+    passed = (start for each in known.services for start in each.starts if known.read_at < start <= read_at)
+    return read_at - known.read_at < _WRITTEN_AGAIN and next(passed, None) is None
 
 
 def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:

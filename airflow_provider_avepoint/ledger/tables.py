@@ -423,7 +423,7 @@ INTENTS = Table(
     Column("tenant", String, nullable=False, comment=_TENANT),
     Column("kept_at", Moment, nullable=False, comment="When the intent was kept."),
     Column("intent", Json, nullable=False, comment="JSON: how far the restore of the task has come."),
-    comment="Restores that were begun, so that no task restores twice. Only AvePointRestoreOperator uses them.",
+    comment="Restores that were begun, for AvePointRestoreOperator alone: so no task restores twice.",
 )
 
 REPORTS = Table(

@@ -66,7 +66,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
         policy = self.build_policy()
         with AvePointHook(self.avepoint_conn_id) as hook:
             leave_link(context, hook.settings)
-            verdict = hook.judge(policy)
+            verdict = hook.judge(policy, keep_days=self.build_keeper())
         evidence, message = verdict.as_dict(), verdict.describe()
         self.note_verdict(context, evidence)
         if verdict.passed:

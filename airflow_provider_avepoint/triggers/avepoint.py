@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from airflow_provider_avepoint.core.batching import Answers, ask_for_job
-from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError, AvePointLedgerError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import JobQuery
-from airflow_provider_avepoint.core.questions import Question
+from airflow_provider_avepoint.core.questions import KnownDays, Question
+from airflow_provider_avepoint.core.schedule import BackupSchedule
 from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
 from airflow_provider_avepoint.triggers.poll import Wait, join
@@ -40,6 +42,8 @@ _OPTIONAL_IN_POLICY = {
     for name, value in Policy(product="m365", max_age=1).as_dict().items()
     if name in ("expect_scheduled", "max_unusual", "unusual_within")
 }
+# How long a look waits for the ledger, in seconds.
+_LEDGER_SECONDS = 60.0
 
 
 class _WaitTrigger(BaseTrigger):
@@ -126,6 +130,12 @@ class _WaitTrigger(BaseTrigger):
         """
         return []
 
+    async def prepare(self, answers: Answers) -> None:
+        """Do what :meth:`note` needs and must not do itself, because it takes a while.
+
+        :param answers: the answers of the look.
+        """
+
     @abstractmethod
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Take the answers of a look; return the event that ends the wait, or None.
@@ -178,6 +188,8 @@ class _WaitTrigger(BaseTrigger):
             while True:
                 answers = await wait.look(ends_at)
                 wait.set_interval(self._find_pause())
+                if isinstance(answers, Answers):
+                    await self.prepare(answers)
                 event = self._take(answers, wait, watch, ends_at)
                 if event is None and ends_at is not None and datetime.now(UTC) >= ends_at:
                     event = self._end(watch)
@@ -240,23 +252,29 @@ class AvePointBackupTrigger(_WaitTrigger):
     """Wait until a policy's verdict passes, or is bad and can no longer change.
 
     :param policy: ``Policy.as_dict()``: the arguments of a :class:`Policy` as JSON values.
+    :param ledger: ``ledger_conn_id`` and ``tenant``, where schedules are kept; None keeps none.
     """
 
-    def __init__(self, *, policy: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, *, policy: dict[str, Any], ledger: dict[str, str] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.policy = policy
+        self.ledger = ledger
+        self._known_days: KnownDays | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
         """The policy, as JSON values; arguments of this release only if they differ from their default."""
         usual = _OPTIONAL_IN_POLICY
-        return {
+        written: dict[str, Any] = {
             "policy": {
                 name: value
                 for name, value in self.policy.items()
                 if name not in usual or value != usual[name]
             }
         }
+        return written if self.ledger is None else written | {"ledger": self.ledger}
 
     @cached_property
     def _policy(self) -> Policy:
@@ -294,6 +312,16 @@ class AvePointBackupTrigger(_WaitTrigger):
         """
         return self._policy.questions(location=location)
 
+    async def prepare(self, answers: Answers) -> None:
+        """Keep the schedules of the look, and recall those of past days.
+
+        :param answers: the answers of the look.
+        """
+        if self.ledger is None or not (schedules := answers.schedules(self._policy)):
+            return
+        first = self._policy.window_start(answers.now).astimezone(UTC).date()
+        self._known_days = await _keep_schedules(schedules, first, **self.ledger)
+
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Judge the jobs that the API shows now.
 
@@ -302,7 +330,7 @@ class AvePointBackupTrigger(_WaitTrigger):
         :param watch: the state of the wait.
         :returns: the event that ends the wait, or None.
         """
-        verdict = answers.judge(self._policy, queries)
+        verdict = answers.judge(self._policy, queries, self._known_days)
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return watch.note_verdict(verdict)
@@ -387,6 +415,28 @@ class AvePointJobTrigger(_WaitTrigger):
             return None
         self._job = job
         return watch.note_job(job, accept_partial=self.accept_partial, now=answers.now)
+
+
+async def _keep_schedules(
+    schedules: list[BackupSchedule], first: date, *, ledger_conn_id: str, tenant: str
+) -> KnownDays:
+    """Keep schedules in a ledger, in a thread: a database that hangs must not hold up other waits.
+
+    The thread looks the connection up, which Airflow allows in a thread of asgiref's only. In the one thread
+    that asgiref takes by default, it would hold up the connections of other waits.
+    """
+
+    def keep() -> KnownDays:
+        from airflow_provider_avepoint.ledger.schedules import keep_schedules
+
+        return keep_schedules(schedules, first, ledger_conn_id=ledger_conn_id, tenant=tenant)
+
+    try:
+        async with asyncio.timeout(_LEDGER_SECONDS):
+            return await sync_to_async(keep, thread_sensitive=False)()
+    except TimeoutError:
+        message = f"The ledger {ledger_conn_id!r} did not answer within {_LEDGER_SECONDS:.0f} s."
+        return KnownDays(error=AvePointLedgerError(message))
 
 
 def _write_next_look(seconds: float, ends_at: datetime | None) -> str:
