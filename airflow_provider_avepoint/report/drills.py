@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_number
+from airflow_provider_avepoint.report.formatting import say_count, say_duration
 from airflow_provider_avepoint.report.rhythm import is_late
 
 #: A drill without a verdict is under way for so long, and has got lost after it.
@@ -189,7 +189,9 @@ class DrillHistory:
         """Say how old a proof may be; empty where nothing demands one."""
         if self.demanded is None:
             return ""
-        return f"a proof within {say_number(self.demanded / timedelta(days=1))} days is required"
+        days, rest = divmod(self.demanded, timedelta(days=1))
+        within = say_duration(self.demanded) if rest else say_count(days, "day")
+        return f"a proof within {within} is required"
 
 
 def follow(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_avepoint.core.arguments import parse_span
+from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
@@ -128,7 +129,7 @@ class ProtectionHistory:
                 service=service,
                 location=location,
                 findings=tuple(findings),
-                state=", ".join(dict.fromkeys(each.reason for each in findings)) or self._calm,
+                state=", ".join(dict.fromkeys(each.reason for each in findings)) if findings else self._calm,
             )
 
     @property
@@ -283,7 +284,10 @@ def read_within(rules: object) -> timedelta | None:
     :param rules: what an audit requires of a service.
     """
     value = rules.get("drilled_within") if isinstance(rules, Mapping) else None
-    return None if value is None else parse_span("drilled_within", value)
+    try:
+        return None if value is None else parse_span("drilled_within", value)
+    except AvePointConfigError:
+        return None  # not this release's: what the audit found stands
 
 
 def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
