@@ -734,6 +734,40 @@ class Drill:
         }
 
 
+def describe_unjudged(
+    request: RestoreRequest, kept: object, error: Exception, expect_files: int | None
+) -> dict[str, Any] | None:
+    """Return a drill that may have begun and was not judged, as :meth:`Drill.as_dict` writes drills.
+
+    :param request: what the task asks for now.
+    :param kept: what was kept of the restore.
+    :param error: why it was not judged.
+    :param expect_files: as in :class:`Drill`.
+    :returns: the drill; None where nothing has begun.
+    """
+    now = datetime.now(UTC).isoformat()
+    try:
+        intent = Intent.read(kept)
+    except AvePointRestoreUncertain:
+        intent = None
+    if intent is not None and intent.phase is Phase.REFUSED:
+        return None
+    job_id = None if intent is None else intent.job_id
+    return {
+        "passed": False,
+        "reason": "uncertain" if isinstance(error, AvePointRestoreUncertain) else "not_ended",
+        "message": str(error),
+        "request": request.as_dict(),
+        "digest": request.digest if intent is None else intent.digest,
+        "sent_at": now if intent is None else intent.sent_at.isoformat(),
+        "was_adopted": intent is not None and intent.was_adopted,
+        "expect_files": expect_files,
+        "restored_files": None,
+        "job": None if job_id is None else {"job_id": job_id},
+        "judged_at": now,
+    }
+
+
 def parse_expected(value: object) -> int | None:
     """Parse the argument ``expect_files``: a whole number from 1 up, or its text.
 

@@ -24,6 +24,7 @@ from airflow_provider_avepoint.ledger.runs import write_run_start
 from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 
 Row = dict[str, Any]
+_LARGEST = 2**63 - 1
 
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -241,6 +242,56 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
     }
 
 
+def write_drill(tenant: str, drill: Mapping[str, Any], task: Mapping[str, Any] | None) -> Row:
+    """Return the row of a restore drill.
+
+    :param tenant: the name of the tenant.
+    :param drill: as :meth:`.Drill.as_dict` writes it; ``job`` may be None.
+    :param task: as :func:`write_verdict` takes it.
+    """
+    request, job = drill["request"], drill["job"]
+    return {
+        "tenant": tenant,
+        "drill_id": _name_row(None if task is None else name_task(task)),
+        "product": request["product"],
+        "service": request["service"],
+        "location": storable(request["location"] or ""),
+        "digest": drill["digest"],
+        "target": storable(request["owner"]),
+        "library": storable(request["library"]),
+        "sent_at": datetime.fromisoformat(drill["sent_at"]),
+        "judged_at": datetime.fromisoformat(drill["judged_at"]),
+        "passed": drill["passed"],
+        "reason": drill["reason"],
+        "message": storable(drill["message"]),
+        "job_id": None if job is None else storable(job["job_id"]),
+        "restored_files": _fit(drill["restored_files"]),
+        "expect_files": _fit(drill["expect_files"]),
+        "was_adopted": drill["was_adopted"],
+        "evidence": write_json(drill),
+        **(task or {}),
+    }
+
+
+def write_intent(tenant: str, task: Mapping[str, Any], kept: object, kept_at: datetime) -> Row:
+    """Return the row of what a restore is about to do.
+
+    :param tenant: the name of the tenant.
+    :param task: as :func:`name_task` takes it.
+    :param kept: the intent, ready for JSON.
+    :param kept_at: when it is kept.
+    """
+    return {**name_task(task), "tenant": tenant, "kept_at": kept_at, "intent": write_json(kept)}
+
+
+def name_task(task: Mapping[str, Any]) -> Row:
+    """Return what names a task of a run, whatever its try.
+
+    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and more.
+    """
+    return {name: task[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
+
+
 def write_day(key: Mapping[str, str], day: DaySchedule, read_at: datetime) -> list[Row]:
     """Return the rows of what is known of a day: one a service, and one of the day itself if it was read.
 
@@ -249,7 +300,7 @@ def write_day(key: Mapping[str, str], day: DaySchedule, read_at: datetime) -> li
     :param read_at: when the newest reading came that tells of the day.
     """
     parts: list[tuple[str, int | None, tuple[datetime, ...]]] = [
-        (storable(each.service), each.runs_a_day, each.starts) for each in day.services
+        (storable(each.service), _fit(each.runs_a_day), each.starts) for each in day.services
     ]
     if day.read_at is not None:
         parts.append(("", None, ()))
@@ -335,6 +386,11 @@ def _write_raw(row: dict[str, Any]) -> str:
         return _to_json(row)
     except RecursionError:
         return "{}"
+
+
+def _fit(number: int | None) -> int | None:
+    """Return a number that a column can hold."""
+    return None if number is None else min(number, _LARGEST)
 
 
 def _text(text: str | None) -> str | None:

@@ -388,7 +388,7 @@ DRILLS = Table(
         String,
         nullable=False,
         comment="passed, partial, failed, skipped, too_few_files, nothing_restored, uncertain, not_ended, "
-        "not_checked or wrong_content.",
+        "not_checked or check_failed.",
     ),
     Column("message", Text, nullable=False, comment="The same in a sentence."),
     Column("job_id", String, comment="The vendor's id of the restore job; NULL: not known."),

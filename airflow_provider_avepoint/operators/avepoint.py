@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.links import leave_link
+from airflow_provider_avepoint.operators.drills import record_content_check
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
@@ -38,6 +39,7 @@ __all__ = [
     "AvePointListJobsOperator",
     "AvePointReportOperator",
     "AvePointRestoreOperator",
+    "record_content_check",
 ]
 
 
