@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import DRILLS, INTENTS, PROTECTION_AUDITS
+from airflow_provider_avepoint.ledger.tables import INTENTS, PROTECTION_AUDITS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -179,13 +179,13 @@ def fill_hostile(ledger: Ledger) -> None:
             "hostile", [consumption(1, 2, service=name[:500], organization_name=name)], NOW - HOUR
         )
         finding = {"organization_id": name, "service": name, "location": name, "reason": name, "text": name}
-        texts = {"tenant": f"hostile{number}", "drill_id": "d", "audit_id": "a"}
+        texts = {"tenant": f"hostile{number}", "audit_id": "a"}
         save_protection(ledger, HOUR, Finding(**finding), **texts)
         save_protection(
             ledger, HOUR, **texts | {"audit_id": "e", "tenant": f"error{number}"}, error=storable(name)
         )
-        places = dict.fromkeys(("service", "location", "target", "library", "message"), storable(name[:500]))
-        save_drill(ledger, HOUR, "failed", **texts | places)
+        places = dict.fromkeys(("service", "location", "owner", "library", "message"), storable(name[:500]))
+        save_drill(ledger, HOUR, "failed", tenant=texts["tenant"], **places)
     ledger.save_jobs("hostile", jobs, NOW)
     ledger.save_verdict("hostile", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
 
@@ -197,32 +197,33 @@ def fill(ledger: Ledger, tenant: str, jobs: Iterable[BackupJob], read_at: dateti
 
 def save_drill(ledger: Ledger, age: timedelta, reason: str = "passed", **fields: Any) -> None:
     """Write a drill that was sent *age* before now, and judged an hour later."""
-    row = {
-        "tenant": "contoso",
-        "drill_id": f"{age}",
+    names = ("product", "service", "location", "owner", "library")
+    request = {
         "product": "m365",
         "service": "sharepoint_online",
-        "location": "",
-        "digest": "d",
-        "target": "https://contoso.sharepoint.com/sites/canary",
+        "location": None,
+        "owner": "https://contoso.sharepoint.com/sites/canary",
         "library": "Documents",
-        "sent_at": NOW - age,
-        "judged_at": NOW - age + HOUR,
+    } | {name: fields.pop(name) for name in names if name in fields}
+    drill = {
+        "request": request,
+        "digest": "d",
+        "sent_at": (NOW - age).isoformat(),
+        "judged_at": (NOW - age + HOUR).isoformat(),
         "passed": reason == "passed",
         "reason": reason,
         "message": f"Restore job 7 is {reason}.",
-        "job_id": "7",
+        "job": {"job_id": "7"},
         "restored_files": 3,
         "expect_files": 3,
         "was_adopted": False,
-        "evidence": "{}",
     }
-    with writing(ledger._engine) as connection:
-        connection.execute(DRILLS.insert(), [row | fields])
+    tenant, task = fields.pop("tenant", "contoso"), fields.pop("task", None)
+    ledger.save_drill(tenant, drill | fields, task)
 
 
 def save_intent(ledger: Ledger, age: timedelta, phase: str = "sending", **fields: Any) -> None:
-    """Write how far the restore of a task had come *age* before now."""
+    """Write how far the restore of a task had come *age* before now, as a task wrote it then."""
     row = {
         "tenant": "contoso",
         "dag_id": "drill",

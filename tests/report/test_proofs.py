@@ -76,8 +76,8 @@ def test_a_proven_restore_is_no_alarm(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_what_is_not_proven_needs_attention(ledger: Ledger) -> None:
     save_drill(ledger, 40 * DAY)
-    save_drill(ledger, DAY, "uncertain", restored_files=None, job_id=None)
-    save_drill(ledger, 3 * DAY, "wrong_content", service="teams", target="https://x.example/old")
+    save_drill(ledger, DAY, "uncertain", restored_files=None, job=None)
+    save_drill(ledger, 3 * DAY, "check_failed", service="teams", owner="https://x.example/old")
     save_drill(ledger, 2 * DAY, service="teams")
 
     assert [
@@ -92,7 +92,7 @@ def test_what_is_not_proven_needs_attention(ledger: Ledger) -> None:
             False,
             (
                 f"{M365}, teams: the restore drill of 2026-11-19 09:30 UTC on https://x.example/old, "
-                "Documents did not pass (wrong_content); another one has passed since."
+                "Documents did not pass (check_failed); another one has passed since."
             ),
         ),
     ] == tell(read(ledger))
@@ -113,7 +113,7 @@ def test_a_restore_that_nobody_judged(ledger: Ledger) -> None:
     ):
         save_intent(ledger, days * DAY, **intent)
     save_intent(ledger, HOUR)
-    save_drill(ledger, 5 * DAY, **task, run_id=f"{4 * DAY}")
+    save_drill(ledger, 5 * DAY, task=task | {"run_id": f"{4 * DAY}", "try_number": 1})
 
     assert [
         (
@@ -239,7 +239,7 @@ def test_what_has_changed(ledger: Ledger) -> None:
     ledger.save_report(None, before.period.now, before.summarize(), before.states)
     save_protection(ledger, DAY)
     save_drill(ledger, DAY, "failed")
-    save_drill(ledger, DAY, service="teams", drill_id="t")
+    save_drill(ledger, DAY, service="teams")
 
     assert {
         f"{M365}, exchange_online, protection: not_scheduled → in order.",
