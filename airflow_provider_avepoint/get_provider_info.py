@@ -35,6 +35,25 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-avepoint",
         "name": _NAME,
         "description": "Verify AvePoint cloud backups before data tasks run, and audit backup licences.",
+        "config": {
+            "avepoint": {
+                "description": "Options of the AvePoint provider.",
+                "options": {
+                    "ledger_conn_id": {
+                        "description": (
+                            "The Airflow connection of the ledger, PostgreSQL or SQLite, for tasks that read "
+                            "or fill the ledger and name no connection of their own. Without this option the "
+                            "ledger is a SQLite file under ``AIRFLOW_HOME``, which no other machine sees. "
+                            "Gates record their verdicts only where their own ``ledger_conn_id`` says so."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "avepoint_ledger",
+                        "default": None,
+                    },
+                },
+            }
+        },
         "integrations": [
             {
                 "integration-name": _NAME,

@@ -21,7 +21,8 @@ that cannot be read does not keep the others waiting. Reports are made of it: se
 **Params.** `connections`: these instead of the Variable's. `products`: such as `m365` or `dynamics365`; each
 needs its permission. `services`: the Microsoft 365 object types: its jobs name none unless each is asked for.
 `started_after`: each load reads everything since then, ISO 8601; null: the first load reads 30 days.
-`ledger_conn_id`: PostgreSQL or SQLite; null is a file under `AIRFLOW_HOME`.
+`ledger_conn_id`: PostgreSQL or SQLite; null is `[avepoint] ledger_conn_id` of Airflow's configuration, or
+else a file under `AIRFLOW_HOME`.
 """
 
 with DAG(

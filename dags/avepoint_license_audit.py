@@ -44,26 +44,35 @@ kept as long as the file of requirements asks, and so on. One tenant's bad crede
 figures, and no task that fails hides what the others found. A forecast takes four readings.
 
 **What a tenant must have** is in a YAML file beside this DAG: `avepoint_required_m365.yaml` for the product
-`m365`, `avepoint_required_elements.yaml` for `elements`. Both come with this DAG, and say in their comments
-what can be asked for: change them to what you must have. The Variable `avepoint_required` or the Param
-`required` names another file, as a path from this DAG's folder or from `/`. Where none is named and the
-product has no such file here, nothing is required: `protection` is skipped, and the report says that no such
-audit is recorded. A file that is named and missing fails `protection`, and the mail says so.
+`m365`, `avepoint_required_elements.yaml` for `elements`, where each customer with a subscription is audited.
+Both come with this DAG, and say in their comments what can be asked for: change them to what you must have.
+The Variable `avepoint_required` or the Param `required` names another file, as a path from this DAG's folder
+or from `/`. Where none is named and the product has no such file here, nothing is required: `protection` is
+skipped, and the report says that no such audit is recorded. A file that is named and missing fails
+`protection`, and the mail says so.
 
 **Variables**: `avepoint_tenants`, a JSON list of the connection ids (without it there is one tenant,
 `avepoint_default`); `avepoint_mail_to`, a JSON list of who gets the mail (without it nobody does);
 `avepoint_required`, a path.
 
 **Params.** `connections`, `mail_to` and `required`: these instead of the Variables'. `product`: `m365`,
-`m365_legacy` or, for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is a file under
-`AIRFLOW_HOME`. `report_path`: the page, a path that each worker sees or a URL such as
-`s3://aws_default@bucket/report.html`.
+`m365_legacy` or, for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is
+`[avepoint] ledger_conn_id` of Airflow's configuration, or else a file under `AIRFLOW_HOME`.
+`report_path`: the page, a path that each worker sees or a URL such as `s3://aws_default@bucket/report.html`.
 `timezone`: of the report's days and times, such as `Europe/London`.
 `smtp_conn_id`: where this connection or `apache-airflow-providers-smtp` is missing, `notify` is skipped.
 """
 
 FOLDER = Path(__file__).parent
 PAGE = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "avepoint_report.html"
+# What is known where there is no report.
+NOTHING: dict[str, Any] = {
+    "attention": ["The report could not be written: see the task report."],
+    "attention_count": 1,
+    "licenses_not_read": [],
+    "protection_not_read": [],
+    "path": "not written",
+}
 
 
 def _name(value: str | None) -> Param:
@@ -103,29 +112,56 @@ with DAG(
             )
         return list(dict.fromkeys(tenants))
 
-    @task
-    def list_required(variable: str, tenants: list[str], params: dict[str, Any]) -> list[dict[str, str]]:
-        """Return each tenant with the file of what it must have; nothing where there is no such file."""
+    @task(trigger_rule="all_done")
+    def list_required(
+        variable: str, tenants: list[str] | None, audits: Any, params: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """Return whom to audit, with the file of what they must have; nothing where there is no such file.
+
+        Elements tells about one customer at a time: the licence audit has found the customers.
+        """
         named = params["required"] or variable
         known = FOLDER / f"avepoint_required_{params['product']}.yaml"
         if not named and not known.is_file():
             return []
-        return [{"avepoint_conn_id": each, "required": named or str(known)} for each in tenants]
+        required = {"required": named or str(known)}
+        if params["product"] != "elements":
+            return [{"avepoint_conn_id": tenant, **required} for tenant in tenants or ()]
+        customers = {
+            (audit["tenant"], each["organization_id"]): None
+            for audit in audits or ()
+            for each in audit["consumptions"]
+            if each["organization_id"]
+        }
+        return [
+            {"avepoint_conn_id": tenant, "organization_id": customer, **required}
+            for tenant, customer in customers
+        ]
 
     def list_missing(
-        tenants: list[str] | None, read: set[str], required: list[dict[str, str]] | None, judged: set[str]
+        tenants: list[str] | None,
+        audits: Any,
+        required: list[dict[str, str]] | None,
+        protection: Any,
+        report: dict[str, Any],
     ) -> list[str]:
-        """Return what is not known of the tenants, a sentence each."""
+        """Return what is not known, a sentence each, without what the report itself says."""
         if not tenants:
             return ["No tenant is known: see the task list_tenants."]
+        read = {each["tenant"] for each in audits or ()}.union(report["licenses_not_read"])
         missing = [f"{tenant}: no figures; see its audit." for tenant in tenants if tenant not in read]
         if required is None:
             return [*missing, "What the tenants must have is not known: see the task list_required."]
-        asked = [each["avepoint_conn_id"] for each in required]
+        judged = {(each["tenant"], each["organization_id"]) for each in protection or ()}
+        unknown = [
+            each["avepoint_conn_id"]
+            for each in required
+            if (each["avepoint_conn_id"], each.get("organization_id")) not in judged
+        ]
         return missing + [
             f"{tenant}: not known whether it is protected; see its task protection."
-            for tenant in asked
-            if tenant not in judged
+            for tenant in dict.fromkeys(unknown)
+            if tenant not in report["protection_not_read"]
         ]
 
     @task(trigger_rule="all_done")
@@ -133,13 +169,12 @@ with DAG(
         tenants: list[str] | None, audits: Any, required: list[dict[str, str]] | None, protection: Any
     ) -> None:
         """Fail where a tenant is in breach, is not protected as it must be, or could not be audited."""
-        read, judged = ({each["tenant"] for each in results or ()} for results in (audits, protection))
         problems = [
             f"{result['tenant']}: {'; '.join(result['findings'])}."
             for result in (*(audits or ()), *(protection or ()))
             if not result["passed"]
         ]
-        problems += list_missing(tenants, read, required, judged)
+        problems += list_missing(tenants, audits, required, protection, NOTHING)
         if problems:
             raise AirflowFailException(" ".join(problems))
 
@@ -164,18 +199,8 @@ with DAG(
             BaseHook.get_connection(params["smtp_conn_id"])
         except (ImportError, AirflowNotFoundException) as e:
             raise AirflowSkipException(f"No mail: {e}") from None
-        known = written or {
-            "attention": ["The report could not be written: see the task report."],
-            "attention_count": 1,
-            "licenses_not_read": [],
-            "protection_not_read": [],
-            "path": "not written",
-        }
-        read, judged = ({each["tenant"] for each in results or ()} for results in (audits, protection))
-        # Of these the report itself says what went wrong.
-        read |= set(known["licenses_not_read"])
-        judged |= set(known["protection_not_read"])
-        unread = list_missing(tenants, read, required, judged)
+        known = written or NOTHING
+        unread = list_missing(tenants, audits, required, protection, known)
         attention, page = [*unread, *known["attention"]], known["path"]
         count = len(unread) + known["attention_count"]
         rest = count - len(attention)
@@ -197,7 +222,7 @@ with DAG(
         ledger_conn_id="{{ params.ledger_conn_id }}",
         on_breach="warn",
     ).expand(avepoint_conn_id=tenants)
-    required = list_required("{{ var.value.get('avepoint_required', '') }}", tenants)
+    required = list_required("{{ var.value.get('avepoint_required', '') }}", tenants, audits.output)
     protection = AvePointProtectionAuditOperator.partial(
         task_id="protection",
         product="{{ params.product }}",

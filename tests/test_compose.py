@@ -28,6 +28,7 @@ from airflow.configuration import conf
 from cryptography.fernet import Fernet
 
 from airflow_provider_avepoint.core.settings import Settings
+from demo.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -232,8 +233,8 @@ def airflow_commands(services: dict[str, Any]) -> Iterator[list[str]]:
         command = words(service.get("command", []))
         if command[:1] == ["bash"]:
             for line in command[2].splitlines():
-                if line.startswith(("airflow ", "exec airflow ")):
-                    yield shlex.split(line.removeprefix("exec "))[1:]
+                if line.strip().startswith(("airflow ", "exec airflow ")):
+                    yield shlex.split(line.strip().removeprefix("exec "))[1:]
         elif command and command[0] != "avepoint-simulator":
             yield command  # the image's entrypoint puts `airflow` before it
         kind, *check = service.get("healthcheck", {"test": ["NONE"]})["test"]
@@ -248,14 +249,16 @@ def test_every_airflow_command_exists(services: dict[str, Any]) -> None:
         cli_parser.get_parser().parse_args(arguments)  # SystemExit where it does not
 
     assert sorted(" ".join(arguments[:2]) for arguments in commands) == [
-        *("api-server", "celery worker", "dag-processor", "db migrate", "jobs check", "jobs check"),
-        *("scheduler", "triggerer"),
+        *("api-server", "celery worker", "dag-processor", "dags reserialize", "dags unpause", "db migrate"),
+        *("jobs check", "jobs check", "scheduler", "triggerer"),
     ]
 
 
 def test_the_connections_lead_to_the_simulator_and_to_postgres(services: dict[str, Any]) -> None:
-    """The provider accepts the first; the second is a database beside Airflow's own, which init makes."""
-    avepoint, warehouse = (connection(services, f"avepoint_{name}") for name in ("default", "warehouse"))
+    """The provider accepts the first; the others are databases beside Airflow's own, which init makes."""
+    avepoint, warehouse, ledger = (
+        connection(services, f"avepoint_{name}") for name in ("default", "warehouse", "ledger")
+    )
     settings = Settings.from_fields(
         conn_id="avepoint_default",
         port=None,
@@ -267,11 +270,48 @@ def test_the_connections_lead_to_the_simulator_and_to_postgres(services: dict[st
     assert f"--port {PORTS['avepoint-simulator']} --seed-demo" in " ".join(
         words(services["avepoint-simulator"]["command"])
     )
-    assert (warehouse["login"], warehouse["password"]) == (
-        postgres["POSTGRES_USER"],
-        postgres["POSTGRES_PASSWORD"],
-    )
-    assert f"CREATE DATABASE {warehouse['schema']}" in services["airflow-init"]["command"][2]
+    for database in (warehouse, ledger):
+        assert (database["login"], database["password"]) == (
+            postgres["POSTGRES_USER"],
+            postgres["POSTGRES_PASSWORD"],
+        )
+        assert f'"{database["schema"]}"' in services["airflow-init"]["command"][2]
+
+
+@pytest.mark.system
+def test_init_makes_the_ledger_and_switches_its_dag_on_once(services: dict[str, Any], tmp_path: Path) -> None:
+    """The script of airflow-init itself, run twice; in between a user pauses the DAG."""
+    script = services["airflow-init"]["command"][2].replace("$$", "$")
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def is_paused() -> str:
+        details = run("airflow", "dags", "details", "avepoint_job_ledger", "--output", "json")
+        return str(json.loads(details.splitlines()[-1])[0]["is_paused"])
+
+    seen = []
+    with Postgres() as postgres:
+        address = postgres.connection()
+        names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "login", "PGDATABASE": "schema"}
+        variables |= {name: str(address[field]) for name, field in names.items()}
+        for _ in range(2):
+            run("bash", "-ec", script)
+            seen.append(is_paused())
+            run("airflow", "dags", "pause", "--yes", "avepoint_job_ledger")
+        databases = run("psql", "--tuples-only", "--no-align", "--command", "SELECT datname FROM pg_database")
+
+    assert seen == ["False", "True"]
+    assert {"warehouse", "ledger"} <= set(databases.split())
 
 
 def instructions(keyword: str) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,6 +46,7 @@ from airflow_provider_avepoint.hooks.connection import (
     open_client,
     read_settings,
 )
+from airflow_provider_avepoint.hooks.protection import audit_protection
 from airflow_provider_avepoint.metrics import count
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
@@ -58,10 +59,13 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
+    from airflow_provider_avepoint.core.protection import ProtectionAudit
     from airflow_provider_avepoint.core.questions import KeepDays, Question, Reading
+    from airflow_provider_avepoint.core.requirements import Required
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
+    from airflow_provider_avepoint.hooks.protection import Proofs
 
 
 T = TypeVar("T")
@@ -406,6 +410,38 @@ class AvePointHook(HttpHook):
                 )
             )
         return iter(alerts)
+
+    def audit_protection(
+        self,
+        required: Mapping[str, Any] | Required,
+        *,
+        product: str = "m365",
+        organization_id: str | None = None,
+        location: str | None = None,
+        proofs: Proofs | None = None,
+    ) -> ProtectionAudit:
+        """Judge a tenant against what it must have; see ``AvePointProtectionAuditOperator`` for the rules.
+
+        A part that cannot be read, such as for a missing permission, is a finding; the others are judged.
+
+        :param required: service → rule → value.
+        :param product: the product that is asked.
+        :param organization_id: the customer of Elements, which is required there; the organisation of
+            Salesforce.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        :param proofs: returns when restores were last proven, by service, for the rule ``drilled_within``.
+        :raises AvePointConfigError: an argument cannot be used, or the product cannot tell what is required.
+        :raises AvePointError: nothing could be read: the error of the first part.
+        """
+        with for_airflow():
+            return audit_protection(
+                self,
+                required,
+                product=product,
+                organization_id=organization_id,
+                location=location,
+                proofs=proofs,
+            )
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small call for each product.

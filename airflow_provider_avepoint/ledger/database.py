@@ -7,13 +7,14 @@ deadlock. A write is one transaction: it is stored completely or not at all.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, func, inspect, select
 from sqlalchemy.exc import DataError, NoSuchModuleError, SQLAlchemyError
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection, Engine
 
+_log = logging.getLogger(__name__)
+
 #: The revision that this release reads and writes.
 REVISION = "0006"
 VERSION_TABLE = "avepoint_ledger_version"
 
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 _DEFAULT_FILE = "avepoint_ledger.db"
+# The executors that run every task on the machine of the scheduler.
+_LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 # The number of the advisory lock, which no other program should use: "AvePoint" in ASCII.
 _LOCK = 0x41766550_6F696E74
 _SECONDS_TO_WAIT = 300.0
@@ -51,11 +56,15 @@ _ENCODING_ERRORS = ("22021", "22P05")
 def open_engine(conn_id: str | None) -> Engine:
     """Return an engine for the ledger's database.
 
-    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
+    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: the one that Airflow's configuration
+        names, ``[avepoint] ledger_conn_id``, or else a SQLite file under ``AIRFLOW_HOME``.
     :raises AvePointConfigError: the connection does not exist, or its database cannot hold a ledger.
     :raises AvePointLedgerError: the connection could not be looked up.
     """
     if conn_id is None:
+        conn_id = conf.get("avepoint", "ledger_conn_id", fallback=None) or None
+    if conn_id is None:
+        _warn_of_other_machines()
         engine = create_engine(f"sqlite:///{_default_path()}", **_ENGINE_OPTIONS)
     else:
         engine = _open_connection(conn_id)
@@ -80,6 +89,23 @@ def open_engine(conn_id: str | None) -> Engine:
 
 def _default_path() -> Path:
     return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / _DEFAULT_FILE
+
+
+def _warn_of_other_machines() -> None:
+    """Log that other machines do not see a SQLite file, where tasks run on several machines."""
+    executors = [each.strip() for each in conf.get("core", "executor", fallback="").split(",")]
+    # Airflow sets the variable in each pod of the Kubernetes executor, where the option may say otherwise.
+    if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
+        executors = ["KubernetesExecutor"]
+    distributed = [each for each in executors if each and not each.endswith(_LOCAL_EXECUTORS)]
+    if distributed:
+        _log.warning(
+            "The ledger is a SQLite file (%s), which is for one machine, but %s runs tasks on several: each "
+            "has a ledger of its own. Name a connection to PostgreSQL: ledger_conn_id of the task, or "
+            "[avepoint] ledger_conn_id in Airflow's configuration.",
+            _default_path(),
+            ", ".join(distributed),
+        )
 
 
 def _open_connection(conn_id: str) -> Engine:

@@ -17,6 +17,7 @@ import msgspec
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.schedule import DaySchedule, ServiceSchedule
 from airflow_provider_avepoint.core.text import storable, trim
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
@@ -193,6 +194,28 @@ def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Ro
         "audited_at": audit.audited_at,
         "near_limit": audit.near_limit,
         "forecast_days": audit.forecast_days,
+        "error": _text(audit.error),
+        "findings": write_json([each.as_dict() for each in audit.findings]),
+        **(task or {}),
+    }
+
+
+def write_protection_audit(tenant: str, audit: ProtectionAudit, task: Mapping[str, Any] | None) -> Row:
+    """Return the row of a protection audit.
+
+    :param tenant: the name of the tenant in the ledger.
+    :param audit: the audit.
+    :param task: as :func:`write_verdict` takes it.
+    """
+    return {
+        "tenant": tenant,
+        "audit_id": _name_row(task),
+        "product": audit.product,
+        "location": _text(audit.location) or "",
+        **write_organization(audit.organization_id),
+        "audited_at": audit.audited_at,
+        "required": write_json(audit.required),
+        "readings": write_json(audit.readings),
         "error": _text(audit.error),
         "findings": write_json([each.as_dict() for each in audit.findings]),
         **(task or {}),

@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.errors import AvePointUnavailable
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.schedule import (
     BackupSchedule,
     DaySchedule,
@@ -43,6 +44,7 @@ from airflow_provider_avepoint.ledger.rows import (
     write_key,
     write_license,
     write_organization,
+    write_protection_audit,
     write_report,
     write_verdict,
 )
@@ -54,6 +56,7 @@ from airflow_provider_avepoint.ledger.tables import (
     JOBS,
     LICENSES,
     LOADS,
+    PROTECTION_AUDITS,
     REPORTS,
     SCHEDULES,
     VERDICTS,
@@ -150,7 +153,8 @@ class LoadPoint:
 class Ledger:
     """A ledger in a database whose tables have this release's form.
 
-    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under ``AIRFLOW_HOME``.
+    :param conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id`` of
+        Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
     :raises AvePointConfigError: the connection is no such database, or a newer release has migrated it.
     :raises AvePointLedgerError: the database fails.
     """
@@ -169,6 +173,7 @@ class Ledger:
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_audit = _upsert(AUDITS, self._engine)
+        self._save_protection_audit = _upsert(PROTECTION_AUDITS, self._engine)
         self._save_report = _upsert(REPORTS, self._engine)
         self._save_schedule = _upsert(SCHEDULES, self._engine)
         self._save_drill = _upsert(DRILLS, self._engine)
@@ -370,6 +375,43 @@ class Ledger:
         :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
         """
         self._write(self._save_audit, AUDITS, [write_audit(tenant, audit, task)])
+
+    def save_protection_audit(
+        self, tenant: str, audit: ProtectionAudit, task: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the result of a protection audit, also if it is an error.
+
+        :param tenant: the name of the tenant in the ledger.
+        :param audit: the audit.
+        :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
+        :raises AvePointLedgerError: the database fails.
+        """
+        row = write_protection_audit(tenant, audit, task)
+        self._write(self._save_protection_audit, PROTECTION_AUDITS, [row])
+
+    def find_proofs(
+        self, tenant: str, product: str, location: str | None, now: datetime
+    ) -> dict[str, datetime]:
+        """Return when a restore of each service was last proven: the newest drill that passed.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param location: the Multi-Geo location; None for the central location.
+        :param now: drills that were judged later, by a wrong clock, do not count.
+        :raises AvePointLedgerError: the database fails.
+        """
+        query = (
+            select(DRILLS.c.service, func.max(DRILLS.c.judged_at).label("proven_at"))
+            .where(
+                DRILLS.c.tenant == tenant,
+                DRILLS.c.product == product,
+                DRILLS.c.location == (location or ""),
+                DRILLS.c.passed.is_(True),
+                DRILLS.c.judged_at <= now,
+            )
+            .group_by(DRILLS.c.service)
+        )
+        return {row["service"]: row["proven_at"] for row in self.iter_rows(query)}
 
     def save_licenses(
         self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime

@@ -26,6 +26,7 @@ from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
+from airflow_provider_avepoint.operators.protection import AvePointProtectionAuditOperator
 from airflow_provider_avepoint.operators.report import AvePointReportOperator
 from airflow_provider_avepoint.operators.restore import AvePointRestoreOperator
 
@@ -37,6 +38,7 @@ __all__ = [
     "AvePointJobsToSqlOperator",
     "AvePointLicenseAuditOperator",
     "AvePointListJobsOperator",
+    "AvePointProtectionAuditOperator",
     "AvePointReportOperator",
     "AvePointRestoreOperator",
     "record_content_check",

@@ -75,8 +75,8 @@ class AvePointJobsToSqlOperator(BaseOperator):
         ``microsoft365backup.settings.read.all``. A schedule that cannot be read is only logged: the jobs are
         loaded all the same. Several products may be named, of which one at least has a schedule.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
-    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
-        ``AIRFLOW_HOME``.
+    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id``
+        of Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
     :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLedgerError: the database fails.
     """

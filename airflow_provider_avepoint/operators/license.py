@@ -75,8 +75,8 @@ class AvePointLicenseAuditOperator(BaseOperator):
     :param organization_id: the customer, for ``elements``; None audits all customers.
     :param location: the Multi-Geo location.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
-    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: a SQLite file under
-        ``AIRFLOW_HOME``.
+    :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id``
+        of Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
     :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointLicenseBreach: there is a reason, with ``on_breach="fail"``.
     :raises AvePointLedgerError: the database fails; the figures have been logged before.

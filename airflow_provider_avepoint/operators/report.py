@@ -47,7 +47,8 @@ class AvePointReportOperator(BaseOperator):
 
     :param path: the page: a path, or any URL that Airflow's ``ObjectStoragePath`` takes, such as
         ``s3://aws_default@bucket/report.html``. The CSV file has the same name with the suffix ``.csv``.
-    :param ledger_conn_id: the ledger's connection; None: the SQLite file under ``AIRFLOW_HOME``.
+    :param ledger_conn_id: the ledger's connection; None: ``[avepoint] ledger_conn_id`` of Airflow's
+        configuration, or else the SQLite file under ``AIRFLOW_HOME``.
     :param days: how many days, today included, 1 to 366.
     :param timezone: the time zone of the days and of the times on the page, such as ``Europe/London``. A
         backup belongs to the day on which it started. The times in the CSV file are in UTC.

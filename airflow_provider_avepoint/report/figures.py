@@ -25,7 +25,7 @@ from airflow_provider_avepoint.report.formatting import (
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 from airflow_provider_avepoint.report.protection import (
-    ProtectionAudit,
+    KeptAudit,
     ProtectionHistory,
     Subject,
     list_subjects,
@@ -566,7 +566,7 @@ def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
 
 
-def _name_audit(audit: ProtectionAudit) -> str:
+def _name_audit(audit: KeptAudit) -> str:
     parts = (audit.organization_id, audit.location)
     return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
 

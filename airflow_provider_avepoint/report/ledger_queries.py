@@ -51,7 +51,7 @@ from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, r
 from airflow_provider_avepoint.report.figures import Report, Reported
 from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
-from airflow_provider_avepoint.report.protection import ProtectionAudit, ProtectionHistory
+from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
@@ -580,10 +580,10 @@ def _holds_backups(selection: str) -> bool:
     return not job_types or any(word == ALL or "backup" in word for word in job_types)
 
 
-def _read_protection(row: Mapping[Any, Any]) -> ProtectionAudit:
+def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
     tenant, product, location, organization_id, *task = _read_series(row)
     required = json.loads(row["required"])
-    return ProtectionAudit(
+    return KeptAudit(
         tenant=tenant,
         product=product,
         location=location,

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_avepoint.core.arguments import parse_span
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.license import Finding
+from airflow_provider_avepoint.core.requirements import TENANT
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
 from airflow_provider_avepoint.report.rhythm import is_late
@@ -24,8 +25,8 @@ NOT_DRILLED = "not_drilled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProtectionAudit:
-    """One protection audit of the ledger.
+class KeptAudit:
+    """One protection audit of the ledger, as the report reads it.
 
     :param tenant: the name of the tenant.
     :param product: the product's name.
@@ -62,7 +63,7 @@ class ProtectionAudit:
             for rule, value in (rules.items() if isinstance(rules, Mapping) else [("", rules)])
         )
 
-    def covers(self, other: ProtectionAudit) -> bool:
+    def covers(self, other: KeptAudit) -> bool:
         """Tell whether this audit was asked for all that another one was asked for.
 
         :param other: an audit of any tenant and product.
@@ -85,13 +86,13 @@ class ProtectionHistory:
     :param is_late: whether the next audit should have come.
     """
 
-    newest: ProtectionAudit | None
-    failed: ProtectionAudit | None
+    newest: KeptAudit | None
+    failed: KeptAudit | None
     findings: tuple[Finding, ...]
     is_late: bool
 
     @property
-    def last(self) -> ProtectionAudit:
+    def last(self) -> KeptAudit:
         """The newest audit, whatever came of it."""
         last = self.failed or self.newest
         assert last is not None  # noqa: S101  # follow() makes none without an audit
@@ -119,8 +120,9 @@ class ProtectionHistory:
             found[organization, each.service, each.location or audit.location].append(each)
         with_findings = {service for _, service, _ in found}
         # Of a partner's customers those with a finding are known by name: the others have no row.
-        calm = (name for name in self.required if name not in with_findings)
-        found.update({(audit.organization_id, name, audit.location): [] for name in calm})
+        services = (None if name == TENANT else name for name in self.required)
+        calm = [service for service in services if service not in with_findings]
+        found.update({(audit.organization_id, service, audit.location): [] for service in calm})
         for (organization, service, location), findings in found.items():
             yield Subject(
                 audit=audit,
@@ -157,7 +159,7 @@ class Subject:
     :param state: the reasons of the findings, or how far all is in order, in words.
     """
 
-    audit: ProtectionAudit
+    audit: KeptAudit
     organization_id: str | None
     organization_name: str | None
     service: str | None
@@ -184,14 +186,12 @@ class Subject:
     @property
     def rules(self) -> tuple[str, ...]:
         """What is required, a few words each."""
-        rules = self.audit.required.get(self.service or "", {})
-        return (
-            tuple(f"{rule}: {value}" for rule, value in rules.items()) if isinstance(rules, Mapping) else ()
-        )
+        rules = self.audit.required.get(self.service or TENANT)
+        return tuple(f"{rule}: {rules[rule]}" for rule in rules) if isinstance(rules, Mapping) else ()
 
 
 def follow(
-    audits: Iterable[ProtectionAudit], moments: Iterable[tuple[tuple[Any, ...], datetime]], now: datetime
+    audits: Iterable[KeptAudit], moments: Iterable[tuple[tuple[Any, ...], datetime]], now: datetime
 ) -> tuple[ProtectionHistory, ...]:
     """Return what the newest audits say: those that need attention first.
 
@@ -205,7 +205,7 @@ def follow(
     times: dict[tuple[Any, ...], list[datetime]] = defaultdict(list)
     for series, moment in moments:
         times[series].append(moment)
-    known: dict[tuple[Any, ...], list[ProtectionAudit]] = defaultdict(list)
+    known: dict[tuple[Any, ...], list[KeptAudit]] = defaultdict(list)
     for audit in audits:
         known[series_of(audit)].append(audit)
     histories = [_follow(each, times[series], now) for series, each in known.items()]
@@ -290,7 +290,7 @@ def read_within(rules: object) -> timedelta | None:
         return None  # not this release's: what the audit found stands
 
 
-def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
+def series_of(audit: KeptAudit) -> tuple[Any, ...]:
     """Return what the audits of one task on one subject have in common.
 
     :param audit: one of them.
@@ -298,7 +298,7 @@ def series_of(audit: ProtectionAudit) -> tuple[Any, ...]:
     return (audit.tenant, audit.product, audit.location, audit.organization_id, *audit.task)
 
 
-def _follow(audits: list[ProtectionAudit], moments: list[datetime], now: datetime) -> ProtectionHistory:
+def _follow(audits: list[KeptAudit], moments: list[datetime], now: datetime) -> ProtectionHistory:
     audits = sorted(audits, key=lambda each: each.audited_at, reverse=True)
     newest = next((each for each in audits if each.error is None), None)
     return ProtectionHistory(

@@ -152,6 +152,48 @@ def test_without_a_connection_the_ledger_is_a_file_under_airflow_home(
     assert [path.name for path in tmp_path.iterdir()] == ["avepoint_ledger.db"]
 
 
+def test_without_a_connection_the_configuration_names_the_ledger(
+    monkeypatch: pytest.MonkeyPatch, define: Callable[..., str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AIRFLOW__AVEPOINT__LEDGER_CONN_ID", "of_all")
+    define("of_all", {"conn_type": "sqlite", "host": str(tmp_path / "shared.db")})
+
+    with Ledger() as ledger:
+        ledger.save_jobs("t", [make_job()], NOON)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["shared.db"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}, None),
+        ({"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}, "CeleryExecutor"),
+        ({"AIRFLOW__CORE__EXECUTOR": "LocalExecutor,my.own.EdgeExecutor"}, "my.own.EdgeExecutor"),
+        (
+            {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "AIRFLOW_IS_K8S_EXECUTOR_POD": "True"},
+            "KubernetesExecutor",
+        ),
+    ],
+)
+def test_a_file_is_said_to_be_for_one_machine(
+    variables: dict[str, str],
+    named: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    for name, value in {"AIRFLOW_HOME": str(tmp_path), **variables}.items():
+        monkeypatch.setenv(name, value)
+
+    with Ledger():
+        pass
+
+    said = [record.getMessage() for record in caplog.records if "one machine" in record.getMessage()]
+    assert [named in each for each in said] == ([] if named is None else [True])
+
+
 def test_a_database_that_is_not_there_is_said(postgres: Postgres, define: Callable[..., str]) -> None:
     define(CONN_ID, postgres.connection(database="nowhere"))
 

@@ -11,11 +11,12 @@ from typing import Any
 from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import INTENTS, PROTECTION_AUDITS
+from airflow_provider_avepoint.ledger.tables import INTENTS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -179,13 +180,10 @@ def fill_hostile(ledger: Ledger) -> None:
             "hostile", [consumption(1, 2, service=name[:500], organization_name=name)], NOW - HOUR
         )
         finding = {"organization_id": name, "service": name, "location": name, "reason": name, "text": name}
-        texts = {"tenant": f"hostile{number}", "audit_id": "a"}
-        save_protection(ledger, HOUR, Finding(**finding), **texts)
-        save_protection(
-            ledger, HOUR, **texts | {"audit_id": "e", "tenant": f"error{number}"}, error=storable(name)
-        )
+        save_protection(ledger, HOUR, Finding(**finding), tenant=f"hostile{number}")
+        save_protection(ledger, HOUR, tenant=f"error{number}", error=name)
         places = dict.fromkeys(("service", "location", "owner", "library", "message"), storable(name[:500]))
-        save_drill(ledger, HOUR, "failed", tenant=texts["tenant"], **places)
+        save_drill(ledger, HOUR, "failed", tenant=f"hostile{number}", **places)
     ledger.save_jobs("hostile", jobs, NOW)
     ledger.save_verdict("hostile", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
 
@@ -237,25 +235,22 @@ def save_intent(ledger: Ledger, age: timedelta, phase: str = "sending", **fields
         connection.execute(INTENTS.insert(), [row | fields])
 
 
+REQUIRED = {"exchange_online": {"runs_per_day": 1}, "teams": {"drilled_within": "P90D"}}
+
+
 def save_protection(ledger: Ledger, age: timedelta, *findings: Finding, **fields: Any) -> None:
-    """Write a protection audit that was made *age* before now."""
-    row = {
-        "tenant": "contoso",
-        "audit_id": f"{age}{fields}",
-        "product": "m365",
-        "location": "",
-        "organization_id": "",
-        "organization_key": "",
-        "audited_at": NOW - age,
-        "required": json.dumps({"exchange_online": {"runs_per_day": 1}, "teams": {"drilled_within": "P90D"}}),
-        "readings": "{}",
-        "error": None,
-        "findings": json.dumps([each.as_dict() for each in findings]),
-        "dag_id": "weekly",
-        "run_id": "r",
-        "task_id": "protection",
-        "map_index": 0,
-        "try_number": 1,
+    """Write a protection audit that a task made *age* before now."""
+    task = {
+        name: fields.pop(name, usual)
+        for name, usual in (
+            ("dag_id", "weekly"),
+            ("run_id", f"{age}"),
+            ("task_id", "protection"),
+            ("map_index", 0),
+            ("try_number", 1),
+        )
     }
-    with writing(ledger._engine) as connection:
-        connection.execute(PROTECTION_AUDITS.insert(), [row | fields])
+    tenant = fields.pop("tenant", "contoso")
+    named = {"product": "m365", "audited_at": NOW - age, "required": REQUIRED, "findings": findings}
+    audit = ProtectionAudit(**named | fields)
+    ledger.save_protection_audit(tenant, audit, None if task["dag_id"] is None else task)

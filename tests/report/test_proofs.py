@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -180,8 +179,8 @@ def test_what_an_audit_found(ledger: Ledger, tmp_path: Path) -> None:
 def test_an_audit_that_cannot_read_or_has_gone_silent(ledger: Ledger, tmp_path: Path) -> None:
     """What was found before stands; a tenant that cannot be read is named."""
     save_protection(ledger, 8 * DAY, finding("retention_short"))
-    save_protection(ledger, DAY, error="The secret is refused.", required="null")
-    save_protection(ledger, 9 * DAY, tenant="old", required="{}")
+    save_protection(ledger, DAY, error="The secret is refused.", required={})
+    save_protection(ledger, 9 * DAY, tenant="old", required={})
 
     found, page, lines = write(tmp_path)
 
@@ -220,7 +219,7 @@ def test_drills_are_judged_at_the_moment_of_the_report(ledger: Ledger) -> None:
 def test_each_kind_of_finding_is_named_first(ledger: Ledger) -> None:
     """However many there are of one kind."""
     many = [finding("coverage_low", "teams", organization_id=f"c{number:03}") for number in range(100)]
-    save_protection(ledger, DAY, *many, finding("scan_failed"), required='{"teams": {}}')
+    save_protection(ledger, DAY, *many, finding("scan_failed"), required={"teams": {}})
     texts = [text for _, text in tell(read(ledger))]
 
     assert [
@@ -250,7 +249,7 @@ def test_what_has_changed(ledger: Ledger) -> None:
 
 
 def test_a_ledger_with_nothing_but_an_audit_is_not_empty(ledger: Ledger) -> None:
-    save_protection(ledger, HOUR, required=json.dumps({"teams": {"runs_per_day": 1}}))
+    save_protection(ledger, HOUR, required={"teams": {"runs_per_day": 1}})
     report = read(ledger)
 
     assert [] == tell(report)

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.report.protection import (
-    ProtectionAudit,
+    KeptAudit,
     ProtectionHistory,
     follow,
     list_subjects,
@@ -23,7 +23,7 @@ def finding(reason: str, service: str | None = "exchange_online", **fields: Any)
     return Finding(**named | {"service": service, "reason": reason} | fields)
 
 
-def audit(age: timedelta, *reasons: str, task: str = "weekly", **fields: Any) -> ProtectionAudit:
+def audit(age: timedelta, *reasons: str, task: str = "weekly", **fields: Any) -> KeptAudit:
     """Return an audit that was made *age* ago by a task, with a finding for each reason."""
     named: dict[str, Any] = {
         "tenant": "contoso",
@@ -36,20 +36,20 @@ def audit(age: timedelta, *reasons: str, task: str = "weekly", **fields: Any) ->
         "findings": tuple(map(finding, reasons)),
         "required": REQUIRED,
     }
-    return ProtectionAudit(**named | fields)
+    return KeptAudit(**named | fields)
 
 
-def read(*audits: ProtectionAudit) -> tuple[ProtectionHistory, ...]:
+def read(*audits: KeptAudit) -> tuple[ProtectionHistory, ...]:
     return follow(audits, [(series_of(each), each.audited_at) for each in audits], NOW)
 
 
-def tell(*audits: ProtectionAudit) -> list[tuple[str, str]]:
+def tell(*audits: KeptAudit) -> list[tuple[str, str]]:
     """Return the state of each subject by its name."""
     return [(" ".join(each.ids), each.state) for each in list_subjects(read(*audits), {})]
 
 
 WEEK = 7 * DAY
-CASES: list[tuple[str, list[ProtectionAudit], list[tuple[str, str]]]] = [
+CASES: list[tuple[str, list[KeptAudit], list[tuple[str, str]]]] = [
     ("all holds", [audit(DAY)], [("exchange_online", "in order"), ("teams", "in order")]),
     (
         "one does not",

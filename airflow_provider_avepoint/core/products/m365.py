@@ -28,6 +28,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     RestoreEndpoint,
     RestoreService,
     RetentionEndpoint,
+    ScanJobs,
     ScheduleEndpoint,
     State,
 )
@@ -220,4 +221,5 @@ M365 = Product(
         location="location",
         job_id=("data", "jobId"),
     ),
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="m365"),
 )

@@ -312,6 +312,20 @@ class ListEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScanJobs:
+    """The scan jobs that find new objects: only what a scan has found is backed up.
+
+    :param product: the name of the product whose jobs they are.
+    :param job_type: their job type.
+    :param object_type: their workload; None where the job type is enough.
+    """
+
+    product: str
+    job_type: str
+    object_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleEndpoint:
     """The endpoint for the backups of the current day (UTC).
 
@@ -628,6 +642,7 @@ class Product:
     :param alerts: the endpoint for alerts about changed records; None where there is none.
     :param coverage: the endpoints for what is protected; None where there are none.
     :param restore: the endpoint that starts a restore; None where there is none.
+    :param scan: the scan jobs that find new objects to back up; None where there are none.
     """
 
     name: str
@@ -661,6 +676,7 @@ class Product:
     alerts: AlertEndpoint | None = None
     coverage: CoverageEndpoints | None = None
     restore: RestoreEndpoint | None = None
+    scan: ScanJobs | None = None
 
     @property
     def undocumented(self) -> str:
