@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import runpy
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.requirements import RULES
 from airflow_provider_avepoint.operators.avepoint import AvePointJobsToSqlOperator
+from airflow_provider_avepoint.required_file import read_required
 from tests.mail import MailServer
 
 FOLDER = Path(__file__).parent.parent.parent / "dags"
@@ -110,19 +114,20 @@ def test_what_waits_for_what() -> None:
     assert {
         "list_tenants": set(),
         "audit": {"list_tenants"},
-        "list_required": {"list_tenants"},
+        "list_required": {"list_tenants", "audit"},
         "protection": {"list_required"},
         "report": {"list_tenants", "audit", "protection"},
         "notify": {"list_tenants", "audit", "list_required", "protection", "report"},
         "verdict": {"list_tenants", "audit", "list_required", "protection"},
     } == upstream
-    assert {"report": "all_done", "verdict": "all_done", "notify": "all_done"} == {
-        name: AUDIT.get_task(name).trigger_rule.value for name in ("report", "verdict", "notify")
+    assert {"list_required", "report", "verdict", "notify"} == {
+        task.task_id for task in AUDIT.tasks if task.trigger_rule.value == "all_done"
     }
 
 
 def result(tenant: str, *findings: str) -> dict[str, Any]:
-    return {"tenant": tenant, "passed": not findings, "findings": list(findings)}
+    named = {"tenant": tenant, "organization_id": None, "passed": not findings}
+    return named | {"findings": list(findings)}
 
 
 def verdict(
@@ -181,7 +186,10 @@ def test_a_bad_verdict() -> None:
 
 
 def test_what_a_tenant_must_have() -> None:
-    """The file that a run or the Variable names, else the one beside the DAG, if the product has one."""
+    """The file that a run or the Variable names, else the one beside the DAG, if the product has one.
+
+    Elements is asked for each customer that the licence audit has found.
+    """
     beside = str(FOLDER / "avepoint_required_m365.yaml")
     for variable, params, expected in (
         ("", {}, beside),
@@ -190,8 +198,30 @@ def test_what_a_tenant_must_have() -> None:
         ("ours.yaml", {"product": "m365_legacy"}, "ours.yaml"),
         ("ours.yaml", {"required": "/etc/theirs.yaml"}, "/etc/theirs.yaml"),
     ):
-        found = call(AUDIT, "list_required", variable, ["a", "b"], **params)
+        found = call(AUDIT, "list_required", variable, ["a", "b"], None, **params)
         assert [{"avepoint_conn_id": each, "required": expected} for each in "ab" if expected] == found
+
+    listed = [{"organization_id": each} for each in ("c2", "c1", "c2", None)]
+    audits = [{"tenant": "a", "consumptions": listed}, {"tenant": "b", "consumptions": []}]
+    found = call(AUDIT, "list_required", "", ["a", "b", "c"], audits, product="elements")
+    assert [("a", "c2"), ("a", "c1")] == [
+        (each["avepoint_conn_id"], each["organization_id"]) for each in found
+    ]
+    assert {str(FOLDER / "avepoint_required_elements.yaml")} == {each["required"] for each in found}
+    assert [] == call(AUDIT, "list_required", "", None, None, product="elements")
+    assert [] == call(AUDIT, "list_required", "", None, None)
+
+
+@pytest.mark.parametrize("product", ["m365", "elements"])
+def test_the_files_beside_the_dag_can_be_used(product: str) -> None:
+    """Each rule that its comment shows is a rule, and each rule of the product is shown."""
+    path = FOLDER / f"avepoint_required_{product}.yaml"
+    required = read_required(str(path), FOLDER, get_product(product))
+    shown = set(re.findall(r"^#   (\w+):", path.read_text(), re.MULTILINE))
+
+    assert required.demands
+    rules = {each.name for each in RULES.values() if each.topic.is_told_by(get_product(product))}
+    assert rules == shown - {"unusual_within"}
 
 
 # Mail
@@ -248,7 +278,7 @@ def test_all_clear_takes_every_tenant_and_the_report(
 ) -> None:
     """A task that failed leaves None, or no result among those of its mapped siblings."""
     good = written | {"attention": [], "attention_count": 0}
-    both, judged = ["acme", "bad"], [{"tenant": "acme"}]
+    both, judged = ["acme", "bad"], [result("acme")]
     for tenants, found, report, subject in (
         (both, (AUDITS, [], None), good, "1 to look at, first: bad: no figures; see its audit."),
         # The report's own sentence says so.
@@ -266,11 +296,13 @@ def test_all_clear_takes_every_tenant_and_the_report(
         ),
         (TENANTS, (AUDITS, ask("acme"), None), good, f"1 to look at, first: acme: {UNKNOWN}"),
         (TENANTS, (AUDITS, None, None), good, "1 to look at, first: What the tenants must have is not known"),
+        (both, (None, None, None), None, "4 to look at, first: acme: no figures; see its audit."),
+        # A customer of a partner that was not judged beside one that was.
         (
-            both,
-            (None, None, None),
-            None,
-            "4 to look at, first: acme: no figures; see its audit.",
+            TENANTS,
+            (AUDITS, [each | {"organization_id": name} for name in "12" for each in ask("acme")], judged),
+            good,
+            f"1 to look at, first: acme: {UNKNOWN}",
         ),
     ):
         call(AUDIT, "notify", ["owner@x.example"], tenants, *found, report)
