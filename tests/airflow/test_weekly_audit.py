@@ -22,8 +22,7 @@ COVERED = "tenant: {coverage: 0.95}"
 NOTHING_HOLDS = """
 exchange_online:
   runs_per_day: 5
-onedrive:
-  retention: P50Y
+  retention: P3Y
 teams:
   drilled_within: P90D
 tenant:
@@ -112,7 +111,7 @@ def test_one_finding_of_each_kind(gate):
     for finding in (
         f"{good}: over_assigned: 101 seats assigned, 100 purchased.",
         f"{good}, exchange_online: too_few_runs: 4 backups a day scheduled, 5 required.",
-        f"{good}, onedrive: retention_short: kept ",
+        f"{good}, exchange_online: retention_short: kept 2 years for ",
         f"{good}, teams: not_scheduled: no backup is scheduled today.",
         f"{good}, teams: not_drilled: no restore has ever been proven; a proof within 90 days is required.",
         f"{good}: unusual_activity: ",
