@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,10 +23,14 @@ window must be good. Where a connection has a single tenant and location, `decid
 `avepoint_conn_id`: the connection. `max_unusual`: the largest count of unusual activity that passes; 0 keeps
 the gate shut while any file of the tenant looks attacked, null does not ask. `expect_scheduled`: whether to
 ask for the backup schedule; a service without a backup that nobody has scheduled then ends as `not_scheduled`
-at once. Both need a permission of their own.
+at once, while unusual activity may be over before the timeout. They need the permissions
+`microsoft365backup.unusualActivity.read.all` and `microsoft365backup.settings.read.all`.
 
 **When it fails**, the waiting task names the reason, and its evidence is in the XCom `verdict`.
 """
+
+# Read when the file is parsed: Airflow fixes it before a run's params are known.
+TIMEOUT = float(os.environ.get("AVEPOINT_M365_GATE_TIMEOUT", str(6 * 3600)))
 
 with DAG(
     dag_id="avepoint_m365_gate",
@@ -61,7 +66,7 @@ with DAG(
         max_age=timedelta(hours=26),
         max_unusual="{{ params.max_unusual }}",
         expect_scheduled="{{ params.expect_scheduled }}",
-        timeout=timedelta(hours=6).total_seconds(),
+        timeout=TIMEOUT,
     ).expand(object_types=list_services())
 
     @task_group

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo.gate import LEDGER_CONN_ID, Progress
+from demo.gate import LEDGER_CONN_ID, M365_TIMEOUT, Progress
 from demo.simulator import SimulatorProcess
 from demo.stack import AirflowStack
 
@@ -45,7 +45,7 @@ _ACTIVITY = [
 _SHUT_STATES = {"list_services": "success", f"{WAIT}[0]": "failed"}
 _SHUT_STATES |= dict.fromkeys(["refresh.summarize", "refresh.report"], "upstream_failed")
 _DRILL_STATES = dict.fromkeys([WAIT, "choose_time", "restore", "check_content"], "success")
-_SHUT_SECONDS = 90.0
+_SHUT_SECONDS = M365_TIMEOUT + 90
 # A restore is looked at every minute.
 _DRILL_SECONDS = 240.0
 
@@ -71,6 +71,7 @@ class Protection:
         self._simulator.send("PUT", "restores", json={"runs_for": 3600, "counts": counts})
         self._say("AvePoint: files of SharePoint Online and OneDrive look attacked")
         self._say("AvePoint: nobody has scheduled a backup of Project Online")
+        self._say("The site's canary folder is gone; the drill must bring it back")
         for dag_id in (GATE_DAG, DRILL_DAG):
             self._stack.unpause(dag_id)
         self._trigger(GATE_DAG, ATTACKED, {"services": ["sharepoint_online"], "max_unusual": 0})
@@ -148,7 +149,9 @@ class Protection:
                     f"{counts['ransomware']} may be under attack, {counts['unusual']} with unusual activity"
                 )
                 print(f"  objects       {counts['service']}: {found}")
-            print("  limit         max_unusual=0")
+            print(
+                f"  limit         max_unusual=0; it waited {M365_TIMEOUT:.0f} s for the end of that, its timeout"
+            )
 
     def _show_schedule(self) -> None:
         verdict = self._verdict(UNSCHEDULED)

@@ -32,7 +32,7 @@ PROTECTION = [
         "  backup        sharepoint_online: success; alone it would open the gate",
         "  objects       sharepoint_online: 1240 may be under attack, 1975 with unusual activity",
         "  objects       onedrive: 0 may be under attack, 31 with unusual activity",
-        "  limit         max_unusual=0",
+        "  limit         max_unusual=0; it waited 30 s for the end of that, its timeout",
         "not-scheduled: the gate stays shut by not_scheduled.",
         "  due           project_online: no backup, and none is scheduled, so it does not wait for one",
         "  scheduled     exchange_online (4), sharepoint_online (1), onedrive (1): backups a day",
