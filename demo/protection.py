@@ -149,9 +149,8 @@ class Protection:
                     f"{counts['ransomware']} may be under attack, {counts['unusual']} with unusual activity"
                 )
                 print(f"  objects       {counts['service']}: {found}")
-            print(
-                f"  limit         max_unusual=0; it waited {M365_TIMEOUT:.0f} s for the end of that, its timeout"
-            )
+            print("  limit         max_unusual=0")
+            print(f"  waited        {M365_TIMEOUT:.0f} s, its timeout, in case this ends")
 
     def _show_schedule(self) -> None:
         verdict = self._verdict(UNSCHEDULED)
