@@ -344,11 +344,17 @@ def test_no_mail_without_the_provider(
 
 
 def test_a_load_is_of_one_tenant_and_product() -> None:
-    """Microsoft 365 is asked for each service; the others have none."""
-    planned = call(LEDGER, "plan", ["a", "b"], products=["m365", "dynamics365", "m365"], services=["teams"])
+    """Microsoft 365 is asked for each service, and for its schedule; the others have none."""
+    named = {"products": ["m365", "dynamics365", "m365"], "services": ["teams"], "keep_schedule": True}
+    planned = call(LEDGER, "plan", ["a", "b"], **named)
 
     assert [
-        {"avepoint_conn_id": tenant, "product": product, "object_type": services}
+        {
+            "avepoint_conn_id": tenant,
+            "product": product,
+            "object_type": services,
+            "keep_schedule": product == "m365",
+        }
         for tenant in ("a", "b")
         for product, services in (("m365", ["teams"]), ("dynamics365", None))
     ] == planned
