@@ -36,7 +36,7 @@ PROTECTION = [
         "  waited        30 s, its timeout, in case this ends",
         "not-scheduled: the gate stays shut by not_scheduled.",
         "  due           project_online: no backup, and none is scheduled, so it does not wait for one",
-        "  scheduled     exchange_online (4), sharepoint_online (1), onedrive (1): backups a day",
+        "  scheduled     exchange_online 4, sharepoint_online 1, onedrive 1 (backups a day)",
     ],
     ["  came back     3 of 3 files", "  content       read-me.txt is what it was (SHA-256 "],
 ]
@@ -133,7 +133,7 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
     }
     for sentences in PROTECTION:
         assert "\n".join(sentences) in demo.output
-    assert re.search(r"^  restored to   the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
+    assert re.search(r"^  restored from the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
     assert "WRONG" not in demo.output
 
 
