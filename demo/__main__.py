@@ -4,7 +4,7 @@
 organisation whose backup ends well and one whose fails, shows a gate that stays shut while files look
 attacked and one whose backup nobody has scheduled, loads sixty days of jobs into the ledger, audits the
 licences, writes the report, and restores a canary folder. It ends with 0 only if every task came out as it
-should. ``KEEP=1`` leaves it up until Ctrl-C.
+should. ``KEEP=1`` lets a backup's end start ``avepoint_event_driven``, and leaves all of it up until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pathlib import Path
 import httpx
 
 from demo.audit import REPORT, Audit
+from demo.events import ENVIRONMENT as EVENT_ENVIRONMENT
+from demo.events import EventDriven
 from demo.gate import LEDGER, Demo, Progress, build_stack
 from demo.processes import raise_once_on_interrupt
 from demo.protection import DRILL_CONN_ID, SITE, Protection
@@ -65,7 +67,9 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
             "avepoint_default": simulator.connection(),
             DRILL_CONN_ID: simulator.connection(allow_restore=True),
         }
-        stack = build_stack(directory, warehouse, connections)
+        # The Test button of a connection is off in Airflow unless it is asked for.
+        environment = {**EVENT_ENVIRONMENT, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+        stack = build_stack(directory, warehouse, connections, environment)
         progress.say("Starting Airflow: API server, scheduler, DAG processor, triggerer")
         with stack:
             progress.say("Airflow is healthy")
@@ -77,9 +81,14 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
                 Audit(stack, simulator, directory / REPORT, progress).play(),
                 protection.show_drill(),
             ]
+            events = EventDriven(stack, simulator, progress)
+            if keep:
+                outcomes.append(events.play())
             status = 0 if all(outcomes) else 1
             if keep:
-                print(f"\nAirflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
+                print(f"\nThe report: {directory / REPORT}")
+                print(events.describe())
+                print(f"Airflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
                 print("Ctrl-C stops everything.", flush=True)
                 with suppress(KeyboardInterrupt):
                     while True:

@@ -120,8 +120,8 @@ class Protection:
         if not complaints:
             request = drill["request"]
             print(f"\n{DRILL}: the backup can be restored.")
-            print(f"  asked for     folder {_FOLDER} of {request['site_url']}, library {request['library']}")
-            print(f"  restored to   the newest backup before {request['recovery_time']}")
+            print(f"  asked for     folder {_FOLDER} of {request['owner']}, library {request['library']}")
+            print(f"  restored from the newest backup before {request['recovery_time']}")
             print(f"  came back     {drill['restored_files']} of {drill['expect_files']} files")
             print(
                 f"  content       {_CANARY} is what it was (SHA-256 {checked['digest'][:12]}…)\n", flush=True
@@ -159,8 +159,8 @@ class Protection:
             print(f"{UNSCHEDULED}: the gate stays shut by {verdict['reason']}.")
             print(f"  due           {due}: no backup, and none is scheduled, so it does not wait for one")
             for schedule in verdict["schedules"]:
-                runs = ", ".join(f"{each['service']} ({each['runs_a_day']})" for each in schedule["services"])
-                print(f"  scheduled     {runs}: backups a day")
+                runs = ", ".join(f"{each['service']} {each['runs_a_day']}" for each in schedule["services"])
+                print(f"  scheduled     {runs} (backups a day)")
 
     def _check_gate(self, run_id: str, reason: str) -> Iterator[str]:
         """Yield what is not as it should be."""

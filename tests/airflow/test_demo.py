@@ -36,7 +36,7 @@ PROTECTION = [
         "  waited        30 s, its timeout, in case this ends",
         "not-scheduled: the gate stays shut by not_scheduled.",
         "  due           project_online: no backup, and none is scheduled, so it does not wait for one",
-        "  scheduled     exchange_online (4), sharepoint_online (1), onedrive (1): backups a day",
+        "  scheduled     exchange_online 4, sharepoint_online 1, onedrive 1 (backups a day)",
     ],
     ["  came back     3 of 3 files", "  content       read-me.txt is what it was (SHA-256 "],
 ]
@@ -55,14 +55,14 @@ class RunningDemo:
         """What it has written."""
         return self._output.read_text()
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, *, seconds: float = DEMO_SECONDS) -> None:
         """Return when it has written *text*."""
 
         def is_written() -> bool:
             assert self.process.poll() is None or text in self.output, self.output
             return text in self.output
 
-        wait_until(is_written, seconds=DEMO_SECONDS)
+        wait_until(is_written, seconds=seconds)
 
     def interrupt(self) -> None:
         """Press Ctrl-C, which reaches the demo alone: all else has sessions of its own."""
@@ -109,9 +109,11 @@ def running_demo(directory: Path, **environment: str) -> Iterator[RunningDemo]:
 
 
 def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
-    """``KEEP=1`` leaves Airflow up after the table, until Ctrl-C; the exit status is the outcome's."""
+    """``KEEP=1`` leaves Airflow up at the end, until Ctrl-C; the exit status is the outcome's."""
     with running_demo(tmp_path, KEEP="1") as demo:
-        demo.wait_for("Ctrl-C stops everything.")
+        demo.wait_for("Ctrl-C stops everything.", seconds=2 * DEMO_SECONDS)
+        report = Path(re.search(r"^The report: (\S+)$", demo.output, flags=re.MULTILINE)[1])
+        page = report.read_text()
         url = re.search(r"Airflow's UI: (\S+)  user: admin  password: \S+", demo.output)[1]
         health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False).json()
         demo.interrupt()
@@ -133,7 +135,10 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
     }
     for sentences in PROTECTION:
         assert "\n".join(sentences) in demo.output
-    assert re.search(r"^  restored to   the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
+    assert re.search(r"^  restored from the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
+    assert "</html>" in page
+    assert "fails by its task 'verdict', because there are findings." in demo.output
+    assert "avepoint_event_driven: started because the backup has ended; success" in demo.output
     assert "WRONG" not in demo.output
 
 
