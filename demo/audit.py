@@ -27,6 +27,8 @@ _EXPECTED = {
     AUDIT_DAG: {
         "list_tenants": "success",
         "audit[0]": "success",
+        "list_required": "success",
+        "protection[0]": "success",
         "report": "success",
         "notify": "skipped",
         "verdict": "failed",

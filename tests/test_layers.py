@@ -19,7 +19,7 @@ LAYERS = [
     ("hooks",),
     ("report",),
     ("ledger",),
-    ("assets",),
+    ("assets", "required_file"),
     ("links", "lineage", "metrics", "exceptions"),
     ("transports",),
     ("credentials",),

@@ -43,13 +43,13 @@ REASONS = {
     "unusual_activity": "more objects look attacked than allowed",
     "mass_deletion": "more records were removed than allowed",
     "scan_failed": "no good scan has found new objects in time",
-    "no_license": "no licence is listed",
     "out_of_policy": "the licence is out of policy: new objects are not backed up",
     "expired": "the subscription has ended",
     "not_drilled": "no restore was proven in time",
     "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
 }
 _LICENSE_REASONS = ("out_of_policy", "expired")
+_NO_SCAN = ("missed", "stale", "excluded", "forgotten")
 # The most names in one sentence.
 _MOST = 5
 
@@ -290,12 +290,9 @@ def _judge_alerts(
 
 
 def _judge_license(
-    demand: Demand, consumptions: Iterable[LicenseConsumption], now: datetime, _notes: list[str]
+    _demand: Demand, consumptions: Iterable[LicenseConsumption], now: datetime, _notes: list[str]
 ) -> _Found:
-    listed = list(consumptions)
-    if not listed:
-        yield _find("no_license", "no licence is listed", demand.service)
-    for each in listed:
+    for each in consumptions:
         for reason, text in audit(each, 1.0, now=now).items():
             if reason in _LICENSE_REASONS:
                 yield Finding(
@@ -309,7 +306,9 @@ def _judge_license(
 
 def _judge_scan(demand: Demand, verdict: Verdict, _now: datetime, _notes: list[str]) -> _Found:
     if not verdict.passed:
-        yield _find("scan_failed", verdict.describe().rstrip("."), demand.service)
+        bad = [each for each in verdict.scopes if not each.passed and each.reason not in _NO_SCAN]
+        none = f"no scan has begun within {write_span(demand.value)}"
+        yield _find("scan_failed", list_some(map(str, bad), _MOST) or none, demand.service)
 
 
 def _judge_drills(demand: Demand, proven: Mapping[str, datetime], now: datetime, _notes: list[str]) -> _Found:

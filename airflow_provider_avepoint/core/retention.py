@@ -133,16 +133,16 @@ class RetentionPolicy(Value, frozen=True, kw_only=True):
     def list_periods(self, service: str) -> list[tuple[str, Period]]:
         """Return the periods that hold for objects of a service, each with what it is for.
 
-        A container's period comes before the service's, and the service's before the default. Which objects
-        are in which container is not told, so all of them are returned.
+        A container's period comes before the service's, and the service's before the default, which holds
+        where a service has periods for its containers only. Which objects are in which container is not told,
+        so all of them are returned.
 
         :param service: our word.
         """
-        found: list[tuple[str, Period]] = []
-        for each in self.services if self.is_customized else ():
-            if each.service == service:
-                found += _list_own(each)
-        if not found and self.period is not None:
+        own = [each for each in self.services if self.is_customized and each.service == service]
+        found = [period for each in own for period in _list_own(each)]
+        has_rest = any(each.period or each.unassigned_period for each in own)
+        if not has_rest and self.period is not None:
             found.append(("default", self.period))
         return found
 

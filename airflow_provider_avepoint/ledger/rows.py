@@ -357,7 +357,7 @@ def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
                 ServiceSchedule(
                     service=row["service"],
                     runs_a_day=row["runs_a_day"],
-                    starts=tuple(map(datetime.fromisoformat, json.loads(row["starts"]))),
+                    starts=_read_starts(row["starts"]),
                 )
                 for row in sorted(of_day, key=itemgetter("service"))
                 if row["service"]
@@ -365,6 +365,16 @@ def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
         )
         for day, of_day in sorted(by_day.items())
     ]
+
+
+def _read_starts(written: str) -> tuple[datetime, ...]:
+    starts = json.loads(written)
+    if not isinstance(starts, list):
+        raise TypeError("starts is no list")
+    read = tuple(map(datetime.fromisoformat, starts))
+    if any(each.tzinfo is None for each in read):
+        raise ValueError("a start has no time zone")
+    return read
 
 
 def write_report(

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_provider_avepoint.core.errors import AvePointUnavailable
+from airflow_provider_avepoint.core.errors import AvePointLedgerError, AvePointUnavailable
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
@@ -28,7 +28,7 @@ from airflow_provider_avepoint.core.schedule import (
     merge_days,
     split_into_days,
 )
-from airflow_provider_avepoint.core.text import storable
+from airflow_provider_avepoint.core.text import one_line, storable
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
 from airflow_provider_avepoint.ledger.rows import (
     Row,
@@ -438,12 +438,13 @@ class Ledger:
         """
         key = _name_schedule(tenant, schedule.product, schedule.location)
         told = split_into_days(schedule)
+        is_told = SCHEDULES.c.day.in_([each.day for each in told])
         with reading(self._engine) as connection:
-            known = _find_days(connection, key, told[0].day)
+            known = _find_days(connection, key, is_told)
         if all(_is_known(day, known.get(day.day), schedule.read_at) for day in told):
             return
         with writing(self._engine) as connection:
-            known = _find_days(connection, key, told[0].day)
+            known = _find_days(connection, key, is_told)
             for day in told:
                 merged = merge_days(known[day.day], day) if day.day in known else day
                 is_day = and_(SCHEDULES.c.day == day.day, *_match_schedule(key))
@@ -466,7 +467,7 @@ class Ledger:
         """
         key = _name_schedule(tenant, product, location)
         with reading(self._engine) as connection:
-            return list(_find_days(connection, key, since).values())
+            return list(_find_days(connection, key, SCHEDULES.c.day >= since).values())
 
     def save_drill(
         self,
@@ -695,9 +696,17 @@ def _match_schedule(key: Mapping[str, str]) -> list[ColumnElement[bool]]:
     return [SCHEDULES.c[name] == value for name, value in key.items()]
 
 
-def _find_days(connection: Connection, key: Mapping[str, str], since: date) -> dict[date, DaySchedule]:
-    query = select(SCHEDULES).where(SCHEDULES.c.day >= since, *_match_schedule(key))
-    days = read_days(connection.execute(query).mappings())
+def _find_days(
+    connection: Connection, key: Mapping[str, str], is_wanted: ColumnElement[bool]
+) -> dict[date, DaySchedule]:
+    query = select(SCHEDULES).where(is_wanted, *_match_schedule(key))
+    rows = connection.execute(query).mappings().all()
+    try:
+        days = read_days(rows)
+    except (TypeError, ValueError) as e:
+        raise AvePointLedgerError(
+            f"A row of {SCHEDULES.name} is not understood ({one_line(e)}); delete the rows of its day."
+        ) from None
     return {each.day: each for each in days}
 
 

@@ -60,12 +60,33 @@ class DrillLedger:
             drill_id = ledger.save_drill(self.tenant, drill, self.task, awaits_check=awaits_check)
         return {"tenant": self.tenant, "drill_id": drill_id}
 
+    def find_intent(self) -> dict[str, Any] | None:
+        """Return what the ledger has kept of the task's restore; None where nothing was."""
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        with Ledger(self.conn_id) as ledger:
+            kept: dict[str, Any] | None = None if self.task is None else ledger.find_intent(self.task)
+        return kept
+
+    def save_intent(self, kept: dict[str, Any], *, previous: object) -> None:
+        """Keep what the task's restore is about to do.
+
+        :param kept: the intent, ready for JSON.
+        :param previous: what was kept before.
+        :raises AvePointUnavailable: something else than *previous* was kept.
+        """
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        assert self.task is not None  # noqa: S101  # open_intents makes sure
+        with Ledger(self.conn_id) as ledger:
+            ledger.save_intent(self.tenant, self.task, kept, previous=previous)
+
     def open_intents(self, handed_over: dict[str, Any] | None) -> IntentStore | None:
         """Return where the ledger keeps the intent of the task; None outside of a task.
 
         :param handed_over: the intent as it was when the task deferred.
         """
-        return None if self.task is None else LedgerIntents(self.conn_id, self.tenant, self.task, handed_over)
+        return None if self.task is None else LedgerIntents(self, handed_over)
 
 
 class LedgerIntents:
@@ -73,27 +94,18 @@ class LedgerIntents:
 
     A write goes on from what this process has read: of two tries at once, one cannot write and sends nothing.
 
-    :param conn_id: an Airflow connection to the ledger's database.
-    :param tenant: the name of the tenant in the ledger.
-    :param task: ``dag_id``, ``run_id``, ``task_id`` and ``map_index``.
+    :param ledger: the task's place in the ledger; it has a task.
     :param handed_over: the intent as it was when the task deferred.
     """
 
-    def __init__(
-        self, conn_id: str, tenant: str, task: Mapping[str, Any], handed_over: dict[str, Any] | None
-    ) -> None:
-        self._conn_id = conn_id
-        self._tenant = tenant
-        self._task = task
+    def __init__(self, ledger: DrillLedger, handed_over: dict[str, Any] | None) -> None:
+        self._ledger = ledger
         self._handed_over = handed_over
         self._seen: object = None
 
     def load(self) -> object:
         """Return what was kept last; what was handed over where the ledger has nothing."""
-        from airflow_provider_avepoint.ledger.store import Ledger
-
-        with Ledger(self._conn_id) as ledger:
-            self._seen = ledger.find_intent(self._task)
+        self._seen = self._ledger.find_intent()
         return self._handed_over if self._seen is None else self._seen
 
     def save(self, kept: dict[str, Any]) -> None:
@@ -102,10 +114,7 @@ class LedgerIntents:
         :param kept: the object.
         :raises AvePointUnavailable: another try of the task has kept something meanwhile.
         """
-        from airflow_provider_avepoint.ledger.store import Ledger
-
-        with Ledger(self._conn_id) as ledger:
-            ledger.save_intent(self._tenant, self._task, kept, previous=self._seen)
+        self._ledger.save_intent(kept, previous=self._seen)
         self._seen = kept
 
 
@@ -121,13 +130,14 @@ def record_content_check(drill: Mapping[str, Any], *, ledger_conn_id: str | None
     :raises AvePointConfigError: the ledger does not have the drill.
     :raises AvePointLedgerError: the check has ended well, and the ledger fails.
     """
-    conn_id = parse_text("ledger_conn_id", ledger_conn_id)
     named = drill.get("ledger")
-    if conn_id is not None and not isinstance(named, Mapping):
-        raise AvePointConfigError(
-            "record_content_check: the drill is in no ledger; give AvePointRestoreOperator the same "
-            "ledger_conn_id."
-        )
+    with for_airflow():
+        conn_id = parse_text("ledger_conn_id", ledger_conn_id)
+        if conn_id is not None and not isinstance(named, Mapping):
+            raise AvePointConfigError(
+                "record_content_check: the drill is in no ledger; give AvePointRestoreOperator the same "
+                "ledger_conn_id."
+            )
     try:
         yield
     except AirflowSkipException:
@@ -135,13 +145,20 @@ def record_content_check(drill: Mapping[str, Any], *, ledger_conn_id: str | None
     except Exception as e:
         if conn_id is not None:
             try:
-                _record(conn_id, named, f"{type(e).__name__}: {one_line(e)}")
+                _record(conn_id, named, _describe(e))
             except AvePointError as failure:
                 log.error("The failed check could not be recorded: %s", failure)  # noqa: TRY400  # no bug
         raise
     if conn_id is not None:
         with for_airflow():
             _record(conn_id, named, None)
+
+
+def _describe(error: Exception) -> str:
+    """Return an error of the user's check in one line; secrets that Airflow knows are masked, as in logs."""
+    from airflow.providers.common.compat.sdk import redact
+
+    return f"{type(error).__name__}: {one_line(redact(str(error)))}"
 
 
 def _record(conn_id: str, named: Any, problem: str | None) -> None:

@@ -26,8 +26,6 @@ from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_li
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_avepoint.ledger.store import Ledger
-
 __all__ = ["AvePointProtectionAuditOperator"]
 
 #: The XCom key of an audit with findings; one without findings is returned.
@@ -45,7 +43,8 @@ class AvePointProtectionAuditOperator(BaseOperator):
             "tenant": {"scanned_within": "P2D", "licensed": True},
         }
 
-    or is the path of a YAML file with the same content, such as ``required.yaml`` beside the DAG.
+    or is the path of a YAML file with the same content, such as ``required.yaml`` beside the DAG. The package
+    holds ``required.schema.json``, which describes such a file to editors.
 
     The rules under a service:
 
@@ -82,7 +81,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
     findings is in the XCom ``audit`` where the task does not return. The reasons are ``not_scheduled``,
     ``too_few_runs``, ``retention_short``, ``retention_unknown``, ``coverage_low``, ``coverage_unknown``,
     ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``,
-    ``scan_failed``, ``no_license``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a
+    ``scan_failed``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a
     part could not be read, such as for a missing permission, and the other parts were judged.
 
     :param required: what the tenant must have: an object, a JSON object in a string, or the path of a YAML
@@ -147,22 +146,21 @@ class AvePointProtectionAuditOperator(BaseOperator):
         :raises AvePointError: nothing could be read, or the database failed; the error is also an
             ``AirflowException``.
         """
-        from airflow_provider_avepoint.ledger.store import Ledger
-
         try:
             if self.on_breach not in ("fail", "skip", "warn"):
                 raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
-            ledger_conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
+            self._name_ledger()
             required = self._read_required()
-            with Ledger(ledger_conn_id) as ledger:
-                audit = self._audit(context, required, ledger, tenant)
-                self._log(audit)
-                ledger.save_protection_audit(tenant, audit, name_try(context))
-                if audit.schedule is not None:
-                    ledger.save_schedule(tenant, audit.schedule)
+            audit = self._audit(context, required)
+            self._log(audit)
+            self._record(audit, context)
         except AvePointError as e:
             raise to_airflow(e) from None
-        return self._end(context, {"tenant": tenant, **audit.as_dict()})
+        return self._end(context, {"tenant": self._name_ledger()[1], **audit.as_dict()})
+
+    def _name_ledger(self) -> tuple[str | None, str]:
+        """Return the ledger's connection, and the tenant's name in the ledger."""
+        return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
 
     def _read_required(self) -> Required:
         """Return what is required.
@@ -192,7 +190,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
         dag = self.get_dag()
         return Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd()
 
-    def _audit(self, context: Context, required: Required, ledger: Ledger, tenant: str) -> ProtectionAudit:
+    def _audit(self, context: Context, required: Required) -> ProtectionAudit:
         """Return the audit; record why there is none.
 
         :raises AvePointError: nothing can be read.
@@ -207,28 +205,42 @@ class AvePointProtectionAuditOperator(BaseOperator):
                     product=required.product.name,
                     organization_id=self.organization_id,
                     location=self.location,
-                    proofs=lambda product, location, now: ledger.find_proofs(tenant, product, location, now),
+                    proofs=self._find_proofs,
                 )
         except AvePointError as e:
-            self._record_error(context, required, ledger, tenant, e)
+            failed = ProtectionAudit(
+                product=required.product.name,
+                audited_at=datetime.now(UTC),
+                location=parse_text("location", self.location),
+                organization_id=parse_text("organization_id", self.organization_id),
+                required=required.written,
+                error=str(e),
+            )
+            try:
+                self._record(failed, context)
+            except AvePointError as second:  # the first is the greater news
+                self.log.error("The failed audit could not be recorded: %s", second)  # noqa: TRY400  # no bug
             raise
 
-    def _record_error(
-        self, context: Context, required: Required, ledger: Ledger, tenant: str, error: AvePointError
-    ) -> None:
-        """Keep in the ledger why nothing could be read; the task's own error is the greater news."""
-        failed = ProtectionAudit(
-            product=required.product.name,
-            audited_at=datetime.now(UTC),
-            location=parse_text("location", self.location),
-            organization_id=parse_text("organization_id", self.organization_id),
-            required=required.written,
-            error=str(error),
-        )
-        try:
-            ledger.save_protection_audit(tenant, failed, name_try(context))
-        except AvePointError as e:
-            self.log.error("The failed audit could not be recorded: %s", e)  # noqa: TRY400  # no bug, no stack
+    def _find_proofs(self, product: str, location: str | None, now: datetime) -> dict[str, datetime]:
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        ledger_conn_id, tenant = self._name_ledger()
+        with Ledger(ledger_conn_id) as ledger:
+            return ledger.find_proofs(tenant, product, location, now)
+
+    def _record(self, audit: ProtectionAudit, context: Context) -> None:
+        """Keep the audit in the ledger, with the schedule that it has read.
+
+        :raises AvePointLedgerError: the database fails.
+        """
+        from airflow_provider_avepoint.ledger.store import Ledger
+
+        ledger_conn_id, tenant = self._name_ledger()
+        with Ledger(ledger_conn_id) as ledger:
+            ledger.save_protection_audit(tenant, audit, name_try(context))
+            if audit.schedule is not None:
+                ledger.save_schedule(tenant, audit.schedule)
 
     def _log(self, audit: ProtectionAudit) -> None:
         for note in audit.notes:

@@ -504,6 +504,8 @@ def open_intents(
     :raises AvePointConfigError: a task instance has no place to keep the intent in.
     """
     if (store := context.get("task_state_store")) is not None:
+        if handed_over is None and ledger is not None:  # an older Airflow may have begun the run
+            handed_over = ledger.find_intent()
         return _TaskState(store, handed_over)
     if ledger is not None and (kept := ledger.open_intents(handed_over)) is not None:
         return kept

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from airflow_provider_avepoint.core.batching import Answers, ask_for_job
-from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError, AvePointLedgerError
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.questions import KnownDays, Question
-from airflow_provider_avepoint.core.schedule import BackupSchedule
 from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
+from airflow_provider_avepoint.triggers.ledger import akeep_schedules
 from airflow_provider_avepoint.triggers.poll import Wait, join
 from airflow_provider_avepoint.triggers.restore import AvePointRestoreTrigger
 
@@ -42,8 +41,6 @@ _OPTIONAL_IN_POLICY = {
     for name, value in Policy(product="m365", max_age=1).as_dict().items()
     if name in ("expect_scheduled", "max_unusual", "unusual_within")
 }
-# How long a look waits for the ledger, in seconds.
-_LEDGER_SECONDS = 60.0
 
 
 class _WaitTrigger(BaseTrigger):
@@ -320,7 +317,7 @@ class AvePointBackupTrigger(_WaitTrigger):
         if self.ledger is None or not (schedules := answers.schedules(self._policy)):
             return
         first = self._policy.window_start(answers.now).astimezone(UTC).date()
-        self._known_days = await _keep_schedules(schedules, first, **self.ledger)
+        self._known_days = await akeep_schedules(schedules, first, **self.ledger)
 
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Judge the jobs that the API shows now.
@@ -415,28 +412,6 @@ class AvePointJobTrigger(_WaitTrigger):
             return None
         self._job = job
         return watch.note_job(job, accept_partial=self.accept_partial, now=answers.now)
-
-
-async def _keep_schedules(
-    schedules: list[BackupSchedule], first: date, *, ledger_conn_id: str, tenant: str
-) -> KnownDays:
-    """Keep schedules in a ledger, in a thread: a database that hangs must not hold up other waits.
-
-    The thread looks the connection up, which Airflow allows in a thread of asgiref's only. In the one thread
-    that asgiref takes by default, it would hold up the connections of other waits.
-    """
-
-    def keep() -> KnownDays:
-        from airflow_provider_avepoint.ledger.schedules import keep_schedules
-
-        return keep_schedules(schedules, first, ledger_conn_id=ledger_conn_id, tenant=tenant)
-
-    try:
-        async with asyncio.timeout(_LEDGER_SECONDS):
-            return await sync_to_async(keep, thread_sensitive=False)()
-    except TimeoutError:
-        message = f"The ledger {ledger_conn_id!r} did not answer within {_LEDGER_SECONDS:.0f} s."
-        return KnownDays(error=AvePointLedgerError(message))
 
 
 def _write_next_look(seconds: float, ends_at: datetime | None) -> str:

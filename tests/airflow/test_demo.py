@@ -25,6 +25,22 @@ DEMO_SECONDS = 180
 # From Ctrl-C to the prompt, on a busy machine.
 STOP_SECONDS = 15
 
+# What the demo says of both gates that stay shut on a good state, and of the drill.
+PROTECTION = [
+    [
+        "source-looks-attacked: the gate stays shut by unusual_activity.",
+        "  backup        sharepoint_online: success; alone it would open the gate",
+        "  objects       sharepoint_online: 1240 may be under attack, 1975 with unusual activity",
+        "  objects       onedrive: 0 may be under attack, 31 with unusual activity",
+        "  limit         max_unusual=0",
+        "  waited        30 s, its timeout, in case this ends",
+        "not-scheduled: the gate stays shut by not_scheduled.",
+        "  due           project_online: no backup, and none is scheduled, so it does not wait for one",
+        "  scheduled     exchange_online (4), sharepoint_online (1), onedrive (1): backups a day",
+    ],
+    ["  came back     3 of 3 files", "  content       read-me.txt is what it was (SHA-256 "],
+]
+
 
 class RunningDemo:
     """A demo that runs, and what it has written so far."""
@@ -115,6 +131,9 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
         for name, cells in table.items()
         if "wait_for_backup" in name or "load_jobs" in name
     }
+    for sentences in PROTECTION:
+        assert "\n".join(sentences) in demo.output
+    assert re.search(r"^  restored to   the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
     assert "WRONG" not in demo.output
 
 

@@ -76,15 +76,16 @@ def test_job_types(product: Product, documented: Simulated) -> None:
 
 
 def test_backups(product: Product, documented: Simulated) -> None:
-    """What is called a backup may stand for one, nothing else may; an audit log's holds no data."""
+    """What is called a backup may stand for one, nothing else may; an audit log and a scan hold no data."""
     numbers = documented.job_types.shown
     named = {word for word in numbers if word.endswith("backup")}
     named |= {documented.backups[None]} if documented.backups else set()
-    others = {"continuous_data_protection"} if product.name == "salesforce" else set()
+    others = {"salesforce": {"continuous_data_protection"}, "elements": {"scan"}}.get(product.name, set())
     assert {product.read_job_type(numbers[word]) for word in named} | others == set(product.backup_types)
     assert "backup" == product.backup_types[0]
     audited = {word for word in product.backup_types if word.startswith("audit")}
-    assert dict.fromkeys(audited, "audit_log") == product.contents
+    scans = {"scan": "scan"} if product.name == "elements" else {}
+    assert dict.fromkeys(audited, "audit_log") | scans == product.contents
 
 
 def test_workloads(product: Product, documented: Simulated) -> None:
