@@ -194,11 +194,10 @@ class ReadingProbe:
     def _probe_customer(self) -> None:
         """Probe what is told of one customer and its first tenant."""
         product, customer = self._product, self._organization
-        if product.tenants is None or product.coverage is None or product.activity is None:
+        if customer is None or product.tenants is None:
             return
-        if customer is None:
-            self._note("coverage", "not tried: name a customer by --organization-id")
-            return
+        assert product.coverage is not None  # noqa: S101  # products with tenants tell it of each customer
+        assert product.activity is not None  # noqa: S101  # likewise
         ids = {"organization_id": quote(customer, safe="")}
         services, users, changes = product.coverage.services, product.coverage.users, product.coverage.changes
         rows = self._read_list("coverage of services", services.listing, ids)
@@ -387,15 +386,8 @@ def _values(document: object, key: str) -> list[object]:
 
 
 def _first_id(rows: Iterable[Row], key: Key) -> str | None:
-    for row in rows:
-        value = get_value(row, key)
-        try:
-            found = None if value is MISSING else read_id(value)
-        except ValueError:
-            continue
-        if found:
-            return found
-    return None
+    values = (get_value(row, key) for row in rows)
+    return next((found for value in values if value is not MISSING and (found := read_id(value))), None)
 
 
 def _spellings(keys: Iterable[Key]) -> Iterator[str]:

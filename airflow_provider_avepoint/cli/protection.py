@@ -145,7 +145,8 @@ def _list_rows(topic: Topic, answer: Any) -> Iterator[dict[str, object]]:
 
 def _write_schedule(schedule: Any) -> _Rows:
     for each in schedule.services:
-        yield each.service, f"{each.runs_a_day:,} a day, {len(each.starts):,} today"
+        listed = len(each.starts)
+        yield each.service, f"{each.runs_a_day:,} a day, {listed:,} start{'' if listed == 1 else 's'} listed"
 
 
 def _write_retention(policy: Any) -> _Rows:

@@ -15,8 +15,6 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.license_calls import get_license
 from airflow_provider_avepoint.core.products.vocabulary import Product
-from airflow_provider_avepoint.core.query import choose_location
-from airflow_provider_avepoint.core.retention import get_retention
 from airflow_provider_avepoint.core.schedule import get_schedule
 
 __all__ = ["Feature", "check_permission", "list_features"]
@@ -31,8 +29,8 @@ class Feature:
     :param product: the product.
     :param name: what it is, such as ``unusual activity``.
     :param permission: the permission that it needs.
-    :param read: one small call that tries it; None where a call would need a customer, or would change
-        something.
+    :param read: one small call that tries it; None where a call would need a customer or change something,
+        or where another feature with the same permission has one.
     """
 
     product: Product
@@ -58,7 +56,7 @@ def _list_endpoints(product: Product) -> Iterator[tuple[str, str, _Read | None]]
     if product.schedule is not None:
         yield "schedule", product.schedule.permission, _read_schedule
     if product.retention is not None:
-        yield "retention", product.retention.permission, _read_retention
+        yield "retention", product.retention.permission, None
     if product.activity is not None:
         needs_customer = "{" in product.activity.path
         yield "unusual activity", product.activity.permission, None if needs_customer else _read_activity
@@ -93,19 +91,11 @@ def check_permission(client: Client, features: list[Feature]) -> Flow[None]:
 
 
 def _read_license(client: Client, product: Product) -> Flow[Any]:
-    place = choose_location(product, None, client.settings.location)
-    endpoint = product.license
-    if endpoint is not None and endpoint.location is None:
-        place = None
-    return (yield from get_license(client, product, place, datetime.now(UTC)))
+    return (yield from get_license(client, product, None, datetime.now(UTC)))
 
 
 def _read_schedule(client: Client, product: Product) -> Flow[Any]:
     return (yield from get_schedule(client, product.name, None))
-
-
-def _read_retention(client: Client, product: Product) -> Flow[Any]:
-    return (yield from get_retention(client, product.name, None))
 
 
 def _read_activity(client: Client, product: Product) -> Flow[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.cli import probe as probing
+from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
@@ -693,7 +694,7 @@ def test_what_of_a_customer_cannot_be_tried_is_said(
     """No customer: nothing is asked. No tenant, or none with an id: only the customer's own is asked."""
     assert avepoint("probe", "elements").status == 2
     assert simulator.requests() == []
-    for tenants in ([], [{"id": True}], [{"name": "x"}]):
+    for tenants in ([], [{"id": True}], [{"id": ["x"]}], [{"name": "x"}]):
         simulator.set_reading("elements", "customers", [{"id": CUSTOMER, "tenants": tenants}])
 
         findings = probe("elements")
@@ -834,8 +835,43 @@ def test_a_customers_answers_that_are_no_objects(probe: Callable[..., dict], sim
         assert found(probe("elements"), about) == [("readable; the body is no object", True)]
         simulator.set_reading("elements", name, {})
         assert found(probe("elements"), f"{about}, fields")[0][1]
+    simulator.set_client("demo-client", scopes=["elements.jobs.read.all", "elements.customers.read.all"])
+    TOKENS.clear()
+    lacking = found(probe("elements"), "unusual activity")
+    assert lacking == [("not readable: the app lacks the permission elements.wm.read.all", False)]
+    simulator.set_client("demo-client", scopes=None)
     simulator.add_fault(
         "status", path="/partner/external/v3/general", query={"pageSize": "50"}, status=200, body=[]
     )
     ((seen, differs),) = found(probe("elements"), "coverage of services")
     assert (seen, differs) == ("readable; the rows are not where the file has them: a list", True)
+
+
+def test_a_location_and_an_organisation_are_asked_for_where_there_are_some(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    probe("m365", "--location", "EUR")
+    probe("salesforce", "--organization-id", "org")
+
+    asked = {each["path"].rpartition("/")[2]: each["query"] for each in simulator.requests()}
+    for name in ("frequency", "retention-policy", "cloudbackupunusualactivitydata"):
+        assert asked[name]["location"] == "EUR"
+    for name in ("unusual-activities", "monitor-alerts"):
+        assert asked[name]["organizationId"] == "org"
+
+
+def test_a_product_without_page_numbers_is_asked_for_none(
+    probe: Callable[..., dict], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has links only, in a header or in the body: whether they lead on is told, and no base."""
+    product = PRODUCTS["iaas_paas"]
+    history(simulator, "iaas_paas")
+    for changed in ({}, {"envelope": replace(product.envelope, link_header="X-Next")}):
+        numberless = replace(product, paging=replace(product.paging, index=None), **changed)
+        monkeypatch.setitem(PRODUCTS, "iaas_paas", numberless)
+
+        findings = probe("iaas_paas")
+
+        assert found(findings, "page base") == []
+        assert findings["jobs"] == 30
+    assert not [name for each in simulator.requests() for name in each["query"] if name == "None"]

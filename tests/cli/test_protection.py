@@ -54,7 +54,7 @@ def test_without_a_file_it_shows_what_there_is_and_judges_nothing(
 
     assert (done.status, done.err, scripted.status) == (0, "", 0)
     rows = rows_of(done)
-    assert ("schedule", "exchange_online", "4 a day, 4 today") in rows
+    assert ("schedule", "exchange_online", "4 a day, 4 starts listed") in rows
     assert ("unusual activity", "contoso / t / onedrive", "alarm: 0 ransomware, 5 unusual") in rows
     assert ("licence", "m365", "in policy; 100 of 200 seats") in rows
     assert {"schedule", "retention", "unusual activity", "licence"} == {about for about, *_ in rows}
