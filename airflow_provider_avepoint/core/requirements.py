@@ -17,7 +17,17 @@ from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.retention import Period, parse_period
 from airflow_provider_avepoint.core.text import trim
 
-__all__ = ["RULES", "TENANT", "Demand", "KeptFor", "Required", "Rule", "Topic", "parse_required"]
+__all__ = [
+    "RULES",
+    "TENANT",
+    "Demand",
+    "KeptFor",
+    "Required",
+    "Rule",
+    "Topic",
+    "build_schema",
+    "parse_required",
+]
 
 #: The name under which the rules stand that hold for the whole tenant.
 TENANT = "tenant"
@@ -108,14 +118,26 @@ def _count_days(months: int, table: tuple[int, ...]) -> int:
     return years * 365 + leap_days + table[rest]
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a value is written.
+
+    :param parse: reads the value; raises AvePointConfigError.
+    :param schema: the same as JSON schema, for editors.
+    """
+
+    parse: Callable[[str, object], Any]
+    schema: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule that a tenant, or a service of it, can be held to.
 
     :param name: as it is written.
     :param topic: what it is about.
-    :param parse: reads its value; raises AvePointConfigError.
-    :param example: a value, as a text.
+    :param form: how its value is written.
+    :param meaning: what it demands, for editors.
     :param is_for_service: whether it can stand under a service.
     :param is_for_tenant: whether it can stand under ``tenant``.
     :param within: the name of the time that may stand beside it; None where there is none.
@@ -123,8 +145,8 @@ class Rule:
 
     name: str
     topic: Topic
-    parse: Callable[[str, object], Any]
-    example: str
+    form: Form
+    meaning: str
     is_for_service: bool = False
     is_for_tenant: bool = False
     within: str | None = None
@@ -201,42 +223,65 @@ def _parse_share(name: str, value: object) -> float:
     return share
 
 
+_FLAG = Form(parse_flag, {"type": "boolean"})
+_COUNT = Form(parse_limit, {"type": "integer", "minimum": 0})
+_RUNS = Form(_parse_runs, {"type": "integer", "minimum": 1})
+_SHARE = Form(_parse_share, {"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+_SPAN = Form(parse_span, {"type": "string", "examples": ["P7D", "36h"]})
+_KEPT_FOR = Form(_parse_kept_for, {"type": "string", "examples": ["P1Y", "P18M", "P90D", "unlimited"]})
+
 #: Every rule.
 RULES = {
     each.name: each
     for each in (
-        Rule(name="scheduled", topic=Topic.SCHEDULE, parse=parse_flag, example="true", is_for_service=True),
-        Rule(name="runs_per_day", topic=Topic.SCHEDULE, parse=_parse_runs, example="1", is_for_service=True),
+        Rule(
+            name="scheduled",
+            topic=Topic.SCHEDULE,
+            form=_FLAG,
+            meaning="A backup of the service is scheduled today; true unless said otherwise.",
+            is_for_service=True,
+        ),
+        Rule(
+            name="runs_per_day",
+            topic=Topic.SCHEDULE,
+            form=_RUNS,
+            meaning="So many backups a day are scheduled, at least.",
+            is_for_service=True,
+        ),
         Rule(
             name="retention",
             topic=Topic.RETENTION,
-            parse=_parse_kept_for,
-            example="P1Y",
+            form=_KEPT_FOR,
+            meaning="Backups are kept so long, at least.",
             is_for_service=True,
         ),
         Rule(
             name="coverage",
             topic=Topic.COVERAGE,
-            parse=_parse_share,
-            example="0.98",
+            form=_SHARE,
+            meaning="The share of scanned objects that are protected, at least.",
             is_for_service=True,
             is_for_tenant=True,
         ),
         Rule(
             name="max_unprotected_users",
             topic=Topic.USERS,
-            parse=parse_limit,
-            example="0",
+            form=_COUNT,
+            meaning="So many users may have an unprotected part.",
             is_for_tenant=True,
         ),
         Rule(
-            name="max_out_of_policy", topic=Topic.CHANGES, parse=parse_limit, example="0", is_for_tenant=True
+            name="max_out_of_policy",
+            topic=Topic.CHANGES,
+            form=_COUNT,
+            meaning="So many objects may have fallen out of backup.",
+            is_for_tenant=True,
         ),
         Rule(
             name="max_unusual",
             topic=Topic.ACTIVITY,
-            parse=parse_limit,
-            example="0",
+            form=_COUNT,
+            meaning="So many objects may look attacked.",
             is_for_service=True,
             is_for_tenant=True,
             within="unusual_within",
@@ -244,15 +289,31 @@ RULES = {
         Rule(
             name="max_removed",
             topic=Topic.ALERTS,
-            parse=parse_limit,
-            example="1000",
+            form=_COUNT,
+            meaning="So many records of an organisation may have been removed.",
             is_for_tenant=True,
             within="removed_within",
         ),
-        Rule(name="scanned_within", topic=Topic.SCAN, parse=parse_span, example="P2D", is_for_tenant=True),
-        Rule(name="licensed", topic=Topic.LICENSE, parse=parse_flag, example="true", is_for_tenant=True),
         Rule(
-            name="drilled_within", topic=Topic.DRILLS, parse=parse_span, example="P90D", is_for_service=True
+            name="scanned_within",
+            topic=Topic.SCAN,
+            form=_SPAN,
+            meaning="A scan for new objects has begun so recently, and the newest ended well.",
+            is_for_tenant=True,
+        ),
+        Rule(
+            name="licensed",
+            topic=Topic.LICENSE,
+            form=_FLAG,
+            meaning="The licence has not ended and is not out of policy.",
+            is_for_tenant=True,
+        ),
+        Rule(
+            name="drilled_within",
+            topic=Topic.DRILLS,
+            form=_SPAN,
+            meaning="A restore of the service was proven so recently.",
+            is_for_service=True,
         ),
     )
 }
@@ -351,7 +412,7 @@ def _read_rules(
         _require_told(rule, service, product, where)
         if given[rule.name] is None:
             raise AvePointConfigError(f"{where} has no value; give one, or leave the rule out.")
-        parsed = rule.parse(where, given[rule.name])
+        parsed = rule.form.parse(where, given[rule.name])
         if rule.name in _FLAGS and not parsed:
             continue
         yield Demand(
@@ -441,3 +502,32 @@ def write_span(span: timedelta) -> str:
         f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds % 60, "S")) if number
     )
     return "P" + (f"{days}D" if days else "") + (f"T{clock}" if clock else "")
+
+
+def build_schema() -> dict[str, Any]:
+    """Return what can be required as JSON schema, for editors: of all products, so more than one product has.
+
+    The provider ships the same as ``required.schema.json``.
+    """
+    services = dict.fromkeys(name for product in PRODUCTS.values() for name in list_services(product))
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "What a tenant must have, for AvePointProtectionAuditOperator",
+        "type": "object",
+        "minProperties": 1,
+        "properties": {TENANT: _build_rules(lambda rule: rule.is_for_tenant)},
+        "patternProperties": {
+            f"^({'|'.join(services)})$": _build_rules(lambda rule: rule.is_for_service),
+        },
+        "additionalProperties": False,
+    }
+
+
+def _build_rules(is_meant: Callable[[Rule], bool]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for rule in filter(is_meant, RULES.values()):
+        properties[rule.name] = {"description": rule.meaning, **rule.form.schema}
+        if rule.within is not None:
+            meaning = f"How far back {rule.name} counts; {write_span(WITHIN)} unless said otherwise."
+            properties[rule.within] = {"description": meaning, **_SPAN.schema}
+    return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}

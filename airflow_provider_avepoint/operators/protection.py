@@ -43,7 +43,8 @@ class AvePointProtectionAuditOperator(BaseOperator):
             "tenant": {"scanned_within": "P2D", "licensed": True},
         }
 
-    or is the path of a YAML file with the same content, such as ``required.yaml`` beside the DAG.
+    or is the path of a YAML file with the same content, such as ``required.yaml`` beside the DAG. The package
+    holds ``required.schema.json``, which describes such a file to editors.
 
     The rules under a service:
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.products import get_product
-from airflow_provider_avepoint.core.requirements import RULES, Required, parse_required
+from airflow_provider_avepoint.core.requirements import Required, build_schema, parse_required
 from airflow_provider_avepoint.core.retention import parse_period
 from airflow_provider_avepoint.required_file import read_required
+
+ROOT = Path(__file__).parents[2]
 
 
 def parse(value: Any, product: str = "m365") -> Required:
@@ -176,9 +181,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_required("gone.yaml", tmp_path, get_product("m365"))
 
 
-def test_each_rule_has_an_example_that_can_be_used() -> None:
-    for name, rule in RULES.items():
-        able = {"coverage": "elements", "users": "elements", "changes": "elements", "alerts": "salesforce"}
-        product = able.get(rule.topic.name.lower(), "m365")
-        place = "teams" if rule.is_for_service else "tenant"
-        assert name in next(iter(parse({place: {name: rule.example}}, product).written.values()))
+def test_the_schema_for_editors_is_that_of_the_rules() -> None:
+    """It takes what the files that ship say, and refuses what the reader refuses for any product."""
+    shipped = json.loads((ROOT / "airflow_provider_avepoint" / "required.schema.json").read_text())
+    files = sorted((ROOT / "dags").glob("avepoint_required_*.yaml"))
+    good = [{"teams": None}, {"tenant": {"max_removed": 5, "removed_within": "P1D"}}]
+    bad = [
+        *({}, [], {"teamz": {}}, {"teams": {"runs": 1}}, {"teams": {"runs_per_day": 0}}),
+        *({"tenant": {"retention": "P1Y"}}, {"teams": {"coverage": 2}}, {"teams": {"scheduled": "on"}}),
+    ]
+    validator = jsonschema.Draft7Validator(build_schema())
+
+    assert shipped == build_schema()
+    assert len(files) == 2
+    for content in (*(yaml.safe_load(file.read_text()) for file in files), *good):
+        validator.validate(content)
+    assert [each for each in bad if validator.is_valid(each)] == []
+    assert {"scheduled", "unusual_within"} < shipped["patternProperties"].popitem()[1]["properties"].keys()
