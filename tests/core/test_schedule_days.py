@@ -83,7 +83,7 @@ READINGS: list[tuple[str, list[BackupSchedule], dict[str, list[float]]]] = [
     # A part of the day, in an answer that is of another one.
     ("a part, then all", [reading(-9, teams=[-3, 3]), reading(5, teams=[4])], {"teams": [3, 4]}),
     ("all, then a part", [reading(5, teams=[4]), reading(30, teams=[22, 28])], {"teams": [4, 22]}),
-    ("two parts", [reading(-9, teams=[-3, 3]), reading(30, teams=[22, 28])], {"teams": [3, 22]}),
+    ("two parts", [reading(-9, teams=[-3, 3], word=[-2]), reading(30, teams=[22, 28])], {"teams": [3, 22]}),
 ]
 
 

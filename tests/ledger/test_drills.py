@@ -199,6 +199,8 @@ def test_a_check_cannot_mend_what_it_does_not_know(
             pass
         with record_content_check(odd, ledger_conn_id=None):
             pass
+        with pytest.raises(KeyError), record_content_check(odd, ledger_conn_id=None):
+            raise KeyError
     with pytest.raises(KeyError, match="theirs"), record_content_check(drill, ledger_conn_id=CONN_ID):
         raise KeyError("theirs")
     assert drills(database) == [(False, "failed")]

@@ -133,7 +133,13 @@ def test_what_tells_nothing_new_is_not_written(database: Database) -> None:
         assert read_at() == at(4.6)
         ledger.save_schedule("t", schedule(-9, -3, 4.3))  # a part of the day
         assert read_at() == at(4.6)
-    assert known(database) == [(-1, "", []), (-1, "teams", [-3]), (0, "", []), (0, "teams", [4, 4.3, 5])]
+        ledger.save_schedule("t", schedule(40, 44, 50))  # and of a day that nobody has read
+    assert known(database) == [
+        *[(-1, "", []), (-1, "teams", [-3])],
+        *[(0, "", []), (0, "teams", [4, 4.3, 5])],
+        *[(1, "", []), (1, "teams", [44])],
+        (2, "teams", [50]),
+    ]
 
 
 def test_a_row_that_somebody_has_changed_is_an_error_that_names_the_table(database: Database) -> None:
