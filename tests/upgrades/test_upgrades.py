@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from itertools import product as combinations
 from typing import Any
 
 import pytest
@@ -240,6 +241,9 @@ async def test_what_was_seen_before_the_upgrade_is_not_forgotten(
     assert MAX_FAILED_POLLS - stored[1]["failed_polls"] == tries
 
 
+RESTORES = [kept for release in RELEASES.values() for kept in restores(release).values()]
+
+
 def add_restore(simulator: Simulator, **fields: Any) -> None:
     known = {"job_id": RESTORE_ID, "job_type": "restore", "workload": "onedrive", "location": "EUR"}
     times = {"started_at": "2026-01-01T06:01:00Z", "finished_at": "2026-01-01T06:05:00Z"}
@@ -247,37 +251,34 @@ def add_restore(simulator: Simulator, **fields: Any) -> None:
     simulator.add_job("m365", **(known | times | {"state": "success", "counts": counts} | fields))
 
 
-@every(restores)
-async def test_the_wait_for_a_restore_goes_on(
-    simulator: Simulator, connect: Callable[..., str], stored: dict[str, Any]
-) -> None:
+async def test_the_wait_for_a_restore_goes_on(simulator: Simulator, connect: Callable[..., str]) -> None:
     """It wakes the task as soon as there is something to see, and sends nothing."""
     connect()
     add_restore(simulator)
-    trigger = build(stored["trigger"])
-    if trigger.intent is None:
-        trigger.wake_at = trigger.first_poll_at  # it has the rest of the century
+    for stored in RESTORES:
+        trigger = build(stored["trigger"])
+        if trigger.intent is None:
+            trigger.wake_at = trigger.first_poll_at  # it has the rest of the century
 
-    event = await run(trigger)
+        event = await run(trigger)
 
-    assert event.keys() == stored["event"].keys()
-    assert not event["has_failed"]
-    assert (RESTORE_ID in event["message"]) is (trigger.intent is not None)
-    assert not simulator.requests("/backup/m365/restore")
+        assert event.keys() == stored["event"].keys()
+        assert not event["has_failed"]
+        assert (RESTORE_ID in event["message"]) is (trigger.intent is not None)
+        assert not simulator.requests("/backup/m365/restore")
 
 
-@every(restores)
 def test_a_restore_goes_on_and_is_not_asked_for_again(
-    simulator: Simulator, connect: Callable[..., str], stored: dict[str, Any]
+    simulator: Simulator, connect: Callable[..., str]
 ) -> None:
     """After a deferral, and in a new try: the digest of the same arguments is still the same.
 
     Only a restore that the server had refused for want of a place is asked for now.
     """
     connect(extra={"allow_restore": True})
-    text = json.dumps(stored).replace(ACCOUNT, f"{simulator.url} {simulator.client_id}")
-    is_new = stored["kwargs"]["intent"]["phase"] == "refused"
-    for is_deferred in (True, False):
+    for stored, is_deferred in combinations(RESTORES, (True, False)):
+        text = json.dumps(stored).replace(ACCOUNT, f"{simulator.url} {simulator.client_id}")
+        is_new = stored["kwargs"]["intent"]["phase"] == "refused"
         simulator.reset()
         TOKENS.clear()  # the server knows them no more
         add_restore(simulator)
