@@ -106,8 +106,8 @@ class Protection:
         self._show_attack()
         self._show_schedule()
         print(flush=True)
-        complaints = [*self._check_gate(ATTACKED, "unusual_activity")]
-        return _report([*complaints, *self._check_gate(UNSCHEDULED, "not_scheduled")])
+        attacked = self._check_gate(ATTACKED, "unusual_activity", ["sharepoint_online"])
+        return _report([*attacked, *self._check_gate(UNSCHEDULED, "not_scheduled", ["project_online"])])
 
     def show_drill(self) -> bool:
         """Wait for the end of the drill, show what came back, and tell whether all is as it should be."""
@@ -162,12 +162,15 @@ class Protection:
                 runs = ", ".join(f"{each['service']} {each['runs_a_day']}" for each in schedule["services"])
                 print(f"  scheduled     {runs} (backups a day)")
 
-    def _check_gate(self, run_id: str, reason: str) -> Iterator[str]:
+    def _check_gate(self, run_id: str, reason: str, services: list[str]) -> Iterator[str]:
         """Yield what is not as it should be."""
         if (states := self._stack.api.task_states(GATE_DAG, run_id)) != _SHUT_STATES:
             yield f"{run_id}: the tasks are {states}, not {_SHUT_STATES}."
         if (found := self._verdict(run_id).get("reason")) != reason:
             yield f"{run_id}: the verdict is {found}, not {reason}."
+        judged = [scope["scope"]["workload"] for scope in self._verdict(run_id).get("scopes", ())]
+        if judged != services:
+            yield f"{run_id}: the verdict is about {judged}, not {services}."
 
     def _check_drill(self, drill: dict[str, Any], checked: dict[str, Any]) -> Iterator[str]:
         """Yield what is not as it should be."""
