@@ -10,7 +10,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import is_same_organization
 from airflow_provider_avepoint.core.policy import Policy, Scope
 from airflow_provider_avepoint.core.products.vocabulary import Product
-from airflow_provider_avepoint.core.query import CLOCK_SKEW
+from airflow_provider_avepoint.core.query import CLOCK_SKEW, shift
 from airflow_provider_avepoint.core.schedule import split_into_days
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.questions import Circumstances
     from airflow_provider_avepoint.core.schedule import BackupSchedule, DaySchedule
 
-#: How long after its time in the schedule a backup may start. The documents do not say how late it may be;
-#: the shortest distance between two starts in their sample is 6 hours.
+#: How long after its time in the schedule a backup may start before it is missed. The documents do not say
+#: how late it may be; the shortest distance between two starts in their sample is 6 hours.
 DUE_TOLERANCE = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -139,17 +139,22 @@ def find_missed_runs(
 ) -> tuple[datetime, ...]:
     """Return the times of the schedule in the window that no job answers, earliest first.
 
-    A job answers a time where it started near the time, or was running at the time: the vendor skips a
-    backup that is due while another one runs, and may list no row for the skipped one.
+    A job answers a time where it started then, or later and before the next time, or was running at the time:
+    the vendor skips a backup that is due while another one runs, and may list no row for the skipped one. So
+    a late backup is missed until it starts.
 
     :param due: the times of the schedule.
     :param jobs: the jobs of the service, in any state.
     :param start: the begin of the window.
     :param now: the time of judgement.
     """
-    listed = list(jobs)
-    passed = (each for each in due if _is_due(each, start, now))
-    return tuple(sorted(each for each in passed if not any(_answers(job, each) for job in listed)))
+    listed, times = list(jobs), sorted(due)
+    missed = []
+    for index, each in enumerate(times):
+        end = min([*times[index + 1 : index + 2], shift(each, _DAY)])
+        if _is_due(each, start, now) and not any(_answers(job, each, end) for job in listed):
+            missed.append(each)
+    return tuple(missed)
 
 
 def _is_due(moment: datetime, start: datetime, now: datetime) -> bool:
@@ -157,14 +162,12 @@ def _is_due(moment: datetime, start: datetime, now: datetime) -> bool:
     return start <= moment <= now - DUE_TOLERANCE
 
 
-def _answers(job: BackupJob, due: datetime) -> bool:
+def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:
     begun = job.effective_start
     if begun is None:  # it may be any
         return True
-    if due - CLOCK_SKEW <= begun <= due + DUE_TOLERANCE:
-        return True
-    if begun > due:
-        return False
+    if begun >= due - CLOCK_SKEW:
+        return begun <= due + DUE_TOLERANCE or begun < following
     return not job.state.is_terminal if job.finished_at is None else job.finished_at >= due
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.license import Finding, audit, describe_subject
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.requirements import (
     Demand,
     Required,
@@ -49,6 +50,8 @@ REASONS = {
     "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
 }
 _LICENSE_REASONS = ("out_of_policy", "expired")
+# Around midnight the clock and the list of a day's backups may be of different days.
+_TODAY = timedelta(days=2)
 _NO_SCAN = ("missed", "stale", "excluded", "forgotten")
 # The most names in one sentence.
 _MOST = 5
@@ -181,20 +184,42 @@ def _find(reason: str, text: str, service: str | None, organization_id: str | No
     )
 
 
-def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, _notes: list[str]) -> _Found:
-    runs = [
-        each.runs_a_day for each in schedule.services if each.is_scheduled and each.service == demand.service
-    ]
-    if not runs:
-        if demand.rule.name == "scheduled":
-            yield _find("not_scheduled", "no backup is scheduled today", demand.service)
-    elif demand.rule.name == "runs_per_day" and max(runs) < demand.value:
+def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, notes: list[str]) -> _Found:
+    service = demand.service or ""
+    runs = [each.runs_a_day for each in schedule.services if each.is_scheduled and each.service == service]
+    starts = schedule.list_starts(service)
+    today = [each for each in starts if abs(each - schedule.read_at) <= _TODAY]
+    if demand.rule.name == "scheduled":
+        if not runs:
+            yield _find("not_scheduled", "no backup is scheduled today", service)
+        elif starts and not today:
+            listed = f"the listed backups are of {starts[-1]:%Y-%m-%d}, not of today"
+            yield _find("not_scheduled", listed, service)
+        elif len(today) < max(runs):
+            notes.append(f"{service}: {max(runs)} backups a day scheduled, {len(today)} listed for today")
+    elif runs and max(runs) < demand.value:
         scheduled = f"{max(runs)} {'backup' if max(runs) == 1 else 'backups'} a day scheduled"
-        yield _find("too_few_runs", f"{scheduled}, {demand.value} required", demand.service)
+        yield _find("too_few_runs", f"{scheduled}, {demand.value} required", service)
 
 
-def _judge_retention(demand: Demand, policy: RetentionPolicy, _now: datetime, _notes: list[str]) -> _Found:
-    periods = policy.list_periods(demand.service or "")
+def _judge_retention(demand: Demand, policy: RetentionPolicy, _now: datetime, notes: list[str]) -> _Found:
+    parts = _list_parts(demand, policy.product)
+    listed = {each.service for each in policy.services}
+    periods = [
+        each
+        for part in parts
+        if part == demand.service or part in listed  # else the part is kept as its service is
+        for each in policy.list_periods(part)
+    ]
+    unused = [
+        f"{one_line(period.text, 60)} for {one_line(of, 100)}"
+        for part in parts
+        for of, period in policy.list_unused_periods(part)
+        if not demand.value.is_met_by(period)
+    ]
+    if unused:
+        listed = list_some(unused, _MOST)
+        notes.append(f"{demand.service}: periods of services are off, and one is listed: {listed}")
     required = f"{demand.value} required"
     unknown = [
         f"{quoted(period.text)} for {one_line(of, 100)}" for of, period in periods if not period.is_understood
@@ -212,6 +237,12 @@ def _judge_retention(demand: Demand, policy: RetentionPolicy, _now: datetime, _n
         )
     if not periods:
         yield _find("retention_unknown", f"the tenant tells none, {required}", demand.service)
+
+
+def _list_parts(demand: Demand, product: str) -> tuple[str, ...]:
+    """Return the service of a demand, and the services that hold a part of its data."""
+    service = demand.service or ""
+    return (service, *get_product(product).service_parts.get(service, ()))
 
 
 def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: list[str]) -> _Found:
@@ -258,11 +289,12 @@ def _judge_changes(demand: Demand, coverage: Coverage, _now: datetime, _notes: l
 
 def _judge_activity(demand: Demand, activity: UnusualActivity, _now: datetime, _notes: list[str]) -> _Found:
     above: dict[str | None, list[ActivityCounts]] = defaultdict(list)
+    parts = _list_parts(demand, activity.product)
     for counts in activity.counts:
         is_meant = (
             demand.service is None
             or counts.service is None
-            or is_same_service(counts.service, demand.service)
+            or any(is_same_service(counts.service, each) for each in parts)
         )
         if is_meant and counts.alarm > demand.value:
             above[counts.organization_id].append(counts)
@@ -304,11 +336,14 @@ def _judge_license(
                 )
 
 
-def _judge_scan(demand: Demand, verdict: Verdict, _now: datetime, _notes: list[str]) -> _Found:
-    if not verdict.passed:
-        bad = [each for each in verdict.scopes if not each.passed and each.reason not in _NO_SCAN]
+def _judge_scans(demand: Demand, verdicts: list[Verdict], _now: datetime, _notes: list[str]) -> _Found:
+    scopes = [each for verdict in verdicts for each in verdict.scopes]
+    bad = [each for each in scopes if not each.passed and each.reason not in _NO_SCAN]
+    if bad:
+        yield _find("scan_failed", list_some(map(str, bad), _MOST), demand.service)
+    elif not any(verdict.passed for verdict in verdicts):
         none = f"no scan has begun within {write_span(demand.value)}"
-        yield _find("scan_failed", list_some(map(str, bad), _MOST) or none, demand.service)
+        yield _find("scan_failed", none, demand.service)
 
 
 def _judge_drills(demand: Demand, proven: Mapping[str, datetime], now: datetime, _notes: list[str]) -> _Found:
@@ -330,7 +365,7 @@ _JUDGES: dict[Topic, Any] = {
     Topic.ACTIVITY: _judge_activity,
     Topic.ALERTS: _judge_alerts,
     Topic.LICENSE: _judge_license,
-    Topic.SCAN: _judge_scan,
+    Topic.SCAN: _judge_scans,
     Topic.DRILLS: _judge_drills,
 }
 
@@ -382,6 +417,6 @@ _SUMMARIES: dict[Topic, Any] = {
     Topic.ACTIVITY: _as_dict,
     Topic.ALERTS: _summarize_alerts,
     Topic.LICENSE: lambda consumptions: [each.as_dict() for each in consumptions],
-    Topic.SCAN: lambda verdict: {"passed": verdict.passed, "reason": verdict.reason.value},
+    Topic.SCAN: lambda verdicts: [{"passed": each.passed, "reason": each.reason.value} for each in verdicts],
     Topic.DRILLS: lambda proven: {service: moment.isoformat() for service, moment in proven.items()},
 }

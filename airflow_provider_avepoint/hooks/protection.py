@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointError,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.fields import get_key, read_text
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -25,8 +27,11 @@ from airflow_provider_avepoint.core.protection import (
 )
 from airflow_provider_avepoint.core.query import choose_location
 from airflow_provider_avepoint.core.requirements import Required, Topic, parse_required
+from airflow_provider_avepoint.core.verdict import judge
 
 if TYPE_CHECKING:
+    from airflow_provider_avepoint.core.model import BackupJob
+    from airflow_provider_avepoint.core.verdict import Verdict
     from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
 #: Returns when a restore of each service was last proven, for a product, a location and a time to judge by.
@@ -137,7 +142,7 @@ class Readings:
             Topic.LICENSE: lambda _: hook.get_license_consumptions(
                 product.name, organization_id=organization_id, location=location
             ),
-            Topic.SCAN: self._judge_scan,
+            Topic.SCAN: self._judge_scans,
             Topic.DRILLS: lambda _: self._find_proofs(),
         }
 
@@ -180,18 +185,25 @@ class Readings:
             )
         )
 
-    def _judge_scan(self, within: timedelta | None) -> Any:
+    def _judge_scans(self, within: timedelta | None) -> list[Verdict]:
+        """Return the verdict on the scans of each profile: the newest one that has ended decides."""
         scan = self._product.scan
         assert scan is not None  # noqa: S101  # parse_required() refuses the rule otherwise
-        return self._hook.judge(
-            Policy(
-                product=scan.product,
-                max_age=within,
-                job_type=scan.job_type,
-                object_types=None if scan.object_type is None else [scan.object_type],
-                organization_ids=[self.organization_id] if scan.product == self._product.name else None,
-            )
+        policy = Policy(
+            product=scan.product,
+            max_age=within,
+            job_type=scan.job_type,
+            object_types=None if scan.object_type is None else [scan.object_type],
+            organization_ids=[self.organization_id] if scan.product == self._product.name else None,
+            decide_by="newest",
         )
+        look, now = self._hook.client.settings.location, self._hook.client.clock.now()
+        jobs = list(self._hook.query(policy.queries(now, location=look), with_changes=True))
+        profiles: dict[str | None, list[BackupJob]] = defaultdict(list)
+        for job in jobs:
+            profiles[read_text(get_key(job.raw, scan.profile)) if scan.profile else None].append(job)
+        now = self._hook.client.clock.now()
+        return [judge(each, policy, now) for each in (profiles or {None: []}).values()]
 
     def _find_proofs(self) -> Any:
         if self._proofs is None:

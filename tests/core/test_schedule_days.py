@@ -158,7 +158,8 @@ PAST: list[tuple[str, list[BackupJob], BackupSchedule, list[BackupSchedule], str
     ("another service's", GOOD, reading(18, teams=[9]), [reading(-5, word=[-15])], "passed", []),
     ("switched off today, ran before", [backup(-9)], reading(18), [reading(-5, teams=[-9])], "passed", []),
     ("switched off today, never ran", [], reading(18), [reading(-5, teams=[-9])], "missed", [-9]),
-    ("due before it was switched off", GOOD, reading(18), [reading(5, teams=[4, 15])], "missed", [4]),
+    ("ran late, then switched off", GOOD, reading(18), [reading(5, teams=[4, 15])], "passed", []),
+    ("due before it was switched off", GOOD, reading(18), [reading(15, teams=[14])], "missed", [14]),
     ("late in the day", GOOD, reading(18, teams=[9]), [reading(-20, teams=[-1.5])], "missed", [-1.5]),
     (
         "the day turned a moment ago",

@@ -125,6 +125,13 @@ def test_schedule(simulator: Simulator) -> None:
         "too_few_runs": "m365, teams: too_few_runs: 1 backup a day scheduled, 2 required",
     }
     assert find({"onedrive": {"scheduled": False, "max_unusual": 0}}) == {}
+    result = audit({"exchange_online": {"runs_per_day": 4}}).execute({})
+    assert result["notes"] == ["exchange_online: 4 backups a day scheduled, 0 listed for today"]
+    row = {"serviceType": TEAMS, "frequency": 1, "backupStartTime": ["2026-02-27T03:54:22Z"]}
+    simulator.set_reading("m365", "schedule", [row])
+    assert find({"teams": {}}) == {
+        "not_scheduled": "m365, teams: not_scheduled: the listed backups are of 2026-02-27, not of today"
+    }
 
 
 def test_retention(simulator: Simulator) -> None:
@@ -152,6 +159,23 @@ def test_retention(simulator: Simulator) -> None:
     }
 
 
+def test_retention_that_contradicts_itself(simulator: Simulator) -> None:
+    """Private channels hold data of Teams; periods that do not hold are a note."""
+    row = {"serviceType": 8, "retentionPeriod": "1 months"}
+    policy = {"retentionPeriod": "3 years", "servicePolicies": [row]}
+    demand = {"teams": {"scheduled": False, "retention": "P1Y"}}
+    simulator.set_reading("m365", "retention", {**policy, "enableCustomizedRetentionPolicy": True})
+    assert find(demand) == {
+        "retention_short": "m365, teams: retention_short: kept 1 months for service, P1Y required"
+    }
+    simulator.set_reading("m365", "retention", {**policy, "enableCustomizedRetentionPolicy": False})
+    result = audit(demand).execute({})
+    assert (result["findings"], result["notes"]) == (
+        [],
+        ["teams: periods of services are off, and one is listed: 1 months for service"],
+    )
+
+
 def test_unusual_activity(simulator: Simulator) -> None:
     """Either count above the limit; a count without a service is about each of them."""
     row = {"tenantOwner": "o", "tenantId": "t", "serviceType": TEAMS, "unusualActivitiesCount": 0}
@@ -165,6 +189,9 @@ def test_unusual_activity(simulator: Simulator) -> None:
     )
     assert found["unusual_activity"].endswith(" UTC, 0 allowed")
     assert len(audit({"teams": calm, "tenant": {"max_unusual": 2}}).execute({})["findings"]) == 2
+    private = {**row, "serviceType": 8, "potentialRansomwareAttackCount": 9}
+    simulator.set_reading("m365", "unusual_activity", [private])
+    assert set(find({"teams": calm, "exchange_online": calm})) == {"unusual_activity"}
 
 
 def test_salesforce(simulator: Simulator) -> None:
@@ -267,6 +294,12 @@ def test_scan_and_licence(simulator: Simulator) -> None:
     simulator.add_job("aos_scan", workload="m365", started_ago=3600)
     simulator.add_job("aos_scan", workload="google", state="failed", started_ago=60)
     assert find(required) == {}  # seats are the licence audit's
+
+    # A failed scan is mended by a later one of the same profile, and of no other.
+    simulator.add_job("aos_scan", workload="m365", state="failed", started_ago=1900, label="p")
+    assert set(find(required)) == {"scan_failed"}
+    simulator.add_job("aos_scan", workload="m365", started_ago=1850, label="p")
+    assert find(required) == {}
 
     since = datetime(1, 1, 1, tzinfo=UTC)
     ticks = int((NOW - timedelta(days=3) - since).total_seconds()) * 10_000_000

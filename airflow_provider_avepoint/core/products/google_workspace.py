@@ -69,5 +69,5 @@ GOOGLE_WORKSPACE = Product(
         "vault_shared_drives": 32768,
     },
     differs_by_tenant_only=True,
-    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="google"),
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="google", profile="scanProfileName"),
 )

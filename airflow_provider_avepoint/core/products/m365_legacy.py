@@ -71,5 +71,5 @@ M365_LEGACY = Product(
     license=LicenseEndpoint(
         path="/cloudbackup/licenseconsumption", permission=LICENSE_PERMISSION, columns=LICENSE_COLUMNS
     ),
-    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="m365"),
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="m365", profile="scanProfileName"),
 )

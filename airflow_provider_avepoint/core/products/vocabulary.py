@@ -318,11 +318,13 @@ class ScanJobs:
     :param product: the name of the product whose jobs they are.
     :param job_type: their job type.
     :param object_type: their workload; None where the job type is enough.
+    :param profile: in a row, the key of the scan profile: each has scans of its own; None where none is told.
     """
 
     product: str
     job_type: str
     object_type: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -636,6 +638,7 @@ class Product:
     :param tenants: the endpoint for the tenants of a partner's customers; None where there is none.
     :param service_types: our word → the vendor's number of a service in settings and unusual activity; these
         are other numbers than the workload's.
+    :param service_parts: a service → services that hold a part of its data, and have no jobs of their own.
     :param schedule: the endpoint for the day's backups; None where there is none.
     :param retention: the endpoint for how long backups are kept; None where there is none.
     :param activity: the endpoint for unusual activity; None where there is none.
@@ -670,6 +673,7 @@ class Product:
     subscriptions: SubscriptionEndpoint | None = None
     tenants: TenantEndpoint | None = None
     service_types: Mapping[str, int] = field(default_factory=dict)
+    service_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     schedule: ScheduleEndpoint | None = None
     retention: RetentionEndpoint | None = None
     activity: ActivityEndpoint | None = None
