@@ -204,11 +204,11 @@ def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, no
 
 def _judge_retention(demand: Demand, policy: RetentionPolicy, _now: datetime, notes: list[str]) -> _Found:
     parts = _list_parts(demand, policy.product)
-    listed = {each.service for each in policy.services}
+    told = {each.service for each in policy.services}
     periods = [
         each
         for part in parts
-        if part == demand.service or part in listed  # else the part is kept as its service is
+        if part == demand.service or part in told  # else the part is kept as its service is
         for each in policy.list_periods(part)
     ]
     unused = [
@@ -218,8 +218,8 @@ def _judge_retention(demand: Demand, policy: RetentionPolicy, _now: datetime, no
         if not demand.value.is_met_by(period)
     ]
     if unused:
-        listed = list_some(unused, _MOST)
-        notes.append(f"{demand.service}: periods of services are off, and one is listed: {listed}")
+        named = list_some(unused, _MOST)
+        notes.append(f"{demand.service}: periods of services are off, and one is listed: {named}")
     required = f"{demand.value} required"
     unknown = [
         f"{quoted(period.text)} for {one_line(of, 100)}" for of, period in periods if not period.is_understood
@@ -257,7 +257,9 @@ def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: l
     for row in rows:
         service = demand.service or row.service
         ratio, counts = row.ratio, f"{row.protected} of {row.scanned} scanned objects protected"
-        if ratio is None:
+        if ratio is None and demand.service is None and not row.protected:
+            notes.append(f"{service}: nothing was scanned, and nothing is protected")
+        elif ratio is None:
             yield _find("coverage_unknown", counts, service)
         elif ratio < demand.value:
             yield _find("coverage_low", f"{counts}, a share of {demand.value:g} required", service)

@@ -352,9 +352,11 @@ class Report:
                 f"{'is' if len(mended) == 1 else 'are'} good again.",
                 "calendar",
             )
+        known = {scope.place.tenant for scope in self.scopes}
+        tell = {True: _watch, False: _urgent}  # of a tenant without any scope, nothing is known now
         yield from _tell_some(
             self.long_gone,
-            lambda each: [_watch(self._describe_long_gone(*each), "gone")],
+            lambda each: [tell[each[0].tenant in known](self._describe_long_gone(*each), "gone")],
             lambda rest: _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone"),
         )
 

@@ -93,7 +93,7 @@ def reasons(verdict: Verdict) -> dict[str, str]:
         ([job(9)], [], "passed", []),
         ([job(7.1)], [6], "passed", []),
         ([job(5, finished_at=at(5.9)), job(9)], [6], "passed", []),
-        ([job(11.5)], [6, 12], "missed", [12]),
+        ([job(11.2)], [6, 12], "missed", [12]),
         # Not answered.
         ([job(5.8, finished_at=at(5.9))], [6], "missed", [6]),
         ([job(0.1), job(12.2)], [0, 6, 12], "missed", [6]),

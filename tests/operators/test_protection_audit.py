@@ -251,8 +251,15 @@ def test_elements(simulator: Simulator) -> None:
     assert check({"tenant": {"coverage": 0.99}, "sharepoint_online": {"coverage": 0.5}}) == {
         "coverage_low": "elements, exchange_online: coverage_low: 98 of 100 scanned objects protected, a "
         "share of 0.99 required",
-        "coverage_unknown": "elements, onedrive: coverage_unknown: 0 of 0 scanned objects protected",
+        "coverage_unknown": "elements, sharepoint_online: coverage_unknown: the coverage lists Exchange "
+        "Online; Teams; OneDrive",
     }
+    assert check({"onedrive": {"coverage": 1}}) == {
+        "coverage_unknown": "elements, onedrive: coverage_unknown: 0 of 0 scanned objects protected"
+    }
+    unused = audit({"tenant": {"coverage": 0.9}}, product="elements", organization_id=CUSTOMER).execute({})
+    assert unused["findings"] == []
+    assert "onedrive: nothing was scanned, and nothing is protected" in unused["notes"]
     overview()
     assert check({"tenant": {"coverage": 0.9}}) == {
         "coverage_unknown": "elements: coverage_unknown: the coverage lists nothing"
