@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import certifi
+
 # Before the first import of Airflow: it reads its settings then.
 _HOME = Path(tempfile.mkdtemp(prefix="avepoint-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+# One authority, where the bundles have 140: each session of aiohttp reads all of them, which takes 20 ms.
+_BUNDLE = _HOME / "authorities.pem"
+_BUNDLE.write_text(certifi.contents().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
 os.environ.update(
+    REQUESTS_CA_BUNDLE=str(_BUNDLE),
     AIRFLOW_HOME=str(_HOME),
     AIRFLOW__CORE__UNIT_TEST_MODE="True",
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
@@ -71,6 +78,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("shared-airflow" if "gate" in fixtures else "airflows"))
         if item.get_closest_marker("airflow") or _SERVERS.intersection(fixtures):
             item.add_marker(pytest.mark.system)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what Airflow and all tests have loaded, which stays."""
+    import hypothesis  # noqa: F401  # which looks for referrers as it loads, and would find none later
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
