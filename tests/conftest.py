@@ -16,7 +16,9 @@ _HOME = Path(tempfile.mkdtemp(prefix="avepoint-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 # One authority, where the bundles have 140: each session of aiohttp reads all of them, which takes 20 ms.
 _BUNDLE = _HOME / "authorities.pem"
-_BUNDLE.write_text(certifi.contents().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+_BUNDLE.write_text(
+    certifi.contents().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+)
 os.environ.update(
     REQUESTS_CA_BUNDLE=str(_BUNDLE),
     AIRFLOW_HOME=str(_HOME),

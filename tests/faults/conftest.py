@@ -27,6 +27,7 @@ FOR_EVER = 60
 def _as_quick_as_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_avepoint.core.retry.BASE_DELAY", 0.0)
     monkeypatch.setattr("airflow_provider_avepoint.transports.limits.MAX_BODY", 1 << 20)
+    monkeypatch.setattr("airflow_provider_avepoint.transports.limits._TIMEOUTS", 2)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -74,7 +74,7 @@ def soon(seconds: float) -> str:
 def wait_arguments(**given_arguments: Any) -> dict[str, Any]:
     return {
         "avepoint_conn_id": "avepoint_default",
-        "poll_interval": 0.5,
+        "poll_interval": 0.1,
         "started_at": soon(0),
         **given_arguments,
     }

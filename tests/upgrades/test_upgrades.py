@@ -185,9 +185,10 @@ ENDS = {"success": Status.PASSED, "failed": Status.FAILED, "running": Status.TIM
 
 @every(waits)
 async def test_a_wait_goes_on_and_ends_as_it_should(
-    simulator: Simulator, connect: Callable[..., str], stored: list[Any]
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, stored: list[Any]
 ) -> None:
     """One that is past its deadline takes a last look; the others end when there is something to end for."""
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.0)
     for state, status in ENDS.items():
         simulator.reset()
         TOKENS.clear()  # the server knows them no more
