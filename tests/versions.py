@@ -90,8 +90,8 @@ def find_what_is_lacking(path: str) -> str | None:
 class _LazyPattern:
     """A pattern of Airflow's masker, compiled when a text is masked.
 
-    The masker compiles one pattern of all its secrets each time it is given a secret. This takes 10 ms, several
-    times for each hook, and most tests never log a line that is masked.
+    The masker compiles one pattern of all its secrets each time it is given a secret. This takes 10 ms,
+    several times for each hook, and most tests never log a line that is masked.
     """
 
     def __init__(self, pattern: str) -> None:
