@@ -73,13 +73,18 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks, and before xdist reads them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what ``make test-system`` runs, and keep the tests of one Airflow on one of pytest's processes."""
+    """Mark what ``make test-system`` runs, and keep the tests of one Airflow on one of pytest's processes.
+
+    What runs without coverage comes last: coverage sees a thread from its start, such as the simulator's, and
+    no longer sees the thread after a pause.
+    """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if item.get_closest_marker("airflow"):
             item.add_marker(pytest.mark.xdist_group("shared-airflow" if "gate" in fixtures else "airflows"))
         if item.get_closest_marker("airflow") or _SERVERS.intersection(fixtures):
             item.add_marker(pytest.mark.system)
+    items.sort(key=lambda item: item.get_closest_marker("no_cover") is not None)
 
 
 def pytest_collection_finish() -> None:

@@ -26,6 +26,8 @@ from . import table
 from .conftest import end_within_bounds, no_stragglers
 from .table import AT_A_TIME, FAULTS, PAGES, Case, Fault, Play, all_cases, products_by_way, some_cases
 
+pytestmark = pytest.mark.no_cover
+
 CASES = list(all_cases() if os.environ.get("AVEPOINT_ALL_FAULTS") else some_cases())
 
 JOBS, PAGE_SIZE = 10, 4
