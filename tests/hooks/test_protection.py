@@ -94,6 +94,7 @@ def refuse_each(
 
 
 class TestEveryCall:
+    @pytest.mark.no_cover
     @both_drivers
     def test_faults_end_as_they_do_for_jobs(self, simulator: Simulator, driver: Driver) -> None:
         """A throttled, broken or odd answer is tried again or refused, and never read as "nothing there"."""

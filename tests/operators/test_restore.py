@@ -321,6 +321,7 @@ LOST = [
 
 
 # The first in both modes, and the others in turn.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("kind", "fields", "mode"),
     [(*LOST[0], MODES[1]), *((*lost, mode) for lost, mode in zip(LOST, cycle(MODES), strict=False))],

@@ -290,6 +290,7 @@ async def cost_of_a_round(
     return [Counter(entry["path"] for entry in each) for each in asked[1:]], max(map(len, asked))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("product", "kinds"),
     [
@@ -321,6 +322,7 @@ async def test_a_round_costs_the_same_for_however_many(
     assert max(dearest, dearest_of_few) <= (10 if kinds == "jobs" else BUDGET[product])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("product", ["dynamics365", "m365"])
 async def test_hundreds_of_waits_on_as_many_jobs(
     simulator: Simulator, connect: Connect, rounds: Rounds, product: str
@@ -482,6 +484,7 @@ async def judge_together(policies: list[Policy]) -> list[Verdict]:
     return await asyncio.gather(*map(look, policies))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("product", server.products(), ids=lambda product: product.name)
 @settings(max_examples=EXAMPLES, derandomize=not FUZZ, deadline=None, database=None)
 @given(data=st.data())
@@ -552,6 +555,7 @@ async def test_rows_without_their_organisation(
     assert {"org0", "org1"} == {entry["query"].get("organizationId") for entry in second}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("count", "shows_organization", "listings"),
     [
@@ -597,6 +601,7 @@ async def test_organisations_of_salesforce(
 # Its life
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("together", [2, 30])
 async def test_it_begins_with_the_first_and_ends_with_the_last(
     simulator: Simulator, connect: Connect, rounds: Rounds, together: int
@@ -864,6 +869,7 @@ def minutes_since(moment: float) -> int:
 ERROR, DROP, HTML = {"kind": "status", "status": 503}, {"kind": "drop"}, {"kind": "html"}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("fault", "product", "count"),
     [
@@ -1522,6 +1528,7 @@ class CountedLoop(asyncio.SelectorEventLoop):
         self.most = max(self.most, calls)
 
 
+@pytest.mark.no_cover
 def test_nothing_holds_up_the_loop(
     simulator: Simulator, connect: Connect, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

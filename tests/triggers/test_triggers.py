@@ -621,6 +621,7 @@ def open_sessions() -> list[aiohttp.ClientSession]:
     ]
 
 
+@pytest.mark.no_cover
 @each_trigger
 @pytest.mark.parametrize("where", ["before the first look", "in a request", "between two looks"])
 async def test_cancelling_leaves_nothing_open(

@@ -206,6 +206,7 @@ async def test_a_wait_goes_on_and_ends_as_it_should(
             assert JOB_ID in json.dumps(event["evidence"])
 
 
+@pytest.mark.no_cover
 @every(waits)
 async def test_what_was_seen_before_the_upgrade_is_not_forgotten(
     simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, stored: list[Any]
