@@ -58,7 +58,7 @@ system:
 		apt-get -qq install --yes --no-install-recommends $(SYSTEM_PACKAGES)
 
 faults: $(VENV)/.installed
-	AVEPOINT_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults --numprocesses 3
+	AVEPOINT_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/hooks/test_edge_rows.py tests/hooks/test_protection.py --numprocesses 3
 
 fuzz: $(VENV)/.installed
 	AVEPOINT_FUZZ_EXAMPLES=100000 $(BIN)/python -m pytest tests/fuzz tests/triggers/test_poll.py::test_a_shared_poll_never_opens_a_gate --numprocesses 2

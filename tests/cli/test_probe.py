@@ -137,6 +137,7 @@ LARGEST: list[tuple[dict[str, Any], tuple[str, bool]]] = [
 ]
 
 
+@pytest.mark.no_cover
 def test_largest_page(probe: Callable[..., dict], simulator: Simulator) -> None:
     simulator.generate("dynamics365", 2500, every_seconds=60)
     for quirks, expected in LARGEST:

@@ -33,6 +33,7 @@ def _as_quick_as_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_avepoint.transports.limits.MAX_BODY", 1 << 20)
     # Airflow's masker is slow with many tokens. Without the masker, what is not to be logged shows itself.
     monkeypatch.setattr("airflow_provider_avepoint.hooks.avepoint._MOST_MASKED", 0)
+    monkeypatch.setattr("airflow_provider_avepoint.transports.limits._TIMEOUTS", 2)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -201,9 +201,10 @@ ENDS = {"success": Status.PASSED, "failed": Status.FAILED, "running": Status.TIM
 
 @every(waits)
 async def test_a_wait_goes_on_and_ends_as_it_should(
-    simulator: Simulator, connect: Callable[..., str], stored: list[Any]
+    simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, stored: list[Any]
 ) -> None:
     """One that is past its deadline takes a last look; the others end when there is something to end for."""
+    monkeypatch.setattr(poll, "LEAST_INTERVAL", 0.0)
     for state, status in ENDS.items():
         simulator.reset()
         TOKENS.clear()  # the server knows them no more
@@ -221,6 +222,7 @@ async def test_a_wait_goes_on_and_ends_as_it_should(
             assert JOB_ID in json.dumps(event["evidence"])
 
 
+@pytest.mark.no_cover
 @every(waits)
 async def test_what_was_seen_before_the_upgrade_is_not_forgotten(
     simulator: Simulator, connect: Callable[..., str], monkeypatch: pytest.MonkeyPatch, stored: list[Any]
