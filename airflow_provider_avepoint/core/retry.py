@@ -17,8 +17,9 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 # Each of these is decided before a request is carried out: by the token, the path, the method or the content.
-# A 408 or 425 may come from a gateway behind which the request went on, and a 5xx may come after the deed.
-_NOT_DONE = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422})
+# A 408 or 425 may come from a gateway behind which the request went on, a 409 may mean that the deed is under
+# way already, such as where a proxy has sent the request twice, and a 5xx may come after the deed.
+_NOT_DONE = frozenset({400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422})
 
 
 def is_not_done(status: int | None) -> bool:

@@ -478,9 +478,9 @@ class Report:
                 if each.is_proven_since(drill) and drill.sent_at >= start
             ],
             lambda each: [
-                _watch(f"{self._describe_drill(*each)}; another one has passed since.", "restores")
+                _urgent(f"{self._describe_drill(*each)}; one on another target has passed since.", "restores")
             ],
-            lambda rest: _watch(f"{say_count(rest, 'more drill')} did not pass.", "restores"),
+            lambda rest: _urgent(f"{say_count(rest, 'more drill')} did not pass.", "restores"),
         )
         yield from _tell_some(
             [(each.place, each.newest) for each in self.drills if each.newest and each.has_stopped],

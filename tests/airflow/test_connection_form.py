@@ -182,7 +182,7 @@ def test_a_wrong_region_is_named_with_those_there_are(try_form: Callable[..., st
 
 
 def test_a_missing_permission_is_named(gate: Gate, try_form: Callable[..., str]) -> None:
-    gate.simulator.set_client("nobody", secret="nobody-secret", scopes=["elements.license.read.all"])
+    gate.simulator.set_client("nobody", secret="nobody-secret", scopes=[])
 
     said = try_form(login="nobody", password="nobody-secret")
 

@@ -88,10 +88,10 @@ def test_what_is_not_proven_needs_attention(ledger: Ledger) -> None:
             ),
         ),
         (
-            False,
+            True,
             (
                 f"{M365}, teams: the restore drill of 2026-11-19 09:30 UTC on https://x.example/old, "
-                "Documents did not pass (check_failed); another one has passed since."
+                "Documents did not pass (check_failed); one on another target has passed since."
             ),
         ),
     ] == tell(read(ledger))
