@@ -39,7 +39,7 @@ def schedule(args: Namespace) -> int:
                 if len(locations) == 1:
                     raise
                 problems.append({"location": location, "error": one_line(e, 1000)})
-    empty = [each for each in schedules if not each.scheduled]
+    empty = [each for each in schedules if all(each.is_of_another_day(name) for name in each.scheduled)]
     if args.output == "json":
         print_json({"schedules": [_write(each) for each in schedules], "problems": problems})
     else:
@@ -72,13 +72,15 @@ def _row(schedule: BackupSchedule, service: ServiceSchedule) -> dict[str, object
         "runs a day": f"{service.runs_a_day:,}",
         "past": _write_times(schedule, past),
         "to come": _write_times(schedule, to_come),
-        "note": _describe(service),
+        "note": _describe(schedule, service),
     }
 
 
-def _describe(service: ServiceSchedule) -> str:
+def _describe(schedule: BackupSchedule, service: ServiceSchedule) -> str:
     if not service.is_scheduled:
         return "not scheduled"
+    if schedule.is_of_another_day(service.service):
+        return "of another day"
     listed = len(service.starts)  # the documents do not promise a start for each run
     return "" if listed == service.runs_a_day else f"{listed:,} start{'' if listed == 1 else 's'} listed"
 

@@ -50,8 +50,6 @@ REASONS = {
     "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
 }
 _LICENSE_REASONS = ("out_of_policy", "expired")
-# Around midnight the clock and the list of a day's backups may be of different days.
-_TODAY = timedelta(days=2)
 _NO_SCAN = ("missed", "stale", "excluded", "forgotten")
 # The most names in one sentence.
 _MOST = 5
@@ -188,15 +186,14 @@ def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, no
     service = demand.service or ""
     runs = [each.runs_a_day for each in schedule.services if each.is_scheduled and each.service == service]
     starts = schedule.list_starts(service)
-    today = [each for each in starts if abs(each - schedule.read_at) <= _TODAY]
     if demand.rule.name == "scheduled":
         if not runs:
             yield _find("not_scheduled", "no backup is scheduled today", service)
-        elif starts and not today:
+        elif schedule.is_of_another_day(service):
             listed = f"the listed backups are of {starts[-1]:%Y-%m-%d}, not of today"
             yield _find("not_scheduled", listed, service)
-        elif len(today) < max(runs):
-            notes.append(f"{service}: {max(runs)} backups a day scheduled, {len(today)} listed for today")
+        elif len(starts) < max(runs):
+            notes.append(f"{service}: {max(runs)} backups a day scheduled, {len(starts)} listed for today")
     elif runs and max(runs) < demand.value:
         scheduled = f"{max(runs)} {'backup' if max(runs) == 1 else 'backups'} a day scheduled"
         yield _find("too_few_runs", f"{scheduled}, {demand.value} required", service)

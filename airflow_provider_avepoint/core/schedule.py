@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow_provider_avepoint.core.client import Client
@@ -29,6 +29,7 @@ __all__ = [
 _WHAT = "backup schedule"
 # More starts of one service than a day has minutes are no schedule, and would cost a gate its time.
 _MOST_STARTS = 1440
+_TWO_DAYS = timedelta(days=2)
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
@@ -72,6 +73,16 @@ class BackupSchedule(Value, frozen=True, kw_only=True):
     def scheduled(self) -> tuple[str, ...]:
         """The services with a scheduled backup, each once."""
         return tuple(dict.fromkeys(each.service for each in self.services if each.is_scheduled))
+
+    def is_of_another_day(self, service: str) -> bool:
+        """Tell whether the answer lists starts of a service, and none of the day of reading.
+
+        Such an answer is old. Around midnight the clock and the list may be one day apart.
+
+        :param service: our word.
+        """
+        starts = self.list_starts(service)
+        return bool(starts) and all(abs(each - self.read_at) > _TWO_DAYS for each in starts)
 
     def list_starts(self, service: str) -> tuple[datetime, ...]:
         """Return the day's starts of a service, earliest first; empty if the service is not scheduled.

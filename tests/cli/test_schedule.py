@@ -72,9 +72,11 @@ def test_it_tells_past_and_to_come_by_the_apis_clock(avepoint: Run, simulator: S
 def test_a_start_of_another_day_is_written_with_its_day(avepoint: Run, simulator: Simulator) -> None:
     simulator.set_reading("m365", "schedule", [service(0, "2026-02-27T03:54:22Z")])
 
-    (row,) = rows_of(avepoint("schedule"))
+    done = avepoint("schedule")
 
-    assert row["past"] == "2026-02-27T03:54:22Z"
+    (row,) = rows_of(done)
+    assert (row["past"], row["note"]) == ("2026-02-27T03:54:22Z", "of another day")
+    assert done.status == 1  # an old answer tells of nothing that is scheduled today
 
 
 def test_a_location_without_a_scheduled_backup_is_bad(avepoint: Run, simulator: Simulator) -> None:
