@@ -14,7 +14,7 @@ from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHisto
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.ledger_queries import read_report
-from airflow_provider_avepoint.report.page import LETTERS
+from airflow_provider_avepoint.report.backups import LETTERS
 from tests.report.histories import DAY, HOUR, NOW, fill, job
 
 WEEK = Period(now=NOW, days=7)
