@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_FILES = Path(__file__).parent / "files"
+# The page, and what it is made with; beside the latter stand its licence and its version.
+_DIRECTORIES = ("files", "vendor")
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -125,7 +126,10 @@ async def _tell_refusal(request: Request, error: Exception) -> Response:
 
 def _add_files(app: FastAPI) -> None:
     """Add a route for each file; a static mount would not have the authentication."""
-    for path in sorted(_FILES.iterdir()):
+    paths = (path for name in _DIRECTORIES for path in sorted(Path(__file__).with_name(name).iterdir()))
+    for path in paths:
+        if path.suffix not in _TYPES:
+            continue
         content, media_type = path.read_bytes(), _TYPES[path.suffix]
         answer = partial(Response, content, media_type=media_type)
         names = ["/", f"/{path.name}"] if path.name == "index.html" else [f"/{path.name}"]
