@@ -49,6 +49,12 @@ export function sayDuration(seconds) {
 export const sayMoment = (text) => `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
 export const sayCount = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 export const sayNumber = (number) => number.toLocaleString("en", { maximumFractionDigits: Math.abs(number) < 1000 ? 1 : 0 });
+// Close to 1, but not 1, a share gets two decimals and is never 100 %.
+export function sayShare(share) {
+  const percent = share * 100;
+  if (share === 1 || Math.abs(percent - 100) > 1) return `${percent.toFixed(0)} %`;
+  return `${(share < 1 ? Math.min(percent, 99.99) : Math.max(percent, 100.01)).toFixed(2)} %`;
+}
 export const sayState = (state) => state.replaceAll("_", " ");
 
 // The tone of a state or of a verdict's reason.

@@ -1,5 +1,5 @@
 import {
-  drawVerdict, get, link, linkToRun, make, sayCount, sayDuration, sayMoment, sayNumber, sayState, showProblem, toneOf,
+  drawVerdict, get, link, linkToRun, make, sayCount, sayDuration, sayMoment, sayNumber, sayShare, sayState, showProblem, toneOf,
 } from "./common.js";
 
 const $ = (id) => document.getElementById(id);
@@ -20,15 +20,21 @@ const SORTS = {
   failure: (scope) => -(scope.failure ? Date.parse(scope.failure.last_at) : 0),
 };
 const CHUNK = 40;
-const FINDINGS = 4;
-const CARDS = 4;
+const FINDINGS = 5;
+let licenses = null;
+const CARDS = 2;
 let posture = null;
 let shown = [];
 let drawn = 0;
 let view = readView();
 
+// The address of the page around the frame is the one that readers copy; its path stays Airflow's.
+function findHost() {
+  try { return window.parent.location.origin === location.origin ? window.parent : window; } catch { return window; }
+}
+
 function readView() {
-  const asked = new URLSearchParams(location.search);
+  const asked = new URLSearchParams(location.search || findHost().location.search);
   const found = Object.fromEntries(FILTERS.map((name) => [name, asked.get(name) ?? ""]));
   const [sort, way] = (asked.get("sort") ?? "").split(".");
   return { ...found, sort: sort in SORTS ? sort : "state", isReversed: way === "desc", scope: asked.get("scope") ?? "" };
@@ -38,7 +44,9 @@ function keepView() {
   const asked = new URLSearchParams();
   for (const name of [...FILTERS, "scope"]) if (view[name]) asked.set(name, view[name]);
   if (view.sort !== "state" || view.isReversed) asked.set("sort", view.sort + (view.isReversed ? ".desc" : ""));
-  history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
+  for (const place of new Set([window, findHost()])) {
+    place.history.replaceState(place.history.state, "", place.location.pathname + (asked.size ? `?${asked}` : ""));
+  }
 }
 
 function matches(scope) {
@@ -174,11 +182,13 @@ function drawFindings(most = FINDINGS) {
 }
 
 function drawLicenses(answer, most = CARDS) {
+  licenses = answer;
   const wanted = answer.licenses.filter((each) => each.needs_attention || each.doubts.length);
   const rest = answer.licenses.filter((each) => !wanted.includes(each));
   const all = [...answer.unread, ...wanted, ...rest];
   $("licenses").hidden = all.length === 0;
-  $("licenses-title").textContent = `Licences: ${wanted.length + answer.unread.length} of ${all.length} need attention`;
+  const bad = answer.unread.length + wanted.length;
+  $("licenses-title").textContent = bad ? `Licences that need attention (${bad} of ${all.length})` : `Licences (${all.length}, none near a limit)`;
   $("license-cards").replaceChildren(...all.slice(0, most).map(drawLicense));
   for (const chart of $("license-cards").querySelectorAll(".chart")) drawChart(chart, chart.measure);
   $("more-licenses").hidden = all.length <= most;
@@ -201,8 +211,8 @@ function drawLicense(each) {
   return make("article", { class: "card" },
     make("h3", {}, make("bdi", {}, each.name)),
     make("p", { class: "soft" }, make("bdi", {}, each.tenant), isSame ? "" : `, ${each.product_label}`),
-    measure ? make("p", {}, make("b", {}, `${sayNumber(measure.used)} ${measure.unit}`),
-      measure.bought ? ` of ${sayNumber(measure.bought)} (${Math.floor(measure.share * 100)} %)` : " used, no limit") : make("p", {}, "no figures"),
+    measure ? make("p", {}, make("b", {}, sayNumber(measure.used)),
+      measure.bought ? ` of ${sayNumber(measure.bought)} ${measure.unit} (${sayShare(measure.share)})` : ` ${measure.unit} used, no limit`) : make("p", {}, "no figures"),
     chart,
     [...each.findings, ...each.doubts].map((text) => make("p", { class: each.findings.includes(text) ? "bad" : "watch" }, text)));
 }
@@ -227,7 +237,7 @@ function drawChart(place, measure) {
     scales: { x: { time: true } }, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "UTC"),
     axes: [
       { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 20, space: 80, font: "11px system-ui", values: "{YYYY}-{MM}-{DD}" },
-      { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { show: false }, size: 44, space: 30, font: "11px system-ui" },
+      { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { show: false }, size: 44, space: 22, font: "11px system-ui" },
     ],
     series: [{},
       { stroke: style.getPropertyValue("--accent"), width: 2, points: { show: false } },
@@ -271,9 +281,10 @@ function drawDrawer({ scope, days, longest_gap_seconds: gap, jobs, verdicts }) {
     ["Longest gap", gap === null ? "–" : sayDuration(gap)],
     ["Ledger loaded until", sayMoment(scope.loaded_until)],
   ].filter(([, value]) => value);
-  $("drawer-body").replaceChildren(
+  const meaning = posture.meanings[scope.state];
+  $("drawer-body").replaceChildren(make("div", {},
     make("p", {}, make("span", { class: `state ${toneOf(scope.state)}` }, scope.state), " ",
-      make("span", { class: "soft" }, posture.meanings[scope.state])),
+      meaning === scope.state ? null : make("span", { class: "soft" }, meaning.replace(`${scope.state}: `, ""))),
     make("dl", {}, facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     scope.failure ? make("p", { class: "quote" }, make("bdi", {}, sayFailure(scope.failure)), " ",
       make("small", {}, `${sayMoment(scope.failure.last_at)}, in ${sayCount(scope.failure.backups, "backup")} `,
@@ -284,7 +295,7 @@ function drawDrawer({ scope, days, longest_gap_seconds: gap, jobs, verdicts }) {
     make("h3", {}, `Verdicts (${verdicts.length})`),
     verdicts.length ? verdicts.map((each) => drawVerdict(each)) : make("p", { class: "soft" }, "The ledger holds no verdict on this scope."),
     make("h3", {}, `Backups (${jobs.length === 100 ? "the newest 100" : jobs.length})`),
-    jobs.length ? make("ul", { class: "evidence" }, jobs.map(drawJob)) : make("p", { class: "soft" }, "None ever started."));
+    jobs.length ? make("ul", { class: "evidence" }, jobs.map(drawJob)) : make("p", { class: "soft" }, "None ever started.")));
 }
 
 function drawJob(job) {
@@ -403,6 +414,8 @@ $("more-findings").addEventListener("click", () => drawFindings(Infinity));
 $("close").addEventListener("click", () => $("drawer").close());
 $("drawer").addEventListener("close", () => { view.scope = ""; keepView(); });
 $("drawer").addEventListener("click", (event) => { if (event.target === $("drawer")) $("drawer").close(); });
+// A chart has the colours of the theme in which it was drawn.
+new MutationObserver(() => { if (licenses) drawLicenses(licenses); }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
 new IntersectionObserver((entries) => { if (posture && entries.some((each) => each.isIntersecting)) drawMore(); }, { rootMargin: "600px" })
   .observe($("end"));
 load();
