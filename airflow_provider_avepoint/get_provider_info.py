@@ -53,8 +53,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "page_tenants": {
                         "description": (
-                            "The tenants that the page *Browse > Backups* shows, separated by commas, by their "
-                            "names in the ledger. Without this option the page shows every tenant."
+                            "The tenants that the page *Browse > Backups* shows, by name, "
+                            "separated by commas. Without this option the page shows every tenant."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",

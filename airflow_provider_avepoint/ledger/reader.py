@@ -1,4 +1,4 @@
-"""Read a ledger for a page that waits: nothing is written, and the database ends a query that takes too long."""
+"""Read a ledger for a page that waits: nothing is written, and the database ends a query that is too long."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LedgerReader:
 
 
 def _limit(engine: Engine, deadline: float) -> None:
-    """Have the database refuse writes, and end each query at *deadline*, by the clock of ``time.monotonic``."""
+    """Have the database refuse writes, and end each query at *deadline*, a time of ``time.monotonic``."""
 
     def left() -> int:
         return max(1, int((deadline - time.monotonic()) * 1000))

@@ -7,10 +7,10 @@ routes. Every answer says that browsers keep nothing, and load and send nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
@@ -50,11 +50,15 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _STEPS = [
-    "Give Airflow a connection to PostgreSQL and name it in the configuration: ledger_conn_id in the section "
-    "[avepoint] (AIRFLOW__AVEPOINT__LEDGER_CONN_ID). Without it, the ledger is a SQLite file for one machine.",
+    (
+        "Give Airflow a connection to PostgreSQL and name it in the configuration: ledger_conn_id in the "
+        "section [avepoint] (AIRFLOW__AVEPOINT__LEDGER_CONN_ID). Without it, the ledger is a SQLite file for "
+        "one machine."
+    ),
     "Switch on the DAG avepoint_job_ledger. It loads the jobs of your tenants into the ledger every hour.",
-    "Give your gates the same ledger_conn_id, so that their verdicts come to the ledger. Then reload this page.",
+    "Give your gates the same ledger_conn_id, so that their verdicts come to the ledger; reload this page.",
 ]
+_OPTIONS = ("page_tenants", "page_cache_seconds")
 _ANSWERS: dict[int | str, dict[str, Any]] = {503: {"model": schema.ProblemAnswer}}
 _SESSION_ENDED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Backups</title>'
@@ -92,7 +96,7 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="AvePoint backups",
         version=__version__,
-        description="What the page Browse > Backups shows, for scripts and dashboards; with Airflow's tokens.",
+        description="What the page Browse > Backups shows, for scripts, with Airflow's tokens.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -103,7 +107,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(_Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_refusal)
     _add_files(app)
-    _add_api(app, Questions())
+    _add_api(app, _Ledger())
     return app
 
 
@@ -139,23 +143,31 @@ def _add_files(app: FastAPI) -> None:
             )
 
 
-def _always(answer: Callable[[], Response]) -> Callable[[], Response]:
+def _always(answer: Callable[[], Response]) -> Callable[[], Awaitable[Response]]:
     async def get() -> Response:
         return answer()
 
     return get
 
 
-def _add_api(app: FastAPI, questions: Questions) -> None:
-    async def ask(key: object, read: Callable[[reading.Settings], T]) -> T:
+class _Ledger:
+    """The ledger, as the routes ask for it."""
+
+    def __init__(self) -> None:
+        self._questions = Questions()
+
+    async def ask(self, key: object, read: Callable[[reading.Settings], T]) -> T:
+        """Return an answer, kept or new.
+
+        :param key: what makes two questions the same, under the same settings.
+        :param read: returns the answer; it runs in a thread.
+        :raises _Problem: there is no answer.
+        """
         try:
             settings = reading.read_settings(
-                {
-                    name: conf.get("avepoint", name, fallback=None)
-                    for name in ("page_tenants", "page_cache_seconds")
-                }
+                {name: conf.get("avepoint", name, fallback=None) for name in _OPTIONS}
             )
-            return await questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
+            return await self._questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
         except BusyError:
             raise _Problem(
                 503, "no_answer", "The ledger's database does not answer in time. Try again in a minute."
@@ -173,9 +185,12 @@ def _add_api(app: FastAPI, questions: Questions) -> None:
                 503, "no_answer", "The ledger's database failed. The API server's log says why."
             ) from None
 
-    async def snapshot() -> reading.Snapshot:
-        return await ask("snapshot", lambda settings: reading.read_snapshot(settings.tenants))
+    async def read_snapshot(self) -> reading.Snapshot:
+        """Return the figures of now."""
+        return await self.ask("snapshot", lambda settings: reading.read_snapshot(settings.tenants))
 
+
+def _add_api(app: FastAPI, ledger: _Ledger) -> None:
     @app.get("/api/v1/openapi.json", include_in_schema=False)
     async def describe_api(request: Request) -> dict[str, Any]:
         return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "")}]}
@@ -183,12 +198,12 @@ def _add_api(app: FastAPI, questions: Questions) -> None:
     @app.get("/api/v1/posture", response_model=schema.PostureAnswer, responses=_ANSWERS)
     async def posture() -> Response:
         """Return all scopes as they are now, worst first."""
-        return _json((await snapshot()).posture)
+        return _json((await ledger.read_snapshot()).posture)
 
     @app.get("/api/v1/licenses", response_model=schema.LicensesAnswer, responses=_ANSWERS)
     async def licenses() -> Response:
         """Return the licences with their readings and forecasts, those that need attention first."""
-        return _json((await snapshot()).licenses)
+        return _json((await ledger.read_snapshot()).licenses)
 
     @app.get(
         "/api/v1/scopes/{key}",
@@ -197,11 +212,11 @@ def _add_api(app: FastAPI, questions: Questions) -> None:
     )
     async def scope(key: str) -> Response:
         """Return a scope with its days, its newest jobs and the newest verdicts on it."""
-        known = await snapshot()
+        known = await ledger.read_snapshot()
         found = known.find(key)
         if found is None:
             raise _Problem(404, "no_scope", "The ledger knows no such scope any more.")
-        return _json(await ask(("scope", key), lambda _: reading.read_scope(known, found)))
+        return _json(await ledger.ask(("scope", key), lambda _: reading.read_scope(known, found)))
 
     @app.get("/api/v1/verdicts", response_model=schema.VerdictsAnswer, responses=_ANSWERS)
     async def verdicts(  # noqa: PLR0917  # each is a parameter of the address
@@ -210,8 +225,8 @@ def _add_api(app: FastAPI, questions: Questions) -> None:
         dag_id: str | None = None,
         run_id: str | None = None,
         task_id: str | None = None,
-        map_index: int | None = Query(None, ge=-1, le=1_000_000),
-        limit: int = Query(reading.MOST_VERDICTS, ge=1, le=reading.MOST_VERDICTS),
+        map_index: Annotated[int | None, Query(ge=-1, le=1_000_000)] = None,
+        limit: Annotated[int, Query(ge=1, le=reading.MOST_VERDICTS)] = reading.MOST_VERDICTS,
     ) -> Response:
         """Return the newest verdicts with their evidence, newest first; of a run, of a task, or of all."""
         wanted: dict[str, str | int | None] = {
@@ -224,7 +239,7 @@ def _add_api(app: FastAPI, questions: Questions) -> None:
         }
         key = ("verdicts", limit, *wanted.values())
         return _json(
-            await ask(
+            await ledger.ask(
                 key, lambda settings: reading.read_verdicts(settings.tenants, most=limit, **wanted)
             )
         )

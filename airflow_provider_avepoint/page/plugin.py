@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin
 
@@ -29,25 +29,23 @@ def _view(name: str, destination: str, route: str, page: str = "", **more: str) 
     }
 
 
-class AvePointPlugin(AirflowPlugin):  # type: ignore[misc]  # the base has no types
+class AvePointPlugin(AirflowPlugin):
     """The menu entry *Browse > Backups*, and the tab *Backup* of DAG runs and task instances."""
 
     name = "avepoint"
-    external_views: ClassVar[list[dict[str, str]]] = [
+    external_views: list[dict[str, str]] = [  # noqa: RUF012  # as Airflow's class has it
         _view("Backups", "nav", _PREFIX, category="browse"),
         _view("Backup", "dag_run", "avepoint-run", _RUN),
-        _view(
-            "Backup", "task_instance", "avepoint-task", _RUN + "&task_id={TASK_ID}&map_index={MAP_INDEX}"
-        ),
+        _view("Backup", "task_instance", "avepoint-task", _RUN + "&task_id={TASK_ID}&map_index={MAP_INDEX}"),
     ]
 
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # made where asked for alone
         """The app behind the views; none where the app cannot be made, so that Airflow's server starts."""
         try:
             from airflow_provider_avepoint.page.app import create_app
 
             return [{"name": "AvePoint", "app": create_app(), "url_prefix": f"/{_PREFIX}"}]
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, it must not stop Airflow's server
             _log.exception("The page of backups is missing: its app cannot be made")
             return []

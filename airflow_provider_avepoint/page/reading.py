@@ -90,9 +90,7 @@ class Snapshot:
     :param newest_runs: the newest verdict of each gate, by tenant, product and name.
     """
 
-    def __init__(
-        self, report: Report, newest_runs: Mapping[tuple[str, str, str], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, report: Report, newest_runs: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> None:
         self._report = report
         self._newest_runs = newest_runs
         failures: dict[Place, Failure] = {}
@@ -217,7 +215,14 @@ def key_of(place: Place) -> str:
     :param place: the place.
     """
     scope = place.scope
-    parts = (place.tenant, place.product, scope.organization_id, scope.workload, scope.location, scope.content)
+    parts = (
+        place.tenant,
+        place.product,
+        scope.organization_id,
+        scope.workload,
+        scope.location,
+        scope.content,
+    )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
@@ -372,7 +377,7 @@ def _describe_job(job: BackupJob) -> schema.JobAnswer:
     return schema.JobAnswer(
         job_id=one_line(job.job_id, 200),
         state=job.state.value,
-        raw_state=_line(job.raw_state),
+        raw_state=None if job.raw_state is None else one_line(job.raw_state, 200),
         started_at=job.effective_start,
         finished_at=job.finished_at,
         failed=failed,
@@ -406,7 +411,7 @@ def _describe_measure(measure: Measure) -> schema.MeasureAnswer:
         share=measure.share,
         readings=[(each.at, each.used, each.bought) for each in measure.readings[-_MOST_READINGS:]],
         forecast_at=measure.forecast.until,
-        forecast=None if estimate is None else tuple(estimate),
+        forecast=None if estimate is None else (estimate[0], estimate[1], estimate[2]),
         limit_reached_at=None if crossing is None else crossing.expected,
     )
 

@@ -50,7 +50,9 @@ class ScopeAnswer(BaseModel):
     workload: str | None
     location: str | None
     content: str | None
-    state: str = Field(description="good, partial, failed, missed, running, skipped, unknown, excluded, not loaded.")
+    state: str = Field(
+        description="good, partial, failed, missed, running, skipped, unknown, excluded, not loaded."
+    )
     needs_attention: bool
     newest_good_at: datetime | None
     age_seconds: float | None = Field(description="The age of the newest good backup.")
@@ -158,7 +160,7 @@ class MeasureAnswer(BaseModel):
     share: float | None
     readings: list[tuple[datetime, float, float | None]] = Field(description="When, used, bought.")
     forecast_at: datetime
-    forecast: tuple[float, float, float] | None = Field(description="The middle, lowest and highest estimate.")
+    forecast: tuple[float, float, float] | None = Field(description="The estimate, its low and high bound.")
     limit_reached_at: datetime | None
 
 
@@ -197,6 +199,6 @@ class LicensesAnswer(BaseModel):
 class ProblemAnswer(BaseModel):
     """Why there is no answer."""
 
-    problem: str = Field(description="no_ledger, older_ledger, newer_ledger, no_answer, misconfigured, no_scope.")
+    problem: str = Field(description="Such as no_ledger, newer_ledger, no_answer, misconfigured.")
     sentence: str
     steps: list[str]
