@@ -35,11 +35,30 @@ class OtherLedgerError(AvePointLedgerError):
         self.is_newer = is_newer
 
 
+class _Deadline:
+    """When the database must have answered; the time in which the caller works does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self._end
+
+    @property
+    def milliseconds(self) -> int:
+        """What is left, at least one."""
+        return max(1, int((self._end - time.monotonic()) * 1000))
+
+    def move(self, seconds: float) -> None:
+        self._end += seconds
+
+
 class LedgerReader:
     """A ledger that is only read, and for a limited time.
 
     :param conn_id: as for :class:`~airflow_provider_avepoint.ledger.store.Ledger`.
-    :param seconds: how long everything may take together; the database ends a query that takes longer.
+    :param seconds: how long the database may take for everything together; then the database ends the query.
     :raises AvePointConfigError: the connection is no such database.
     :raises NoLedgerError: there is no ledger yet.
     :raises OtherLedgerError: the tables are of another release.
@@ -47,12 +66,13 @@ class LedgerReader:
     """
 
     def __init__(self, conn_id: str | None = None, *, seconds: float) -> None:
+        self._deadline = _Deadline(seconds)
         self._engine = open_engine(conn_id)
         try:
             file = self._engine.url.database
             if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
                 raise NoLedgerError("There is no file of this name.")
-            _limit(self._engine, time.monotonic() + seconds)
+            _limit(self._engine, self._deadline)
             found = find_revision(self._engine)
             if found is None:
                 raise NoLedgerError("The database has no tables of a ledger.")
@@ -79,33 +99,32 @@ class LedgerReader:
         :raises AvePointLedgerError: the database fails, or does not answer in time.
         """
         with reading(self._engine) as connection:
-            yield from connection.execution_options(stream_results=True).execute(query).mappings()
+            for row in connection.execution_options(stream_results=True).execute(query).mappings():
+                begin = time.monotonic()
+                yield row
+                self._deadline.move(time.monotonic() - begin)
 
 
-def _limit(engine: Engine, deadline: float) -> None:
-    """Have the database refuse writes, and end each query at *deadline*, a time of ``time.monotonic``."""
-
-    def left() -> int:
-        return max(1, int((deadline - time.monotonic()) * 1000))
-
+def _limit(engine: Engine, deadline: _Deadline) -> None:
+    """Have the database refuse writes, and end each query at the deadline."""
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def limit_file(connection: Any, _record: object) -> None:
-            connection.execute(f"PRAGMA busy_timeout = {left()}")
+            connection.execute(f"PRAGMA busy_timeout = {deadline.milliseconds}")
             connection.execute("PRAGMA query_only = ON")
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            connection.set_progress_handler(lambda: deadline.is_over, _STEPS)
 
         return
 
     @event.listens_for(engine, "do_connect")
     def limit_connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
         # What the connection's own extra says wins.
-        options.setdefault("connect_timeout", max(2, left() // 1000))
-        options.setdefault("tcp_user_timeout", left())
+        options.setdefault("connect_timeout", max(2, deadline.milliseconds // 1000))
+        options.setdefault("tcp_user_timeout", deadline.milliseconds)
 
     @event.listens_for(engine, "begin")
     def limit_transaction(connection: Connection) -> None:
         # In the transaction alone: behind PgBouncer, the session is somebody else's next.
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left()}")
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {deadline.milliseconds}")

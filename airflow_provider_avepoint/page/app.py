@@ -169,9 +169,7 @@ class _Ledger:
             )
             return await self._questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
         except BusyError:
-            raise _Problem(
-                503, "no_answer", "The ledger's database does not answer in time. Try again in a minute."
-            ) from None
+            raise _Problem(503, "no_answer", "The ledger does not answer in time.") from None
         except NoLedgerError:
             raise _Problem(503, "no_ledger", "There is no ledger yet.", _STEPS) from None
         except OtherLedgerError as e:

@@ -12,7 +12,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 export class Problem extends Error {
-  constructor(sentence, steps = []) { super(sentence); this.steps = steps; }
+  constructor(sentence, steps = [], kind = "") { super(sentence); this.steps = steps; this.kind = kind; }
 }
 
 export async function get(path) {
@@ -28,7 +28,7 @@ export async function get(path) {
   }
   const body = await answer.json().catch(() => ({}));
   throw new Problem(typeof body.sentence === "string" ? body.sentence
-    : `Airflow answered with the status ${answer.status}. Its log says why.`, body.steps ?? []);
+    : `Airflow answered with the status ${answer.status}. Its log says why.`, body.steps ?? [], body.problem);
 }
 
 export function showProblem(place, error) {

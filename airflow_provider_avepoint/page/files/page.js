@@ -385,6 +385,11 @@ async function load() {
   } catch (error) {
     if (!posture) { $("content").hidden = true; $("asof").textContent = ""; }
     showProblem($("problem"), error);
+    // An answer that comes too late for this reader is there for the next one.
+    if (error.kind === "no_answer") {
+      $("problem").append(make("p", { class: "soft" }, "The page asks again in ten seconds."));
+      setTimeout(load, 10000);
+    }
     if (posture) $("asof").textContent = `Still as of ${sayMoment(posture.read_at)}.`;
   } finally {
     $("reload").disabled = false;
