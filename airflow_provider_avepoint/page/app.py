@@ -23,7 +23,7 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError
 from airflow_provider_avepoint.page import reading, schema
-from airflow_provider_avepoint.page.asking import BusyError, Questions
+from airflow_provider_avepoint.page.asking import SECONDS, BusyError, Questions
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -91,8 +91,11 @@ class _Problem(Exception):
         self.answer = schema.ProblemAnswer(problem=problem, sentence=sentence, steps=steps or [])
 
 
-def create_app() -> FastAPI:
-    """Return the app, to be mounted in Airflow's API server."""
+def create_app(seconds: float = SECONDS) -> FastAPI:
+    """Return the app, to be mounted in Airflow's API server.
+
+    :param seconds: how long a reader waits for an answer from the ledger.
+    """
     app = FastAPI(
         title="AvePoint backups",
         version=__version__,
@@ -107,7 +110,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(_Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_refusal)
     _add_files(app)
-    _add_api(app, _Ledger())
+    _add_api(app, _Ledger(seconds))
     return app
 
 
@@ -153,8 +156,8 @@ def _always(answer: Callable[[], Response]) -> Callable[[], Awaitable[Response]]
 class _Ledger:
     """The ledger, as the routes ask for it."""
 
-    def __init__(self) -> None:
-        self._questions = Questions()
+    def __init__(self, seconds: float) -> None:
+        self._questions = Questions(seconds)
 
     async def ask(self, key: object, read: Callable[[reading.Settings], T]) -> T:
         """Return an answer, kept or new.

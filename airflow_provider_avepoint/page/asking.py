@@ -39,7 +39,7 @@ class Questions:
     :param seconds: how long a reader waits for an answer.
     """
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._open: dict[Hashable, Future[Any]] = {}

@@ -21,6 +21,8 @@ from airflow_provider_avepoint.simulator.server import ServerThread
 from tests.report import histories
 
 CONN_ID = "ledger"
+# A slow machine may take longer than a reader would wait.
+PATIENCE = 60.0
 SECRET = "a secret of these tests, longer than sixty-four characters of plain text"
 
 
@@ -60,12 +62,12 @@ class Site:
 @pytest.fixture
 def site(tokens: Tokens, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("AIRFLOW__AVEPOINT__LEDGER_CONN_ID", CONN_ID)
-    app = create_app()
+    app = create_app(PATIENCE)
     server = ServerThread(app, host="127.0.0.1", port=0)
     server.start()
     try:
         with httpx.Client(
-            base_url=server.url, headers={"Authorization": f"Bearer {tokens.make()}"}, timeout=30
+            base_url=server.url, headers={"Authorization": f"Bearer {tokens.make()}"}, timeout=2 * PATIENCE
         ) as client:
             yield Site(app, server.url, client)
     finally:

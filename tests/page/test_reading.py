@@ -73,7 +73,7 @@ def test_a_scope_in_full(site: Site, ledger: Ledger) -> None:
     elsewhere = [job(night, organization_id="fabrikam", organization_name="Fabrikam") for night in starts]
     ledger.save_jobs("contoso", [*jobs, *elsewhere], NOW)
     policy = Policy(product="dynamics365", max_age=2 * DAY, organization_ids=["contoso"])
-    for day, run in ((1, "manual__1"), (0, "manual__2")):
+    for day, run in [*((day, f"old__{day}") for day in range(2, 25)), (1, "manual__1"), (0, "manual__2")]:
         at = NOW - day * DAY
         evidence = judge([each for each in jobs if each.started_at <= at], policy, at).as_dict()
         task = {"dag_id": "load", "run_id": run, "task_id": "gate", "map_index": -1, "try_number": 2}
@@ -101,7 +101,8 @@ def test_a_scope_in_full(site: Site, ledger: Ledger) -> None:
         False,
         "failed",
     )
-    assert [each["run_id"] for each in detail["verdicts"]] == ["manual__2", "manual__1"]
+    runs = [each["run_id"] for each in detail["verdicts"]]
+    assert runs == ["manual__2", "manual__1", *(f"old__{day}" for day in range(2, 20))]
     assert len(detail["jobs"]) == 60
     assert detail["jobs"][0]["messages"] == ["Access is denied."]
     assert [day["outcome"] for day in detail["days"]] == ["good"] * (DAYS - 1) + ["failed"]

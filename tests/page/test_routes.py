@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,10 @@ from sqlalchemy import text
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.store import Ledger
-from tests.page.conftest import SECRET, Site, Tokens
+from airflow_provider_avepoint.page import reading
+from airflow_provider_avepoint.page.app import create_app
+from airflow_provider_avepoint.simulator.server import ServerThread
+from tests.page.conftest import PATIENCE, SECRET, Site, Tokens
 from tests.report import histories
 from tests.report.histories import DAY, NOW, SCRIPT, job, nights
 
@@ -46,7 +50,7 @@ def test_every_route_asks_for_airflows_login(site: Site, ledger: Ledger, tokens:
         *paths
     }
     own_cookie = {"Cookie": f"_token={tokens.make()}"}
-    with httpx.Client(base_url=site.url, timeout=30) as anyone:
+    with httpx.Client(base_url=site.url, timeout=PATIENCE) as anyone:
         for path in paths:
             for header in headers:
                 answer = anyone.get(path, headers=header)
@@ -159,26 +163,21 @@ def test_the_configuration_says_which_tenants_may_be_seen(
     assert see() == (["with, comma"], ["with, comma"])
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
+def test_a_wrong_option_is_named(site: Site, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option, value in (
         ("PAGE_CACHE_SECONDS", "soon"),
         ("PAGE_CACHE_SECONDS", "0"),
         ("PAGE_CACHE_SECONDS", "1e9"),
         ("PAGE_TENANTS", "[1"),
         ("PAGE_TENANTS", " , "),
         ("LEDGER_CONN_ID", "no_such_connection"),
-    ],
-)
-def test_a_wrong_option_is_named(
-    site: Site, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, option: str, value: str
-) -> None:
-    monkeypatch.setenv(f"AIRFLOW__AVEPOINT__{option}", value)
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"AIRFLOW__AVEPOINT__{option}", value)
+            answer = site.get("/api/v1/posture", 503)
 
-    answer = site.get("/api/v1/posture", 503)
-
-    assert answer["problem"] == "misconfigured"
-    assert option.lower() in answer["sentence"]
+        assert answer["problem"] == "misconfigured"
+        assert option.lower() in answer["sentence"]
 
 
 def test_without_a_ledger_the_page_says_how_to_get_one(site: Site, database: Path) -> None:
@@ -193,14 +192,34 @@ def test_without_a_ledger_the_page_says_how_to_get_one(site: Site, database: Pat
     assert database.stat().st_size == 0
 
 
-@pytest.mark.parametrize(("revision", "problem"), [("9999", "newer_ledger"), ("0001", "older_ledger")])
-def test_the_ledger_of_another_release_is_left_alone(
-    site: Site, ledger: Ledger, revision: str, problem: str
-) -> None:
-    with ledger._engine.begin() as connection:
-        connection.execute(text(f"UPDATE avepoint_ledger_version SET version_num = '{revision}'"))
+def test_the_ledger_of_another_release_is_left_alone(site: Site, ledger: Ledger) -> None:
+    for revision, problem in (("9999", "newer_ledger"), ("0001", "older_ledger")):
+        with ledger._engine.begin() as connection:
+            connection.execute(text(f"UPDATE avepoint_ledger_version SET version_num = '{revision}'"))
 
-    assert site.get("/api/v1/posture", 503)["problem"] == problem
+        assert site.get("/api/v1/posture", 503)["problem"] == problem
+
+
+def test_a_ledger_that_hangs_gives_a_sentence(
+    site: Site, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(reading, "read_snapshot", lambda _tenants: go.wait(PATIENCE))
+    server = ServerThread(create_app(0.2), host="127.0.0.1", port=0)
+    server.start()
+    try:
+        header = {"Authorization": f"Bearer {tokens.make()}"}
+        answer = httpx.get(f"{server.url}/api/v1/posture", headers=header, timeout=PATIENCE)
+    finally:
+        go.set()
+        server.stop()
+
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "problem": "no_answer",
+        "sentence": "The ledger does not answer in time.",
+        "steps": [],
+    }
 
 
 def test_a_database_that_fails_gives_a_sentence_without_its_address(site: Site, database: Path) -> None:
