@@ -16,7 +16,7 @@ help:
 	@printf "%-20s%s\n" "make system" "install those servers and the browser where they are missing (apt, sudo)"
 	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page (7 minutes)"
 	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies (a quarter of an hour)"
-	@printf "%-20s%s\n" "make restore-kills" "kill the worker of a restore 50 times at each point (a quarter of an hour)"
+	@printf "%-20s%s\n" "make restore-kills" "kill the worker of a restore 50 times at each point (half an hour)"
 	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (13 minutes)"
 	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, an hour and a half)"
 	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it (3 minutes)"
@@ -59,13 +59,13 @@ system:
 		apt-get -qq install --yes --no-install-recommends $(SYSTEM_PACKAGES)
 
 faults: $(VENV)/.installed
-	AVEPOINT_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults --numprocesses 3
+	AVEPOINT_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/hooks/test_edge_rows.py tests/hooks/test_protection.py --numprocesses 3
 
 fuzz: $(VENV)/.installed
 	AVEPOINT_FUZZ_EXAMPLES=100000 $(BIN)/python -m pytest tests/fuzz tests/triggers/test_poll.py::test_a_shared_poll_never_opens_a_gate --numprocesses 2
 
 restore-kills: $(VENV)/.installed
-	@echo "| worker killed | times | no restore | one restore | more | the retry ends |"
+	@echo "| intent kept in | worker killed | times | no restore | one restore | more | the retry ends |"
 	AVEPOINT_RESTORE_KILLS=50 $(BIN)/python -m pytest -m system --quiet tests/operators/test_restore_crashes.py
 
 compat: $(VENV)/.installed system

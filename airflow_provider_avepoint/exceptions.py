@@ -26,6 +26,7 @@ __all__ = [
     "AvePointLicenseBreach",
     "AvePointPayloadError",
     "AvePointPermissionError",
+    "AvePointProtectionBreach",
     "AvePointRequestError",
     "AvePointRestoreUncertain",
     "AvePointUnavailable",
@@ -103,6 +104,18 @@ class AvePointLicenseBreach(errors.AvePointError, AirflowException):
 
     :param message: the findings, in sentences.
     :param reasons: the reasons, such as ``near_limit``; ``AvePointLicenseAuditOperator`` lists them.
+    """
+
+    def __init__(self, message: str, *, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
+class AvePointProtectionBreach(errors.AvePointError, AirflowException):
+    """A tenant lacks a part of the protection that it must have.
+
+    :param message: the findings, in sentences.
+    :param reasons: the reasons, such as ``not_scheduled``; ``AvePointProtectionAuditOperator`` lists them.
     """
 
     def __init__(self, message: str, *, reasons: tuple[str, ...] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
@@ -24,6 +25,8 @@ from airflow_provider_avepoint.links import AvePointOnlineServicesLink
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_avepoint.core.questions import KeepDays
 
 #: The XCom key of the evidence of a verdict that does not pass; the evidence of one that passes is returned.
 VERDICT_KEY = "verdict"
@@ -53,11 +56,14 @@ class PolicyOperator(BaseOperator):
     :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
     :param on_failed: what the task does with a verdict that does not pass: ``fail``, ``retry`` or ``skip``.
     :param fail_fast: the sensor ends as soon as a scope is bad and none of its newer backups is running.
-    :param expect_scheduled: expect every service that is scheduled (Microsoft 365).
+    :param expect_scheduled: expect every service that is scheduled (Microsoft 365). AvePoint tells the
+        schedule of the current UTC day only: with *ledger_conn_id* each schedule that is read is kept there,
+        and the due runs of past days are judged by what was kept.
     :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
     :param unusual_within: how far back unusual activity counts; a number is in seconds.
     :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
-        is recorded there; None records nothing. A verdict that passes but cannot be recorded fails the task.
+        is recorded there; None records nothing. A verdict that passes but cannot be recorded, or that would
+        pass while the schedule of past days cannot be read, fails the task: a retry may mend that.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param avepoint_conn_id: the id of the AvePoint connection.
     """
@@ -130,6 +136,21 @@ class PolicyOperator(BaseOperator):
     def _name_ledger(self) -> tuple[str | None, str]:
         """Return the ledger's connection, and the tenant's name in the ledger."""
         return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
+
+    def find_ledger(self) -> dict[str, str] | None:
+        """Return ``ledger_conn_id`` and ``tenant`` for the schedules that are kept; None keeps nothing."""
+        if self.ledger_conn_id is None:
+            return None
+        ledger_conn_id, tenant = self._name_ledger()
+        return None if ledger_conn_id is None else {"ledger_conn_id": ledger_conn_id, "tenant": tenant}
+
+    def build_keeper(self) -> KeepDays | None:
+        """Return what keeps each schedule that the gate reads; None without a ledger."""
+        if (ledger := self.find_ledger()) is None:
+            return None
+        from airflow_provider_avepoint.ledger.schedules import keep_schedules
+
+        return partial(keep_schedules, ledger_conn_id=ledger["ledger_conn_id"], tenant=ledger["tenant"])
 
     def note_verdict(self, context: Context, evidence: dict[str, Any]) -> None:
         """Count the verdict of the task, keep it for lineage, and record it in the ledger.

@@ -21,6 +21,8 @@ that cannot be read does not keep the others waiting. Reports are made of it: se
 **Params.** `connections`: these instead of the Variable's. `products`: such as `m365` or `dynamics365`; each
 needs its permission. `services`: the Microsoft 365 object types: its jobs name none unless each is asked for.
 `started_after`: each load reads everything since then, ISO 8601; null: the first load reads 30 days.
+`keep_schedule`: keep the backup schedule of Microsoft 365 too, which the API tells for the current day only;
+it needs the permission `microsoft365backup.settings.read.all`.
 `ledger_conn_id`: PostgreSQL or SQLite; null is `[avepoint] ledger_conn_id` of Airflow's configuration, or
 else a file under `AIRFLOW_HOME`.
 """
@@ -46,6 +48,7 @@ with DAG(
             minItems=1,
         ),
         "started_after": Param(None, type=["null", "string"]),
+        "keep_schedule": Param(default=False, type="boolean"),
         "ledger_conn_id": Param(None, type=["null", "string"]),
     },
     tags=["avepoint", "example"],
@@ -64,6 +67,7 @@ with DAG(
                 "avepoint_conn_id": tenant,
                 "product": product,
                 "object_type": params["services"] if product.startswith("m365") else None,
+                "keep_schedule": params["keep_schedule"] and product == "m365",
             }
             for tenant in dict.fromkeys(tenants)
             for product in dict.fromkeys(params["products"])

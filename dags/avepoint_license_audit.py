@@ -1,4 +1,4 @@
-"""Tell every Monday which tenants are over their backup licence, nearly so, or on their way there."""
+"""Tell every Monday which tenants are not protected as they must be, and which are over their licence."""
 
 from __future__ import annotations
 
@@ -18,36 +18,61 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
-from airflow_provider_avepoint.operators.avepoint import AvePointLicenseAuditOperator, AvePointReportOperator
+from airflow_provider_avepoint.operators.avepoint import (
+    AvePointLicenseAuditOperator,
+    AvePointProtectionAuditOperator,
+    AvePointReportOperator,
+)
 
 DOC = """
-### Licence audit
+### Weekly audit
 
 | task | what it does |
 |---|---|
 | `list_tenants` | the AvePoint connections, one a tenant |
 | `audit` | for each: reads seats and storage, records them in the ledger, and compares them |
+| `list_required` | the file that says what each tenant must have |
+| `protection` | for each: reads what is scheduled, kept, covered, attacked and drilled, and compares it |
 | `report` | writes what the ledger holds of all tenants as one HTML page, and as CSV beside it |
 | `notify` | mails what needs attention, with the page, by Airflow's SMTP notifier |
 | `verdict` | fails the run where a tenant is in breach or could not be audited, and says why |
 
 A breach: seats over-assigned, storage over what was bought, either at 90 % or more or heading there within
 30 days, or a subscription that ends or is out of policy: then AvePoint stops backing up new objects, and with
-some licences stops altogether after 90 days. One tenant's bad credentials do not hide the others' figures. A
-forecast takes four readings.
+some licences stops altogether after 90 days. Or one of the services is not scheduled, not often enough or not
+kept as long as the file of requirements asks, and so on. One tenant's bad credentials do not hide the others'
+figures, and no task that fails hides what the others found. A forecast takes four readings.
 
-**Variables**, both JSON lists: `avepoint_tenants`, the connection ids (without it there is one tenant,
-`avepoint_default`); `avepoint_mail_to`, who gets the mail (without it nobody does).
+**What a tenant must have** is in a YAML file beside this DAG: `avepoint_required_m365.yaml` for the product
+`m365`, `avepoint_required_elements.yaml` for `elements`, where each customer with a subscription is audited.
+Both come with this DAG, and say in their comments what can be asked for: change them to what you must have.
+The Variable `avepoint_required` or the Param `required` names another file, as a path from this DAG's folder
+or from `/`. Where none is named and the product has no such file here, nothing is required: `protection` is
+skipped, and the report says that no such audit is recorded. A file that is named and missing fails
+`protection`, and the mail says so.
 
-**Params.** `connections` and `mail_to`: these instead of the Variables'. `product`: `m365`, `m365_legacy` or,
-for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is `[avepoint] ledger_conn_id` of
-Airflow's configuration, or else a file under `AIRFLOW_HOME`.
+**Variables**: `avepoint_tenants`, a JSON list of the connection ids (without it there is one tenant,
+`avepoint_default`); `avepoint_mail_to`, a JSON list of who gets the mail (without it nobody does);
+`avepoint_required`, a path.
+
+**Params.** `connections`, `mail_to` and `required`: these instead of the Variables'. `product`: `m365`,
+`m365_legacy` or, for partners, `elements`. `ledger_conn_id`: PostgreSQL or SQLite; null is
+`[avepoint] ledger_conn_id` of Airflow's configuration, or else a file under `AIRFLOW_HOME`.
 `report_path`: the page, a path that each worker sees or a URL such as `s3://aws_default@bucket/report.html`.
 `timezone`: of the report's days and times, such as `Europe/London`.
 `smtp_conn_id`: where this connection or `apache-airflow-providers-smtp` is missing, `notify` is skipped.
 """
 
+FOLDER = Path(__file__).parent
 PAGE = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "avepoint_report.html"
+# What is known where there is no report.
+NOTHING: dict[str, Any] = {
+    "attention": ["The report could not be written: see the task report."],
+    "attention_count": 1,
+    "licenses_not_read": [],
+    "protection_not_read": [],
+    "path": "not written",
+}
 
 
 def _name(value: str | None) -> Param:
@@ -67,6 +92,7 @@ with DAG(
     params={
         "connections": Param([], type="array", items={"type": "string"}),
         "product": Param("m365", type="string"),
+        "required": _name(None),
         "ledger_conn_id": _name(None),
         "report_path": Param(str(PAGE), type="string"),
         "timezone": Param("UTC", type="string"),
@@ -87,23 +113,78 @@ with DAG(
         return list(dict.fromkeys(tenants))
 
     @task(trigger_rule="all_done")
-    def verdict(tenants: list[str], audits: Any) -> None:
-        """Fail where a tenant is in breach, or could not be audited."""
-        results = {audit["tenant"]: audit for audit in audits}
+    def list_required(
+        variable: str, tenants: list[str] | None, audits: Any, params: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """Return whom to audit, with the file of what they must have; nothing where there is no such file.
+
+        Elements tells about one customer at a time: the licence audit has found the customers.
+        """
+        named = params["required"] or variable
+        known = FOLDER / f"avepoint_required_{params['product']}.yaml"
+        if not named and not known.is_file():
+            return []
+        required = {"required": named or str(known)}
+        if params["product"] != "elements":
+            return [{"avepoint_conn_id": tenant, **required} for tenant in tenants or ()]
+        customers = {
+            (audit["tenant"], each["organization_id"]): None
+            for audit in audits or ()
+            for each in audit["consumptions"]
+            if each["organization_id"]
+        }
+        return [
+            {"avepoint_conn_id": tenant, "organization_id": customer, **required}
+            for tenant, customer in customers
+        ]
+
+    def list_missing(
+        tenants: list[str] | None,
+        audits: Any,
+        required: list[dict[str, str]] | None,
+        protection: Any,
+        report: dict[str, Any],
+    ) -> list[str]:
+        """Return what is not known, a sentence each, without what the report itself says."""
+        if not tenants:
+            return ["No tenant is known: see the task list_tenants."]
+        read = {each["tenant"] for each in audits or ()}.union(report["licenses_not_read"])
+        missing = [f"{tenant}: no figures; see its audit." for tenant in tenants if tenant not in read]
+        if required is None:
+            return [*missing, "What the tenants must have is not known: see the task list_required."]
+        judged = {(each["tenant"], each["organization_id"]) for each in protection or ()}
+        unknown = [
+            each["avepoint_conn_id"]
+            for each in required
+            if (each["avepoint_conn_id"], each.get("organization_id")) not in judged
+        ]
+        return missing + [
+            f"{tenant}: not known whether it is protected; see its task protection."
+            for tenant in dict.fromkeys(unknown)
+            if tenant not in report["protection_not_read"]
+        ]
+
+    @task(trigger_rule="all_done")
+    def verdict(
+        tenants: list[str] | None, audits: Any, required: list[dict[str, str]] | None, protection: Any
+    ) -> None:
+        """Fail where a tenant is in breach, is not protected as it must be, or could not be audited."""
         problems = [
-            f"{tenant}: {'; '.join(result['findings'])}."
-            for tenant, result in results.items()
+            f"{result['tenant']}: {'; '.join(result['findings'])}."
+            for result in (*(audits or ()), *(protection or ()))
             if not result["passed"]
         ]
-        problems += [f"{tenant}: no figures; see its audit." for tenant in tenants if tenant not in results]
+        problems += list_missing(tenants, audits, required, protection, NOTHING)
         if problems:
             raise AirflowFailException(" ".join(problems))
 
     @task(trigger_rule="all_done")
-    def notify(  # what the mail is made of, and how it is sent
+    def notify(  # noqa: PLR0917  # what the mail is made of, and how it is sent
         variable: list[str],
         tenants: list[str] | None,
         audits: Any,
+        required: list[dict[str, str]] | None,
+        protection: Any,
         written: dict[str, Any] | None,
         params: dict[str, Any],
         **context: Any,
@@ -118,19 +199,12 @@ with DAG(
             BaseHook.get_connection(params["smtp_conn_id"])
         except (ImportError, AirflowNotFoundException) as e:
             raise AirflowSkipException(f"No mail: {e}") from None
-        known = written or {
-            "attention": ["The report could not be written: see the task report."],
-            "attention_count": 1,
-            "licenses_not_read": [],
-            "path": "not written",
-        }
-        told = {audit["tenant"] for audit in audits or ()} | set(known["licenses_not_read"])
-        unread = [f"{tenant}: no figures; see its audit." for tenant in tenants or () if tenant not in told]
-        if not tenants:
-            unread = ["No tenant is known: see the task list_tenants."]
+        known = written or NOTHING
+        unread = list_missing(tenants, audits, required, protection, known)
         attention, page = [*unread, *known["attention"]], known["path"]
         count = len(unread) + known["attention_count"]
-        text = (*attention, f"Report: {page}")
+        rest = count - len(attention)
+        text = (*attention, *([f"And {rest} more: see the report."] if rest else []), f"Report: {page}")
         # Told as it is: what the vendor wrote in these sentences is no template.
         SmtpNotifier(
             smtp_conn_id=params["smtp_conn_id"],
@@ -148,6 +222,13 @@ with DAG(
         ledger_conn_id="{{ params.ledger_conn_id }}",
         on_breach="warn",
     ).expand(avepoint_conn_id=tenants)
+    required = list_required("{{ var.value.get('avepoint_required', '') }}", tenants, audits.output)
+    protection = AvePointProtectionAuditOperator.partial(
+        task_id="protection",
+        product="{{ params.product }}",
+        ledger_conn_id="{{ params.ledger_conn_id }}",
+        on_breach="warn",
+    ).expand_kwargs(required)
     report = AvePointReportOperator(
         task_id="report",
         path="{{ params.report_path }}",
@@ -156,9 +237,10 @@ with DAG(
         tenants=tenants,
         trigger_rule="all_done",
     )
-    audits >> report
-    notify("{{ var.json.get('avepoint_mail_to', []) }}", tenants, audits.output, report.output)
-    verdict(tenants, audits.output)
+    [audits, protection] >> report
+    found = (audits.output, required, protection.output)
+    notify("{{ var.json.get('avepoint_mail_to', []) }}", tenants, *found, report.output)
+    verdict(tenants, *found)
 
 
 if __name__ == "__main__":

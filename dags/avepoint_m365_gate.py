@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,9 +20,17 @@ Microsoft 365 rows do not say which tenant or location they belong to, so *all* 
 window must be good. Where a connection has a single tenant and location, `decide_by="newest"` is enough.
 
 **Params.** `services`: object types such as `exchange_online`; a wrong word is answered with the known ones.
-`avepoint_conn_id`: the connection. **When it fails**, the waiting task names the reason, and its evidence is
-in the XCom `verdict`.
+`avepoint_conn_id`: the connection. `max_unusual`: the largest count of unusual activity that passes; 0 keeps
+the gate shut while any file of the tenant looks attacked, null does not ask. `expect_scheduled`: whether to
+ask for the backup schedule; a service without a backup that nobody has scheduled then ends as `not_scheduled`
+at once, while unusual activity may be over before the timeout. They need the permissions
+`microsoft365backup.unusualActivity.read.all` and `microsoft365backup.settings.read.all`.
+
+**When it fails**, the waiting task names the reason, and its evidence is in the XCom `verdict`.
 """
+
+# Read when the file is parsed: Airflow fixes it before a run's params are known.
+TIMEOUT = float(os.environ.get("AVEPOINT_M365_GATE_TIMEOUT", str(6 * 3600)))
 
 with DAG(
     dag_id="avepoint_m365_gate",
@@ -36,7 +45,10 @@ with DAG(
             ["exchange_online", "sharepoint_online", "teams"], type="array", items={"type": "string"}
         ),
         "avepoint_conn_id": Param("avepoint_default", type="string"),
+        "max_unusual": Param(None, type=["null", "integer"], minimum=0),
+        "expect_scheduled": Param(default=False, type="boolean"),
     },
+    render_template_as_native_obj=True,
     tags=["avepoint", "example"],
 ) as dag:
 
@@ -52,7 +64,9 @@ with DAG(
         avepoint_conn_id="{{ params.avepoint_conn_id }}",
         product="m365",
         max_age=timedelta(hours=26),
-        timeout=timedelta(hours=6).total_seconds(),
+        max_unusual="{{ params.max_unusual }}",
+        expect_scheduled="{{ params.expect_scheduled }}",
+        timeout=TIMEOUT,
     ).expand(object_types=list_services())
 
     @task_group

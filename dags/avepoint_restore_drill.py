@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath, Param, task
 
-from airflow_provider_avepoint.operators.avepoint import AvePointRestoreOperator
+from airflow_provider_avepoint.operators.avepoint import AvePointRestoreOperator, record_content_check
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 
 DOC = """
@@ -20,6 +20,9 @@ DOC = """
 | `choose_time` | the end of that backup, so that this backup is restored |
 | `restore` | restores the canary folder, follows the job, and judges it |
 | `check_content` | compares the canary file with what it must be: **fill this in** |
+
+The drill is kept in the ledger, in the table `avepoint_drills`. It has passed there when the files have come
+back and `check_content` has found the right content in them.
 
 **A restore writes.** It goes to the place that the files came from, and AvePoint's documents do not say
 whether files that exist are overwritten. So make a folder for it, in a site of its own, with a few files that
@@ -33,6 +36,7 @@ hand: where an answer is lost, a restore job is known by its start alone.
 `folder`: where the canary is. `expect_files`: how many files must come back. `canary_url`: where
 `check_content` reads the canary file after the restore, a path or a URL that Airflow's `ObjectStoragePath`
 takes. `canary_sha256`: what the digest of the file must be. `avepoint_conn_id`: the connection.
+`ledger_conn_id`: the connection to the ledger's database, PostgreSQL or SQLite.
 """
 
 with DAG(
@@ -53,6 +57,7 @@ with DAG(
         "canary_url": Param("", type="string"),
         "canary_sha256": Param("", type="string"),
         "avepoint_conn_id": Param("avepoint_default", type="string"),
+        "ledger_conn_id": Param("avepoint_ledger", type="string"),
     },
     tags=["avepoint", "example"],
 ) as dag:
@@ -80,6 +85,8 @@ with DAG(
         folders="{{ params.folder }}",
         expect_files="{{ params.expect_files }}",
         recovery_time=choose_time(gate.output),
+        expect_content_check=True,
+        ledger_conn_id="{{ params.ledger_conn_id }}",
     )
 
     @task
@@ -87,20 +94,22 @@ with DAG(
         """Compare the canary file with what it must be; put your own check here.
 
         The example reads one file by a URL. Yours may read the site through Microsoft's Graph API, count rows
-        of a workbook, or compare a whole folder. It has to fail where the content is not what it must be.
+        of a workbook, or compare a whole folder. It has to fail where the content is not what it must be, and
+        what it does stands in the block that records its end in the ledger.
         """
-        if not params["canary_url"] or not params["canary_sha256"]:
-            raise AirflowFailException(
-                "The files came back, but nothing says what must be in them: set the params 'canary_url' and "
-                "'canary_sha256', or write your own check."
-            )
-        with ObjectStoragePath(params["canary_url"]).open("rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        if digest != params["canary_sha256"].lower():
-            raise AirflowFailException(
-                f"The canary came back with another content: its digest is {digest}, not the one in "
-                "'canary_sha256'."
-            )
+        with record_content_check(drill, ledger_conn_id=params["ledger_conn_id"]):
+            if not params["canary_url"] or not params["canary_sha256"]:
+                raise AirflowFailException(
+                    "The files came back, but nothing says what must be in them: set the params "
+                    "'canary_url' and 'canary_sha256', or write your own check."
+                )
+            with ObjectStoragePath(params["canary_url"]).open("rb") as file:
+                digest = hashlib.sha256(file.read()).hexdigest()
+            if digest != params["canary_sha256"].lower():
+                raise AirflowFailException(
+                    f"The canary came back with another content: its digest is {digest}, not the one in "
+                    "'canary_sha256'."
+                )
         return {"job_id": drill["job"]["job_id"], "restored_files": drill["restored_files"], "digest": digest}
 
     check_content(restore.output)

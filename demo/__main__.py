@@ -1,9 +1,10 @@
 """Show the gate and the audit at work in a real Airflow.
 
 ``python -m demo`` starts the AvePoint simulator and Airflow, runs the DAG ``avepoint_backup_gate`` for one
-organisation whose backup ends well and one whose fails, loads sixty days of jobs into the ledger, audits
-the licences and writes the report. It ends with 0 only if every task came out as it should. ``KEEP=1`` leaves
-it up until Ctrl-C.
+organisation whose backup ends well and one whose fails, shows a gate that stays shut while files look
+attacked and one whose backup nobody has scheduled, loads sixty days of jobs into the ledger, audits the
+licences, writes the report, and restores a canary folder. It ends with 0 only if every task came out as it
+should. ``KEEP=1`` lets a backup's end start ``avepoint_event_driven``, and leaves all of it up until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from pathlib import Path
 import httpx
 
 from demo.audit import REPORT, Audit
+from demo.events import ENVIRONMENT as EVENT_ENVIRONMENT
+from demo.events import EventDriven
 from demo.gate import LEDGER, Demo, Progress, build_stack
 from demo.processes import raise_once_on_interrupt
+from demo.protection import DRILL_CONN_ID, SITE, Protection
 from demo.simulator import SimulatorError, SimulatorProcess
 from demo.stack import StackError
 
@@ -59,15 +63,32 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
     progress.say("Starting the AvePoint simulator")
     with simulator.running():
         progress.say(f"It serves at {simulator.url}, with 60 days of history")
-        stack = build_stack(directory, warehouse, {"avepoint_default": simulator.connection()})
+        connections = {
+            "avepoint_default": simulator.connection(),
+            DRILL_CONN_ID: simulator.connection(allow_restore=True),
+        }
+        # The Test button of a connection is off in Airflow unless it is asked for.
+        environment = {**EVENT_ENVIRONMENT, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+        stack = build_stack(directory, warehouse, connections, environment)
         progress.say("Starting Airflow: API server, scheduler, DAG processor, triggerer")
         with stack:
             progress.say("Airflow is healthy")
-            gate = Demo(stack, simulator, warehouse, progress).play()
-            audit = Audit(stack, simulator, directory / REPORT, progress).play()
-            status = 0 if gate and audit else 1
+            protection = Protection(stack, simulator, directory / SITE, progress)
+            protection.start()
+            outcomes = [
+                Demo(stack, simulator, warehouse, progress).play(),
+                protection.show_gates(),
+                Audit(stack, simulator, directory / REPORT, progress).play(),
+                protection.show_drill(),
+            ]
+            events = EventDriven(stack, simulator, progress)
             if keep:
-                print(f"\nAirflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
+                outcomes.append(events.play())
+            status = 0 if all(outcomes) else 1
+            if keep:
+                print(f"\nThe report: {directory / REPORT}")
+                print(events.describe())
+                print(f"Airflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
                 print("Ctrl-C stops everything.", flush=True)
                 with suppress(KeyboardInterrupt):
                     while True:
@@ -90,7 +111,8 @@ def _own(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DirectoryTakenError(f"Another demo runs in {directory}; stop it first.") from None
-        shutil.rmtree(directory / "airflow", ignore_errors=True)
+        for name in ("airflow", SITE):
+            shutil.rmtree(directory / name, ignore_errors=True)
         for name in ("simulator.log", "warehouse.db", LEDGER, REPORT, Path(REPORT).with_suffix(".csv")):
             (directory / name).unlink(missing_ok=True)
         yield

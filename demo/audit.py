@@ -27,6 +27,8 @@ _EXPECTED = {
     AUDIT_DAG: {
         "list_tenants": "success",
         "audit[0]": "success",
+        "list_required": "success",
+        "protection[0]": "success",
         "report": "success",
         "notify": "skipped",
         "verdict": "failed",
@@ -109,4 +111,6 @@ class Audit:
                 print(f"{product}: {changes['inserted']} jobs of 60 days are in the ledger.")
         for sentence in self._audited().get("findings", ()):
             print(f"{sentence}.")
+        if self._audited().get("findings"):
+            print(f"The audit worked: {AUDIT_DAG} fails by its task 'verdict', because there are findings.")
         print(flush=True)

@@ -28,6 +28,8 @@ BEHIND_THE_GATE = [
     "organization.publish[0]",
 ]
 
+#: How long the gate of Microsoft 365 waits for the end of unusual activity.
+M365_TIMEOUT = 30.0
 # How much longer the good backup runs, in seconds, from the moment its wait was seen to be deferred.
 _RUNS_ON = 20.0
 _HISTORY = timedelta(days=7)
@@ -103,6 +105,7 @@ def build_stack(
         environment={
             "AVEPOINT_GATE_POKE_INTERVAL": "5",
             "AVEPOINT_GATE_TIMEOUT": "120",
+            "AVEPOINT_M365_GATE_TIMEOUT": f"{M365_TIMEOUT:.0f}",
             **(environment or {}),
         },
     )

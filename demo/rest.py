@@ -63,6 +63,20 @@ class AirflowApi:
         """Let the DAG's runs run."""
         self.request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
+    def pause(self, dag_id: str) -> None:
+        """Start no further run of the DAG."""
+        self.request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
+
+    def dag_ids(self) -> list[str]:
+        """Return the ids of all DAGs."""
+        dags = self.request("GET", "/api/v2/dags", params={"limit": _LIMIT})["dags"]
+        return [dag["dag_id"] for dag in dags]
+
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Return the ids of the DAG's runs."""
+        runs = self.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"limit": _LIMIT})["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
+
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
         """Start a run; return its id."""
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})

@@ -65,14 +65,14 @@ class SimulatorProcess:
         """Where it serves."""
         return str(self._control.base_url).rstrip("/")
 
-    def connection(self) -> dict[str, Any]:
-        """Return the Airflow connection to it."""
+    def connection(self, **extra: Any) -> dict[str, Any]:
+        """Return the Airflow connection to it; *extra* is added to its extra fields."""
         return {
             "conn_type": "avepoint",
             "host": self.url,
             "login": DEMO_CLIENT_ID,
             "password": DEMO_CLIENT_SECRET,
-            "extra": {"identity_endpoint": f"{self.url}/connect/token"},
+            "extra": {"identity_endpoint": f"{self.url}/connect/token", **extra},
         }
 
     def jobs(self) -> list[dict[str, Any]]:

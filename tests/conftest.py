@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import certifi
+
 # Before the first import of Airflow: it reads its settings then.
 _HOME = Path(tempfile.mkdtemp(prefix="avepoint-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+# One authority, where the bundles have 140: each session of aiohttp reads all of them, which takes 20 ms.
+_BUNDLE = _HOME / "authorities.pem"
+_BUNDLE.write_text(
+    certifi.contents().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+)
 os.environ.update(
+    REQUESTS_CA_BUNDLE=str(_BUNDLE),
     AIRFLOW_HOME=str(_HOME),
     AIRFLOW__CORE__UNIT_TEST_MODE="True",
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
@@ -64,13 +73,26 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks, and before xdist reads them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what ``make test-system`` runs, and keep the tests of one Airflow on one of pytest's processes."""
+    """Mark what ``make test-system`` runs, and keep the tests of one Airflow on one of pytest's processes.
+
+    What runs without coverage comes last: coverage sees a thread from its start, such as the simulator's, and
+    no longer sees the thread after a pause.
+    """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if item.get_closest_marker("airflow"):
             item.add_marker(pytest.mark.xdist_group("shared-airflow" if "gate" in fixtures else "airflows"))
         if item.get_closest_marker("airflow") or _SERVERS.intersection(fixtures):
             item.add_marker(pytest.mark.system)
+    items.sort(key=lambda item: item.get_closest_marker("no_cover") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what Airflow and all tests have loaded, which stays."""
+    import hypothesis  # noqa: F401  # which looks for referrers as it loads, and would find none later
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airflow_provider_avepoint import metrics
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.exceptions import AvePointBackupNotVerified
-from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.operators import restore as restoring
+from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator, AvePointRestoreOperator
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers.avepoint import AvePointJobTrigger
@@ -24,6 +26,8 @@ from tests.hooks.drivers import DRIVERS, Triggerer, Worker
 from tests.versions import AIRFLOW
 
 PATH = "/dynamicsbackup/jobs"
+CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
+BUSY = "There are already 3 restore/export jobs running, cannot start new restore job."
 Connect = Callable[..., str]
 
 
@@ -104,6 +108,114 @@ async def test_a_round_of_a_poll_is_counted(
 
     polls = {key: n for key, n in counted.items() if key[0] == "avepoint.polls"}
     assert {("avepoint.polls", f"outcome={outcome}", "product=dynamics365"): 1} == polls
+
+
+SETTINGS = "/backup/m365/settings"
+
+
+@pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)
+def test_a_reading_is_counted_by_its_outcome(
+    simulator: Simulator,
+    connect: Connect,
+    counted: Counter[tuple[str, ...]],
+    driver: Worker | Triggerer,
+) -> None:
+    """Each topic, each outcome, whatever the reading ends in; what was not asked is not counted."""
+    connect()
+    for name, arguments, product, topic in (
+        ("get_backup_schedule", {}, "m365", "schedule"),
+        ("get_retention", {}, "m365", "retention"),
+        ("get_unusual_activity", {"product": "salesforce"}, "salesforce", "activity"),
+        ("iter_monitor_alerts", {}, "salesforce", "alerts"),
+        ("get_coverage", {"organization_id": CUSTOMER, "parts": "services"}, "elements", "coverage"),
+    ):
+        counted.clear()
+        driver.call(name, **arguments)
+        assert readings(counted) == {(topic, product, "answered"): 1}
+
+    counted.clear()
+    for fault, fields, outcome in (
+        ("status", {"status": 403}, "no_permission"),
+        ("status", {"status": 400}, "refused"),
+        ("status", {"status": 501}, "unavailable"),
+        ("missing_rows", {}, "not_understood"),
+    ):
+        simulator.add_fault(fault, path=SETTINGS, **fields)
+        with pytest.raises(AvePointError):
+            driver.call("get_backup_schedule")
+        assert readings(counted) == {("schedule", "m365", outcome): 1}
+        counted.clear()
+    with pytest.raises(AvePointConfigError):
+        driver.call("get_backup_schedule", product="a" * 1000)
+    assert readings(counted) == {}
+
+
+def test_what_a_gate_asks_beside_the_jobs_is_counted(
+    simulator: Simulator, connect: Connect, counted: Counter[tuple[str, ...]]
+) -> None:
+    connect()
+    simulator.add_job("m365", workload="exchange_online", started_ago=600)
+    gate = AvePointBackupCheckOperator(
+        task_id="gate", product="m365", object_types="exchange_online", max_age=86400, max_unusual=0
+    )
+
+    gate.execute({})
+
+    assert readings(counted) == {("activity", "m365", "answered"): 1}
+
+
+def readings(counted: Counter[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """Return the counted readings by topic, product and outcome."""
+    found = {}
+    for (name, *tags), number in counted.items():
+        if name == "avepoint.readings":
+            known = dict(tag.split("=") for tag in tags)
+            found[known.pop("topic"), known.pop("product"), known.pop("outcome")] = number
+            assert known == {}
+    return found
+
+
+def test_a_restore_is_counted_by_its_outcome(
+    simulator: Simulator, connect: Connect, counted: Counter[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of the request, and what the restore came to; an uncertain one is none that failed."""
+    monkeypatch.setattr(restoring, "BUSY_PAUSE", timedelta(seconds=0.05))
+    for name in ("core", "operators"):
+        monkeypatch.setattr(f"airflow_provider_avepoint.{name}.restore.SEARCH_FOR", timedelta(0))
+    connect(extra={"allow_restore": True})
+    path = "/backup/m365/restore/jobs"
+    for ends_as, fault, requested, outcomes in (
+        ("success", None, ["started"], ["passed"]),
+        ("failed", None, ["started"], ["failed"]),
+        ("success", {"status": 503}, ["unknown"], ["uncertain"]),
+        ("success", {"status": 400}, ["refused"], []),
+        ("success", {"status": 429, "body": {"message": BUSY}}, ["busy", "started"], ["passed"]),
+    ):
+        counted.clear()
+        simulator.set_restores(runs_for=0, ends_as=ends_as)
+        if fault is not None:
+            simulator.add_fault("status", path=path, **fault)
+        drill = AvePointRestoreOperator(
+            task_id="drill",
+            service="sharepoint_online",
+            site_url="https://contoso.sharepoint.com/sites/canary",
+            library="Documents",
+            files="canary/a.txt",
+            recovery_time="2026-11-01T00:00:00Z",
+            deferrable=False,
+            poll_interval=0.05,
+        )
+        if outcomes == ["passed"]:
+            drill.execute({})
+        else:
+            with pytest.raises(AvePointError):
+                drill.execute({})
+
+        tags = "product=m365", "service=sharepoint_online"
+        assert {key: n for key, n in counted.items() if "restore" in key[0]} == {
+            **{("avepoint.restore_requests", f"outcome={each}", *tags): 1 for each in requested},
+            **{("avepoint.restores", f"outcome={each}", *tags): 1 for each in outcomes},
+        }
 
 
 @pytest.fixture

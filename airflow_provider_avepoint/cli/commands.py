@@ -1,23 +1,17 @@
-"""The commands of ``airflow avepoint``: ask through the hook, print the result, and exit with a status.
+"""``airflow avepoint jobs``, ``check``, ``license`` and ``probe``: ask through the hook, print the result.
 
-Status 0: the result is good; 1: the verdict does not pass, or a licence is near or over a limit; 2: the
-answer is unknown, for instance after an error.
+What is not good: a verdict that does not pass, or a licence near or over a limit.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
-import traceback
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
-
+from airflow_provider_avepoint.cli.command import BAD, GOOD, UNKNOWN, as_command, get_conn_id
 from airflow_provider_avepoint.cli.probe import MAX_REQUESTS, probe_products
 from airflow_provider_avepoint.cli.report import print_report
 from airflow_provider_avepoint.cli.terminal import (
@@ -29,7 +23,7 @@ from airflow_provider_avepoint.cli.terminal import (
     say,
     write_span,
 )
-from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
     audit,
@@ -39,51 +33,16 @@ from airflow_provider_avepoint.core.license import (
 )
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import Reason, ScopeVerdict, Verdict
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-GOOD, BAD, UNKNOWN = 0, 1, 2
-# The exit statuses that a shell uses for SIGINT and SIGPIPE: 128 plus the signal's number.
-_INTERRUPTED, _PIPE_CLOSED = 130, 141
 #: The default number of rows in a table.
 TABLE_ROWS = 100
 # Scopes with these reasons are shown, and do not affect the verdict.
 _NOT_JUDGED = (Reason.EXCLUDED, Reason.FORGOTTEN)
 
 
-def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
-    """Turn a function that returns an exit status into a command as Airflow calls it."""
-
-    @functools.wraps(run)
-    def command(args: Namespace) -> None:
-        # This opens connections in Airflow's database; `airflow connections test` does the same.
-        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-        status = UNKNOWN
-        try:
-            status = run(args)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            _leave(_INTERRUPTED)
-        except BrokenPipeError:  # such as `… | head`
-            _leave(_PIPE_CLOSED)
-        except (AvePointError, AirflowException) as e:
-            say(one_line(e, 1000))
-        except Exception:  # noqa: BLE001  # Python's own exit status is 1, which means a bad backup here
-            traceback.print_exc()
-        if status:
-            sys.exit(status)
-
-    return command
-
-
-def _leave(status: int) -> None:
-    """End the process without waiting for its threads: they may still wait for pages."""
-    os._exit(status)
-
-
-@_command
+@as_command
 def jobs(args: Namespace) -> int:
     """List jobs.
 
@@ -98,7 +57,7 @@ def jobs(args: Namespace) -> int:
     limit = TABLE_ROWS if args.limit is None and is_table else args.limit
     with (
         progress_bar(f"Jobs of {args.product}", "jobs", output=args.output) as bar,
-        WatchedHook(_conn_id(args), bar) as hook,
+        WatchedHook(get_conn_id(args), bar) as hook,
     ):
         listed = _Limited(
             hook.iter_jobs(
@@ -190,7 +149,7 @@ def _write_failed(counts: Counts) -> str:
     return f"{counts.failed:,}" if counts.total is None else f"{counts.failed:,} of {counts.total:,}"
 
 
-@_command
+@as_command
 def check(args: Namespace) -> int:
     """Judge the backup now.
 
@@ -200,7 +159,7 @@ def check(args: Namespace) -> int:
     policy = _build_policy(args)
     with (
         progress_bar(f"Backups of {policy.product}", "jobs", output=args.output) as bar,
-        WatchedHook(_conn_id(args), bar) as hook,
+        WatchedHook(get_conn_id(args), bar) as hook,
     ):
         verdict = hook.judge(policy)
     if args.output == "json":
@@ -249,14 +208,14 @@ def _describe(verdict: Verdict) -> str:
     return f"{verdict.policy.product}: {verdict.reason}: {good} of {len(judged)} scopes good."
 
 
-@_command
+@as_command
 def license_(args: Namespace) -> int:
     """Compare used licences with purchased ones.
 
     :param args: the parsed arguments of ``airflow avepoint license``.
     :returns: the exit status, with which the process ends.
     """
-    with AvePointHook(_conn_id(args)) as hook:
+    with AvePointHook(get_conn_id(args)) as hook:
         consumptions = hook.get_license_consumptions(
             args.product, organization_id=args.organization_id, location=args.location
         )
@@ -296,7 +255,7 @@ def _license_rows(consumption: LicenseConsumption) -> list[dict[str, object]]:
     ]
 
 
-@_command
+@as_command
 def probe(args: Namespace) -> int:
     """Find out what the vendor's documents leave open.
 
@@ -305,7 +264,7 @@ def probe(args: Namespace) -> int:
     """
     with (
         progress_bar("Probing", f"requests (at most {MAX_REQUESTS} a product)", output="markdown") as bar,
-        AvePointHook(_conn_id(args)) as hook,
+        AvePointHook(get_conn_id(args)) as hook,
     ):
         by_product = probe_products(
             hook,
@@ -317,7 +276,3 @@ def probe(args: Namespace) -> int:
         )
     print_report(by_product, args.output)
     return GOOD if any(findings.is_readable for findings in by_product) else UNKNOWN
-
-
-def _conn_id(args: Namespace) -> str:
-    return args.conn_id or DEFAULT_CONN_ID

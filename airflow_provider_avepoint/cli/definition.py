@@ -10,7 +10,8 @@ from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
-_COMMANDS = "airflow_provider_avepoint.cli.commands"
+_PACKAGE = "airflow_provider_avepoint.cli"
+_COMMANDS = f"{_PACKAGE}.commands"
 
 
 def _count(text: str) -> int:
@@ -148,6 +149,46 @@ _LICENSE = ActionCommand(
     ),
 )
 
+_SCHEDULE = ActionCommand(
+    name="schedule",
+    help="Show which services are backed up, how often a day, and when today",
+    description=(
+        "Show the backups of the current UTC day, by location and service: runs a day, starts that have\n"
+        "passed, and starts to come. The vendor tells no other day. A service that is not listed is not\n"
+        "scheduled.\n"
+        "Exit status: 0 every location has a scheduled backup, 1 one has none, 2 nobody can tell."
+    ),
+    func=lazy_load_command(f"{_PACKAGE}.schedule.schedule"),
+    args=(
+        _arg("product", nargs="?", default="m365", help="m365 (the default) is the only one with a schedule"),
+        _CONN_ID,
+        _repeated("--location", "the Multi-Geo location (default: the connection's own, else central)"),
+        _OUTPUT,
+    ),
+)
+
+_PROTECTION = ActionCommand(
+    name="protection",
+    help="Show schedule, retention, unusual activity, coverage and licence; judge them by a file",
+    description=(
+        "Show what a product tells beside its jobs. With --required, judge the tenant by what it must have,\n"
+        "as AvePointProtectionAuditOperator does.\n"
+        "Exit status without --required: 0 all was read, 2 a part was not; nothing is judged.\n"
+        "Exit status with --required: 0 all is there, 1 there is a finding, 2 nobody can tell."
+    ),
+    func=lazy_load_command(f"{_PACKAGE}.protection.protection"),
+    args=(
+        _arg("product", nargs="?", default="m365", help="m365 (the default), elements, salesforce, …"),
+        _CONN_ID,
+        _arg("--required", help="a YAML file: service → rule → value, and tenant → rule → value"),
+        _ORGANIZATION,
+        _LOCATION,
+        _arg("--ledger-conn-id", help="the ledger's connection, where drilled_within is required"),
+        _arg("--tenant", help="the tenant's name in the ledger (default: the connection's id)"),
+        _OUTPUT,
+    ),
+)
+
 _PROBE = ActionCommand(
     name="probe",
     help="Find out what the documents leave open, for an issue; prints no id, name or secret",
@@ -184,6 +225,6 @@ def get_avepoint_cli_commands() -> list[CLICommand]:
             name="avepoint",
             help="Look at AvePoint backups",
             description="Look at AvePoint backups through an Airflow connection. Nothing is changed.",
-            subcommands=(_JOBS, _CHECK, _LICENSE, _PROBE),
+            subcommands=(_JOBS, _CHECK, _LICENSE, _SCHEDULE, _PROTECTION, _PROBE),
         )
     ]

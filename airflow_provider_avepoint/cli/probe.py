@@ -23,6 +23,7 @@ from airflow_provider_avepoint.cli.probe_findings import (
     is_readable,
     read_code,
 )
+from airflow_provider_avepoint.cli.probe_readings import ReadingProbe
 from airflow_provider_avepoint.cli.terminal import Bar
 from airflow_provider_avepoint.cli.wire_forms import MISSING, describe_link, describe_time
 from airflow_provider_avepoint.core.errors import (
@@ -135,9 +136,30 @@ class _Probe:
         self._rows: dict[int, Row] = {}
         self._size = 0
         self._has_answered = False
+        self._readings = ReadingProbe(
+            hook.client,
+            self._run,
+            findings,
+            organization_id=query.organization_id,
+            location=query.location,
+            now=now,
+        )
 
     def run(self) -> None:
-        """Make all experiments that the limit of requests allows."""
+        """Make all experiments that the limit of requests allows.
+
+        What is told beside jobs has permissions of its own, and is asked for in any case.
+        """
+        try:
+            self._probe_jobs()
+            self._read_license()
+            self._readings.run()
+        except _SpentError:
+            self._note("requests", f"{MAX_REQUESTS} were not enough for everything")
+        if self.findings.is_readable:
+            self.findings.add_rows(self._rows.values())
+
+    def _probe_jobs(self) -> None:
         try:
             sample = self._take_sample()
             if sample is None:
@@ -146,13 +168,8 @@ class _Probe:
             self._find_window_meaning()
             self._try_state_filter()
             self._try_job_type_filter()
-            self._read_license()
         except AvePointPermissionError as e:
             self.findings.problem = f"not readable: the app lacks the permission {e.permission}"
-            return
-        except _SpentError:
-            self._note("requests", f"{MAX_REQUESTS} were not enough for everything")
-        self.findings.add_rows(self._rows.values())
 
     # Requests
 
@@ -209,8 +226,9 @@ class _Probe:
         columns = self._product.columns
         return hash((str(get_value(row, columns.organization_id)), str(get_value(row, columns.job_id))))
 
-    def _page(self, number: int, size: int) -> _Answer:
-        return self._ask(((str(self._product.paging.index), str(number)), *self._of_size(size)))
+    def _page(self, index: str, number: int, size: int) -> _Answer:
+        """Return the page of a number; *index* is the parameter for it, which not every product has."""
+        return self._ask(((index, str(number)), *self._of_size(size)))
 
     def _of_size(self, size: int) -> Pairs:
         return ((self._product.paging.size, str(size)),)
@@ -256,9 +274,9 @@ class _Probe:
             return None
         name, step = paging.index, size if paging.is_offset else 1
         about = "row base" if paging.is_offset else "page base"
-        zeroth, following = self._page(0, size), self._page(step, size)
+        zeroth, following = self._page(name, 0, size), self._page(name, step, size)
         if following.keys == first.keys:
-            if self._page(2 * step, size).keys == first.keys:
+            if self._page(name, 2 * step, size).keys == first.keys:
                 self._note(about, f"{name} is ignored: every page is the first", name, differs=True)
                 return None
             lower = zeroth.refusal or ("that page too" if zeroth.keys == first.keys else "another page")
@@ -273,11 +291,12 @@ class _Probe:
 
     def _has_more(self, sample: _Answer, base: int | None) -> bool | None:
         """Tell whether there are rows after the sample; None where that is unknown."""
-        if base is None:
+        index = self._product.paging.index
+        if base is None or index is None:
             return None if is_none(sample.link) else True
         length = len(sample.keys)
         number = length if self._product.paging.is_offset else base + 1
-        following = self._page(number, min(length, self._size))
+        following = self._page(index, number, min(length, self._size))
         return None if following.refusal else bool(set(following.keys) - set(sample.keys))
 
     def _describe_size(self, sample: _Answer, *, has_more: bool | None) -> None:

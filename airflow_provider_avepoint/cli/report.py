@@ -40,17 +40,18 @@ def write_report(findings: Sequence[ProbeFindings]) -> str:
     introduction = (
         f"airflow-provider-avepoint {__version__}, Airflow {airflow_version}. {MARK} marks what the "
         "provider's product file has differently. No id, name, host, time of a job or secret is in here; of "
-        "what rows hold, only the states."
+        "what rows hold, only the states and the names of fields."
     )
     return "\n\n".join(("# What AvePoint's API shows", introduction, *map(_write_product, findings)))
 
 
 def _write_product(findings: ProbeFindings) -> str:
     title = f"## {findings.product.name}"
-    if not findings.is_readable:
-        return f"{title}\n\n{findings.problem.capitalize()}."
+    problem = "" if findings.is_readable else f"{findings.problem.capitalize()}."
+    if not findings.findings:
+        return f"{title}\n\n{problem}"
     lines = [
-        f"{findings.jobs:,} jobs seen, {findings.requests} requests.",
+        problem or f"{findings.jobs:,} jobs seen, {findings.requests} requests.",
         "",
         "|   | about | seen | product file |",
         "|---|---|---|---|",

@@ -6,6 +6,7 @@ Every returned text is made of our own words, except the labels of states.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_avepoint.core.fields import normalize_label
@@ -33,6 +34,27 @@ _USUAL_WORDS = (
     "timed timeout to unknown user validating wait waiting warning warnings was with without"
 )
 _STATE_WORDS = frozenset(_USUAL_WORDS.split())
+# The words that names of the vendor's fields are made of, beside those of the product files.
+_USUAL_NAMES = (
+    "account activity added alert amount another area assigned attack available avepoint average backup "
+    "begin byos byte bytes category change changed channel class client code collected collection comment "
+    "config connection container content count country create created current customer customized daily "
+    "data database date day days default deleted department description destination detail detected "
+    "detection device domain drive duration email enable enabled end environment event export file files "
+    "finish flag folder form format frequency full geo group hash host hour hours id identifier ignore "
+    "index info interval item items job jobs key kind label language last latest level library license "
+    "limit link list location mail mailbox management max message metadata microsoft min minute mode "
+    "modified module month monthly moved name namespace next note number object objects offset one option "
+    "order organization overview owner page parent partner path percent period permission plan platform "
+    "point policy potential previous principal priority product profile progress protected provider "
+    "purchased quota ransomware rate ratio reason record region registered removed report request reset "
+    "result retention role root row rule run runs scan scanned schedule scheduled scope score second "
+    "seconds security sequence service severity share site sites size source space stage start started "
+    "state status storage stored subscription summary suspicious table tag task team teams tenant text "
+    "threshold time times timestamp title total trace type unassigned unit unusual update updated uri url "
+    "usage user users utc value version volume week weekly window workload year yearly zone"
+)
+_FIELD_WORDS = frozenset(_USUAL_NAMES.split())
 _LABEL = re.compile(r"[A-Za-z]+(?:[ _-]+[A-Za-z]+)*")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _LONGEST_LABEL = 60
@@ -148,6 +170,26 @@ def _is_label(text: str) -> bool:
     if len(text) > _LONGEST_LABEL or not _LABEL.fullmatch(text):
         return False
     return all(word.casefold() in _STATE_WORDS for word in _WORD.findall(text))
+
+
+def split_key(name: str) -> list[str]:
+    """Return the words that the name of a field is made of, in lower case.
+
+    :param name: the name, such as ``backupStartTime``.
+    """
+    return [word.casefold() for word in _WORD.findall(name)]
+
+
+def describe_key(name: str, words: Collection[str] = ()) -> str | None:
+    """Return the name of a field if it is made of words of fields; else None: it may be anybody's name.
+
+    :param name: the name as received.
+    :param words: more words that may be shown, in lower case.
+    """
+    if len(name) > _LONGEST_LABEL or not _LABEL.fullmatch(name):
+        return None
+    is_usual = all(word in _FIELD_WORDS or word in _STATE_WORDS or word in words for word in split_key(name))
+    return name if is_usual else None
 
 
 def describe_number(number: int) -> str:

@@ -194,18 +194,23 @@ def read_activity(product: Product, document: object) -> list[ActivityCounts]:
     """Return the rows of an answer.
 
     An empty list is "nothing detected": the documents leave open whether a service without any detection has
-    a row of zeros or no row. A missing list, or null, is not understood.
+    a row of zeros or no row. A missing list, or null, is not understood. What is no alarm, such as the number
+    of added files, is None where it cannot be read: no verdict depends on it.
 
     :param product: a product with unusual activity in rows.
     :param document: the answer's JSON.
-    :raises AvePointPayloadError: the list is missing, or a field is missing or not understood.
+    :raises AvePointPayloadError: the list is missing, or a field is missing or not understood that a verdict
+        depends on.
     """
     endpoint = product.activity
     assert endpoint is not None  # noqa: S101  # its answer is what is read
     found = []
     for row in read_every_row(product, _WHAT, document, endpoint.rows or ()):
         counts: dict[str, Any] = {
-            name: row.require(key, parse_integer) for name, key in endpoint.counts.items()
+            name: row.require(key, parse_integer)
+            if name in endpoint.alarms
+            else row.read_or_none(key, parse_integer)
+            for name, key in endpoint.counts.items()
         }
         found.append(
             ActivityCounts(
@@ -219,7 +224,9 @@ def read_activity(product: Product, document: object) -> list[ActivityCounts]:
                 organization_name=(
                     row.read_text(endpoint.organization_name) if endpoint.organization_name else None
                 ),
-                detected_at=row.read(endpoint.detected_at, parse_time) if endpoint.detected_at else None,
+                detected_at=(
+                    row.read_or_none(endpoint.detected_at, parse_time) if endpoint.detected_at else None
+                ),
                 alarm=max(counts[name] for name in endpoint.alarms),
                 **counts,
             )

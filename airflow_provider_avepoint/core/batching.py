@@ -15,7 +15,8 @@ from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import SEARCH_SPAN, JobQuery, shift
-from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
+from airflow_provider_avepoint.core.questions import Circumstances, KnownDays, Question, Reading
+from airflow_provider_avepoint.core.schedule import BackupSchedule
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 #: Returns the queries of a wait, given the time and the connection's own location.
@@ -193,7 +194,7 @@ class Answers:
         self._single_tenant = single_tenant
         self._by_id: dict[Topic, dict[str, list[BackupJob]]] = {}
         self._by_organization: dict[Topic, dict[str | None, list[BackupJob]]] = {}
-        self._verdicts: dict[Policy, Verdict] = {}
+        self._verdicts: dict[tuple[Policy, KnownDays | None], Verdict] = {}
         self._organizations: dict[Topic, Organizations] = {}
 
     @property
@@ -246,24 +247,34 @@ class Answers:
         keys = (key for each in queries for key in (_job_key(each), self._find_topic(each)))
         return next((self._errors[key] for key in keys if key in self._errors), None)
 
-    def judge(self, policy: Policy, queries: Iterable[JobQuery]) -> Verdict:
-        """Judge the jobs that answer *queries*; judge equal policies once.
+    def schedules(self, policy: Policy) -> list[BackupSchedule]:
+        """Return the schedules that a policy asks for.
+
+        :param policy: the policy of one wait.
+        """
+        return self._circumstances.only(policy.questions(location=self._location)).schedules
+
+    def judge(
+        self, policy: Policy, queries: Iterable[JobQuery], known_days: KnownDays | None = None
+    ) -> Verdict:
+        """Judge the jobs that answer *queries*; judge equal policies that know the same days once.
 
         :param policy: the policy of one wait.
         :param queries: the queries of the same wait.
+        :param known_days: what the wait knows of past days; None where nobody keeps them.
         :raises AvePointConfigError: the policy gives an organisation's name where its id belongs.
         """
-        verdict = self._verdicts.get(policy)
+        verdict = self._verdicts.get((policy, known_days))
         if verdict is None:
             asked = list(queries)
             self._refuse_names(policy, asked)
             jobs = self._collect(asked, policy.organization_ids)
-            verdict = self._verdicts[policy] = judge(
+            verdict = self._verdicts[policy, known_days] = judge(
                 jobs,
                 policy,
                 self._now,
                 single_tenant=self._single_tenant,
-                circumstances=self._circumstances.only(policy.questions(location=self._location)),
+                circumstances=self._circumstances.only(policy.questions(location=self._location), known_days),
             )
         return verdict
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import is_same_organization
 from airflow_provider_avepoint.core.policy import Policy, Scope
 from airflow_provider_avepoint.core.products.vocabulary import Product
-from airflow_provider_avepoint.core.query import CLOCK_SKEW
+from airflow_provider_avepoint.core.query import CLOCK_SKEW, shift
+from airflow_provider_avepoint.core.schedule import split_into_days
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import ActivityCounts
     from airflow_provider_avepoint.core.model import BackupJob
     from airflow_provider_avepoint.core.questions import Circumstances
-    from airflow_provider_avepoint.core.schedule import BackupSchedule
+    from airflow_provider_avepoint.core.schedule import BackupSchedule, DaySchedule
 
-#: How long after its time in the schedule a backup may start. The documents do not say how late it may be;
-#: the shortest distance between two starts in their sample is 6 hours.
+#: How long after its time in the schedule a backup may start before it is missed. The documents do not say
+#: how late it may be; the shortest distance between two starts in their sample is 6 hours.
 DUE_TOLERANCE = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 def require_answers(policy: Policy, known: Circumstances) -> None:
@@ -40,17 +42,87 @@ def require_answers(policy: Policy, known: Circumstances) -> None:
             raise AvePointConfigError(f"{argument}: judge() needs the answers to Policy.questions().")
 
 
-def list_scheduled(policy: Policy, known: Circumstances, product: Product) -> Iterator[Scope]:
-    """Yield the scopes that the schedule makes expected.
+def list_scheduled(policy: Policy, known: Circumstances, product: Product, now: datetime) -> Iterator[Scope]:
+    """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
 
     :param policy: the policy; its object types, where given, leave out all others.
     :param known: what was asked.
     :param product: the policy's product.
+    :param now: the time of judgement.
     """
+    start = policy.window_start(now)
     for schedule in known.schedules:
-        for service in schedule.scheduled:
-            if service in (policy.object_types or product.object_types):
+        for service in policy.object_types or product.object_types:
+            due = list_due(schedule, service, known)
+            if service in schedule.scheduled or any(_is_due(each, start, now) for each in due):
                 yield Scope(workload=service, location=schedule.location)
+
+
+def list_due(schedule: BackupSchedule, service: str, known: Circumstances) -> set[datetime]:
+    """Return the starts of a service on today and on the past days that are known.
+
+    Where readings of a day were kept, they hold today's answer and also what was due before a change of the
+    schedule.
+
+    :param schedule: today's answer.
+    :param service: our word.
+    :param known: what was asked, and what is known of past days.
+    """
+    days = _list_days(schedule, known)
+    kept = {each.day for each in days}
+    due = {start for each in days for start in each.list_starts(service)}
+    answered = schedule.list_starts(service)
+    return due | {start for start in answered if start.astimezone(UTC).date() not in kept}
+
+
+def _list_days(schedule: BackupSchedule, known: Circumstances) -> list[DaySchedule]:
+    days = () if known.known_days is None else known.known_days.days
+    return [each for each in days if each.location == schedule.location]
+
+
+def describe_days(policy: Policy, known: Circumstances, now: datetime) -> list[dict[str, Any]]:
+    """Return, for each location, which days of the window have a known schedule, as ranges of days.
+
+    The due runs of a day that nobody has read are not judged.
+
+    :param policy: the policy.
+    :param known: what was asked, and what is known of past days.
+    :param now: the time of judgement.
+    """
+    first, last = policy.window_start(now).astimezone(UTC).date(), now.date()
+    written = []
+    for schedule in known.schedules:
+        days = [*split_into_days(schedule), *_list_days(schedule, known)]
+        read = sorted({each.day for each in days if each.read_at is not None and first <= each.day <= last})
+        unknown, begin = [], first
+        for day in read:
+            if begin < day:
+                unknown.append((begin, day - _DAY))
+            begin = day + _DAY
+        if begin <= last:
+            unknown.append((begin, last))
+        written.append(
+            {
+                "location": schedule.location,
+                "known": _write_ranges(_join_days(read)),
+                "unknown": _write_ranges(unknown),
+            }
+        )
+    return written
+
+
+def _join_days(days: Iterable[date]) -> list[tuple[date, date]]:
+    ranges: list[tuple[date, date]] = []
+    for day in days:
+        if ranges and ranges[-1][1] == day - _DAY:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
+
+
+def _write_ranges(ranges: Iterable[tuple[date, date]]) -> list[list[str]]:
+    return [[first.isoformat(), last.isoformat()] for first, last in ranges]
 
 
 def find_schedule(scope: Scope, known: Circumstances) -> BackupSchedule | None:
@@ -67,27 +139,35 @@ def find_missed_runs(
 ) -> tuple[datetime, ...]:
     """Return the times of the schedule in the window that no job answers, earliest first.
 
-    A job answers a time where it started near the time, or was running at the time: the vendor skips a
-    backup that is due while another one runs, and may list no row for the skipped one.
+    A job answers a time where it started then, or later and before the next time, or was running at the time:
+    the vendor skips a backup that is due while another one runs, and may list no row for the skipped one. So
+    a late backup is missed until it starts.
 
     :param due: the times of the schedule.
     :param jobs: the jobs of the service, in any state.
     :param start: the begin of the window.
     :param now: the time of judgement.
     """
-    listed = list(jobs)
-    passed = (each for each in due if start <= each <= now - DUE_TOLERANCE)
-    return tuple(sorted(each for each in passed if not any(_answers(job, each) for job in listed)))
+    listed, times = list(jobs), sorted(due)
+    missed = []
+    for index, each in enumerate(times):
+        end = min([*times[index + 1 : index + 2], shift(each, _DAY)])
+        if _is_due(each, start, now) and not any(_answers(job, each, end) for job in listed):
+            missed.append(each)
+    return tuple(missed)
 
 
-def _answers(job: BackupJob, due: datetime) -> bool:
+def _is_due(moment: datetime, start: datetime, now: datetime) -> bool:
+    """Tell whether a backup that is scheduled for *moment* was due in the window, and must have begun."""
+    return start <= moment <= now - DUE_TOLERANCE
+
+
+def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:
     begun = job.effective_start
     if begun is None:  # it may be any
         return True
-    if due - CLOCK_SKEW <= begun <= due + DUE_TOLERANCE:
-        return True
-    if begun > due:
-        return False
+    if begun >= due - CLOCK_SKEW:
+        return begun <= due + DUE_TOLERANCE or begun < following
     return not job.state.is_terminal if job.finished_at is None else job.finished_at >= due
 
 

@@ -161,12 +161,12 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong with a licence.
+    """One thing that is wrong with a licence, or with the protection of a tenant.
 
-    :param organization_id: the customer with the licence; None for the tenant's own licence.
-    :param service: the subscription, for Elements.
+    :param organization_id: the customer with the licence, or the organisation; None for the tenant's own.
+    :param service: the subscription, for the licences of Elements; the service; None for the whole tenant.
     :param location: the Multi-Geo location that was asked for.
-    :param reason: such as ``expired``; see :func:`audit`.
+    :param reason: such as ``expired``; see :func:`audit` and :data:`.protection.REASONS`.
     :param text: the reason in a sentence, without its full stop.
     """
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.query import JobQuery
-from airflow_provider_avepoint.core.questions import Circumstances, Question, Reading
+from airflow_provider_avepoint.core.questions import Circumstances, KeepDays, Question, Reading
 from airflow_provider_avepoint.core.verdict import Verdict, judge
 
 
 class Look:
     """The state of one look: ask :meth:`next_queries`, :meth:`take` the jobs, until there are no queries.
 
-    Then ask the :attr:`questions`, :meth:`hear` the answers, and :meth:`conclude`.
+    Then ask the :attr:`questions`, :meth:`hear` the answers, :meth:`remember`, and :meth:`conclude`.
 
     :param policy: what is judged.
     :param client: the connection, whose clock is the API's.
@@ -64,6 +65,16 @@ class Look:
         :param reading: what was read.
         """
         self._circumstances.add(question, reading)
+
+    def remember(self, keep_days: KeepDays | None) -> None:
+        """Keep the schedules that were heard, if any, and recall those of past days.
+
+        :param keep_days: keeps them; None where nobody does.
+        """
+        schedules = self._circumstances.schedules
+        if keep_days is not None and schedules:
+            first = self._policy.window_start(self._client.clock.now()).astimezone(UTC).date()
+            self._circumstances.known_days = keep_days(schedules, first)
 
     def conclude(self) -> Verdict:
         """Return the verdict, by the API's time of the answers."""

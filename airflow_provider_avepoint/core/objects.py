@@ -24,9 +24,10 @@ from airflow_provider_avepoint.core.text import one_line, quoted
 T = TypeVar("T")
 
 # Where the vendor's other lists have a link to a next page, or a total.
-_LINKS: tuple[Path, ...] = (("nextLink",), ("metadata", "nextLink"), ("data", "nextLink"))
+_ENVELOPES: tuple[Path, ...] = ((), ("metadata",), ("data",), ("data", "metadata"))
+_LINKS: tuple[Path, ...] = tuple((*place, "nextLink") for place in _ENVELOPES)
 _TOTALS: tuple[Path, ...] = tuple(
-    (*place, name) for place in ((), ("metadata",), ("data",)) for name in ("totalCount", "totalNumber")
+    (*place, name) for place in _ENVELOPES for name in ("totalCount", "totalNumber")
 )
 
 
@@ -88,6 +89,17 @@ class JsonObject:
             return parse(self.get(key))
         except ValueError as e:
             raise self.refuse(f"{_name(key)}: {e}") from None
+
+    def read_or_none(self, key: Key, parse: Callable[[object], T | None]) -> T | None:
+        """Return a field that nothing depends on; None where it is missing or has another form.
+
+        :param key: the key, or several spellings of it.
+        :param parse: as in :meth:`read`.
+        """
+        try:
+            return self.read(key, parse)
+        except AvePointPayloadError:
+            return None
 
     def require(self, key: Key, parse: Callable[[object], T | None]) -> T:
         """Return a field that must be there.

@@ -144,8 +144,9 @@ class Policy:
         waiting.
     :param expect_scheduled: every service that the product's schedule names is expected (where *object_types*
         names services, those of them). A named service that is not scheduled and has no backup is
-        ``not_scheduled``. A backup that was due in the window and that no job answers is ``missed``. The
-        schedule is of the current UTC day only. Microsoft 365 only.
+        ``not_scheduled``. A backup that was due in the window and that no job answers is ``missed``. The API
+        tells the schedule of the current UTC day only: past days are judged where they were kept, in a
+        ledger. Microsoft 365 only.
     :param max_unusual: the largest count of unusual activity that passes, of any service: 0 passes none. None
         does not ask. The documents do not say under which service the files of a team count, so an alarm of
         one service shuts every scope of the same organisation. Microsoft 365, Salesforce and Elements.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import UnusualActivity
-    from airflow_provider_avepoint.core.schedule import BackupSchedule
+    from airflow_provider_avepoint.core.errors import AvePointError
+    from airflow_provider_avepoint.core.schedule import BackupSchedule, DaySchedule
 
 
 #: What the answer to a question holds.
 Reading: TypeAlias = "BackupSchedule | UnusualActivity"
+#: Keeps schedules, and returns what is known of each day from a day on.
+KeepDays: TypeAlias = Callable[[Sequence["BackupSchedule"], date], "KnownDays"]
 
 
 class Topic(StrEnum):
@@ -42,14 +45,30 @@ class Question:
     within: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownDays:
+    """What is known of the schedules of the days in a window, today among them.
+
+    :param days: the days of which anything is known, of all locations that were asked for.
+    :param error: why nothing could be read; then no verdict passes.
+    """
+
+    days: tuple[DaySchedule, ...] = ()
+    error: AvePointError | None = None
+
+
 class Circumstances:
     """The answers to the questions of a gate.
 
     :param readings: question → what was read.
+    :param known_days: what is known of the schedules of past days; None where nobody keeps them.
     """
 
-    def __init__(self, readings: Mapping[Question, Reading] | None = None) -> None:
+    def __init__(
+        self, readings: Mapping[Question, Reading] | None = None, known_days: KnownDays | None = None
+    ) -> None:
         self._readings = dict(readings or {})
+        self.known_days = known_days
 
     def add(self, question: Question, reading: Reading) -> None:
         """Add the answer to a question.
@@ -59,12 +78,13 @@ class Circumstances:
         """
         self._readings[question] = reading
 
-    def only(self, questions: Iterable[Question]) -> Circumstances:
+    def only(self, questions: Iterable[Question], known_days: KnownDays | None = None) -> Circumstances:
         """Return the answers to some questions.
 
         :param questions: these questions; each has an answer.
+        :param known_days: what is known of past days to the one who asks these questions.
         """
-        return Circumstances({each: self._readings[each] for each in questions})
+        return Circumstances({each: self._readings[each] for each in questions}, known_days)
 
     @property
     def schedules(self) -> list[BackupSchedule]:

@@ -58,6 +58,10 @@ BUSY_PAUSE = timedelta(minutes=5)
 _RESTORE = "restore"
 # "There are already 3 restore/export jobs running, cannot start new restore job."
 _BUSY = re.compile(r"\d+\s+restore(?:\s*/\s*export)?\s+jobs?\s.*\brunning\b", re.IGNORECASE)
+# Characters that no name in SharePoint and OneDrive has: a path with one is a pattern, a drive or a mistake.
+_FORBIDDEN = frozenset('"*:<>?|')
+# The service restores no older backup: an older time is a "no time" of some program.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 # A list of texts as Python or JSON writes it, in the place of one path.
 _LIST_TEXT = re.compile(r"[\[(]\s*['\"].*['\"]\s*,?\s*[\])]", re.DOTALL)
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")
@@ -146,11 +150,15 @@ class RestoreRequest:
         return request
 
     def check_time(self, now: datetime) -> None:
-        """Refuse a recovery time in the future.
+        """Refuse a recovery time in the future, and one before there were cloud backups.
 
         :param now: the time, aware.
-        :raises AvePointConfigError: the recovery time is later than *now*.
+        :raises AvePointConfigError: the recovery time is later than *now*, or before the year 2000.
         """
+        if self.recovery_time < _EARLIEST:
+            raise AvePointConfigError(
+                f"recovery_time: {to_iso(self.recovery_time)} is before the year 2000: no backup is so old."
+            )
         if self.recovery_time > now:
             raise AvePointConfigError(
                 f"recovery_time: {to_iso(self.recovery_time)} is in the future: it is {to_iso(now)} now."
@@ -277,9 +285,21 @@ def _parse_path(name: str, item: object) -> str:
         raise refuse(name, item, "begins with a slash; a path begins in the library.")
     if any(unicodedata.category(each) in _CONTROLS for each in path):  # a joiner, as in Persian, may stand
         raise refuse(name, item, "has a control character or half a character.")
-    if any(trim(part) in ("", ".", "..") for part in path.split("/")):
-        raise refuse(name, item, "has an empty part, or one of dots; write it like reports/2026/plan.xlsx.")
+    _check_names(name, item, path)
     return path
+
+
+def _check_names(name: str, item: object, path: str) -> None:
+    """Refuse names that nothing in SharePoint and OneDrive has."""
+    parts = path.split("/")
+    if any(not part.strip(" .") for part in parts):
+        raise refuse(name, item, "has an empty part, or one of dots; write it like reports/2026/plan.xlsx.")
+    if any(part != part.strip() or part.endswith(".") for part in parts):
+        raise refuse(
+            name, item, "has a part with a space at an end, or a dot at its end: SharePoint has none."
+        )
+    if forbidden := sorted(_FORBIDDEN.intersection(path)):
+        raise refuse(name, item, f"has {' '.join(forbidden)}, which no name in SharePoint has.")
 
 
 def _check_paths(files: tuple[str, ...], folders: tuple[str, ...]) -> None:
@@ -732,6 +752,40 @@ class Drill:
             "job": job,
             "judged_at": self.judged_at.isoformat(),
         }
+
+
+def describe_unjudged(
+    request: RestoreRequest, kept: object, error: Exception, expect_files: int | None
+) -> dict[str, Any] | None:
+    """Return a drill that may have begun and was not judged, as :meth:`Drill.as_dict` writes drills.
+
+    :param request: what the task asks for now.
+    :param kept: what was kept of the restore.
+    :param error: why it was not judged.
+    :param expect_files: as in :class:`Drill`.
+    :returns: the drill; None where nothing has begun.
+    """
+    now = datetime.now(UTC).isoformat()
+    try:
+        intent = Intent.read(kept)
+    except AvePointRestoreUncertain:
+        intent = None
+    if intent is not None and intent.phase is Phase.REFUSED:
+        return None
+    job_id = None if intent is None else intent.job_id
+    return {
+        "passed": False,
+        "reason": "uncertain" if isinstance(error, AvePointRestoreUncertain) else "not_ended",
+        "message": str(error),
+        "request": request.as_dict(),
+        "digest": request.digest if intent is None else intent.digest,
+        "sent_at": now if intent is None else intent.sent_at.isoformat(),
+        "was_adopted": intent is not None and intent.was_adopted,
+        "expect_files": expect_files,
+        "restored_files": None,
+        "job": None if job_id is None else {"job_id": job_id},
+        "judged_at": now,
+    }
 
 
 def parse_expected(value: object) -> int | None:

@@ -116,7 +116,8 @@ class RetentionPolicy(Value, frozen=True, kw_only=True):
     :param product: the name of the product.
     :param location: the Multi-Geo location that was asked for; None for the central location.
     :param read_at: when the answer came, by the API's clock.
-    :param is_daily: whether daily retention is enabled. The documents do not say what that changes.
+    :param is_daily: whether daily retention is enabled; None if it is not told. The documents do not say what
+        that changes.
     :param is_customized: whether services have periods of their own.
     :param period: the default of all services; None only where services have periods of their own.
     :param services: the services that are listed.
@@ -125,24 +126,32 @@ class RetentionPolicy(Value, frozen=True, kw_only=True):
     product: str
     location: str | None = None
     read_at: datetime
-    is_daily: bool
+    is_daily: bool | None = None
     is_customized: bool
     period: Period | None = None
     services: tuple[ServiceRetention, ...] = ()
 
-    def list_periods(self, service: str) -> list[tuple[str, Period]]:
-        """Return the periods that hold for objects of a service, each with what it is for.
-
-        A container's period comes before the service's, and the service's before the default. Which objects
-        are in which container is not told, so all of them are returned.
+    def list_unused_periods(self, service: str) -> list[tuple[str, Period]]:
+        """Return the periods that are listed for a service and do not hold, each with what it is for.
 
         :param service: our word.
         """
-        found: list[tuple[str, Period]] = []
-        for each in self.services if self.is_customized else ():
-            if each.service == service:
-                found += _list_own(each)
-        if not found and self.period is not None:
+        rows = () if self.is_customized else self.services
+        return [period for each in rows if each.service == service for period in _list_own(each)]
+
+    def list_periods(self, service: str) -> list[tuple[str, Period]]:
+        """Return the periods that hold for objects of a service, each with what it is for.
+
+        A container's period comes before the service's, and the service's before the default, which holds
+        where a service has periods for its containers only. Which objects are in which container is not told,
+        so all of them are returned.
+
+        :param service: our word.
+        """
+        own = [each for each in self.services if self.is_customized and each.service == service]
+        found = [period for each in own for period in _list_own(each)]
+        has_rest = any(each.period or each.unassigned_period for each in own)
+        if not has_rest and self.period is not None:
             found.append(("default", self.period))
         return found
 
@@ -209,7 +218,7 @@ def read_retention(product: Product, document: object) -> dict[str, Any]:
     if period is None and not (is_customized and services):
         raise whole.refuse(f"{endpoint.period} is missing")
     return {
-        "is_daily": whole.require_flag(endpoint.is_daily),
+        "is_daily": flag if isinstance(flag := whole.get(endpoint.is_daily), bool) else None,
         "is_customized": is_customized,
         "period": period,
         "services": tuple(_read_service(product, endpoint, service) for service in services),
@@ -236,6 +245,12 @@ def parse_period(value: object) -> Period | None:
     return Period(text=text, number=parse_digits(match[1]), unit=match[2].lower())
 
 
+def _list_containers(endpoint: RetentionEndpoint, service: JsonObject) -> list[JsonObject]:
+    if service.get(endpoint.containers) is None:
+        return []  # the documents do not say how a service without containers looks
+    return service.objects(endpoint.containers, "container")
+
+
 def _read_service(product: Product, endpoint: RetentionEndpoint, service: JsonObject) -> ServiceRetention:
     return ServiceRetention(
         service=service.require(endpoint.service, product.read_service_type),
@@ -247,6 +262,6 @@ def _read_service(product: Product, endpoint: RetentionEndpoint, service: JsonOb
                 container_name=container.read_text(endpoint.container_name),
                 period=container.require(endpoint.period, parse_period),
             )
-            for container in service.objects(endpoint.containers, "container", may_be_null=True)
+            for container in _list_containers(endpoint, service)
         ),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from airflow_provider_avepoint.core.client import Client
@@ -15,7 +16,15 @@ from airflow_provider_avepoint.core.products import require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import choose_location
 
-__all__ = ["BackupSchedule", "ServiceSchedule", "get_schedule", "read_schedule"]
+__all__ = [
+    "BackupSchedule",
+    "DaySchedule",
+    "ServiceSchedule",
+    "get_schedule",
+    "merge_days",
+    "read_schedule",
+    "split_into_days",
+]
 
 _WHAT = "backup schedule"
 # More starts of one service than a day has minutes are no schedule, and would cost a gate its time.
@@ -126,3 +135,102 @@ def _read_starts(row: JsonObject, key: str) -> tuple[datetime, ...]:
             raise row.refuse(f"{key}: a start is empty")
         starts.add(start)
     return tuple(sorted(starts))
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class DaySchedule(Value, frozen=True, kw_only=True):
+    """What readings have told of one UTC day.
+
+    :param location: the Multi-Geo location that was asked for; None for the central location.
+    :param day: the day.
+    :param read_at: when the day was read last; None where only some starts of the day are known.
+    :param services: the services, with their starts on this day; sorted by name.
+    """
+
+    location: str | None = None
+    day: date
+    read_at: datetime | None = None
+    services: tuple[ServiceSchedule, ...] = ()
+
+    def list_starts(self, service: str) -> tuple[datetime, ...]:
+        """Return the starts of a service on this day, earliest first.
+
+        :param service: our word.
+        """
+        return next((each.starts for each in self.services if each.service == service), ())
+
+
+def split_into_days(schedule: BackupSchedule) -> list[DaySchedule]:
+    """Return what an answer tells of each UTC day, earliest first.
+
+    Around midnight the clock and the list may be of different days, so the starts tell the day. Where the
+    starts are of several days, only the day of the clock is told as a whole.
+
+    :param schedule: the answer.
+    """
+    today = schedule.read_at.astimezone(UTC).date()
+    days = {start.astimezone(UTC).date() for each in schedule.services for start in each.starts} or {today}
+    whole = days if len(days) == 1 else {today}
+    names = sorted({each.service for each in schedule.services})
+    told = []
+    for day in sorted(days | whole):
+        services = []
+        for name in names:
+            starts = tuple(
+                start for start in schedule.list_starts(name) if start.astimezone(UTC).date() == day
+            )
+            runs = max(each.runs_a_day for each in schedule.services if each.service == name)
+            if starts or day in whole:
+                services.append(ServiceSchedule(service=name, runs_a_day=runs, starts=starts))
+        told.append(
+            DaySchedule(
+                location=schedule.location,
+                day=day,
+                read_at=schedule.read_at if day in whole else None,
+                services=tuple(services),
+            )
+        )
+    return told
+
+
+def merge_days(known: DaySchedule, told: DaySchedule) -> DaySchedule:
+    """Return what two readings tell of one day.
+
+    Each reading settles the starts up to its own time: whoever changes the schedule later does not change
+    what was due before. What comes after that, the newer reading tells.
+
+    :param known: what earlier readings have told.
+    :param told: what the new reading tells. If it is the older one of the two, it tells nothing new.
+    """
+    if known.read_at is None or told.read_at is None:
+        whole = known if told.read_at is None else told
+        return _join(whole, known, told, whole.read_at)
+    settled_until = known.read_at
+    if told.read_at < settled_until:
+        return known
+    before = (_replace_starts(each, lambda start: start <= settled_until) for each in known.services)
+    after = (_replace_starts(each, lambda start: start > settled_until) for each in told.services)
+    settled = DaySchedule(day=known.day, services=tuple(each for each in before if each.starts))
+    return _join(told, settled, DaySchedule(day=told.day, services=tuple(after)), told.read_at)
+
+
+def _replace_starts(service: ServiceSchedule, is_kept: Callable[[datetime], bool]) -> ServiceSchedule:
+    return ServiceSchedule(
+        service=service.service,
+        runs_a_day=service.runs_a_day,
+        starts=tuple(filter(is_kept, service.starts)),
+    )
+
+
+def _join(whole: DaySchedule, one: DaySchedule, other: DaySchedule, read_at: datetime | None) -> DaySchedule:
+    """Return all starts of two parts of a day; the runs a day are those of *other* where it lists them."""
+    runs = {each.service: each.runs_a_day for part in (one, other) for each in part.services}
+    services = tuple(
+        ServiceSchedule(
+            service=name,
+            runs_a_day=runs[name],
+            starts=tuple(sorted({*one.list_starts(name), *other.list_starts(name)})),
+        )
+        for name in sorted(runs)
+    )
+    return DaySchedule(location=whole.location, day=whole.day, read_at=read_at, services=services)

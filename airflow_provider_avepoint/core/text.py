@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _LONGEST = 300
 # The non-joiner shapes Persian words, the joiner Indic letters and families of emoji.
 _JOINERS = "\u200c\u200d"
@@ -43,6 +45,17 @@ def trim(text: str) -> str:
     """
     trimmed = text.strip().strip(_UNSEEN)
     return trimmed if trimmed == text else trim(trimmed)
+
+
+def list_some(texts: Iterable[str], most: int = 20) -> str:
+    """Join *texts* into one line; after *most* of them, say how many more there are.
+
+    :param texts: the texts.
+    :param most: how many texts to show.
+    """
+    listed = list(texts)
+    more = [f"and {len(listed) - most} more"] if len(listed) > most else []
+    return "; ".join(listed[:most] + more)
 
 
 def storable(text: str) -> str:

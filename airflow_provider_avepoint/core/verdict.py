@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_avepoint.core.circumstances import (
     Alarms,
+    describe_days,
     find_missed_runs,
     find_schedule,
+    list_due,
     list_scheduled,
     require_answers,
 )
@@ -39,7 +41,7 @@ from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.questions import Circumstances
-from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.text import list_some, one_line, quoted
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import ActivityCounts
@@ -59,9 +61,7 @@ __all__ = [
 #: The version of the rules. Raise the number when a change may judge the same jobs otherwise.
 RULES_VERSION = 2
 
-# The most scopes that a message names, the worst first; the evidence holds all scopes.
-_MOST_NAMED = 20
-# The same for what a scope of the message names: missed runs, counts of unusual activity.
+# The most missed runs, or counts of unusual activity, that a message names of one scope.
 _MOST_COUNTS = 3
 
 
@@ -201,7 +201,7 @@ class ScopeVerdict:
         if self.reason is Reason.NOT_SCHEDULED:
             text += ", no backup is scheduled"
         if self.missed_runs:
-            missed = _list_some(map(_show_time, self.missed_runs), _MOST_COUNTS)
+            missed = list_some(map(_show_time, self.missed_runs), _MOST_COUNTS)
             text += f", no job answers the backup due {missed}"
         elif self.window_start is not None and self.reason in (
             Reason.MISSED,
@@ -210,7 +210,7 @@ class ScopeVerdict:
         ):
             text += f", no backup has started since {_show_minute(self.window_start)}"
         if self.unusual:
-            text += f", {_list_some(map(str, self.unusual), _MOST_COUNTS)}"
+            text += f", {list_some(map(str, self.unusual), _MOST_COUNTS)}"
         if self.job is not None:
             text += f" ({_describe(self.job)})"
         if self.newer_good is not None:
@@ -252,7 +252,7 @@ class Verdict:
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
         if forgotten:
-            named = _list_some(f"{each.scope} ({_describe(each.job)})" for each in forgotten if each.job)
+            named = list_some(f"{each.scope} ({_describe(each.job)})" for each in forgotten if each.job)
             found.append(
                 f"{product}: no longer expected, since the last backup is older than expect_seen_within: "
                 f"{named}. Name in the policy what must be backed up."
@@ -263,7 +263,7 @@ class Verdict:
             one_line(each, 100) for each in dict.fromkeys(missed) if each is not None and each not in seen
         ]
         if unknown:
-            since, whose = _show_minute(self.policy.memory_start(self.judged_at)), _list_some(unknown)
+            since, whose = _show_minute(self.policy.memory_start(self.judged_at)), list_some(unknown)
             found.append(
                 f"{product}: no job of organisation {whose} has started since {since}; check the id."
             )
@@ -271,7 +271,11 @@ class Verdict:
         scheduled = {name for each in self.circumstances.schedules for name in each.scheduled}
         if not_asked := sorted(scheduled - set(object_types)):
             found.append(
-                f"{product}: scheduled, but no job can be asked for by this service: {_list_some(not_asked)}."
+                f"{product}: scheduled, but no job can be asked for by this service: {list_some(not_asked)}."
+            )
+        if (days := self.circumstances.known_days) is not None and days.error is not None:
+            found.append(
+                f"{product}: the schedule of past days cannot be read, so nothing passes: {days.error}"
             )
         return found
 
@@ -289,6 +293,7 @@ class Verdict:
         }
         if self.policy.expect_scheduled:
             written["schedules"] = [each.as_dict() for each in self.circumstances.schedules]
+            written["schedule_days"] = describe_days(self.policy, self.circumstances, self.judged_at)
         if self.policy.max_unusual is not None:
             written["unusual_activity"] = [each.as_dict() for each in self.circumstances.activities]
         return written
@@ -318,7 +323,7 @@ class Verdict:
             (scope for scope in judged if not scope.passed), key=lambda scope: _SEVERITY.index(scope.reason)
         )
         summary = f"{good} of {len(judged)} scopes good{tail}"
-        listed = _list_some(map(str, bad))
+        listed = list_some(map(str, bad))
         return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
@@ -348,6 +353,7 @@ def judge(
     :param circumstances: the answers to ``policy.questions()``; None where the policy asks nothing.
     :raises AvePointConfigError: *now* has no time zone, the policy gives an organisation's name where its id
         belongs, or an answer to one of its questions is missing.
+    :raises AvePointError: the jobs are good, but what is known of past days could not be read.
     """
     if now.utcoffset() is None:
         raise AvePointConfigError("now: the time of judgement has no time zone.")
@@ -367,7 +373,7 @@ def judge(
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
-    for scope in list_scheduled(policy, known, product):
+    for scope in list_scheduled(policy, known, product, now):
         if not any(_covers(each, scope) for each in expected):
             expected[scope] = by_scope.get(scope, [])
     forgotten = {
@@ -393,8 +399,11 @@ def judge(
     judged = [verdict.reason for verdict in verdicts if verdict.reason not in _NOT_JUDGED]
     bad = [reason for reason in judged if reason is not Reason.PASSED]
     worst = min(bad, key=_SEVERITY.index) if bad else Reason.PASSED
+    passed = bool(judged) and not bad
+    if passed and known.known_days is not None and known.known_days.error is not None:
+        raise known.known_days.error
     return Verdict(
-        passed=bool(judged) and not bad,
+        passed=passed,
         reason=worst if judged else Reason.MISSED,
         scopes=tuple(sorted(verdicts, key=lambda verdict: str(verdict.scope))),
         policy=policy,
@@ -422,7 +431,9 @@ def _weigh(
     scope, service = verdict.scope, verdict.scope.workload
     schedule = find_schedule(scope, known) if policy.expect_scheduled else None
     if schedule is not None and service in get_product(policy.product).object_types:
-        missed = find_missed_runs(schedule.list_starts(service or ""), seen, policy.window_start(now), now)
+        missed = find_missed_runs(
+            list_due(schedule, service or "", known), seen, policy.window_start(now), now
+        )
         verdict = replace(verdict, missed_runs=missed)
         if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
             if service in (policy.object_types or ()):
@@ -718,13 +729,6 @@ def _describe(job: BackupJob) -> str:
         text += f", started {_show_time(job.effective_start)}"
     text += job.describe_failures()
     return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
-
-
-def _list_some(texts: Iterable[str], most: int = _MOST_NAMED) -> str:
-    """Join *texts* into one line; after *most* of them, say how many more there are."""
-    listed = list(texts)
-    more = [f"and {len(listed) - most} more"] if len(listed) > most else []
-    return "; ".join(listed[:most] + more)
 
 
 def _show_minute(moment: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,13 +40,15 @@ from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID, Settings
 from airflow_provider_avepoint.credentials import build_credential
 from airflow_provider_avepoint.exceptions import for_airflow
+from airflow_provider_avepoint.hooks.access import check_features
 from airflow_provider_avepoint.hooks.connection import (
     afind_connection,
     find_connection,
     open_client,
     read_settings,
 )
-from airflow_provider_avepoint.metrics import count
+from airflow_provider_avepoint.hooks.protection import audit_protection
+from airflow_provider_avepoint.metrics import count, count_reading
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
 
@@ -58,10 +60,14 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
     from airflow_provider_avepoint.core.policy import Policy
-    from airflow_provider_avepoint.core.questions import Question, Reading
+    from airflow_provider_avepoint.core.products.vocabulary import Product
+    from airflow_provider_avepoint.core.protection import ProtectionAudit
+    from airflow_provider_avepoint.core.questions import KeepDays, Question, Reading
+    from airflow_provider_avepoint.core.requirements import Required
     from airflow_provider_avepoint.core.retention import RetentionPolicy
     from airflow_provider_avepoint.core.schedule import BackupSchedule
     from airflow_provider_avepoint.core.verdict import Verdict
+    from airflow_provider_avepoint.hooks.protection import Proofs
 
 
 T = TypeVar("T")
@@ -212,18 +218,21 @@ class AvePointHook(HttpHook):
         :param query: the query.
         """
 
-    def judge(self, policy: Policy) -> Verdict:
+    def judge(self, policy: Policy, *, keep_days: KeepDays | None = None) -> Verdict:
         """Ask for the jobs that *policy* is about, and judge them by the API's time of the answer.
 
         :param policy: what a good backup is.
+        :param keep_days: keeps the schedules that *policy* asks for, and recalls those of past days, such as
+            :func:`airflow_provider_avepoint.ledger.schedules.keep_schedules` for a ledger; None judges the
+            due runs of the current UTC day only.
         :raises AvePointConfigError: an argument cannot be used.
         """
         look = Look(policy, self.client)
         while (queries := look.next_queries()) is not None:
             look.take(list(self.query(queries, with_changes=True)))
-        with for_airflow():
-            for question in look.questions:
-                look.hear(question, self.transport.run(ask(self.client, question)))
+        for question in look.questions:
+            look.hear(question, self._read(question.topic, question.product, ask(self.client, question)))
+        look.remember(keep_days)
         with for_airflow():
             verdict = look.conclude()
         for warning in verdict.warnings:
@@ -306,8 +315,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no schedule.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_schedule(self.client, product, location))
+        return self._read("schedule", product, get_schedule(self.client, product, location))
 
     def get_unusual_activity(
         self,
@@ -331,18 +339,19 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(
-                get_activity(
-                    self.client,
-                    product,
-                    detected_after=detected_after,
-                    detected_before=detected_before,
-                    organization_id=organization_id,
-                    tenant_id=tenant_id,
-                    location=location,
-                )
-            )
+        return self._read(
+            "activity",
+            product,
+            get_activity(
+                self.client,
+                product,
+                detected_after=detected_after,
+                detected_before=detected_before,
+                organization_id=organization_id,
+                tenant_id=tenant_id,
+                location=location,
+            ),
+        )
 
     def get_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
         """Return how long backups are kept, by service and container.
@@ -352,8 +361,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product does not tell its retention.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_retention(self.client, product, location))
+        return self._read("retention", product, get_retention(self.client, product, location))
 
     def get_coverage(
         self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
@@ -368,8 +376,7 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: an answer is not understood.
         """
-        with for_airflow():
-            return self.transport.run(get_coverage(self.client, product, organization_id, parts))
+        return self._read("coverage", product, get_coverage(self.client, product, organization_id, parts))
 
     def iter_monitor_alerts(
         self,
@@ -390,26 +397,66 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        with for_airflow():
-            alerts = self.transport.run(
-                list_alerts(
-                    self.client,
-                    product,
-                    collected_after=collected_after,
-                    collected_before=collected_before,
-                    organization_id=organization_id,
-                    alert_type=alert_type,
-                )
-            )
+        alerts = self._read(
+            "alerts",
+            product,
+            list_alerts(
+                self.client,
+                product,
+                collected_after=collected_after,
+                collected_before=collected_before,
+                organization_id=organization_id,
+                alert_type=alert_type,
+            ),
+        )
         return iter(alerts)
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Get a token and make one small call for each product.
+    def _read(self, topic: str, product: str, flow: Flow[T]) -> T:
+        """Run a reading beside the jobs, and count what comes of it."""
+        with for_airflow(), count_reading(topic, product):
+            return self.transport.run(flow)
 
-        :return: whether at least one product can be read, and a sentence that says which can, and what is
-            missing for the others.
+    def audit_protection(
+        self,
+        required: Mapping[str, Any] | Required,
+        *,
+        product: str = "m365",
+        organization_id: str | None = None,
+        location: str | None = None,
+        proofs: Proofs | None = None,
+    ) -> ProtectionAudit:
+        """Judge a tenant against what it must have; see ``AvePointProtectionAuditOperator`` for the rules.
+
+        A part that cannot be read, such as for a missing permission, is a finding; the others are judged.
+
+        :param required: service → rule → value.
+        :param product: the product that is asked.
+        :param organization_id: the customer of Elements, which is required there; the organisation of
+            Salesforce.
+        :param location: the Multi-Geo location; the connection's own unless given.
+        :param proofs: returns when restores were last proven, by service, for the rule ``drilled_within``.
+        :raises AvePointConfigError: an argument cannot be used, or the product cannot tell what is required.
+        :raises AvePointError: nothing could be read: the error of the first part.
         """
-        readable: list[str] = []
+        with for_airflow():
+            return audit_protection(
+                self,
+                required,
+                product=product,
+                organization_id=organization_id,
+                location=location,
+                proofs=proofs,
+            )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and make one small call for each product, then for each permission beside the jobs.
+
+        A connection is good without the permissions of features that nobody uses. Nothing is changed.
+
+        :return: whether at least one product can be read or used, and what can be, and what is missing for
+            the rest.
+        """
+        readable: list[Product] = []
         missing: list[str] = []
         transport: RequestsTransport | None = None
         try:
@@ -428,13 +475,16 @@ class AvePointHook(HttpHook):
                         raise  # nobody answers: neither for another product
                     missing.append(f"{product.name}: {str(e).rstrip('.')}")
                 else:
-                    readable.append(product.name)
+                    readable.append(product)
+            proven = {each.permission for each in readable}
+            access = check_features(client, readable or PRODUCTS.values(), proven, transport.run)
         except AvePointError as e:
             return False, str(e)
         finally:
             if transport is not None:
                 transport.close()
-        return bool(readable), _describe_access(readable, missing)
+        sentences = (_describe_access([each.name for each in readable], missing), access.describe())
+        return bool(readable or access.usable), " ".join(filter(None, sentences))
 
     def close(self) -> None:
         """Close the hook's connections to the API."""
@@ -579,8 +629,7 @@ class AvePointAsyncHook(BaseHook):
         :param question: the question, as ``Policy.questions`` makes it.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(ask(client, question))
+        return await self._read(question.topic, question.product, ask(client, question))
 
     async def aget_job(
         self,
@@ -655,8 +704,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its schedule.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_schedule(client, product, location))
+        return await self._read("schedule", product, get_schedule(client, product, location))
 
     async def aget_unusual_activity(
         self,
@@ -678,18 +726,19 @@ class AvePointAsyncHook(BaseHook):
         :param location: the Multi-Geo location; by default that of the connection, or else all.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(
-                get_activity(
-                    client,
-                    product,
-                    detected_after=detected_after,
-                    detected_before=detected_before,
-                    organization_id=organization_id,
-                    tenant_id=tenant_id,
-                    location=location,
-                )
-            )
+        return await self._read(
+            "activity",
+            product,
+            get_activity(
+                client,
+                product,
+                detected_after=detected_after,
+                detected_before=detected_before,
+                organization_id=organization_id,
+                tenant_id=tenant_id,
+                location=location,
+            ),
+        )
 
     async def aget_retention(self, location: str | None = None, *, product: str = "m365") -> RetentionPolicy:
         """Return how long backups are kept; see :meth:`AvePointHook.get_retention`.
@@ -698,8 +747,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its retention.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_retention(client, product, location))
+        return await self._read("retention", product, get_retention(client, product, location))
 
     async def aget_coverage(
         self, organization_id: str, *, product: str = "elements", parts: str | list[str] | None = None
@@ -711,8 +759,7 @@ class AvePointAsyncHook(BaseHook):
         :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
         """
         client = await self.aget_client()
-        with for_airflow():
-            return await self._run.run(get_coverage(client, product, organization_id, parts))
+        return await self._read("coverage", product, get_coverage(client, product, organization_id, parts))
 
     async def aiter_monitor_alerts(
         self,
@@ -732,17 +779,18 @@ class AvePointAsyncHook(BaseHook):
         :param alert_type: sent as it is: the documents do not list the values.
         """
         client = await self.aget_client()
-        with for_airflow():
-            alerts = await self._run.run(
-                list_alerts(
-                    client,
-                    product,
-                    collected_after=collected_after,
-                    collected_before=collected_before,
-                    organization_id=organization_id,
-                    alert_type=alert_type,
-                )
-            )
+        alerts = await self._read(
+            "alerts",
+            product,
+            list_alerts(
+                client,
+                product,
+                collected_after=collected_after,
+                collected_before=collected_before,
+                organization_id=organization_id,
+                alert_type=alert_type,
+            ),
+        )
         for alert in alerts:
             yield alert
 
@@ -756,6 +804,10 @@ class AvePointAsyncHook(BaseHook):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    async def _read(self, topic: str, product: str, flow: Flow[T]) -> T:
+        with for_airflow(), count_reading(topic, product):
+            return await self._run.run(flow)
 
     @property
     def _run(self) -> AiohttpTransport:

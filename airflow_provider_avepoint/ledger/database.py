@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 #: The revision that this release reads and writes.
-REVISION = "0005"
+REVISION = "0006"
 VERSION_TABLE = "avepoint_ledger_version"
 
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,15 @@ import msgspec
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import Audit, Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.protection import ProtectionAudit
+from airflow_provider_avepoint.core.schedule import DaySchedule, ServiceSchedule
 from airflow_provider_avepoint.core.text import storable, trim
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.runs import write_run_start
 from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 
 Row = dict[str, Any]
+_LARGEST = 2**63 - 1
 
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -196,6 +200,28 @@ def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Ro
     }
 
 
+def write_protection_audit(tenant: str, audit: ProtectionAudit, task: Mapping[str, Any] | None) -> Row:
+    """Return the row of a protection audit.
+
+    :param tenant: the name of the tenant in the ledger.
+    :param audit: the audit.
+    :param task: as :func:`write_verdict` takes it.
+    """
+    return {
+        "tenant": tenant,
+        "audit_id": _name_row(task),
+        "product": audit.product,
+        "location": _text(audit.location) or "",
+        **write_organization(audit.organization_id),
+        "audited_at": audit.audited_at,
+        "required": write_json(audit.required),
+        "readings": write_json(audit.readings),
+        "error": _text(audit.error),
+        "findings": write_json([each.as_dict() for each in audit.findings]),
+        **(task or {}),
+    }
+
+
 def read_audit(row: Mapping[Any, Any]) -> Audit:
     """Return the licence audit that a row of the ledger holds.
 
@@ -237,6 +263,118 @@ def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetim
         "is_out_of_policy": consumption.is_out_of_policy,
         "expires_at": consumption.expires_at,
     }
+
+
+def write_drill(tenant: str, drill: Mapping[str, Any], task: Mapping[str, Any] | None) -> Row:
+    """Return the row of a restore drill.
+
+    :param tenant: the name of the tenant.
+    :param drill: as :meth:`.Drill.as_dict` writes it; ``job`` may be None.
+    :param task: as :func:`write_verdict` takes it.
+    """
+    request, job = drill["request"], drill["job"]
+    return {
+        "tenant": tenant,
+        "drill_id": _name_row(None if task is None else name_task(task)),
+        "product": request["product"],
+        "service": request["service"],
+        "location": storable(request["location"] or ""),
+        "digest": drill["digest"],
+        "target": storable(request["owner"]),
+        "library": storable(request["library"]),
+        "sent_at": datetime.fromisoformat(drill["sent_at"]),
+        "judged_at": datetime.fromisoformat(drill["judged_at"]),
+        "passed": drill["passed"],
+        "reason": drill["reason"],
+        "message": storable(drill["message"]),
+        "job_id": None if job is None else storable(job["job_id"]),
+        "restored_files": _fit(drill["restored_files"]),
+        "expect_files": _fit(drill["expect_files"]),
+        "was_adopted": drill["was_adopted"],
+        "evidence": write_json(drill),
+        **(task or {}),
+    }
+
+
+def write_intent(tenant: str, task: Mapping[str, Any], kept: object, kept_at: datetime) -> Row:
+    """Return the row of what a restore is about to do.
+
+    :param tenant: the name of the tenant.
+    :param task: as :func:`name_task` takes it.
+    :param kept: the intent, ready for JSON.
+    :param kept_at: when it is kept.
+    """
+    return {**name_task(task), "tenant": tenant, "kept_at": kept_at, "intent": write_json(kept)}
+
+
+def name_task(task: Mapping[str, Any]) -> Row:
+    """Return what names a task of a run, whatever its try.
+
+    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and more.
+    """
+    return {name: task[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
+
+
+def write_day(key: Mapping[str, str], day: DaySchedule, read_at: datetime) -> list[Row]:
+    """Return the rows of what is known of a day: one a service, and one of the day itself if it was read.
+
+    :param key: ``tenant``, ``product`` and ``location``.
+    :param day: what is known.
+    :param read_at: when the newest reading came that tells of the day.
+    """
+    parts: list[tuple[str, int | None, tuple[datetime, ...]]] = [
+        (storable(each.service), _fit(each.runs_a_day), each.starts) for each in day.services
+    ]
+    if day.read_at is not None:
+        parts.append(("", None, ()))
+    return [
+        {
+            **key,
+            "day": day.day,
+            "service": service,
+            "runs_a_day": runs,
+            "starts": write_json([start.astimezone(UTC).isoformat() for start in starts]),
+            "read_at": day.read_at or read_at,
+        }
+        for service, runs, starts in parts
+    ]
+
+
+def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
+    """Return what is known of the days of one location, earliest first.
+
+    :param rows: rows of the table of schedules.
+    """
+    by_day: dict[date, list[Mapping[Any, Any]]] = {}
+    for row in rows:
+        by_day.setdefault(row["day"], []).append(row)
+    return [
+        DaySchedule(
+            location=of_day[0]["location"] or None,
+            day=day,
+            read_at=next((row["read_at"] for row in of_day if not row["service"]), None),
+            services=tuple(
+                ServiceSchedule(
+                    service=row["service"],
+                    runs_a_day=row["runs_a_day"],
+                    starts=_read_starts(row["starts"]),
+                )
+                for row in sorted(of_day, key=itemgetter("service"))
+                if row["service"]
+            ),
+        )
+        for day, of_day in sorted(by_day.items())
+    ]
+
+
+def _read_starts(written: str) -> tuple[datetime, ...]:
+    starts = json.loads(written)
+    if not isinstance(starts, list):
+        raise TypeError("starts is no list")
+    read = tuple(map(datetime.fromisoformat, starts))
+    if any(each.tzinfo is None for each in read):
+        raise ValueError("a start has no time zone")
+    return read
 
 
 def write_report(
@@ -281,6 +419,11 @@ def _write_raw(row: dict[str, Any]) -> str:
         return _to_json(row)
     except RecursionError:
         return "{}"
+
+
+def _fit(number: int | None) -> int | None:
+    """Return a number that a column can hold."""
+    return None if number is None else min(number, _LARGEST)
 
 
 def _text(text: str | None) -> str | None:

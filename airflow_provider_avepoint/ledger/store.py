@@ -5,39 +5,60 @@ Every write is an upsert: repeating it changes nothing, in any order and from an
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
-from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, func, select, update
+from sqlalchemy import JSON, Column, Table, Text, and_, bindparam, cast, column, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from airflow_provider_avepoint.core.errors import AvePointLedgerError, AvePointUnavailable
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.protection import ProtectionAudit
+from airflow_provider_avepoint.core.schedule import (
+    BackupSchedule,
+    DaySchedule,
+    merge_days,
+    split_into_days,
+)
+from airflow_provider_avepoint.core.text import one_line, storable
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
 from airflow_provider_avepoint.ledger.rows import (
     Row,
+    name_task,
+    read_days,
     read_job,
     write_audit,
+    write_day,
+    write_drill,
+    write_intent,
     write_job,
+    write_json,
     write_key,
     write_license,
     write_organization,
+    write_protection_audit,
     write_report,
     write_verdict,
 )
 from airflow_provider_avepoint.ledger.runs import KnownRuns, Reading, write_run_start
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
+    DRILLS,
+    INTENTS,
     JOBS,
     LICENSES,
     LOADS,
+    PROTECTION_AUDITS,
     REPORTS,
+    SCHEDULES,
     VERDICTS,
     Json,
     metadata,
@@ -58,6 +79,11 @@ _JSON = {
     table.name: [each.name for each in table.columns if isinstance(each.type, Json)]
     for table in metadata.sorted_tables
 }
+# The reasons of drills that nobody could judge, and of those whose files came back.
+_NOT_JUDGED = ("uncertain", "not_ended")
+_RESTORED = ("passed", "not_checked", "check_failed")
+# A reading of a schedule that tells nothing new is written all the same after this time.
+_WRITTEN_AGAIN = timedelta(minutes=10)
 _license_key_of = itemgetter(*(each.name for each in LICENSES.primary_key))
 
 
@@ -147,7 +173,11 @@ class Ledger:
         self._save_point = _upsert(LOADS, self._engine)
         self._save_verdict = _upsert(VERDICTS, self._engine)
         self._save_audit = _upsert(AUDITS, self._engine)
+        self._save_protection_audit = _upsert(PROTECTION_AUDITS, self._engine)
         self._save_report = _upsert(REPORTS, self._engine)
+        self._save_schedule = _upsert(SCHEDULES, self._engine)
+        self._save_drill = _upsert(DRILLS, self._engine)
+        self._save_intent = _upsert(INTENTS, self._engine)
         self._save_licenses = _upsert(LICENSES, self._engine, where=_is_later_reading)
         # The current reading, and the jobs whose stored row is from this reading (as hashes of their keys).
         self._reading_of: tuple[str, datetime] | None = None
@@ -346,6 +376,43 @@ class Ledger:
         """
         self._write(self._save_audit, AUDITS, [write_audit(tenant, audit, task)])
 
+    def save_protection_audit(
+        self, tenant: str, audit: ProtectionAudit, task: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the result of a protection audit, also if it is an error.
+
+        :param tenant: the name of the tenant in the ledger.
+        :param audit: the audit.
+        :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
+        :raises AvePointLedgerError: the database fails.
+        """
+        row = write_protection_audit(tenant, audit, task)
+        self._write(self._save_protection_audit, PROTECTION_AUDITS, [row])
+
+    def find_proofs(
+        self, tenant: str, product: str, location: str | None, now: datetime
+    ) -> dict[str, datetime]:
+        """Return when a restore of each service was last proven: the newest drill that passed.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param location: the Multi-Geo location; None for the central location.
+        :param now: drills that were judged later, by a wrong clock, do not count.
+        :raises AvePointLedgerError: the database fails.
+        """
+        query = (
+            select(DRILLS.c.service, func.max(DRILLS.c.judged_at).label("proven_at"))
+            .where(
+                DRILLS.c.tenant == tenant,
+                DRILLS.c.product == product,
+                DRILLS.c.location == (location or ""),
+                DRILLS.c.passed.is_(True),
+                DRILLS.c.judged_at <= now,
+            )
+            .group_by(DRILLS.c.service)
+        )
+        return {row["service"]: row["proven_at"] for row in self.iter_rows(query)}
+
     def save_licenses(
         self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime
     ) -> None:
@@ -359,6 +426,131 @@ class Ledger:
         rows = [write_license(tenant, each, read_at) for each in consumptions]
         latest = {_license_key_of(row): row for row in rows}
         self._write(self._save_licenses, LICENSES, list(latest.values()))
+
+    def save_schedule(self, tenant: str, schedule: BackupSchedule) -> None:
+        """Keep a schedule under the days of its starts.
+
+        How several readings of a day go together is said in :func:`.merge_days`.
+
+        :param tenant: the name of the tenant.
+        :param schedule: the schedule, as it was read.
+        :raises AvePointLedgerError: the database fails.
+        """
+        key = _name_schedule(tenant, schedule.product, schedule.location)
+        told = split_into_days(schedule)
+        is_told = SCHEDULES.c.day.in_([each.day for each in told])
+        with reading(self._engine) as connection:
+            known = _find_days(connection, key, is_told)
+        if all(_is_known(day, known.get(day.day), schedule.read_at) for day in told):
+            return
+        with writing(self._engine) as connection:
+            known = _find_days(connection, key, is_told)
+            for day in told:
+                merged = merge_days(known[day.day], day) if day.day in known else day
+                is_day = and_(SCHEDULES.c.day == day.day, *_match_schedule(key))
+                connection.execute(delete(SCHEDULES).where(is_day))
+                rows = write_day(key, merged, schedule.read_at)
+                self._execute(connection, self._save_schedule, SCHEDULES, rows)
+
+    def find_schedules(
+        self, tenant: str, product: str, location: str | None, since: date
+    ) -> list[DaySchedule]:
+        """Return what is known of the schedule of each day, earliest first.
+
+        A day of which nothing is known is absent.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param location: the Multi-Geo location; None for the central location.
+        :param since: the first day, in UTC.
+        :raises AvePointLedgerError: the database fails.
+        """
+        key = _name_schedule(tenant, product, location)
+        with reading(self._engine) as connection:
+            return list(_find_days(connection, key, SCHEDULES.c.day >= since).values())
+
+    def save_drill(
+        self,
+        tenant: str,
+        drill: Mapping[str, Any],
+        task: Mapping[str, Any] | None = None,
+        *,
+        awaits_check: bool = False,
+    ) -> str:
+        """Write a restore drill; return its id.
+
+        A drill that was judged is not replaced by one that was not (``uncertain``, ``not_ended``), nor is a
+        check of its content that was recorded for the same job.
+
+        :param tenant: the name of the tenant.
+        :param drill: as :meth:`.Drill.as_dict` writes it; ``job`` may be None.
+        :param task: as :meth:`save_verdict` takes it: a task of one DAG run has one drill, whatever its try.
+        :param awaits_check: a drill that has passed, but passes in the ledger only when
+            :meth:`save_content_check` says that the content was right.
+        :raises AvePointLedgerError: the database fails.
+        """
+        row = write_drill(tenant, drill, task)
+        if awaits_check:
+            message = f"{row['message']} Its content is not checked yet."
+            row |= {"passed": False, "reason": "not_checked", "message": message}
+        with writing(self._engine) as connection:
+            known = _find_drill(connection, tenant, row["drill_id"])
+            if known is None or not _outlasts(known, row):
+                self._execute(connection, self._save_drill, DRILLS, [row])
+        return str(row["drill_id"])
+
+    def save_content_check(self, tenant: str, drill_id: str, at: datetime, problem: str | None) -> bool:
+        """Write what the check of a drill's content came to.
+
+        :param tenant: the name of the tenant.
+        :param drill_id: as :meth:`save_drill` returned it.
+        :param at: when the content was checked, an aware datetime.
+        :param problem: why the check failed; None where it passed.
+        :returns: whether there is a drill with this id whose restore has passed.
+        :raises AvePointLedgerError: the database fails.
+        """
+        with writing(self._engine) as connection:
+            known = _find_drill(connection, tenant, drill_id)
+            if known is None or known["reason"] not in _RESTORED:
+                return False
+            drill = json.loads(known["evidence"])
+            text = "was right" if problem is None else f"was not proven right ({problem})"
+            checked = {
+                "passed": problem is None,
+                "reason": "passed" if problem is None else "check_failed",
+                "message": f"{drill['message']} The content that came back {text}.",
+            }
+            evidence = drill | {"content_check": {"at": at.isoformat(), **checked}}
+            row = {**known, **checked, "judged_at": at, "evidence": write_json(evidence)}
+            row["message"] = storable(row["message"])
+            self._execute(connection, self._save_drill, DRILLS, [row])
+        return True
+
+    def find_intent(self, task: Mapping[str, Any]) -> Any:
+        """Return what the restore of a task was about to do; None where nothing was kept.
+
+        :param task: ``dag_id``, ``run_id``, ``task_id`` and ``map_index``.
+        :raises AvePointLedgerError: the database fails.
+        """
+        with reading(self._engine) as connection:
+            return _find_intent(connection, task)
+
+    def save_intent(self, tenant: str, task: Mapping[str, Any], kept: object, *, previous: object) -> None:
+        """Keep what the restore of a task is about to do; when this returns, it outlives a crash.
+
+        :param tenant: the name of the tenant.
+        :param task: as :meth:`find_intent` takes it.
+        :param kept: the intent, ready for JSON.
+        :param previous: what :meth:`find_intent` returned last, or what was kept last.
+        :raises AvePointUnavailable: there is something else than *previous*: nothing is kept.
+        :raises AvePointLedgerError: the database fails.
+        """
+        row = write_intent(tenant, task, kept, datetime.now(UTC))
+        expected = None if previous is None else json.loads(write_json(previous))
+        with writing(self._engine) as connection:
+            if _find_intent(connection, task) != expected:
+                raise AvePointUnavailable("Another try of this task has gone on with its restore meanwhile.")
+            self._execute(connection, self._save_intent, INTENTS, [row])
 
     def save_report(
         self, tenants: Sequence[str] | None, generated_at: datetime, summary: str, states: Mapping[str, str]
@@ -494,6 +686,63 @@ def _find_point(connection: Connection, stream: Stream) -> LoadPoint | None:
     )
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else LoadPoint(**row)
+
+
+def _name_schedule(tenant: str, product: str, location: str | None) -> dict[str, str]:
+    return {"tenant": tenant, "product": product, "location": storable(location or "")}
+
+
+def _match_schedule(key: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    return [SCHEDULES.c[name] == value for name, value in key.items()]
+
+
+def _find_days(
+    connection: Connection, key: Mapping[str, str], is_wanted: ColumnElement[bool]
+) -> dict[date, DaySchedule]:
+    query = select(SCHEDULES).where(is_wanted, *_match_schedule(key))
+    rows = connection.execute(query).mappings().all()
+    try:
+        days = read_days(rows)
+    except (TypeError, ValueError) as e:
+        raise AvePointLedgerError(
+            f"A row of {SCHEDULES.name} is not understood ({one_line(e)}); delete the rows of its day."
+        ) from None
+    return {each.day: each for each in days}
+
+
+def _is_known(told: DaySchedule, known: DaySchedule | None, read_at: datetime) -> bool:
+    """Tell whether a reading tells nothing new, so that nothing is written: many gates read one schedule.
+
+    A reading settles the starts that have passed, so a start that has passed since is something new.
+    """
+    if known is None or known.services != merge_days(known, told).services:
+        return False
+    if known.read_at is None or told.read_at is None:
+        return told.read_at is None
+    passed = (start for each in known.services for start in each.starts if known.read_at < start <= read_at)
+    return read_at - known.read_at < _WRITTEN_AGAIN and next(passed, None) is None
+
+
+def _find_drill(connection: Connection, tenant: str, drill_id: str) -> dict[str, Any] | None:
+    query = select(DRILLS).where(DRILLS.c.tenant == tenant, DRILLS.c.drill_id == drill_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def _outlasts(known: Row, new: Row) -> bool:
+    """Tell whether a stored drill stays, because the new one knows less."""
+    if new["reason"] in _NOT_JUDGED:
+        return known["reason"] not in _NOT_JUDGED
+    is_same = (known["digest"], known["job_id"]) == (new["digest"], new["job_id"])
+    was_checked = "content_check" in json.loads(known["evidence"])
+    return is_same and was_checked and new["reason"] in _RESTORED
+
+
+def _find_intent(connection: Connection, task: Mapping[str, Any]) -> Any:
+    key = name_task(task)
+    query = select(INTENTS.c.intent).where(*(INTENTS.c[name] == value for name, value in key.items()))
+    written = connection.execute(query).scalar_one_or_none()
+    return None if written is None else json.loads(written)
 
 
 def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:

@@ -30,6 +30,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     Index,
@@ -312,6 +313,117 @@ AUDITS = Table(
     *_task(),
     Index("avepoint_audits_audited_at", "tenant", "audited_at"),
     comment="What licence audits came to: a row a try of a task.",
+)
+
+PROTECTION_AUDITS = Table(
+    "avepoint_protection_audits",
+    metadata,
+    _key("tenant", _TENANT),
+    _key("audit_id", "The task instance and its try, or a random id outside of a task."),
+    Column("product", String, nullable=False, comment=_PRODUCT),
+    Column("location", String, nullable=False, comment="What the audit asked for; empty: all."),
+    Column("organization_id", String, nullable=False, comment="What the audit asked for; empty: all."),
+    Column("organization_key", String, nullable=False, comment=_ORGANIZATION_KEY),
+    Column("audited_at", Moment, nullable=False, comment="When the tenant was audited."),
+    Column("required", Json, nullable=False, comment="JSON: the protection that the audit required."),
+    Column("readings", Json, nullable=False, comment="JSON: what was read, to compare it with."),
+    Column("error", Text, comment="Why nothing could be read; NULL: at least a part was read."),
+    Column(
+        "findings",
+        Json,
+        nullable=False,
+        comment="JSON: a list of findings, each with organization_id, service, location, reason and text.",
+    ),
+    *_task(),
+    Index("avepoint_protection_audits_audited_at", "tenant", "audited_at"),
+    comment="What protection audits came to: a row a try of a task.",
+)
+
+SCHEDULES = Table(
+    "avepoint_schedules",
+    metadata,
+    _key("tenant", _TENANT),
+    _key("product", _PRODUCT),
+    _key("location", "The Multi-Geo location that was asked for; empty: the central location."),
+    Column("day", Date, primary_key=True, nullable=False, comment="The day in UTC."),
+    _key(
+        "service",
+        "The service, such as exchange_online; empty: the row of the day itself. If a day has no such row, "
+        "nobody has read the schedule of the day.",
+    ),
+    Column("runs_a_day", BigInteger, comment="How many backups a day are scheduled; NULL: the day itself."),
+    Column(
+        "starts",
+        Json,
+        nullable=False,
+        comment="JSON: a list of the scheduled starts of the day, in UTC, earliest first.",
+    ),
+    Column("read_at", Moment, nullable=False, comment="The newest reading that the row is from."),
+    comment="When backups were scheduled: a row a day and service, and a row for each day that was read.",
+)
+
+DRILLS = Table(
+    "avepoint_drills",
+    metadata,
+    _key("tenant", _TENANT),
+    _key("drill_id", "The task instance, whatever its try, or a random id outside of a task."),
+    Column("product", String, nullable=False, comment=_PRODUCT),
+    Column("service", String, nullable=False, comment="What was restored, such as sharepoint_online."),
+    Column(
+        "location", String, nullable=False, comment="The Multi-Geo location; empty: the central location."
+    ),
+    Column("digest", String, nullable=False, comment="Equal digests mean equal requests."),
+    Column("target", String, nullable=False, comment="The URL of the site, or the owner of the OneDrive."),
+    Column("library", String, nullable=False, comment="The document library."),
+    Column("sent_at", Moment, nullable=False, comment="When the restore was asked for."),
+    Column("judged_at", Moment, nullable=False, comment="When the drill was judged last."),
+    Column(
+        "passed",
+        Boolean,
+        nullable=False,
+        comment="Whether the files came back and, where their content is checked, the content was right.",
+    ),
+    Column(
+        "reason",
+        String,
+        nullable=False,
+        comment="passed, partial, failed, skipped, too_few_files, nothing_restored, uncertain, not_ended, "
+        "not_checked or check_failed.",
+    ),
+    Column("message", Text, nullable=False, comment="The same in a sentence."),
+    Column("job_id", String, comment="The vendor's id of the restore job; NULL: not known."),
+    Column("restored_files", BigInteger, comment="How many files came back; NULL: not stated."),
+    Column("expect_files", BigInteger, comment="How many files had to come back; NULL: not said."),
+    Column(
+        "was_adopted",
+        Boolean,
+        nullable=False,
+        comment="Whether the job was found by its start, because its answer was lost.",
+    ),
+    Column("evidence", Json, nullable=False, comment="JSON: the whole drill: the request and the job."),
+    *_task(),
+    Index("avepoint_drills_judged_at", "tenant", "judged_at"),
+    comment="What restore drills came to: a row a drill.",
+)
+
+INTENTS = Table(
+    "avepoint_restore_intents",
+    metadata,
+    _key("dag_id", "The DAG."),
+    _key("run_id", "The DAG run."),
+    _key("task_id", "The task."),
+    Column(
+        "map_index",
+        Integer,
+        primary_key=True,
+        nullable=False,
+        autoincrement=False,
+        comment="The index of a mapped task; -1: not mapped.",
+    ),
+    Column("tenant", String, nullable=False, comment=_TENANT),
+    Column("kept_at", Moment, nullable=False, comment="When the intent was kept."),
+    Column("intent", Json, nullable=False, comment="JSON: how far the restore of the task has come."),
+    comment="Restores that were begun, for AvePointRestoreOperator alone: so no task restores twice.",
 )
 
 REPORTS = Table(

@@ -21,10 +21,12 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.links import leave_link
+from airflow_provider_avepoint.operators.drills import record_content_check
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
+from airflow_provider_avepoint.operators.protection import AvePointProtectionAuditOperator
 from airflow_provider_avepoint.operators.report import AvePointReportOperator
 from airflow_provider_avepoint.operators.restore import AvePointRestoreOperator
 
@@ -36,8 +38,10 @@ __all__ = [
     "AvePointJobsToSqlOperator",
     "AvePointLicenseAuditOperator",
     "AvePointListJobsOperator",
+    "AvePointProtectionAuditOperator",
     "AvePointReportOperator",
     "AvePointRestoreOperator",
+    "record_content_check",
 ]
 
 
@@ -66,7 +70,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
         policy = self.build_policy()
         with AvePointHook(self.avepoint_conn_id) as hook:
             leave_link(context, hook.settings)
-            verdict = hook.judge(policy)
+            verdict = hook.judge(policy, keep_days=self.build_keeper())
         evidence, message = verdict.as_dict(), verdict.describe()
         self.note_verdict(context, evidence)
         if verdict.passed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_avepoint.core.arguments import (
+    parse_flag,
     parse_ledger,
     parse_limit,
     parse_list,
@@ -18,7 +19,7 @@ from airflow_provider_avepoint.core.arguments import (
     parse_text,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, SEARCH_SPAN, shift
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
@@ -53,7 +54,8 @@ class AvePointJobsToSqlOperator(BaseOperator):
     could not be read.
 
     Returns ``tenant``, ``inserted``, ``updated`` and ``unchanged``. ``products`` holds the same counts for
-    each product, and ``started_after``: the earliest start that was read.
+    each product, and ``started_after``: the earliest start that was read. With *keep_schedule*, they also
+    hold ``schedule_kept``.
 
     :param product: one product, or several: a list, or a JSON array in a string. They are loaded in turn.
     :param started_after: the earliest start to read. Where it is given, each load reads everything from here
@@ -68,6 +70,10 @@ class AvePointJobsToSqlOperator(BaseOperator):
         the workload.
     :param organization_id: as for ``iter_jobs``.
     :param location: as for ``iter_jobs``.
+    :param keep_schedule: keep the backup schedule of the current UTC day too (Microsoft 365), so that gates
+        with ``expect_scheduled`` can judge the due runs of past days. This needs the permission
+        ``microsoft365backup.settings.read.all``. A schedule that cannot be read is only logged: the jobs are
+        loaded all the same. Several products may be named, of which one at least has a schedule.
     :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param ledger_conn_id: an Airflow connection to PostgreSQL or SQLite; None: ``[avepoint] ledger_conn_id``
         of Airflow's configuration, or else a SQLite file under ``AIRFLOW_HOME``.
@@ -84,6 +90,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         "object_type",
         "organization_id",
         "location",
+        "keep_schedule",
         "tenant",
         "ledger_conn_id",
     )
@@ -99,6 +106,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         object_type: str | list[str] | None = None,
         organization_id: str | None = None,
         location: str | None = None,
+        keep_schedule: bool | str = False,
         tenant: str | None = None,
         ledger_conn_id: str | None = None,
         avepoint_conn_id: str = DEFAULT_CONN_ID,
@@ -113,6 +121,7 @@ class AvePointJobsToSqlOperator(BaseOperator):
         self.object_type = object_type
         self.organization_id = organization_id
         self.location = location
+        self.keep_schedule = keep_schedule
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
 
@@ -133,8 +142,9 @@ class AvePointJobsToSqlOperator(BaseOperator):
                 raise AvePointConfigError("product is None; name one product or several.")
             asked = parse_moment("started_after", self.started_after)
             reread = _parse_days(self.reread_days)
+            scheduled = self._find_scheduled(products)
             ledger_conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
-            loaded = {}
+            loaded: dict[str, dict[str, Any]] = {}
             total = Changes()
             with Ledger(ledger_conn_id) as ledger, AvePointHook(self.avepoint_conn_id) as hook:
                 for product in products:
@@ -143,9 +153,34 @@ class AvePointJobsToSqlOperator(BaseOperator):
                     )
                     total = total.plus(changes)
                     loaded[product] = {**changes._asdict(), "started_after": since.isoformat()}
+                    if product in scheduled:
+                        loaded[product]["schedule_kept"] = self._keep_schedule(tenant, product, hook, ledger)
         except AvePointError as e:
             raise to_airflow(e) from None
         return {"tenant": tenant, **total._asdict(), "products": loaded}
+
+    def _find_scheduled(self, products: Sequence[str]) -> list[str]:
+        """Return the products whose schedule is kept."""
+        if not parse_flag("keep_schedule", self.keep_schedule):
+            return []
+        able = [product for product in products if get_product(product).schedule is not None]
+        if not able:
+            try:
+                require_endpoint(products[0], "schedule", "backup schedule")
+            except AvePointConfigError as e:
+                raise AvePointConfigError(f"keep_schedule: {e}") from None
+        return able
+
+    def _keep_schedule(self, tenant: str, product: str, hook: AvePointHook, ledger: Ledger) -> bool:
+        """Keep the schedule; where the API does not tell it, say so, and return False."""
+        try:
+            schedule = hook.get_backup_schedule(parse_text("location", self.location), product=product)
+        except AvePointError as e:
+            self.log.warning("%s: the backup schedule was not read, and is not kept: %s", product, e)
+            return False
+        ledger.save_schedule(tenant, schedule)
+        self.log.info("%s: the schedule of %s services is kept.", product, len(schedule.scheduled))
+        return True
 
     def _load(
         self,

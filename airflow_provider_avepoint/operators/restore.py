@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
-from airflow_provider_avepoint.core.arguments import parse_flag, parse_span
+from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_span
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointError,
@@ -32,6 +32,7 @@ from airflow_provider_avepoint.core.restore import (
     RestoreRequest,
     adopt,
     describe_uncertainty,
+    describe_unjudged,
     find_candidates,
     judge_restore,
     look_for_news,
@@ -44,10 +45,14 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
 from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
+from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.lineage import describe_drill
 from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.operators.drills import DrillLedger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
@@ -90,19 +95,23 @@ class AvePointRestoreOperator(BaseOperator):
 
     A task of one DAG run restores at most once, however often it is retried, cleared or resumed. The API
     cannot tell a request that is sent twice, so the task keeps its intent before it sends (in Airflow 3.3's
-    task state). After a crash, a timeout or a lost answer it looks for a restore job that began since: one
-    that is found is taken for its own; several, or none within ten minutes, end the task as uncertain. A row
-    shows no more of a restore job than its id and its times. So while this task runs, start no other restore
-    by hand, and run restores of one tenant one after the other (an Airflow pool of one slot that counts
-    deferred tasks too).
+    task state, or else in the ledger). After a crash, a timeout or a lost answer it looks for a restore job
+    that began since: one that is found is taken for its own; several, or none within ten minutes, end the
+    task as uncertain. A row shows no more of a restore job than its id and its times. So while this task
+    runs, start no other restore by hand, and run restores of one tenant one after the other (an Airflow pool
+    of one slot that counts deferred tasks too).
 
     To restore anew, start a new DAG run. (Where ``[state_store] clear_on_success`` is set, Airflow forgets
     what a task has kept when the task succeeds: clearing such a task restores anew too.)
 
+    With *ledger_conn_id* the drill is kept in the ledger, in the table ``avepoint_drills``: also a drill that
+    does not pass, and one whose outcome nobody knows. A DAG that checks the content of what came back says so
+    with *expect_content_check*, and records the check with :func:`record_content_check`.
+
     Returns the drill: ``passed``, ``reason``, ``message``, ``request``, ``digest``, ``sent_at``,
-    ``was_adopted``, ``expect_files``, ``restored_files``, ``job`` and ``judged_at``. The reasons are
-    ``passed``, ``partial``, ``failed``, ``skipped``, ``too_few_files`` and ``nothing_restored``. A drill that
-    does not pass is in the XCom ``drill``.
+    ``was_adopted``, ``expect_files``, ``restored_files``, ``job`` and ``judged_at``; with a ledger also
+    ``ledger``, which names the drill there. The reasons are ``passed``, ``partial``, ``failed``, ``skipped``,
+    ``too_few_files`` and ``nothing_restored``. A drill that does not pass is in the XCom ``drill``.
 
     :param service: ``sharepoint_online``, ``onedrive``, ``microsoft_365_groups`` or ``teams``.
     :param site_url: the full URL of the site collection or subsite; not for ``onedrive``.
@@ -116,6 +125,12 @@ class AvePointRestoreOperator(BaseOperator):
     :param expect_files: how many files must come back, at least. None: not said; a job that counts none
         fails all the same.
     :param location: the Multi-Geo location; None takes the connection's own, else the central one.
+    :param expect_content_check: in the ledger the drill passes only when :func:`record_content_check` has
+        recorded a check of the content.
+    :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. None keeps no
+        drill, and needs Airflow 3.3 or newer. A drill that passes but cannot be kept fails the task; a retry
+        does not restore again. Before Airflow 3.3, do not change *ledger_conn_id* while a DAG run is on.
+    :param tenant: the name of the tenant in the ledger; the connection's id unless given.
     :param deferrable: wait on the triggerer.
     :param poll_interval: how often to look; a number is in seconds.
     :param timeout: how long to wait for a place beside other restores and exports (AvePoint runs three at a
@@ -136,6 +151,9 @@ class AvePointRestoreOperator(BaseOperator):
         "recovery_time",
         "expect_files",
         "location",
+        "expect_content_check",
+        "ledger_conn_id",
+        "tenant",
     )
     operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
@@ -152,6 +170,9 @@ class AvePointRestoreOperator(BaseOperator):
         recovery_time: datetime | str,
         expect_files: int | str | None = None,
         location: str | None = None,
+        expect_content_check: bool | str = False,
+        ledger_conn_id: str | None = None,
+        tenant: str | None = None,
         deferrable: bool = True,
         poll_interval: timedelta | float = 60,
         timeout: timedelta | float = timedelta(hours=6),
@@ -169,9 +190,13 @@ class AvePointRestoreOperator(BaseOperator):
         self.recovery_time = recovery_time
         self.expect_files = expect_files
         self.location = location
+        self.expect_content_check = expect_content_check
+        self.ledger_conn_id = ledger_conn_id
+        self.tenant = tenant
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self._drill: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Restore, or go on with the restore that an earlier try has begun, and return the drill.
@@ -182,9 +207,7 @@ class AvePointRestoreOperator(BaseOperator):
             nothing was sent.
         """
         with for_airflow():
-            return self._restore(
-                context, open_intents(context, None), datetime.now(UTC), patience=MAX_FAILED_POLLS
-            )
+            return self._restore(context, None, datetime.now(UTC), patience=MAX_FAILED_POLLS)
 
     def execute_complete(
         self,
@@ -207,50 +230,72 @@ class AvePointRestoreOperator(BaseOperator):
             has_failed = event.get("has_failed") is True
         begun = datetime.now(UTC) if started_at is None else datetime.fromisoformat(started_at)
         with for_airflow():
-            return self._restore(
-                context, open_intents(context, intent), begun, patience=1 if has_failed else MAX_FAILED_POLLS
-            )
+            return self._restore(context, intent, begun, patience=1 if has_failed else MAX_FAILED_POLLS)
 
     def _restore(
-        self, context: Context, intents: IntentStore, begun: datetime, *, patience: int
+        self, context: Context, handed_over: dict[str, Any] | None, begun: datetime, *, patience: int
     ) -> dict[str, Any]:
-        """Go on until the drill is over; defer instead of sleeping where the task is deferrable."""
+        """Go on until the drill is over; defer instead of sleeping where the task is deferrable.
+
+        :param handed_over: the intent as it was when the task deferred.
+        :param begun: when this try began.
+        :param patience: after how many looks in a row that fail the try gives up.
+        """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
         interval = self._parse_span("poll_interval", self.poll_interval)
         deadline = begun + self._parse_span("timeout", self.timeout)
         expected = parse_expected(self.expect_files)
         is_deferrable = parse_flag("deferrable", self.deferrable)
-        failed = 0
+        is_checked = parse_flag("expect_content_check", self.expect_content_check)
+        ledger = self._find_ledger(context)
+        if ledger is not None and handed_over is None:
+            ledger.check()
+        intents = open_intents(context, handed_over, ledger)
         with AvePointHook(self.avepoint_conn_id) as hook:
             request = self._build_request(hook.settings.location)
             leave_link(context, hook.settings)
+            failed = 0
             while True:
                 try:
                     step = self._advance(hook, request, intents, expected, deadline)
                     failed = 0
                 except (AvePointUnavailable, AvePointPayloadError) as e:
                     failed += 1
-                    step = self._wait_out(e, intents, deadline, has_patience=failed < patience)
+                    if (wait := self._wait_out(intents, deadline)) is None or failed >= patience:
+                        self._note_unjudged(e, request, intents, expected, ledger)
+                        raise
+                    self.log.warning("The look failed: %s", e)
+                    step = wait
+                except (AvePointError, AirflowException) as e:
+                    if isinstance(e, AvePointRestoreUncertain):
+                        self._count("restores", request, "uncertain")
+                    self._note_unjudged(e, request, intents, expected, ledger)
+                    raise
                 if isinstance(step, Drill):
-                    return self._conclude(context, step)
+                    self._count("restores", request, step.reason)
+                    return self._conclude(context, step, ledger, is_checked=is_checked)
                 self.log.info("%s Looking again until %s UTC.", step.text, f"{step.until:%Y-%m-%d %H:%M:%S}")
                 if is_deferrable:
                     self._defer(request, step, begun, interval)
                 left = (step.until - datetime.now(UTC)).total_seconds()
                 time.sleep(max(0.0, left if step.is_paused else min(interval.total_seconds(), left)))
 
-    def _wait_out(
-        self, error: AvePointError, intents: IntentStore, deadline: datetime, *, has_patience: bool
-    ) -> _Wait:
-        """Return the wait after a look that failed; raise *error* where nothing was sent, or for too long."""
+    def _find_ledger(self, context: Context) -> DrillLedger | None:
+        conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
+        if conn_id is None:
+            return None
+        return DrillLedger(conn_id=conn_id, tenant=tenant, task=name_try(context))
+
+    @staticmethod
+    def _wait_out(intents: IntentStore, deadline: datetime) -> _Wait | None:
+        """Return the wait after a look that failed; None where nothing was sent, or the time is over."""
         kept = intents.load()
         intent = None if kept is None else Intent.read(kept)
         now = datetime.now(UTC)
         until = deadline if intent is not None and intent.job_id is not None else now + SEARCH_FOR
-        if intent is None or intent.phase is Phase.REFUSED or not has_patience or now >= until:
-            raise error
-        self.log.warning("The look failed: %s", error)
+        if intent is None or intent.phase is Phase.REFUSED or now >= until:
+            return None
         return _Wait(intent=intent, until=until, text="Nothing new is known of the restore.")
 
     def _advance(
@@ -326,6 +371,7 @@ class AvePointRestoreOperator(BaseOperator):
             case _:
                 intent = replace(intent, phase=Phase.REFUSED)
         intents.save(intent.as_dict())
+        self._count("restore_requests", request, reply.kind)
         return intent, reply
 
     @staticmethod
@@ -369,8 +415,36 @@ class AvePointRestoreOperator(BaseOperator):
             timeout=max(wait.until - now, timedelta()) + 2 * interval + _BACKSTOP,
         )
 
-    def _conclude(self, context: Context, drill: Drill) -> dict[str, Any]:
-        evidence = drill.as_dict()
+    def _note_unjudged(
+        self,
+        error: Exception,
+        request: RestoreRequest,
+        intents: IntentStore,
+        expected: int | None,
+        ledger: DrillLedger | None,
+    ) -> None:
+        """Keep in the ledger that a restore may have begun and was not judged; the error ends the task."""
+        if ledger is None:
+            return
+        try:
+            kept = intents.load()
+            drill = None if kept is None else describe_unjudged(request, kept, error, expected)
+            if drill is not None:
+                ledger.save(drill)
+        except AvePointError as e:
+            self.log.error("The drill could not be kept: %s", e)  # noqa: TRY400  # no bug, no stack
+
+    def _conclude(
+        self, context: Context, drill: Drill, ledger: DrillLedger | None, *, is_checked: bool
+    ) -> dict[str, Any]:
+        self._drill = evidence = drill.as_dict()
+        if ledger is not None:
+            try:
+                evidence["ledger"] = ledger.save(evidence, awaits_check=is_checked and drill.passed)
+            except AvePointError as e:
+                if drill.passed:
+                    raise
+                self.log.error("The drill could not be kept: %s", e)  # noqa: TRY400  # no bug, no stack
         if drill.passed:
             self.log.info("%s", drill.message)
             return evidence
@@ -378,6 +452,23 @@ class AvePointRestoreOperator(BaseOperator):
         if (ti := context.get("ti")) is not None:
             ti.xcom_push(DRILL_KEY, evidence)
         raise AvePointJobFailed(drill.message, job=evidence["job"])
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return the backup that was restored from as the task's input; None where OpenLineage is missing."""
+        return describe_drill(self.avepoint_conn_id, self._drill)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return the same lineage for a drill that did not pass.
+
+        :param task_instance: Airflow's task instance.
+        """
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    @staticmethod
+    def _count(name: str, request: RestoreRequest, outcome: str) -> None:
+        from airflow_provider_avepoint.metrics import count
+
+        count(name, product=request.product, service=request.service, outcome=str(outcome))
 
     def _build_request(self, default_location: str | None) -> RestoreRequest:
         return RestoreRequest.parse(
@@ -400,21 +491,28 @@ class AvePointRestoreOperator(BaseOperator):
         return span
 
 
-def open_intents(context: Context, handed_over: dict[str, Any] | None) -> IntentStore:
-    """Return where the intent of a task is kept.
+def open_intents(
+    context: Context, handed_over: dict[str, Any] | None, ledger: DrillLedger | None = None
+) -> IntentStore:
+    """Return where the intent of a task is kept: in Airflow's task state, or else in the ledger.
 
     Outside of a task instance nothing retries a task, and the process itself remembers.
 
     :param context: Airflow's context of the task.
     :param handed_over: the intent as it was when the task deferred.
+    :param ledger: the task's place in the ledger.
     :raises AvePointConfigError: a task instance has no place to keep the intent in.
     """
     if (store := context.get("task_state_store")) is not None:
+        if handed_over is None and ledger is not None:  # an older Airflow may have begun the run
+            handed_over = ledger.find_intent()
         return _TaskState(store, handed_over)
+    if ledger is not None and (kept := ledger.open_intents(handed_over)) is not None:
+        return kept
     if context.get("ti") is not None:
         raise AvePointConfigError(
             "A restore needs a place to keep what it is about to do, so that no retry restores twice: the "
-            "task state of Airflow 3.3 or newer."
+            "task state of Airflow 3.3 or newer, or a ledger. Give ledger_conn_id."
         )
     return _Memory(handed_over)
 

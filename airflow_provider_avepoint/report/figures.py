@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,10 +14,22 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
-from airflow_provider_avepoint.report.formatting import say_count, say_duration, say_moment, say_share
+from airflow_provider_avepoint.report.formatting import (
+    say_count,
+    say_duration,
+    say_moment,
+    say_share,
+)
 from airflow_provider_avepoint.report.gates import Gate, Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory
+from airflow_provider_avepoint.report.protection import (
+    KeptAudit,
+    ProtectionHistory,
+    Subject,
+    list_subjects,
+)
 
 T = TypeVar("T")
 
@@ -69,6 +81,10 @@ class Report:
     :param gates: the gates, by name.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
     :param previous: the last report on the same tenants; None where the ledger knows none.
+    :param drills: the histories of the restore drills, those that need attention first.
+    :param lost_restores: the restores that were begun, and that nobody has judged.
+    :param never_drilled: the services with backups that a drill could restore: never drilled, none demanded.
+    :param protection: the histories of the protection audits, those that need attention first.
     """
 
     period: Period
@@ -84,6 +100,10 @@ class Report:
     previous: Reported | None
     gates: tuple[Gate, ...]
     loaded_without_jobs: tuple[tuple[str, str], ...]
+    drills: tuple[DrillHistory, ...]
+    lost_restores: tuple[LostRestore, ...]
+    never_drilled: tuple[DrillPlace, ...]
+    protection: tuple[ProtectionHistory, ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -130,7 +150,7 @@ class Report:
 
     @property
     def states(self) -> dict[str, str]:
-        """The state of each scope, licence and gate at the moment of the report, in words.
+        """The state of each scope, licence, gate, audit and drill at the moment of the report, in words.
 
         The keys hold ids rather than names, which may change.
         """
@@ -143,6 +163,13 @@ class Report:
         for gate in self._tasks:
             if self._is_in_use(gate):
                 states[_key_of_gate(gate)] = gate.newest.reason
+        for subject in self.list_subjects():  # the worse first: of two tasks on one subject the worse counts
+            states.setdefault(_key_of_subject(subject), subject.state)
+        for each in self.protection:
+            if each.failed is not None:
+                states[f"{_name_audit(each.failed)}, protection audit"] = "could not be read"
+        for drills in self.drills:
+            states[f"{_list_names(drills.place)}, restore"] = drills.current
         return {one_line(name, _LONGEST): state for name, state in states.items()}
 
     def list_changes(self) -> tuple[str, ...]:
@@ -152,6 +179,13 @@ class Report:
         before, now = self.previous.states, self.states
         names = {one_line(_key_of(scope), _LONGEST): _name_scope(scope) for scope in self.scopes}
         names |= {one_line(_key_of_license(each), _LONGEST): _name_license(each) for each in self.licenses}
+        names |= {
+            one_line(_key_of_subject(each), _LONGEST): _name_subject(each) for each in self.list_subjects()
+        }
+        names |= {
+            one_line(f"{_list_names(each.place)}, restore", _LONGEST): f"{_name_service(each.place)}, restore"
+            for each in self.drills
+        }
         changed = [
             f"{names.get(name, name)}: {before[name]} → {state}."
             for name, state in now.items()
@@ -167,7 +201,7 @@ class Report:
         zone = period.timezone.tzname(None) or str(period.timezone)
         when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
         if not self.scopes:
-            return f"{when}, the ledger holds no backup."
+            return f"{when}, the ledger holds no backup{self._tell_protection()}."
         good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
         share = f" ({say_share(good / expected)})" if expected else ""
         loaded_until = min(scope.loaded_until for scope in self.scopes)
@@ -176,8 +210,8 @@ class Report:
             f"good backup{share}, counted over {say_count(len(self.scopes), 'scope')}; "
             f"{self._tell_now()}; "
             f"{len(self.verdicts) - len(self.bad_verdicts):,} of {say_count(len(self.verdicts), 'verdict')} "
-            f"passed. The ledger was loaded until {say_moment(loaded_until, period.timezone)}; "
-            f"the rules of judgement have version {RULES_VERSION}."
+            f"passed{self._tell_protection()}. The ledger was loaded until "
+            f"{self._say(loaded_until)}; the rules of judgement have version {RULES_VERSION}."
         )
 
     def _tell_now(self) -> str:
@@ -186,15 +220,39 @@ class Report:
         excluded = f", and {now[Outcome.EXCLUDED]:,} excluded" if now[Outcome.EXCLUDED] else ""
         return f"{now[Outcome.GOOD]:,} of {len(self.scopes):,} are good now{excluded}"
 
+    def _tell_protection(self) -> str:
+        """Say how many protection audits are in order, and of how much restores are proven."""
+        told = ""
+        if audits := self.protection:
+            good = sum(not each.needs_attention for each in audits)
+            told += f"; {good:,} of {say_count(len(audits), 'protection audit')} found all in order"
+        if proofs := [each.proven for each in self.drills if each.proven is not None]:
+            newest = max(each.sent_at for each in proofs)
+            told += f"; restores are proven for {self._count_proven()}, last on {self._say(newest)}"
+        elif self.drills:
+            told += f"; restores are proven for {self._count_proven()}"
+        return told
+
+    @property
+    def restores_proven(self) -> int:
+        """The number of services with a proven restore, and with nothing to say against it."""
+        return sum(each.current == "proven" for each in self.drills)
+
+    def _count_proven(self) -> str:
+        return f"{self.restores_proven:,} of {say_count(len(self.drills), 'service')}"
+
     def say_all_clear(self) -> str:
         """Say what is in order; for a report that lists nothing."""
         licenses, verdicts = len(self.licenses), len(self.verdicts)
+        audits, drills = len(self.protection), len(self.drills)
         return " ".join(
             [
                 "Nothing.",
                 f"Scopes: {self._tell_now() if self.scopes else 'none recorded'}.",
                 f"Licences: {f'{licenses:,}, none near a limit' if licenses else 'none recorded'}.",
                 f"Verdicts: {f'{verdicts:,}, all passed' if verdicts else 'none recorded'}.",
+                f"Protection audits: {f'{audits:,}, nothing found' if audits else 'none recorded'}.",
+                f"Restores: {f'proven for {self._count_proven()}' if drills else 'none recorded'}.",
             ]
         )
 
@@ -205,6 +263,8 @@ class Report:
             *self._about_scopes(),
             *self._about_audits(),
             *self._about_licenses(),
+            *self._about_protection(),
+            *self._about_drills(),
             *self._about_gates(),
             *self._about_verdicts(),
         ]
@@ -234,6 +294,11 @@ class Report:
             "gates_shut": len(self.shut_gates),
             "licenses": len(self.licenses),
             "licenses_needing_attention": sum(each.needs_attention for each in self.licenses),
+            "protection_audits": len(self.protection),
+            "protection_findings": self.protection_findings,
+            "protection_not_read": sorted({each.failed.tenant for each in self.protection if each.failed}),
+            "drilled_services": len(self.drills),
+            "restores_proven": self.restores_proven,
             "needs_attention": any(each.is_urgent for each in attention),
             "licenses_not_read": sorted({tenant for tenant, audit in self.audits if audit.error is not None}),
             "attention_count": len(attention),
@@ -246,7 +311,8 @@ class Report:
     def _about_silence(self) -> Iterator[Attention]:
         for tenant in self.silent_tenants:
             yield _urgent(f"{tenant}: the ledger holds nothing of this tenant.", "method")
-        if not (self.scopes or self.long_gone or self.licenses or self.audits or self.verdicts):
+        recorded = (self.scopes, self.long_gone, self.licenses, self.audits, self.verdicts)
+        if not any((*recorded, self.drills, self.lost_restores, self.protection)):
             yield _urgent(
                 "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
             )
@@ -286,9 +352,11 @@ class Report:
                 f"{'is' if len(mended) == 1 else 'are'} good again.",
                 "calendar",
             )
+        known = {scope.place.tenant for scope in self.scopes}
+        tell = {True: _watch, False: _urgent}  # of a tenant without any scope, nothing is known now
         yield from _tell_some(
             self.long_gone,
-            lambda each: [_watch(self._describe_long_gone(*each), "gone")],
+            lambda each: [tell[each[0].tenant in known](self._describe_long_gone(*each), "gone")],
             lambda rest: _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone"),
         )
 
@@ -334,6 +402,104 @@ class Report:
             ],
             lambda rest: _watch(f"{say_count(rest, 'more licence')} without a forecast.", "licenses"),
         )
+
+    def _about_protection(self) -> Iterator[Attention]:
+        for each in self.protection:
+            start = _name_audit(each.last)
+            if each.failed is not None:
+                when, error = self._say(each.failed.audited_at), one_line(each.failed.error)
+                yield _urgent(
+                    f"{start}: the protection could not be audited on {when}: {error}", "protection"
+                )
+            elif each.is_late:
+                when = self._say(each.last.audited_at)
+                yield _urgent(f"{start}: the protection was last audited on {when}.", "protection")
+        by_reason = self._find_unprotected()
+        # One of each kind comes first: whoever reads a few sentences reads of each kind.
+        for first, *_ in by_reason.values():
+            yield _urgent(first, "protection")
+        for reason, (_, *more) in by_reason.items():
+            yield from (_urgent(sentence, "protection") for sentence in more[: _MOST_NAMED - 1])
+            if rest := len(more[_MOST_NAMED - 1 :]):
+                yield _urgent(f"{rest:,} more: {reason}.", "protection")
+
+    @property
+    def protection_findings(self) -> int:
+        """The number of findings of the protection audits."""
+        return sum(map(len, self._find_unprotected().values()))
+
+    def _find_unprotected(self) -> dict[str, list[str]]:
+        """Return what the protection audits found, a sentence each, by reason; what two tasks found, once."""
+        sentences: dict[str, dict[str, None]] = defaultdict(dict)
+        for each in self.list_subjects():
+            start = f"{each.audit.tenant}, {get_product(each.audit.product).label}"
+            start = ", ".join(filter(None, (start, each.name)))
+            for found in each.findings:
+                sentences[found.reason][f"{start}: {one_line(found.text)}."] = None
+        return {reason: list(found) for reason, found in sentences.items()}
+
+    def list_subjects(self) -> list[Subject]:
+        """Return what the protection audits are about: what is not in order first."""
+        names = {
+            (scope.place.tenant, scope.place.scope.organization_id): scope.organization_name
+            for scope in self.scopes
+        }
+        names |= {
+            (each.subscription.tenant, each.subscription.organization_id): each.newest.organization_name
+            for each in self.licenses
+        }
+        return list_subjects(self.protection, names)
+
+    def _about_drills(self) -> Iterator[Attention]:
+        yield from _tell_some(
+            [each for each in self.drills if each.open_failures],
+            self._tell_unproven,
+            lambda rest: _urgent(
+                f"{say_count(rest, 'more service')} without a restore that is proven.", "restores"
+            ),
+        )
+        yield from _tell_some(
+            self.lost_restores,
+            lambda each: [
+                _urgent(
+                    f"{each.tenant}: the restore of {one_line(each.task)} had begun on "
+                    f"{self._say(each.kept_at)}, and nobody has judged it.",
+                    "restores",
+                )
+            ],
+            lambda rest: _urgent(f"{say_count(rest, 'more restore')} that nobody has judged.", "restores"),
+        )
+        start = self.period.start
+        yield from _tell_some(
+            [
+                (each, drill)
+                for each in self.drills
+                for drill in each.unproven
+                if each.is_proven_since(drill) and drill.sent_at >= start
+            ],
+            lambda each: [
+                _watch(f"{self._describe_drill(*each)}; another one has passed since.", "restores")
+            ],
+            lambda rest: _watch(f"{say_count(rest, 'more drill')} did not pass.", "restores"),
+        )
+        yield from _tell_some(
+            [(each.place, each.newest) for each in self.drills if each.newest and each.has_stopped],
+            lambda each: [
+                _watch(f"{_name_service(each[0])}: no drill since {self._say(each[1].sent_at)}.", "restores")
+            ],
+            lambda rest: _watch(f"{say_count(rest, 'more service')} without a drill of late.", "restores"),
+        )
+
+    def _tell_unproven(self, history: DrillHistory) -> Iterator[Attention]:
+        proof = history.describe_proof()
+        for drill in history.open_failures:
+            why = f": {one_line(drill.message).rstrip('.')}" if drill.message else ""
+            yield _urgent(f"{self._describe_drill(history, drill)}; {proof}{why}.", "restores")
+
+    def _describe_drill(self, history: DrillHistory, drill: RestoreDrill) -> str:
+        outcome = "has no verdict" if drill.passed is None else f"did not pass ({drill.outcome})"
+        when, target = self._say(drill.sent_at), one_line(drill.target, 160)
+        return f"{_name_service(history.place)}: the restore drill of {when} on {target} {outcome}"
 
     def _about_gates(self) -> Iterator[Attention]:
         yield from _tell_some(
@@ -400,6 +566,29 @@ def _name_gate(gate: Gate) -> str:
 
 def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
+
+
+def _name_audit(audit: KeptAudit) -> str:
+    parts = (audit.organization_id, audit.location)
+    return ", ".join((audit.tenant, get_product(audit.product).label, *filter(None, parts)))
+
+
+def _key_of_subject(subject: Subject) -> str:
+    return ", ".join((subject.audit.tenant, subject.audit.product, *subject.ids, "protection"))
+
+
+def _name_subject(subject: Subject) -> str:
+    label = get_product(subject.audit.product).label
+    return ", ".join(filter(None, (subject.audit.tenant, label, subject.name, "protection")))
+
+
+def _name_service(place: DrillPlace) -> str:
+    parts = (place.tenant, get_product(place.product).label, place.service, place.location)
+    return ", ".join(one_line(part, 80) for part in parts if part)
+
+
+def _list_names(place: DrillPlace) -> str:
+    return ", ".join(filter(None, (place.tenant, place.product, place.service, place.location)))
 
 
 def _tell_some(

@@ -17,13 +17,26 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
-from airflow_provider_avepoint.core.license import HISTORY, Audit
+from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import OTHER
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
+from airflow_provider_avepoint.core.restore import Phase
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
-from airflow_provider_avepoint.ledger.tables import AUDITS, COUNTS, JOBS, LICENSES, LOADS, REPORTS, VERDICTS
-from airflow_provider_avepoint.report import backups, licenses
+from airflow_provider_avepoint.ledger.tables import (
+    AUDITS,
+    COUNTS,
+    DRILLS,
+    INTENTS,
+    JOBS,
+    LICENSES,
+    LOADS,
+    PROTECTION_AUDITS,
+    REPORTS,
+    VERDICTS,
+)
+from airflow_provider_avepoint.report import backups, drills, licenses, protection
 from airflow_provider_avepoint.report.backups import (
     DayJudge,
     Outcome,
@@ -34,10 +47,12 @@ from airflow_provider_avepoint.report.backups import (
     is_good,
     scope_of,
 )
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
 from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
+from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
@@ -66,6 +81,11 @@ _BACKUP = (
     *(JOBS.c.duration_seconds, JOBS.c.organization_name, JOBS.c.errors, JOBS.c.problems, JOBS.c.read_at),
     *(JOBS.c[f"{level}_{kind}"] for level in LEVELS for kind in COUNTS),
 )
+
+
+# What the protection audits of one task on one subject have in common, and what is read of the newest ones.
+_SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
+_AUDITED = ("audited_at", "error", "findings", "required")
 
 
 class Rows(Protocol):
@@ -123,12 +143,18 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
     scopes, long_gone, failures = reader.read_jobs()
     audits = tuple(reader.read_audits())
     license_histories = tuple(reader.read_licenses(audits))
+    audited = reader.read_protection()
+    drilled = drills.follow(reader.read_drills(), protection.list_demands(audited), period.now)
+    lost_restores = tuple(reader.find_lost_restores())
     seen = {
         *(tenant for tenant, _ in audits),
         *(scope.place.tenant for scope in scopes),
         *(place.tenant for place, _ in long_gone),
         *(history.subscription.tenant for history in license_histories),
         *(verdict.tenant for verdict in reader.verdicts),
+        *(each.place.tenant for each in drilled),
+        *(each.last.tenant for each in audited),
+        *(each.tenant for each in lost_restores),
     }
     return Report(
         period=period,
@@ -144,6 +170,10 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         previous=reader.read_previous(),
         gates=tuple(reader.gates),
         loaded_without_jobs=reader.loaded_without_jobs,
+        drills=drilled,
+        lost_restores=lost_restores,
+        never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
+        protection=protection.judge_drills(audited, drilled),
     )
 
 
@@ -378,6 +408,67 @@ class _Reader:
             if history.is_listed or history.read_at >= self._period.start:
                 yield history
 
+    def read_drills(self) -> Iterator[RestoreDrill]:
+        """Yield the restore drills, of whatever age: a proof does not end with the period."""
+        facts = ("sent_at", "judged_at", "passed", "reason", "message", "job_id", "restored_files")
+        columns = ("tenant", "product", "service", "location", "target", "library", *facts)
+        query = select(*(DRILLS.c[name] for name in columns)).where(
+            DRILLS.c.sent_at <= self._period.now, *self._of_tenants(DRILLS)
+        )
+        for row in self._ledger.iter_rows(query):
+            place = DrillPlace(
+                tenant=row["tenant"],
+                product=row["product"],
+                service=row["service"],
+                location=row["location"] or None,
+            )
+            yield RestoreDrill(
+                place=place,
+                target=f"{row['target']}, {row['library']}",
+                **{name: row[name] for name in facts},
+            )
+
+    def find_lost_restores(self) -> Iterator[LostRestore]:
+        """Yield the restores that were begun a day ago or more, and of which there is no drill."""
+        task = ("dag_id", "run_id", "task_id", "map_index")
+        is_judged = (
+            select(literal(1))
+            .where(*(DRILLS.c[name] == INTENTS.c[name] for name in ("tenant", *task)))
+            .exists()
+        )
+        query = select(INTENTS).where(
+            INTENTS.c.kept_at < shift(self._period.now, -drills.LONGEST_DRILL),
+            not_(is_judged),
+            *self._of_tenants(INTENTS),
+        )
+        for row in self._ledger.iter_rows(query):
+            intent = json.loads(row["intent"])
+            # One that is not understood may have been sent.
+            if not isinstance(intent, dict) or intent.get("phase") != Phase.REFUSED:
+                yield LostRestore(
+                    tenant=row["tenant"], task=f"{name_gate(row)}, {row['run_id']}", kept_at=row["kept_at"]
+                )
+
+    def read_protection(self) -> tuple[ProtectionHistory, ...]:
+        """Return what the newest audits say, of whatever age, and whether one that is usual is missing."""
+        table = PROTECTION_AUDITS
+        series = [table.c[name] for name in _SERIES]
+        is_known = (table.c.audited_at <= self._period.now, *self._of_tenants(table))
+        later_first = (table.c.audited_at.desc(), table.c.audit_id)
+        place = func.row_number().over(partition_by=[*series, table.c.error.is_(None)], order_by=later_first)
+        known = (
+            select(*series, *(table.c[name] for name in _AUDITED), place.label("place"))
+            .where(*is_known)
+            .subquery()
+        )
+        newest = self._ledger.iter_rows(select(known).where(known.c.place == 1))
+        audits = [_read_protection(row) for row in newest]
+        query = select(*series, table.c.audited_at).where(
+            *is_known, table.c.audited_at >= shift(self._period.now, -_LONG_GONE)
+        )
+        moments = [(_read_series(row), row["audited_at"]) for row in self._ledger.iter_rows(query)]
+        return protection.follow(audits, moments, self._period.now)
+
     def read_previous(self) -> Reported | None:
         """Return what the last report on the same tenants said; None where there is none."""
         query = (
@@ -531,6 +622,47 @@ def _holds_backups(selection: str) -> bool:
     except ValueError:
         return True  # not this release's
     return not job_types or any(word == ALL or "backup" in word for word in job_types)
+
+
+def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
+    tenant, product, location, organization_id, *task = _read_series(row)
+    required = json.loads(row["required"])
+    return KeptAudit(
+        tenant=tenant,
+        product=product,
+        location=location,
+        organization_id=organization_id,
+        task=tuple(task),
+        audited_at=row["audited_at"],
+        error=row["error"],
+        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+        required=required if isinstance(required, dict) else {},
+    )
+
+
+def _read_series(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    """Return what the audits of one task on one subject have in common."""
+    tenant, product, location, organization_key, *task = (row[name] for name in _SERIES)
+    return tenant, product, location or None, organization_key or None, *task
+
+
+def _list_never_drilled(
+    scopes: Iterable[ScopeHistory], known: Iterable[DrillHistory]
+) -> Iterator[DrillPlace]:
+    """Yield the services with backups that can be restored, and that have neither a drill nor a demand."""
+    drilled = {each.place for each in known}
+    for scope in (each.place for each in scopes):
+        restore, workload = get_product(scope.product).restore, scope.scope.workload
+        if restore is None or workload is None or workload not in restore.services:
+            continue
+        place = DrillPlace(
+            tenant=scope.tenant,
+            product=scope.product,
+            service=workload,
+            location=scope.scope.location,
+        )
+        if place not in drilled:
+            yield place
 
 
 class _Loads:

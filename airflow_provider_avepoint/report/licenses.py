@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
-from statistics import median
 
 from airflow_provider_avepoint.core.forecast import Crossing, Trend
 from airflow_provider_avepoint.core.license import Audit, Finding, Forecast, Usage, audit, forecast, foresee
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.report.rhythm import is_late
 
-# A reading is old after this long, or after twice the usual time between two.
-_LEAST_PATIENCE = timedelta(days=8)
 # The figures of an audit are read in its own time.
 _SAME_AUDIT = timedelta(hours=2)
 _NO_FIGURES = {"no_figures": "no_figures: the answer has neither seats nor storage"}
@@ -233,12 +230,10 @@ def _is_about(finding: Finding, subscription: Subscription) -> bool:
 
 def _find_age(moments: list[datetime], now: datetime) -> dict[str, str]:
     """Return that the last reading is old, by the time that usually lies between two readings."""
-    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
-    usual = timedelta(seconds=median(gaps) if gaps else 0)
-    age = now - moments[-1]
-    if age <= max(_LEAST_PATIENCE, 2 * usual):
+    if not is_late(moments, now):
         return {}
-    return {"not_read": f"not_read: the figures are of {moments[-1]:%Y-%m-%d}, {age.days} days ago"}
+    days = (now - moments[-1]).days
+    return {"not_read": f"not_read: the figures are of {moments[-1]:%Y-%m-%d}, {days} days ago"}
 
 
 def rank(histories: Iterable[LicenseHistory]) -> tuple[LicenseHistory, ...]:

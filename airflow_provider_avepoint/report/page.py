@@ -128,6 +128,8 @@ def write_page(report: Report, csv_name: str) -> str:
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),
         measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
         chart_size=(charts.WIDTH, charts.HEIGHT),
+        protection=_split(report.list_subjects(), _OPEN_ROWS),
+        drills=_split(report.drills, _OPEN_ROWS),
         changes=_split(report.list_changes(), _OPEN_ROWS),
         failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),
         letters={outcome.value: letter for outcome, letter in LETTERS.items()},

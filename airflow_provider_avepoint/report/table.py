@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
@@ -116,6 +117,13 @@ def _iter_lines(report: Report) -> Iterator[_Line]:
                 "result": "not_read",
                 "detail": audit.error,
             }
+    yield from _list_protection(report)
+    for drills in report.drills:
+        yield from _list_drills(drills)
+    for lost in report.lost_restores:
+        yield {"figure": "lost_restore", "tenant": lost.tenant, "at": lost.kept_at, "detail": lost.task}
+    for place in report.never_drilled:
+        yield {**_name_service(place), "figure": "never_drilled"}
     for failure in report.failures:
         named = {
             **_name(failure.place, failure.organization_name),
@@ -232,6 +240,74 @@ def _list_forecast(measure: Measure) -> Iterator[_Line]:
                 "at": moment,
                 **_measure(measure.newest.bought, measure.unit),
             }
+
+
+def _list_protection(report: Report) -> Iterator[_Line]:
+    for history in report.protection:
+        for audit in filter(None, (history.newest, history.failed)):
+            result = "not_read" if audit.error is not None else "late" if history.is_late else "read"
+            yield {
+                "figure": "protection_audit",
+                "tenant": audit.tenant,
+                "product": audit.product,
+                "organization_id": audit.organization_id,
+                "location": audit.location,
+                "at": audit.audited_at,
+                "result": result,
+                "detail": audit.error,
+            }
+    for subject in report.list_subjects():
+        named: _Line = {
+            "tenant": subject.audit.tenant,
+            "product": subject.audit.product,
+            "organization_id": subject.organization_id,
+            "organization": subject.organization_name,
+            "service": subject.service,
+            "location": subject.location,
+            "at": subject.audit.audited_at,
+        }
+        yield {
+            **named,
+            "figure": "protection",
+            "value": len(subject.findings),
+            "unit": "findings",
+            "result": subject.state,
+            "detail": "; ".join(subject.rules),
+        }
+        for found in subject.findings:
+            yield {**named, "figure": "protection_finding", "result": found.reason, "detail": found.text}
+
+
+def _list_drills(history: DrillHistory) -> Iterator[_Line]:
+    named = _name_service(history.place)
+    proven, age = history.proven, history.age
+    yield {
+        **named,
+        "figure": "newest_proven_restore_age",
+        "at": None if proven is None else proven.sent_at,
+        "value": None if age is None else round(age.total_seconds()),
+        "unit": "s",
+        "result": history.current,
+    }
+    for drill in dict.fromkeys((*filter(None, (proven,)), *history.unproven)):
+        yield {
+            **named,
+            "figure": "restore_drill",
+            "at": drill.sent_at,
+            "value": drill.restored_files,
+            "unit": "files",
+            "result": drill.outcome,
+            "detail": f"{drill.target}: {drill.message}" if drill.message else drill.target,
+        }
+
+
+def _name_service(place: DrillPlace) -> _Line:
+    return {
+        "tenant": place.tenant,
+        "product": place.product,
+        "service": place.service,
+        "location": place.location,
+    }
 
 
 def _measure(amount: float | None, unit: str) -> _Line:

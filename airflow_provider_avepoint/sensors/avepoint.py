@@ -337,12 +337,14 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
     """
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
-        return watch.note_verdict(hook.judge(self.build_policy()))
+        return watch.note_verdict(hook.judge(self.build_policy(), keep_days=self.build_keeper()))
 
     def _build_trigger(self, **waiting: Any) -> _WaitTrigger:
         from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger
 
-        return AvePointBackupTrigger(policy=self.build_policy().as_dict(), **waiting)
+        policy = self.build_policy()
+        ledger = self.find_ledger() if policy.expect_scheduled else None
+        return AvePointBackupTrigger(policy=policy.as_dict(), ledger=ledger, **waiting)
 
     def _keep_evidence(self, context: Context, evidence: dict[str, Any] | None) -> None:
         self.keep_evidence(context, evidence)

@@ -18,9 +18,10 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import JobQuery
-from airflow_provider_avepoint.core.questions import Question
+from airflow_provider_avepoint.core.questions import KnownDays, Question
 from airflow_provider_avepoint.core.wait_events import Event, Watch, find_pause
 from airflow_provider_avepoint.triggers.events import AvePointBackupEventTrigger
+from airflow_provider_avepoint.triggers.ledger import akeep_schedules
 from airflow_provider_avepoint.triggers.poll import Wait, join
 from airflow_provider_avepoint.triggers.restore import AvePointRestoreTrigger
 
@@ -126,6 +127,12 @@ class _WaitTrigger(BaseTrigger):
         """
         return []
 
+    async def prepare(self, answers: Answers) -> None:
+        """Do what :meth:`note` needs and must not do itself, because it takes a while.
+
+        :param answers: the answers of the look.
+        """
+
     @abstractmethod
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Take the answers of a look; return the event that ends the wait, or None.
@@ -178,6 +185,8 @@ class _WaitTrigger(BaseTrigger):
             while True:
                 answers = await wait.look(ends_at)
                 wait.set_interval(self._find_pause())
+                if isinstance(answers, Answers):
+                    await self.prepare(answers)
                 event = self._take(answers, wait, watch, ends_at)
                 if event is None and ends_at is not None and datetime.now(UTC) >= ends_at:
                     event = self._end(watch)
@@ -240,23 +249,29 @@ class AvePointBackupTrigger(_WaitTrigger):
     """Wait until a policy's verdict passes, or is bad and can no longer change.
 
     :param policy: ``Policy.as_dict()``: the arguments of a :class:`Policy` as JSON values.
+    :param ledger: ``ledger_conn_id`` and ``tenant``, where schedules are kept; None keeps none.
     """
 
-    def __init__(self, *, policy: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, *, policy: dict[str, Any], ledger: dict[str, str] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.policy = policy
+        self.ledger = ledger
+        self._known_days: KnownDays | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
         """The policy, as JSON values; arguments of this release only if they differ from their default."""
         usual = _OPTIONAL_IN_POLICY
-        return {
+        written: dict[str, Any] = {
             "policy": {
                 name: value
                 for name, value in self.policy.items()
                 if name not in usual or value != usual[name]
             }
         }
+        return written if self.ledger is None else written | {"ledger": self.ledger}
 
     @cached_property
     def _policy(self) -> Policy:
@@ -294,6 +309,16 @@ class AvePointBackupTrigger(_WaitTrigger):
         """
         return self._policy.questions(location=location)
 
+    async def prepare(self, answers: Answers) -> None:
+        """Keep the schedules of the look, and recall those of past days.
+
+        :param answers: the answers of the look.
+        """
+        if self.ledger is None or not (schedules := answers.schedules(self._policy)):
+            return
+        first = self._policy.window_start(answers.now).astimezone(UTC).date()
+        self._known_days = await akeep_schedules(schedules, first, **self.ledger)
+
     def note(self, answers: Answers, queries: list[JobQuery], watch: Watch) -> Event | None:
         """Judge the jobs that the API shows now.
 
@@ -302,7 +327,7 @@ class AvePointBackupTrigger(_WaitTrigger):
         :param watch: the state of the wait.
         :returns: the event that ends the wait, or None.
         """
-        verdict = answers.judge(self._policy, queries)
+        verdict = answers.judge(self._policy, queries, self._known_days)
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         return watch.note_verdict(verdict)

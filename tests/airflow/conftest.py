@@ -32,10 +32,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
                 "avepoint_warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
                 "avepoint_ledger": {"conn_type": "sqlite", "host": str(directory / "ledger.db")},
                 "smtp_default": mail_server.connection,
-                # Tenants of the weekly audit: two good ones, and one with a wrong secret.
+                # Tenants of the weekly audit: two good ones, one with a wrong secret.
                 "good": connection_to(simulator),
                 "partner": connection_to(simulator),
                 "bad": connection_to(simulator, password="wrong"),
+                # A tenant whose app may not read unusual activity.
+                "limited": connection_to(simulator, login="limited", password="limited-secret"),
             },
             retry_delay=1,
             environment={

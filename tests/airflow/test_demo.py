@@ -25,6 +25,22 @@ DEMO_SECONDS = 180
 # From Ctrl-C to the prompt, on a busy machine.
 STOP_SECONDS = 15
 
+# What the demo says of both gates that stay shut on a good state, and of the drill.
+PROTECTION = [
+    [
+        "source-looks-attacked: the gate stays shut by unusual_activity.",
+        "  backup        sharepoint_online: success; alone it would open the gate",
+        "  objects       sharepoint_online: 1240 may be under attack, 1975 with unusual activity",
+        "  objects       onedrive: 0 may be under attack, 31 with unusual activity",
+        "  limit         max_unusual=0",
+        "  waited        30 s, its timeout, in case this ends",
+        "not-scheduled: the gate stays shut by not_scheduled.",
+        "  due           project_online: no backup, and none is scheduled, so it does not wait for one",
+        "  scheduled     exchange_online 4, sharepoint_online 1, onedrive 1 (backups a day)",
+    ],
+    ["  came back     3 of 3 files", "  content       read-me.txt is what it was (SHA-256 "],
+]
+
 
 class RunningDemo:
     """A demo that runs, and what it has written so far."""
@@ -39,14 +55,14 @@ class RunningDemo:
         """What it has written."""
         return self._output.read_text()
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, *, seconds: float = DEMO_SECONDS) -> None:
         """Return when it has written *text*."""
 
         def is_written() -> bool:
             assert self.process.poll() is None or text in self.output, self.output
             return text in self.output
 
-        wait_until(is_written, seconds=DEMO_SECONDS)
+        wait_until(is_written, seconds=seconds)
 
     def interrupt(self) -> None:
         """Press Ctrl-C, which reaches the demo alone: all else has sessions of its own."""
@@ -93,9 +109,11 @@ def running_demo(directory: Path, **environment: str) -> Iterator[RunningDemo]:
 
 
 def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
-    """``KEEP=1`` leaves Airflow up after the table, until Ctrl-C; the exit status is the outcome's."""
+    """``KEEP=1`` leaves Airflow up at the end, until Ctrl-C; the exit status is the outcome's."""
     with running_demo(tmp_path, KEEP="1") as demo:
-        demo.wait_for("Ctrl-C stops everything.")
+        demo.wait_for("Ctrl-C stops everything.", seconds=2 * DEMO_SECONDS)
+        report = Path(re.search(r"^The report: (\S+)$", demo.output, flags=re.MULTILINE)[1])
+        page = report.read_text()
         url = re.search(r"Airflow's UI: (\S+)  user: admin  password: \S+", demo.output)[1]
         health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False).json()
         demo.interrupt()
@@ -115,6 +133,12 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
         for name, cells in table.items()
         if "wait_for_backup" in name or "load_jobs" in name
     }
+    for sentences in PROTECTION:
+        assert "\n".join(sentences) in demo.output
+    assert re.search(r"^  restored from the newest backup before 20\S+$", demo.output, flags=re.MULTILINE)
+    assert "</html>" in page
+    assert "fails by its task 'verdict', because there are findings." in demo.output
+    assert "avepoint_event_driven: started because the backup has ended; success" in demo.output
     assert "WRONG" not in demo.output
 
 

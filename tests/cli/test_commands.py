@@ -329,7 +329,7 @@ def test_check_has_a_flag_for_every_argument_of_the_policy() -> None:
 def test_help_tells_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -> None:
     import inspect
 
-    for command in ("jobs", "check", "license", "probe"):
+    for command in ("jobs", "check", "license", "schedule", "protection", "probe"):
         with pytest.raises(SystemExit):
             cli_parser.get_parser().parse_args(["avepoint", command, "--help"])
         assert DEFAULT_CONN_ID in capsys.readouterr().out

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.cli import probe as probing
+from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.model import JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.simulator import Simulator
@@ -136,6 +137,7 @@ LARGEST: list[tuple[dict[str, Any], tuple[str, bool]]] = [
 ]
 
 
+@pytest.mark.no_cover
 def test_largest_page(probe: Callable[..., dict], simulator: Simulator) -> None:
     simulator.generate("dynamics365", 2500, every_seconds=60)
     for quirks, expected in LARGEST:
@@ -577,7 +579,9 @@ def test_probing_only_reads_and_asks_no_more_than_it_says(
 
         asked = [each for each in simulator.requests()[before:] if each["path"] != "/connect/token"]
         assert findings["requests"] == len(asked) <= 40, name
-        assert {each["method"] for each in asked} == {product.method}, name
+        posted = [each["path"] for each in asked if each["method"] == "POST"]
+        assert bool(posted) is (product.method == "POST"), name
+        assert all(path.endswith("/batch") for path in posted), name  # a question whose filters are a body
 
 
 PLANTED = {
@@ -649,3 +653,226 @@ def test_every_state_word_reads_as_documented(probe: Callable[..., dict], simula
     states = [each for each in probe("salesforce")["findings"] if each["about"] == "state"]
 
     assert {each["ours"] for each in states} == set(JobState) - {"unknown"}
+
+
+# What is told beside jobs
+
+CUSTOMER = required_by("elements")["organization_id"]
+ACTIVITY = {"potentialRansomwareAttackCount": 0, "unusualActivitiesCount": 0, "tenantId": "t"}
+
+
+def test_each_reading_like_the_documents_is_told_without_surprises(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    simulator.set_reading("m365", "unusual_activity", [{**ACTIVITY, "serviceType": 1, "tenantOwner": "Jane"}])
+    then = "2026-11-20T05:00:00Z"
+    alert = {"organizationId": "o", "objectType": "email", "operation": 2, "recordNumber": 1}
+    simulator.set_reading("salesforce", "monitor_alerts", [{**alert, "collectTime": then}])
+    for product, abouts in {
+        "m365": ("schedule", "retention", "unusual activity"),
+        "salesforce": ("unusual activity",),
+        "elements": (
+            *("coverage of services", "scan profiles", "coverage changes", "tenants"),
+            *("coverage of users", "unusual activity"),
+        ),
+    }.items():
+        findings = probe(product)
+
+        assert [each for each in findings["findings"] if each["differs"]] == []
+        for about in abouts:
+            ((seen, _),) = found(findings, about)
+            assert seen.startswith("readable"), (about, seen)
+        if product != "elements":
+            assert found(findings, f"{abouts[0]}, the whole") == [("understood", False)]
+    assert found(probe("m365"), "restore") == [("not tried: a probe only reads", False)]
+    assert found(probe("dynamics365"), "restore") == []
+    assert not [each for each in simulator.requests() if "restore" in each["path"]]
+
+
+def test_what_of_a_customer_cannot_be_tried_is_said(
+    probe: Callable[..., dict], simulator: Simulator, avepoint: Run
+) -> None:
+    """No customer: nothing is asked. No tenant, or none with an id: only the customer's own is asked."""
+    assert avepoint("probe", "elements").status == 2
+    assert simulator.requests() == []
+    for tenants in ([], [{"id": True}], [{"id": ["x"]}], [{"name": "x"}]):
+        simulator.set_reading("elements", "customers", [{"id": CUSTOMER, "tenants": tenants}])
+
+        findings = probe("elements")
+
+        assert found(findings, "coverage of users") == [("not tried: no tenant is listed", False)]
+        assert found(findings, "coverage of services")[0][0].startswith("readable")
+
+
+FORMS_OF_READINGS: list[tuple[str, str, Any, str, str, bool]] = [
+    ("m365", "schedule", [], "schedule", "readable: 0 rows at data", False),
+    ("m365", "schedule", [7, None], "schedule", "readable: 2 rows at data, 2 of them no object", True),
+    (
+        *("m365", "schedule", {"not": "a list"}, "schedule"),
+        "readable; the rows are not where the file has them: no list there",
+        True,
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 0, "frequency": 2, "backupStartTime": ["yesterday"]}]),
+        *("schedule, a start", "a form of its own, 1 times", False),
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 99, "frequency": 1, "backupStartTime": None}]),
+        *("schedule, service", "not listed in 1 row", True),
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 0, "frequency": 1, "backupStartTime": None}]),
+        *("schedule, the whole", "not understood by this provider", True),
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 0, "frequency": 4, "backupStartTime": [], "nextRunTime": 1}]),
+        *("schedule, other fields", "nextRunTime", False),
+    ),
+    (
+        *("m365", "schedule", [{"janeDoe": 1, "ServiceType": 0, "a@b.example": 2, "x" * 99: 3}]),
+        *("schedule, other fields", "3 whose names are not shown", False),
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 0}]),
+        *("schedule, fields", "missing in some of 1 row: frequency, backupStartTime", True),
+    ),
+    (
+        *("m365", "schedule", [{"serviceType": 0, "frequency": 4, "backupStartTime": []}]),
+        *("schedule, starts", "as many as frequency in 0 of 1 row", False),
+    ),
+    (
+        *("m365", "retention", [], "retention"),
+        "readable; the policy is not where the file has it",
+        True,
+    ),
+    (
+        *("m365", "retention", {"retentionPeriod": "a while"}),
+        *("retention, a period", "another form, 1 times", True),
+    ),
+    (
+        *("m365", "retention", {"retentionPeriod": 7}),
+        *("retention, a period", "another form, 1 times", True),
+    ),
+    (
+        *("m365", "retention", {"retentionPeriod": "1 years"}),
+        *("retention, a period", "a number of years, 1 times", False),
+    ),
+    (
+        *("m365", "retention", {"retentionPeriod": "Unlimited", "servicePolicies": [{"serviceType": 77}]}),
+        *("retention, service", "not listed in 1 row", True),
+    ),
+    (
+        *("salesforce", "monitor_alerts", [{"objectType": 3, "operation": "2"}]),
+        *("monitor alerts, objectType", "a number in 1 of 1 row", False),
+    ),
+    (
+        *("salesforce", "monitor_alerts", [{"objectType": "email", "operation": "2"}]),
+        *("monitor alerts, operation", "a text of digits in 1 of 1 row", False),
+    ),
+    (
+        *("salesforce", "monitor_alerts", [{"objectType": None}]),
+        *("monitor alerts, operation", "no such key in 1 of 1 row", False),
+    ),
+    (
+        *("salesforce", "monitor_alerts", [{"objectType": ["x"], "operation": "removed"}]),
+        *("monitor alerts, objectType", "another form in 1 of 1 row", False),
+    ),
+]
+
+
+def test_the_form_of_a_reading(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """Each contradiction and surprise in our own words."""
+    for product, name, value, about, seen, differs in FORMS_OF_READINGS:
+        simulator.set_reading(product, name, value)
+
+        findings = probe(product)
+
+        assert (seen, differs) in found(findings, about), (value, findings["findings"])
+
+
+def test_which_of_the_documents_two_forms_unusual_activity_has(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    for form, place in (("nested", "data.data"), ("flat", "data")):
+        simulator.set_quirks("m365", activity_form=form)
+
+        assert found(probe("m365"), "unusual activity") == [(f"readable: 0 rows at {place}", False)]
+
+
+def test_a_missing_permission_hides_no_other_reading(
+    probe: Callable[..., dict], simulator: Simulator, avepoint: Run
+) -> None:
+    """Neither the one for jobs nor one for a reading; a 401, a 503 and no JSON are told too."""
+    settings, jobs = "microsoft365backup.settings.read.all", PRODUCTS["m365"].permission
+    lacks = "not readable: the app lacks the permission"
+    simulator.set_client("demo-client", scopes=[settings])
+    findings = probe("m365")
+    assert findings["problem"] == f"{lacks} {jobs}"
+    assert found(findings, "schedule")[0][0].startswith("readable")
+    assert found(findings, "unusual activity") == [
+        (f"{lacks} microsoft365backup.unusualActivity.read.all", False)
+    ]
+    shown = avepoint("probe", "m365").out
+    assert f"Not readable: the app lacks the permission {jobs}.".casefold() in shown.casefold()
+    assert "| schedule | readable" in shown
+
+    simulator.set_client("demo-client", scopes=None)
+    for fault, fields, seen in (
+        ("status", {"status": 401, "count": None}, "not readable: a fresh token is refused"),
+        ("status", {"status": 501, "count": 1}, "not readable: answered with 501"),
+        ("broken_json", {"count": 1}, "not readable: answered with what is no JSON"),
+    ):
+        simulator.add_fault(fault, path="/backup/m365/settings/backup/frequency", **fields)
+        findings = probe("m365")
+        assert found(findings, "schedule") == [(seen, True)]
+        assert found(findings, "retention") == [("readable", False)]
+        simulator.clear_faults()
+
+
+def test_a_customers_answers_that_are_no_objects(probe: Callable[..., dict], simulator: Simulator) -> None:
+    """The outer bracket of a sample is that of a list."""
+    for name, about in (("unusual_activity", "unusual activity"), ("scan_changes", "coverage changes")):
+        simulator.set_reading("elements", name, [])
+        assert found(probe("elements"), about) == [("readable; the body is no object", True)]
+        simulator.set_reading("elements", name, {})
+        assert found(probe("elements"), f"{about}, fields")[0][1]
+    simulator.set_client("demo-client", scopes=["elements.jobs.read.all", "elements.customers.read.all"])
+    TOKENS.clear()
+    lacking = found(probe("elements"), "unusual activity")
+    assert lacking == [("not readable: the app lacks the permission elements.wm.read.all", False)]
+    simulator.set_client("demo-client", scopes=None)
+    simulator.add_fault(
+        "status", path="/partner/external/v3/general", query={"pageSize": "50"}, status=200, body=[]
+    )
+    ((seen, differs),) = found(probe("elements"), "coverage of services")
+    assert (seen, differs) == ("readable; the rows are not where the file has them: a list", True)
+
+
+def test_a_location_and_an_organisation_are_asked_for_where_there_are_some(
+    probe: Callable[..., dict], simulator: Simulator
+) -> None:
+    probe("m365", "--location", "EUR")
+    probe("salesforce", "--organization-id", "org")
+
+    asked = {each["path"].rpartition("/")[2]: each["query"] for each in simulator.requests()}
+    for name in ("frequency", "retention-policy", "cloudbackupunusualactivitydata"):
+        assert asked[name]["location"] == "EUR"
+    for name in ("unusual-activities", "monitor-alerts"):
+        assert asked[name]["organizationId"] == "org"
+
+
+def test_a_product_without_page_numbers_is_asked_for_none(
+    probe: Callable[..., dict], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has links only, in a header or in the body: whether they lead on is told, and no base."""
+    product = PRODUCTS["iaas_paas"]
+    history(simulator, "iaas_paas")
+    for changed in ({}, {"envelope": replace(product.envelope, link_header="X-Next")}):
+        numberless = replace(product, paging=replace(product.paging, index=None), **changed)
+        monkeypatch.setitem(PRODUCTS, "iaas_paas", numberless)
+
+        findings = probe("iaas_paas")
+
+        assert found(findings, "page base") == []
+        assert findings["jobs"] == 30
+    assert not [name for each in simulator.requests() for name in each["query"] if name == "None"]

@@ -25,8 +25,9 @@ def each_row(
     :param names: the test's arguments that a row fills.
     :param rows: tuples, or plain values where *names* is one name; the id of a ``pytest.param`` names it.
     """
+    is_single = isinstance(names, str)
     columns = (names,) if isinstance(names, str) else names
-    table = [_read(row, is_single=isinstance(names, str)) for row in rows]
+    table = list(rows)
 
     assert table, "a table without rows proves nothing"
 
@@ -36,13 +37,13 @@ def each_row(
         @functools.wraps(test)
         def run(**fixtures: Any) -> None:
             failures: list[BaseException] = []
-            for name, row in table:
+            for row in table:
                 if "caplog" in fixtures:
                     fixtures["caplog"].clear()
                 try:
-                    test(**fixtures, **dict(zip(columns, row, strict=True)))
+                    test(**fixtures, **dict(zip(columns, _read(row, is_single=is_single), strict=True)))
                 except _FAILURES as e:
-                    e.add_note(f"In the row {name}")
+                    e.add_note(f"In the row {_name(row)}")
                     failures.append(e)
             if failures:
                 raise BaseExceptionGroup(f"{len(failures)} of {len(table)} rows", failures)
@@ -55,8 +56,15 @@ def each_row(
     return decorate
 
 
-def _read(row: Any, *, is_single: bool) -> tuple[str, tuple[Any, ...]]:
-    """Return what a row is called, and its values."""
+def _read(row: Any, *, is_single: bool) -> tuple[Any, ...]:
+    """Return the values of a row."""
     if isinstance(row, _Param):
-        return row.id or repr(row.values)[:500], tuple(row.values)
-    return repr(row)[:500], (row,) if is_single else tuple(row)
+        return tuple(row.values)
+    return (row,) if is_single else tuple(row)
+
+
+def _name(row: Any) -> str:
+    """Return what a row is called. A row is named only where it fails: names of all rows take seconds."""
+    if isinstance(row, _Param):
+        return row.id or repr(row.values)[:500]
+    return repr(row)[:500]

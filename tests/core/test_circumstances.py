@@ -80,7 +80,7 @@ def reasons(verdict: Verdict) -> dict[str, str]:
 @each_row(
     ("jobs", "due", "reason", "missed"),
     [
-        # Answered: started near the time, or running over it, in whatever state.
+        # Answered: started then or later, before the next time, or running over it, in whatever state.
         ([job(6.5)], [6], "passed", []),
         ([job(7)], [6], "passed", []),
         ([job(5.95)], [6], "passed", []),
@@ -91,21 +91,22 @@ def reasons(verdict: Verdict) -> dict[str, str]:
         ([job(2, "running"), job(9)], [6], "passed", []),
         ([job(None, "waiting"), job(9)], [6], "passed", []),
         ([job(9)], [], "passed", []),
+        ([job(7.1)], [6], "passed", []),
+        ([job(5, finished_at=at(5.9)), job(9)], [6], "passed", []),
+        ([job(11.2)], [6, 12], "missed", [12]),
         # Not answered.
-        ([job(7.1)], [6], "missed", [6]),
         ([job(5.8, finished_at=at(5.9))], [6], "missed", [6]),
-        ([job(5, finished_at=at(5.9)), job(9)], [6], "missed", [6]),
         ([job(0.1), job(12.2)], [0, 6, 12], "missed", [6]),
         ([job(0.1)], [0, 6, 12], "missed", [6, 12]),
-        ([job(5, "stopped", finished_at=at(5.5)), job(9)], [6], "missed", [6]),
+        ([job(5, "stopped", finished_at=at(5.5)), job(5.2)], [6], "missed", [6]),
         # Not due: still to come, or its tolerance has not passed, or before the window.
         ([job(9)], [17.5, 18, 23], "passed", []),
         ([job(9)], [17], "missed", [17]),
         ([job(9)], [-7], "passed", []),
         # A reason of the jobs themselves stays.
-        ([job(9, "failed")], [6], "failed", [6]),
-        ([job(9, "running")], [6], "running", [6]),
-        ([job(9, "unknown")], [6], "unknown_state", [6]),
+        ([job(9, "failed")], [12], "failed", [12]),
+        ([job(9, "running", finished_at=at(10))], [12], "running", [12]),
+        ([job(9, "unknown", finished_at=at(10))], [12], "unknown_state", [12]),
         ([], [6], "missed", [6]),
     ],
 )
@@ -123,11 +124,11 @@ def test_a_run_that_no_job_answers(
 
 
 def test_a_missed_run_is_not_settled_and_is_named() -> None:
-    """It may be listed late."""
-    verdict = look([job(9)], schedule(teams=[6]), expect_scheduled=True)
+    """It may be listed late, and it may start late."""
+    verdict = look([job(9)], schedule(teams=[12]), expect_scheduled=True)
 
     assert not verdict.is_settled
-    assert "teams: missed, no job answers the backup due 2026-11-22 06:00:00 UTC" in verdict.describe()
+    assert "teams: missed, no job answers the backup due 2026-11-22 12:00:00 UTC" in verdict.describe()
 
 
 def test_a_run_before_the_cut_off_is_of_another_night() -> None:
@@ -193,7 +194,7 @@ def test_each_location_has_its_own_schedule() -> None:
     verdict = look(
         jobs,
         schedule("EUR", teams=[9]),
-        schedule("NAM", teams=[6], onedrive=[]),
+        schedule("NAM", teams=[12], onedrive=[]),
         expect_scheduled=True,
         locations=["EUR", "NAM"],
     )
@@ -305,7 +306,7 @@ def test_an_alarm_shuts_the_scope_of_its_own_organisation() -> None:
 def test_both_together() -> None:
     verdict = look(
         [job(9)],
-        schedule(teams=[6], onedrive=[]),
+        schedule(teams=[12], onedrive=[]),
         activity("m365", seen(7)),
         max_unusual=0,
         expect_scheduled=True,

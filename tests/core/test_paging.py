@@ -176,6 +176,7 @@ def check_that_every_row_comes(kind: type[Server], **fields: Any) -> None:
         assert not missing, (n, way)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("base", [0, 1])
 def test_every_row_comes(base: int, link: str) -> None:
@@ -183,6 +184,7 @@ def test_every_row_comes(base: int, link: str) -> None:
     check_that_every_row_comes(Server, base=base, link=link)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("link", LINKS)
 def test_every_row_comes_where_rows_are_skipped(link: str) -> None:
     """Whatever the link says: the vendor's own sample of one asks for a row again."""
@@ -277,6 +279,7 @@ def check_that_it_is_never_short(kind: type[Server], **fields: Any) -> None:
         assert not missing, (fields, way)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("link", LINKS)
 def test_never_short_where_as_many_rows_arrive_as_a_page_holds(
     link: str, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,7 @@ from airflow_provider_avepoint.core.restore import (
 from airflow_provider_avepoint.core.settings import Settings
 
 from .flows import Driver, answer, token
+from .tables import each_row
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -50,9 +51,7 @@ def parse(**arguments: Any) -> RestoreRequest:
     return RestoreRequest.parse(**GOOD | {"now": NOW} | arguments)
 
 
-@pytest.mark.parametrize(
-    ("service", "number"), [("sharepoint_online", 1), ("microsoft_365_groups", 3), ("teams", 6)]
-)
+@each_row(("service", "number"), [("sharepoint_online", 1), ("microsoft_365_groups", 3), ("teams", 6)])
 def test_the_body_for_a_site(service: str, number: int) -> None:
     body = parse(service=service, folders="canary/b").body
 
@@ -83,7 +82,7 @@ def test_the_body_for_a_onedrive() -> None:
     assert "files" not in target
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "named"),
     [
         ({"service": "exchange_online"}, "service"),
@@ -120,7 +119,12 @@ def test_the_body_for_a_onedrive() -> None:
         ({"files": b"a"}, "files"),
         ({"files": 7}, "files"),
         ({"files": "['a', 'b']"}, "files"),
-        ({"files": '{"a": 1}', "folders": "[1"}, "folders"),
+        ({"files": "a", "folders": "[1"}, "folders"),
+        ({"files": '{"a": 1}'}, "no name in SharePoint"),
+        ({"files": ["a/*"]}, "no name in SharePoint"),
+        ({"files": ["C:/a"]}, "no name in SharePoint"),
+        ({"files": ["a./b"]}, "a dot at its end"),
+        ({"files": ["a /b"]}, "a space at an end"),
         ({"files": ["['a', 'b']"]}, "files"),
         ({"files": ["/a"]}, "files"),
         ({"files": ["a\\b"]}, "files"),
@@ -146,7 +150,7 @@ def test_what_is_refused_before_anything_is_sent(arguments: dict[str, Any], name
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("files", "paths"),
     [
         ("a.txt", ["a.txt"]),
@@ -200,7 +204,7 @@ def test_an_intent_survives_json() -> None:
     assert Intent.read(json.loads(json.dumps(intent().as_dict())) | {"of_a_newer_release": 1}) == intent()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kept",
     [
         {},
@@ -251,7 +255,7 @@ def job(state: JobState = JobState.SUCCESS, **fields: Any) -> BackupJob:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("found", "expected", "reason"),
     [
         (job(), None, "passed"),
@@ -279,7 +283,7 @@ def test_how_a_restore_is_judged(found: BackupJob, expected: int | None, reason:
     assert "raw" not in written["job"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "found",
     [
         job(JobState.RUNNING, finished_at=None),
@@ -296,12 +300,12 @@ def test_a_restore_that_may_still_end_otherwise_is_waited_for(found: BackupJob) 
     assert "RS1" in news
 
 
-@pytest.mark.parametrize(("given", "number"), [(None, None), (1, 1), ("7", 7)])
+@each_row(("given", "number"), [(None, None), (1, 1), ("7", 7)])
 def test_expect_files(given: object, number: int | None) -> None:
     assert parse_expected(given) == number
 
 
-@pytest.mark.parametrize("given", [0, "0", -1, True, 1.5, "many"])
+@each_row("given", [0, "0", -1, True, 1.5, "many"])
 def test_expect_files_expects_something(given: object) -> None:
     with pytest.raises(AvePointConfigError, match="expect_files"):
         parse_expected(given)
@@ -363,7 +367,7 @@ REPLIES: dict[str, tuple[list[Any], str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("replies", "kind", "error"), REPLIES.values(), ids=REPLIES)
+@each_row(("replies", "kind", "error"), [pytest.param(*reply, id=name) for name, reply in REPLIES.items()])
 def test_what_an_answer_means(replies: list[Any], kind: str, error: Any) -> None:
     """Only a 401 is asked again; where it may have begun, nothing else is sent."""
     driver = Driver([token(), *replies])

@@ -1699,11 +1699,7 @@ CASES = [
 ]
 
 
-def by_name(case: Case) -> str:
-    return case.name
-
-
-@pytest.mark.parametrize("case", CASES, ids=by_name)
+@each_row("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_the_table(case: Case) -> None:
     """Each row of the table gets the verdict, and the evidence, that the contract gives it."""
     verdict = case.judge()

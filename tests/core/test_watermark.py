@@ -105,6 +105,7 @@ def crowd(*, since: timedelta, count: int = 5000) -> list[BackupJob]:
     return [job(f"C{i}", started_at=NOW - since * (i / count)) for i in range(count)]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("shown", [True, False], ids=["listed", "deleted at the vendor"])
 def test_a_job_that_hangs_does_not_make_every_look_go_back_to_it(*, shown: bool) -> None:
     """Where 5,000 jobs have run since, it is looked for each 500 s, not at each look."""

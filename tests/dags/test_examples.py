@@ -89,3 +89,27 @@ def test_parsing_loads_no_client() -> None:
     done = subprocess.run([sys.executable, "-c", code, *FILES], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-len(FILES) :] == [f"{path} []" for path in FILES]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (None, False)),
+        ({"max_unusual": 0, "expect_scheduled": True}, (0, True)),
+    ],
+)
+def test_the_services_gate_asks_what_its_params_say(
+    changes: dict[str, object], expected: tuple[object, bool]
+) -> None:
+    """Zero is a limit, and null asks for nothing."""
+    dag = load(FOLDER / "avepoint_m365_gate.py")
+    asked = dag.get_task("wait_for_backup").partial_kwargs
+    params = {name: dag.params[name] for name in dag.params} | changes
+
+    rendered = dag.get_task("list_services").render_template(
+        {name: asked[name] for name in ("max_unusual", "expect_scheduled")},
+        {"params": params},
+        dag.get_template_env(),
+    )
+
+    assert tuple(rendered.values()) == expected

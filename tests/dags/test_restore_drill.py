@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from sqlalchemy import select
 
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import DRILLS
 from airflow_provider_avepoint.simulator import Simulator
 
 FOLDER = Path(__file__).parent.parent.parent / "dags"
@@ -38,6 +41,19 @@ def render(dag: Any, task_id: str, **changes: Any) -> Any:
     return task
 
 
+@pytest.fixture(autouse=True)
+def _ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_AVEPOINT_LEDGER", json.dumps(connection))
+
+
+def find_drill() -> tuple[bool, str]:
+    """Return what the one drill in the ledger came to."""
+    with Ledger("avepoint_ledger") as ledger:
+        (row,) = ledger.iter_rows(select(DRILLS))
+    return row["passed"], row["reason"]
+
+
 @pytest.mark.parametrize("service", ["sharepoint_online", "teams"])
 def test_the_drill_restores_the_backup_that_the_gate_has_verified(
     simulator: Simulator, connect: Callable[..., str], dag: Any, tmp_path: Path, service: str
@@ -58,8 +74,14 @@ def test_the_drill_restores_the_backup_that_the_gate_has_verified(
     moment = dag.get_task("choose_time").python_callable(json.loads(json.dumps(verdict)))
     restore = render(dag, "restore", **chosen)
     restore.recovery_time = moment
-    drill = restore.execute({})
-    checked = dag.get_task("check_content").python_callable(drill, params(dag, **chosen))
+    drill = json.loads(json.dumps(restore.execute({})))
+    assert find_drill() == (False, "not_checked")
+    check = dag.get_task("check_content").python_callable
+    with pytest.raises(AirflowFailException):
+        check(drill, params(dag, **chosen | {"canary_sha256": "0" * 64}))
+    assert find_drill() == (False, "check_failed")
+    checked = check(drill, params(dag, **chosen))
+    assert find_drill() == (True, "passed")
 
     (started,) = simulator.restores()
     assert drill["passed"]
@@ -89,7 +111,7 @@ def test_content_that_is_not_known_or_wrong_fails_the_drill(
         changes = changes | {"canary_url": str(tmp_path / "file")}
 
     with pytest.raises(AirflowFailException, match=match):
-        dag.get_task("check_content").python_callable({"job": {}}, params(dag, **changes))
+        dag.get_task("check_content").python_callable({"job": {}, "ledger": {}}, params(dag, **changes))
 
 
 def test_what_waits_for_what(dag: Any) -> None:

@@ -7,7 +7,20 @@ from pathlib import Path
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
 
-from .table import AT_A_TIME, DRIVERS, FAULTS, GROUPS, PAGES, Fault, all_cases, some_cases
+from .table import (
+    AT_A_TIME,
+    DRIVERS,
+    FAULTS,
+    GROUPS,
+    PAGES,
+    READING_FAULTS,
+    RESTORE_FAULTS,
+    SHARED,
+    Fault,
+    RestoreFault,
+    all_cases,
+    some_cases,
+)
 
 PATH = Path(__file__).parent.parent.parent / "docs" / "faults.md"
 
@@ -29,6 +42,7 @@ from the exception:
 | `AvePointRequestError` | the API refuses the request | fails at once: a retry cannot help |
 | `AvePointAuthError` | the credentials are refused | fails at once |
 | `AvePointPermissionError` | the app registration lacks a permission | fails at once |
+| `AvePointRestoreUncertain` | an answer that is lost: a restore may have begun | fails at once |
 
 A request is tried {attempts} times at most, with pauses that grow, for as long as trying again can help. The
 token and the client secret go to the connection's own addresses only: redirects and links elsewhere are not
@@ -38,6 +52,29 @@ The {faults} faults meet all {products} products, both drivers ({drivers}), the 
 and pages fetched one by one and {at_a_time} at a time: {all} cases, of which `make test` plays {some} and
 `make faults` all. Each case checks the outcome, the message, the number of requests, that a second server at
 another address was asked nothing, and that neither the secret nor a token stands in the message or the log.
+"""
+
+_READINGS = """\
+## Readings beside the jobs
+
+Schedule, retention, unusual activity, monitor alerts and coverage meet the faults of the network, of
+statuses, of bodies and of the identity service as a listing does: {shared} of the rows above hold for them
+too, with the complete reading in the place of the complete list. What becomes of a reading otherwise:
+
+| what happens | outcome | how, or what the message says |
+|---|---|---|
+"""
+
+_RESTORES = """\
+## The request for a restore
+
+The POST has no key by which the server would know it again, so it is not tried again as other requests are.
+Where nobody knows what came of it, the task looks for ten minutes for a restore job that began since then.
+One job is taken for its own; none, or several, end the task as uncertain. However often the task is retried
+or cleared then, at most one restore begins.
+
+| what happens | the task ends in | POSTs | how, or what the message says |
+|---|---|---|---|
 """
 
 _AFTER = """\
@@ -72,12 +109,28 @@ def write() -> str:
         rows = ["| what happens | outcome | how, or what the message says |", "|---|---|---|"]
         rows += [f"| {fault.happens} | {_outcome(fault)} | {_explanation(fault)} |" for fault in faults]
         parts.append(f"## {heading}\n\n" + "\n".join(rows) + "\n")
+    rows = [
+        f"| {each.happens} | {_outcome(each, 'a reading')} | {_explanation(each)} |"
+        for each in READING_FAULTS
+    ]
+    parts.append(_READINGS.format(shared=len(SHARED)) + "\n".join(rows) + "\n")
+    rows = [f"| {each.happens} | {_end(each)} | {each.sent} | {_tell(each)} |" for each in RESTORE_FAULTS]
+    parts.append(_RESTORES + "\n".join(rows) + "\n")
     return "\n".join([*parts, _AFTER])
 
 
-def _outcome(fault: Fault) -> str:
+def _end(fault: RestoreFault) -> str:
+    return "the drill" if fault.error is None else f"`{fault.error.__name__}`"
+
+
+def _tell(fault: RestoreFault) -> str:
+    is_own = fault.error is None and fault.says.endswith(".")
+    return fault.says if is_own else f"“… {fault.says} …”"
+
+
+def _outcome(fault: Fault, whole: str = "complete list") -> str:
     if fault.error is None:
-        return "complete list"
+        return whole
     return f"`{fault.error.__name__}`" + (", or complete list" if fault.may_survive else "")
 
 

@@ -13,6 +13,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointPayloadError,
     AvePointPermissionError,
     AvePointRequestError,
+    AvePointRestoreUncertain,
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -74,6 +75,7 @@ class Fault:
     :param extra: the connection's extras, besides those of every case.
     :param certificate: the connection proves who it is by a certificate, not by a secret.
     :param pages: the pages that it can hit.
+    :param forms: the forms of readings that it can hit; see :class:`Reading`.
     """
 
     name: str
@@ -88,6 +90,51 @@ class Fault:
     extra: Mapping[str, Any] = field(default_factory=dict)
     certificate: bool = False
     pages: tuple[str, ...] = PAGES
+    forms: tuple[str, ...] = ("rows", "object", "pages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A reading beside the jobs.
+
+    :param call: the hook's method.
+    :param arguments: its arguments.
+    :param path: where the request goes that the fault hits.
+    :param form: what the answer is: all ``rows``, one ``object``, or ``pages`` of rows.
+    """
+
+    call: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    path: str
+    form: str
+
+    def __str__(self) -> str:
+        return " ".join((self.call, *map(str, self.arguments.values())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreFault:
+    """One row of what happens to the POST that asks for a restore.
+
+    :param happens: what the server does, or the network before it.
+    :param plays: the faults that are armed.
+    :param error: what the task ends in, None for a drill that passes.
+    :param says: what the message or the drill says.
+    :param begins: how many restores begin at the server.
+    :param sent: how many POSTs are sent.
+    :param extra: the connection's extras, besides those of every case.
+    :param host: the connection's host, if it is not the simulator's.
+    """
+
+    name: str
+    happens: str
+    plays: tuple[Play, ...] = ()
+    error: type[AvePointError] | None = None
+    says: str
+    begins: int
+    sent: int = 1
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    host: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -673,6 +720,223 @@ GROUPS = {
     "Clocks": CLOCKS,
 }
 FAULTS = tuple(fault for group in GROUPS.values() for fault in group)
+
+CUSTOMER = "caf9d1c2-2cc6-4f0e-b04b-794c8a3b5ea3"
+_CUSTOMERS = f"/partner/external/v3/general/customers/{CUSTOMER}"
+READINGS = (
+    Reading(call="get_backup_schedule", path="/backup/m365/settings/backup/frequency", form="rows"),
+    Reading(call="get_retention", path="/backup/m365/settings/retention-policy", form="object"),
+    Reading(
+        call="get_unusual_activity",
+        arguments={"product": "m365"},
+        path="/backup/m365/cloudbackupunusualactivitydata",
+        form="rows",
+    ),
+    Reading(
+        call="get_unusual_activity",
+        arguments={"product": "salesforce"},
+        path="/backup/sfbapi/unusual-activities",
+        form="rows",
+    ),
+    Reading(
+        call="get_unusual_activity",
+        arguments={"product": "elements", "organization_id": CUSTOMER},
+        path="/partner/external/v3/wm/",
+        form="object",
+    ),
+    Reading(call="iter_monitor_alerts", path="/backup/sfbapi/monitor-alerts", form="rows"),
+    *(
+        Reading(
+            call="get_coverage",
+            arguments={"organization_id": CUSTOMER, "parts": part},
+            path=_CUSTOMERS + below,
+            form="pages",
+        )
+        for part, below in (
+            ("services", "/cloud-backup-m365"),
+            ("users", "/tenants/"),
+            ("changes", "/scan-profiles/batch"),
+        )
+    ),
+)
+
+#: What readings have in common with listings.
+SHARED = tuple(
+    fault
+    for group in (NETWORK, STATUSES, BODIES, IDENTITY)
+    for fault in group
+    if fault.name not in ("no-rows", "null-rows", "rows-twice", "rows-twice-for-good", "rows-in-no-order")
+)
+#: What becomes of them otherwise.
+READING_FAULTS = (
+    Fault(
+        name="reading-empty",
+        happens="An empty list.",
+        plays=page("missing_rows", instead=[]),
+        remedy="It is believed: nothing is scheduled, nothing was detected. A missing list is not.",
+        forms=("rows",),
+    ),
+    Fault(
+        name="reading-null",
+        happens="null in the place of the list or the object.",
+        plays=page("missing_rows", instead=None),
+        error=AvePointPayloadError,
+        advice="Nothing is concluded from the answer",
+        forms=("rows", "object"),
+    ),
+    Fault(
+        name="reading-twice",
+        happens="Each row twice.",
+        plays=page("rows", form="twice"),
+        remedy="Alike rows say nothing new: of starts and alerts each counts once, of counts the largest.",
+        forms=("rows",),
+    ),
+    Fault(
+        name="reading-in-no-order",
+        happens="Rows in no order.",
+        plays=page("rows", form="shuffled"),
+        remedy="The order says nothing.",
+        forms=("rows",),
+    ),
+    Fault(
+        name="reading-next-link",
+        happens="A link to a next page, where no document knows pages.",
+        plays=page("fields", extra={"metadata": {"nextLink": "{own}/next"}}),
+        error=AvePointPayloadError,
+        advice="which no document describes",
+        forms=("rows",),
+    ),
+    Fault(
+        name="reading-total",
+        happens="A total that is larger than the number of rows.",
+        plays=page("fields", extra={"metadata": {"totalCount": 1000}}),
+        error=AvePointPayloadError,
+        advice="no document says how to go on",
+        forms=("rows",),
+    ),
+)
+
+_UNKNOWN = "It is not asked for again"
+_FOUND = "the job was found by its start"
+_BUSY = "There are already 3 restore/export jobs running, cannot start new restore job."
+
+
+def lost(name: str, happens: str, plays: tuple[Play, ...], **more: Any) -> RestoreFault:
+    """Return a row for an answer that is lost after the deed."""
+    return RestoreFault(name=name, happens=happens, plays=plays, says=_FOUND, begins=1, **more)
+
+
+def doubtful(name: str, happens: str, plays: tuple[Play, ...], **more: Any) -> RestoreFault:
+    """Return a row for an answer that leaves open what was done, where nothing was."""
+    return RestoreFault(
+        name=name,
+        happens=happens,
+        plays=plays,
+        error=AvePointRestoreUncertain,
+        says=_UNKNOWN,
+        begins=0,
+        **more,
+    )
+
+
+def refused(
+    name: str, happens: str, plays: tuple[Play, ...], error: type[AvePointError], says: str, **more: Any
+) -> RestoreFault:
+    """Return a row for a request of which it is known that nothing came."""
+    return RestoreFault(name=name, happens=happens, plays=plays, error=error, says=says, begins=0, **more)
+
+
+RESTORE_FAULTS = (
+    refused("nobody", "Nobody listens.", (), AvePointUnavailable, LATER, sent=0, host="{nobody}"),
+    doubtful("drop", "The connection ends before the server has done anything.", page("drop")),
+    doubtful("hang", "No answer comes within the timeout, and nothing was done.", page("hang"), extra=HASTY),
+    lost("drop-after", "The connection ends after the deed.", page("drop", where="after")),
+    lost(
+        "drop-in-the-middle", "The connection ends in the middle of the body.", page("drop", where="middle")
+    ),
+    lost("hang-after", "No answer comes within the timeout.", page("hang", where="after"), extra=HASTY),
+    lost("endless-body", "The body does not end.", page("endless_body")),
+    lost("broken-json", "200 with half a JSON text.", page("broken_json")),
+    lost("no-id", "200 without the id of the job.", page("missing_rows")),
+    lost("other-id", "200 with an id that can be none.", page("fields", extra={"data": {"jobId": " "}})),
+    lost(
+        "wrong-encoding",
+        "200 that says it is compressed and is not.",
+        page("headers", headers={"Content-Encoding": "gzip"}),
+    ),
+    *(
+        doubtful(f"{status}", f"{status}.", page("status", status=status))
+        for status in (408, 425, 500, 501, 502, 503, 504)
+    ),
+    doubtful("429", "429 of a gateway, or in other words.", page("retry_after", seconds=0)),
+    RestoreFault(
+        name="429-busy",
+        happens="429: three restores or exports are running.",
+        plays=page("status", status=429, body={"message": _BUSY}),
+        says="The task waits, and asks again.",
+        begins=1,
+        sent=2,
+    ),
+    RestoreFault(
+        name="401",
+        happens="401: the token has become invalid, once.",
+        plays=page("expire_token"),
+        says="A new token is asked for, once: the server judges the token before it reads the body.",
+        begins=1,
+        sent=2,
+    ),
+    refused(
+        "401-for-good",
+        "401 for every token.",
+        page("expire_token", FOR_GOOD),
+        AvePointAuthError,
+        "check that the connection's host and environment belong to the tenant",
+        sent=2,
+    ),
+    refused(
+        "400", "400.", page("status", status=400), AvePointRequestError, "check the argument that it names"
+    ),
+    refused("403", "403.", page("status", status=403), AvePointPermissionError, ADD_PERMISSION),
+    refused("404", "404.", page("status", status=404), AvePointRequestError, "the connection's host"),
+    doubtful("302", "302, a redirect to another host.", page("redirect", location="{foreign}/jobs")),
+    doubtful(
+        "307", "307, a redirect to another host.", page("redirect", status=307, location="{foreign}/jobs")
+    ),
+    doubtful("204", "204 without a body.", page("status", status=204, body="")),
+    doubtful("html", "200 with a web page.", page("html")),
+    doubtful("empty-body", "200 with an empty body.", page("empty_body")),
+    doubtful("error-body", "200 with an error in its body.", page("error_body")),
+    RestoreFault(
+        name="late",
+        happens="The answer comes late, within the timeout.",
+        plays=page("slow", seconds=0.02),
+        says=AS_IT_IS,
+        begins=1,
+    ),
+    RestoreFault(
+        name="slow-bytes",
+        happens="The body comes in pieces.",
+        plays=page("drip", pieces=5, seconds=0.005),
+        says=AS_IT_IS,
+        begins=1,
+    ),
+    refused(
+        "token-503",
+        "The identity service answers 503, every time.",
+        token("status", FOR_GOOD, status=503),
+        AvePointUnavailable,
+        LATER,
+        sent=0,
+    ),
+    refused(
+        "token-invalid-scope",
+        "The identity service refuses the permission.",
+        token("status", FOR_GOOD, status=400, body={"error": "invalid_scope"}),
+        AvePointPermissionError,
+        ADD_PERMISSION,
+        sent=0,
+    ),
+)
 
 
 def all_cases() -> Iterator[Case]:

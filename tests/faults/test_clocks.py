@@ -14,6 +14,8 @@ from airflow_provider_avepoint.core.verdict import Reason, Verdict
 from airflow_provider_avepoint.simulator import Simulator
 from tests.hooks.drivers import DRIVERS, Triggerer, Worker, required_by
 
+pytestmark = pytest.mark.no_cover
+
 AN_HOUR = 3600
 
 #: The clock is the driver's, the window's form the product's: each product with one of the drivers, in turn.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from .document import PATH, write
-from .table import FAULTS
+from .table import FAULTS, READING_FAULTS, RESTORE_FAULTS
 
 
 def test_the_document_says_what_the_table_says() -> None:
@@ -16,10 +16,13 @@ def test_the_document_says_what_the_table_says() -> None:
 
 def test_every_row_is_shown() -> None:
     document = write()
-    for fault in FAULTS:
+    for fault in (*FAULTS, *READING_FAULTS):
         assert fault.happens in document
         assert fault.advice in document
         assert fault.remedy in document
+    for row in RESTORE_FAULTS:
+        assert row.happens in document
+        assert row.says in document
 
 
 def test_the_command_prints_it() -> None:

@@ -56,6 +56,8 @@ from .encoding import (
     write,
 )
 
+pytestmark = pytest.mark.no_cover
+
 #: More requests than a few pages, read twice, can need: each tried for each size and with a second token.
 MOST_REQUESTS = 500
 MAX_AGE = 24 * HOUR

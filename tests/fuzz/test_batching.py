@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from tests.triggers.server import (
 )
 
 from . import fuzz
+
+pytestmark = pytest.mark.no_cover
 
 
 def share(product: Product, rows: list[Any], queries: list[JobQuery], *, by_organization: bool) -> Answers:

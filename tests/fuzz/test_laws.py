@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import pytest
+
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
 from tests.core.test_verdict import HOUR, NOW, ago, d365, entities, metadata, records
 
 from . import EXAMPLES, IS_LONG
+
+pytestmark = pytest.mark.no_cover
 
 STATES = [state.value for state in JobState]
 

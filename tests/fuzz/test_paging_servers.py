@@ -9,8 +9,10 @@ import itertools
 import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError, AvePointRequestError
 from airflow_provider_avepoint.core.paging import Fetch, Page, Pager
@@ -18,8 +20,7 @@ from airflow_provider_avepoint.core.products.vocabulary import Paging
 
 from . import EXAMPLES, IS_LONG
 
-if TYPE_CHECKING:
-    import pytest
+pytestmark = pytest.mark.no_cover
 
 NUMBERS = Paging(index="pageIndex", size="pageSize")
 OFFSETS = Paging(index="skip", is_offset=True, size="top")

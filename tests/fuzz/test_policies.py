@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from airflow_provider_avepoint.core.verdict import judge
 from . import fuzz
 from .encoding import anything
 from .test_answers import policy_for
+
+pytestmark = pytest.mark.no_cover
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random, SystemRandom
 from typing import Any
 
+import pytest
+
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import Reason, judge
@@ -26,6 +28,8 @@ from .reference import (
     normalize_id,
     verdict_of,
 )
+
+pytestmark = pytest.mark.no_cover
 
 #: So many sets are the same each time; ``AVEPOINT_FUZZ_EXAMPLES`` asks for more, which are others each time.
 _SETS = 1000

@@ -22,6 +22,8 @@ from tests.core.test_rows import SAMPLES
 
 from . import EXAMPLES, IS_LONG
 
+pytestmark = pytest.mark.no_cover
+
 #: The values that take the place of a documented one, as JSON.
 ODD_VALUES = (
     *("null", "true", "false", "0", "1", "2", "3", "-1", "7", "16", "30", "99", "1.0", "3.0", "1.5", "-0.0"),

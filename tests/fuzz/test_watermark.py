@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from airflow_provider_avepoint.core.watermark import Watermark
 from tests.core.test_watermark import DAY, HOUR, MINUTE, NOW, TERMINAL, begin, job
 
 from . import fuzz
+
+pytestmark = pytest.mark.no_cover
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from itertools import cycle
 from typing import Any
+
+import pytest
 
 from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.products import PRODUCTS
@@ -130,6 +133,17 @@ class Triggerer:
 
 
 DRIVERS = {"requests": Worker(), "aiohttp": Triggerer()}
+
+
+def with_one(name: str) -> pytest.MarkDecorator:
+    """Run a test with one driver: for what is read in one way, whichever driver brings it.
+
+    ``make faults`` runs the test with both.
+
+    :param name: the driver.
+    """
+    names = list(DRIVERS) if os.environ.get("AVEPOINT_ALL_FAULTS") else [name]
+    return pytest.mark.parametrize("driver", [DRIVERS[each] for each in names], ids=names)
 
 
 #: Each product with one of the drivers, in turn: for what a product does, whichever driver asks.

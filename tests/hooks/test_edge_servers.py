@@ -20,6 +20,8 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.retry import MAX_ATTEMPTS
 from tests.hooks.drivers import DRIVERS
 
+pytestmark = pytest.mark.no_cover
+
 Query = dict[str, str]
 #: A status and a body: JSON, or bytes as they are.
 Answer = tuple[int, Any]

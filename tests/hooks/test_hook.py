@@ -18,6 +18,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.auth import TOKENS
+from airflow_provider_avepoint.core.features import list_features
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.hooks import connection
 from airflow_provider_avepoint.hooks.avepoint import AvePointAsyncHook, AvePointHook
@@ -592,7 +593,13 @@ class TestTestConnection:
     def test_it_says_what_can_be_read(self, connect: Callable[..., str]) -> None:
         assert AvePointHook(connect()).test_connection() == (
             True,
-            f"This app registration may read {', '.join(PRODUCTS)}.",
+            (
+                f"This app registration may read {', '.join(PRODUCTS)}. Beside jobs it may use m365 licence, "
+                "schedule, retention, unusual activity and restore; m365_legacy licence; salesforce unusual "
+                "activity and monitor alerts; elements licence, unusual activity, tenants, coverage of "
+                "services, coverage of users and coverage changes; the connection does not allow the restore "
+                "(allow_restore)."
+            ),
         )
 
     def test_it_names_what_is_missing(self, simulator: Simulator, connect: Callable[..., str]) -> None:
@@ -605,8 +612,88 @@ class TestTestConnection:
 
         assert AvePointHook(connect(login="limited", password="limited-secret")).test_connection() == (
             True,
-            f"This app registration may read m365, m365_legacy; {lacks}.",
+            (
+                f"This app registration may read m365, m365_legacy; {lacks}. Beside jobs it may use nothing; "
+                "m365 licence, m365_legacy licence lacks microsoft365backup.subscriptionInfo.read.all; m365 "
+                "schedule and retention lacks microsoft365backup.settings.read.all; m365 unusual activity "
+                "lacks microsoft365backup.unusualActivity.read.all; m365 restore lacks "
+                "microsoft365backup.restore.readwrite.all."
+            ),
         )
+
+    def test_it_names_each_permission_beside_jobs_that_the_app_has(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        """Each by itself, with and without the permission for jobs; no restore is asked for."""
+        jobs = PRODUCTS["m365"].permission
+        for permission, told in (
+            ("microsoft365backup.settings.read.all", "m365 schedule and retention;"),
+            ("microsoft365backup.unusualActivity.read.all", "m365 unusual activity;"),
+            ("microsoft365backup.restore.readwrite.all", "m365 restore;"),
+            ("elements.wm.read.all", "elements unusual activity;"),
+        ):
+            for scopes in ([permission], [permission, jobs]):
+                simulator.set_client("limited", secret="limited-secret", scopes=scopes)
+                limited = connect(login="limited", password="limited-secret", extra={"allow_restore": True})
+                is_good, message = AvePointHook(limited).test_connection()
+                assert is_good
+                is_tried = jobs not in scopes or told.startswith("m365")
+                assert is_tried == (f"Beside jobs it may use {told}" in message), message
+                assert "allow_restore" not in message
+                TOKENS.clear()
+        assert {r["path"] for r in simulator.requests() if r["method"] == "POST"} == {"/connect/token"}
+
+    def test_what_fails_beside_jobs_fails_no_connection(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        """An answer that is not understood, a 503, a 403 in spite of the token: each is told, once."""
+        simulator.set_reading("m365", "schedule", {"not": "a list"})
+        simulator.add_fault("status", path="/backup/m365/cloudbackupunusual", status=503, count=None)
+        simulator.add_fault("status", path="/backup/m365/cloudbackuplicense", status=403, count=1)
+
+        is_good, message = AvePointHook(connect()).test_connection()
+
+        assert is_good
+        assert "m365 schedule and retention: Cloud Backup for Microsoft 365, backup schedule: " in message
+        assert "m365 unusual activity: GET " in message
+        assert "m365_legacy licence lacks microsoft365backup.subscriptionInfo.read.all" in message
+        assert "Beside jobs it may use m365 restore; salesforce unusual activity" in message
+
+    def test_a_feature_without_any_answer_ends_the_look(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        """Somebody waits for the button: the rest would take its time-outs too."""
+        simulator.add_fault("drop", path="/backup/m365/settings", count=None)
+
+        is_good, message = AvePointHook(connect()).test_connection()
+
+        assert is_good
+        assert "m365 schedule and retention: GET " in message
+        assert "unusual" not in message
+
+    def test_a_token_that_may_write_is_not_kept(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        conn_id = connect(extra={"allow_restore": True})
+        for _ in range(2):
+            AvePointHook(conn_id).test_connection()
+
+        tokens = simulator.stats()["tokens"]
+        assert (tokens["microsoft365backup.restore.readwrite.all"], tokens[PRODUCTS["m365"].permission]) == (
+            2,
+            1,
+        )
+
+    def test_a_product_with_nothing_beside_jobs_has_one_sentence(
+        self, simulator: Simulator, connect: Callable[..., str]
+    ) -> None:
+        scopes = [PRODUCTS["dynamics365"].permission]
+        simulator.set_client("limited", secret="limited-secret", scopes=scopes)
+
+        is_good, message = AvePointHook(connect(login="limited", password="limited-secret")).test_connection()
+
+        assert is_good
+        assert "Beside jobs" not in message
 
     def test_wrong_credentials_are_told_without_the_secret(self, connect: Callable[..., str]) -> None:
         is_good, message = AvePointHook(connect(password="wrong-secret-value")).test_connection()
@@ -640,17 +727,28 @@ class TestTestConnection:
         assert "host" in message
 
     def test_it_asks_for_little(self, simulator: Simulator, connect: Callable[..., str]) -> None:
-        """One call a product, of one row, read only; where a list is of a customer, only for a token."""
+        """One call a product, of one row, read only; where a list is of a customer, only for a token.
+
+        Then one a permission beside jobs, with no window or page that is large.
+        """
         AvePointHook(connect()).test_connection()
 
         calls = [request for request in simulator.requests() if request["path"] != "/connect/token"]
+        calls, beside = calls[:-3], calls[-3:]
+        assert [call["path"].rpartition("/")[2] for call in beside] == [
+            "cloudbackuplicenseconsumption",
+            "frequency",
+            "cloudbackupunusualactivitydata",
+        ]
         asked = [product for product in PRODUCTS.values() if not product.needs_organization]
         assert [(product.method, product.path) for product in asked] == [
             (call["method"], call["path"]) for call in calls
         ]
         for product, call in zip(asked, calls, strict=True):
             assert call["query"][product.paging.size] == "1"
-        assert simulator.stats()["tokens"].keys() == {product.permission for product in PRODUCTS.values()}
+        features = {feature.permission for product in PRODUCTS.values() for feature in list_features(product)}
+        permissions = {product.permission for product in PRODUCTS.values()} | features
+        assert simulator.stats()["tokens"].keys() == permissions
 
 
 BAD_FIELDS: list[tuple[dict[str, Any], str]] = [

@@ -29,6 +29,8 @@ from tests.hooks.drivers import (
     simulated_workload,
 )
 
+pytestmark = pytest.mark.no_cover
+
 Driver = Worker | Triggerer
 LINKS = ("none", "empty", "null", "absolute", "relative", "relative_without_prefix", "query", "token")
 

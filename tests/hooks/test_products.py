@@ -392,6 +392,7 @@ class TestScans:
 
         assert ids(jobs) == {str(n) for n in range(30)} - {"4", "9"}
 
+    @pytest.mark.no_cover
     def test_a_link_that_asks_for_rows_again_costs_none(self, simulator: Simulator, driver: Driver) -> None:
         """The vendor's sample link skips one row too few, and its total counts the page."""
         for total, overlap, arrivals in combinations(("match", "page", "absent"), (1, 3, 9), (0, 3)):

@@ -23,6 +23,8 @@ from tests.ledger.processes import (
     load_until_commit,
 )
 
+pytestmark = pytest.mark.no_cover
+
 PATH = "/dynamicsbackup/jobs"
 STATES = ["success", "partial", "failed", "running"]
 _SECONDS = 60

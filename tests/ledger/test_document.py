@@ -24,7 +24,7 @@ BOTH = "-- PostgreSQL, SQLite"
 QUERIES: dict[str, str] = dict(
     re.findall(
         r"^### (.+?)\n.*?^```sql\n(.*?)^```$",
-        DOCUMENT.partition("## Five queries")[2],
+        DOCUMENT.partition("## Six queries")[2],
         re.DOTALL | re.MULTILINE,
     )
 )
@@ -83,6 +83,23 @@ def verdict(reason: str) -> dict[str, Any]:
     }
 
 
+def drill(service: str, ago: int, *, passed: bool) -> dict[str, Any]:
+    request = {"product": "m365", "service": service, "location": None, "owner": "o", "library": "l"}
+    return {
+        "request": request,
+        "digest": "d",
+        "sent_at": day(ago).isoformat(),
+        "judged_at": day(ago).isoformat(),
+        "passed": passed,
+        "reason": "passed" if passed else "failed",
+        "message": "m",
+        "job": None,
+        "restored_files": 1,
+        "expect_files": None,
+        "was_adopted": False,
+    }
+
+
 def license_reading(seats: int) -> LicenseConsumption:
     return LicenseConsumption(
         product="elements", service="Backup", purchased_user_seats=100, assigned_user_seats=seats
@@ -112,6 +129,13 @@ def filled(database: Database) -> Database:
         ledger.save_verdict("t", verdict("passed"), TASK | {"try_number": 2})
         ledger.save_verdict("t", verdict("stale"), TASK | {"task_id": "wait"})
         ledger.save_verdict("t", verdict("stale"))
+        for service, ago, passed in (
+            ("teams", 1, False),
+            ("onedrive", 3, True),
+            ("onedrive", 2, True),
+            ("onedrive", 1, False),
+        ):
+            ledger.save_drill("t", drill(service, ago, passed=passed))
     return database
 
 
@@ -142,6 +166,10 @@ def expected() -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
         "Failed objects by reason",
         [("t", "dynamics365", "No access", 6, 2, day(2)), ("t", "dynamics365", "?", 1, 1, day(2))],
     )
+    yield (
+        "When a restore was last proven",
+        [("t", "m365", "teams", None, 1), ("t", "m365", "onedrive", day(2), 3)],
+    )
 
 
 def plain(row: Any) -> tuple[Any, ...]:
@@ -168,4 +196,4 @@ def test_each_query_returns_what_it_promises(filled: Database) -> None:
             rows = [plain(row) for row in connection.exec_driver_sql(query.replace("%", "%%"))]
             assert rows == wanted[heading], heading
             ran += 1
-    assert ran == (3 if is_sqlite else 5)
+    assert ran == (4 if is_sqlite else 6)

@@ -437,6 +437,7 @@ def histories(draw: st.DrawFn) -> tuple[list[list[tuple[BackupJob, datetime]]], 
     return order, expected
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=40,
     deadline=None,

@@ -184,6 +184,7 @@ def test_two_runs_of_one_id_stay_as_they_are(database: Database) -> None:
     assert database.rows(JOBS) == before
 
 
+@pytest.mark.no_cover
 def test_an_id_that_is_used_each_hour_of_a_year_is_written_in_time(sqlite_database: Database) -> None:
     """A run is found by its start, not by a look at each other run."""
     runs = [job("NIGHTLY", "success", 60 * hour, 60 * hour + 5) for hour in range(8760)]

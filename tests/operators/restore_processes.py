@@ -1,4 +1,4 @@
-"""A restore in a process of its own, which is killed at a chosen point; what Airflow keeps is a file."""
+"""A restore in a process of its own, which is killed at a chosen point; what is kept is a file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_avepoint.core import restore, retry
+from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.operators import restore as operators
 from airflow_provider_avepoint.operators.avepoint import AvePointRestoreOperator
 
@@ -44,12 +45,37 @@ class FileState:
         draft.replace(self._path)
 
 
+def keep_in_ledger(path: str, dies_at: int | None) -> None:
+    """Let the ledger be an SQLite file.
+
+    :param path: the file.
+    :param dies_at: as in :class:`FileState`.
+    """
+    os.environ["AIRFLOW_CONN_LEDGER"] = json.dumps({"conn_type": "sqlite", "host": path})
+    save, left = Ledger.save_intent, dies_at
+
+    def save_or_die(*arguments: Any, **named: Any) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+            if not left:
+                die()
+        save(*arguments, **named)
+
+    Ledger.save_intent = save_or_die  # type: ignore[method-assign]
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def restore_once(path: str, dies_at: int | None = None, *, dies_before_sending: bool = False) -> str:
-    """Run one try of the task; return how the try ended, in a word or two."""
+    """Run one try of the task; return how the try ended, in a word or two.
+
+    :param path: where the intent is kept: a ledger where the name ends so, and else Airflow's task state.
+    :param dies_at: as in :class:`FileState`.
+    :param dies_before_sending: die when the intent is kept.
+    """
     for module in (restore, operators):
         module.SEARCH_FOR = timedelta(seconds=SEARCH_SECONDS)
     retry.BASE_DELAY = 0.05
@@ -66,9 +92,22 @@ def restore_once(path: str, dies_at: int | None = None, *, dies_before_sending: 
         timeout=60,
         deferrable=False,
     )
-    ti = SimpleNamespace(xcom_push=lambda *_arguments: None)
+    ti = SimpleNamespace(
+        dag_id="drill",
+        run_id="once",
+        task_id="restore",
+        map_index=-1,
+        try_number=1,
+        xcom_push=lambda *_arguments: None,
+    )
+    context: dict[str, Any] = {"ti": ti}
+    if path.endswith(".db"):
+        keep_in_ledger(path, dies_at)
+        task.ledger_conn_id = "ledger"
+    else:
+        context["task_state_store"] = FileState(path, dies_at)
     try:
-        drill = task.execute({"ti": ti, "task_state_store": FileState(path, dies_at)})
+        drill = task.execute(context)
     except AirflowException as e:
         return type(e).__name__
     return f"passed, {'found by its start' if drill['was_adopted'] else 'known by its id'}"

@@ -574,6 +574,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("fault", "error"), FAILURES.values(), ids=FAILURES)
 def test_a_listing_that_fails_leaves_nothing(
     simulator: Simulator,

@@ -76,6 +76,7 @@ def ask_trigger(_simulator: Simulator, arguments: dict[str, Any]) -> str:
 ASKERS = {"check": ask_check, "sensor": ask_sensor, "trigger": ask_trigger}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "case"), CASES.values(), ids=CASES)
 def test_an_argument_decides(
     simulator: Simulator, connect: Callable[..., str], name: str, case: Case

@@ -24,6 +24,8 @@ from tests.operators.restore_processes import restore_once
 PATH = "/backup/m365/restore/jobs"
 REPEATS = int(os.environ.get("AVEPOINT_RESTORE_KILLS", "1"))
 _SECONDS = 120
+#: Where the intent is kept, and the name's end of the file that it is kept in.
+STORES = {"task state": ".json", "ledger": ".db"}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -143,12 +145,14 @@ POINTS: list[tuple[str, Callable[[Stage], None], tuple[str, int] | None]] = [
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize(("name", "kill", "expected"), POINTS, ids=[kill.__name__ for _, kill, _ in POINTS])
 def test_a_killed_worker_never_restores_twice(
     simulator: Simulator,
     environment: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    store: str,
     name: str,
     kill: Callable[[Stage], None],
     expected: tuple[str, int] | None,
@@ -159,7 +163,7 @@ def test_a_killed_worker_never_restores_twice(
     for number in range(REPEATS):
         simulator.reset()
         simulator.set_restores(runs_for=0.3)
-        stage = Stage(simulator, environment, tmp_path / f"{number}.json")
+        stage = Stage(simulator, environment, tmp_path / f"{number}{STORES[store]}")
         kill(stage)
         first = stage.retry()
         second = stage.retry()
@@ -173,6 +177,6 @@ def test_a_killed_worker_never_restores_twice(
         twice = sum(restores.values()) - restores[0] - restores[1]
         counts = f"{REPEATS} | {restores[0]} | {restores[1]} | {twice}"
         said = ", ".join(f"{end}: {count}" for end, count in sorted(ends.items()))
-        print(f"\n| {name} | {counts} | {said} |")  # noqa: T201  # what make restore-kills is for
+        print(f"\n| {store} | {name} | {counts} | {said} |")  # noqa: T201  # what make restore-kills is for
     if expected is not None:
         assert (set(ends), set(restores)) == ({expected[0]}, {expected[1]})

@@ -15,11 +15,11 @@ from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.rows import RowReader
 from airflow_provider_avepoint.simulator.products import PRODUCTS as SIMULATED
 from airflow_provider_avepoint.simulator.products.base import Product as Simulated
+from tests.core.tables import each_row
 
-pytestmark = pytest.mark.parametrize(
+each_product = each_row(
     ("product", "documented"),
-    [(product, SIMULATED[name]) for name, product in PRODUCTS.items()],
-    ids=PRODUCTS,
+    [pytest.param(product, SIMULATED[name], id=name) for name, product in PRODUCTS.items()],
 )
 
 #: States that the vendor lists and that no word of the simulator stands for.
@@ -48,12 +48,14 @@ def read_state(product: Product, value: object) -> str:
     return RowReader(product).read(row).state.value
 
 
+@each_product
 def test_states(product: Product, documented: Simulated) -> None:
     """The same number means different things from product to product; one that is not listed is unknown."""
     expected = dict.fromkeys(range(-1, 70), "unknown") | states_of(documented)
     assert expected == {number: read_state(product, number) for number in expected}
 
 
+@each_product
 def test_spellings_of_states(product: Product, documented: Simulated) -> None:
     """Where rows have labels, each reads as its number does."""
     expected = states_of(documented)
@@ -62,6 +64,7 @@ def test_spellings_of_states(product: Product, documented: Simulated) -> None:
         assert {number: expected[number] for number in labels} == found
 
 
+@each_product
 def test_job_types(product: Product, documented: Simulated) -> None:
     """Every number is known, and no other; our word is the end of the vendor's, such as ``ec2_restore``."""
     numbers = documented.job_types.shown
@@ -75,18 +78,21 @@ def test_job_types(product: Product, documented: Simulated) -> None:
             assert any(f"_{word}".endswith(f"_{name}") for name in names), (word, names)
 
 
+@each_product
 def test_backups(product: Product, documented: Simulated) -> None:
-    """What is called a backup may stand for one, nothing else may; an audit log's holds no data."""
+    """What is called a backup may stand for one, nothing else may; an audit log and a scan hold no data."""
     numbers = documented.job_types.shown
     named = {word for word in numbers if word.endswith("backup")}
     named |= {documented.backups[None]} if documented.backups else set()
-    others = {"continuous_data_protection"} if product.name == "salesforce" else set()
+    others = {"salesforce": {"continuous_data_protection"}, "elements": {"scan"}}.get(product.name, set())
     assert {product.read_job_type(numbers[word]) for word in named} | others == set(product.backup_types)
     assert "backup" == product.backup_types[0]
     audited = {word for word in product.backup_types if word.startswith("audit")}
-    assert dict.fromkeys(audited, "audit_log") == product.contents
+    scans = {"scan": "scan"} if product.name == "elements" else {}
+    assert dict.fromkeys(audited, "audit_log") | scans == product.contents
 
 
+@each_product
 def test_workloads(product: Product, documented: Simulated) -> None:
     shown = documented.workloads.shown
     assert set(shown) == set(product.known_workloads)
@@ -98,6 +104,7 @@ def test_workloads(product: Product, documented: Simulated) -> None:
         assert word.startswith(f"{workload}_")
 
 
+@each_product
 def test_addresses(product: Product, documented: Simulated) -> None:
     """Paths, methods and permissions, of the list and of every other endpoint."""
     path = documented.list_path.replace(f"{{{documented.customer_parameter}}}", "{organization_id}")
@@ -111,6 +118,7 @@ def test_addresses(product: Product, documented: Simulated) -> None:
     assert (documented.details and documented.details.path) == (product.job and product.job.path)
 
 
+@each_product
 def test_parameters(product: Product, documented: Simulated) -> None:
     """Each filter has the vendor's name, and each that the vendor has for these facts is used."""
     filters, paging = product.filters, product.paging

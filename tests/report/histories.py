@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.protection import ProtectionAudit
+from airflow_provider_avepoint.core.text import storable
 from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.ledger.database import writing
 from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import INTENTS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -173,6 +179,11 @@ def fill_hostile(ledger: Ledger) -> None:
         ledger.save_licenses(
             "hostile", [consumption(1, 2, service=name[:500], organization_name=name)], NOW - HOUR
         )
+        finding = {"organization_id": name, "service": name, "location": name, "reason": name, "text": name}
+        save_protection(ledger, HOUR, Finding(**finding), tenant=f"hostile{number}")
+        save_protection(ledger, HOUR, tenant=f"error{number}", error=name)
+        places = dict.fromkeys(("service", "location", "owner", "library", "message"), storable(name[:500]))
+        save_drill(ledger, HOUR, "failed", tenant=f"hostile{number}", **places)
     ledger.save_jobs("hostile", jobs, NOW)
     ledger.save_verdict("hostile", judge(jobs, Policy(product="dynamics365", max_age=DAY), NOW).as_dict())
 
@@ -180,3 +191,66 @@ def fill_hostile(ledger: Ledger) -> None:
 def fill(ledger: Ledger, tenant: str, jobs: Iterable[BackupJob], read_at: datetime = NOW) -> None:
     """Write jobs of one product."""
     ledger.save_jobs(tenant, jobs, read_at)
+
+
+def save_drill(ledger: Ledger, age: timedelta, reason: str = "passed", **fields: Any) -> None:
+    """Write a drill that was sent *age* before now, and judged an hour later."""
+    names = ("product", "service", "location", "owner", "library")
+    request = {
+        "product": "m365",
+        "service": "sharepoint_online",
+        "location": None,
+        "owner": "https://contoso.sharepoint.com/sites/canary",
+        "library": "Documents",
+    } | {name: fields.pop(name) for name in names if name in fields}
+    drill = {
+        "request": request,
+        "digest": "d",
+        "sent_at": (NOW - age).isoformat(),
+        "judged_at": (NOW - age + HOUR).isoformat(),
+        "passed": reason == "passed",
+        "reason": reason,
+        "message": f"Restore job 7 is {reason}.",
+        "job": {"job_id": "7"},
+        "restored_files": 3,
+        "expect_files": 3,
+        "was_adopted": False,
+    }
+    tenant, task = fields.pop("tenant", "contoso"), fields.pop("task", None)
+    ledger.save_drill(tenant, drill | fields, task)
+
+
+def save_intent(ledger: Ledger, age: timedelta, phase: str = "sending", **fields: Any) -> None:
+    """Write how far the restore of a task had come *age* before now, as a task wrote it then."""
+    row = {
+        "tenant": "contoso",
+        "dag_id": "drill",
+        "run_id": f"{age}",
+        "task_id": "restore",
+        "map_index": -1,
+        "kept_at": NOW - age,
+        "intent": json.dumps({"phase": phase}),
+    }
+    with writing(ledger._engine) as connection:
+        connection.execute(INTENTS.insert(), [row | fields])
+
+
+REQUIRED = {"exchange_online": {"runs_per_day": 1}, "teams": {"drilled_within": "P90D"}}
+
+
+def save_protection(ledger: Ledger, age: timedelta, *findings: Finding, **fields: Any) -> None:
+    """Write a protection audit that a task made *age* before now."""
+    task = {
+        name: fields.pop(name, usual)
+        for name, usual in (
+            ("dag_id", "weekly"),
+            ("run_id", f"{age}"),
+            ("task_id", "protection"),
+            ("map_index", 0),
+            ("try_number", 1),
+        )
+    }
+    tenant = fields.pop("tenant", "contoso")
+    named = {"product": "m365", "audited_at": NOW - age, "required": REQUIRED, "findings": findings}
+    audit = ProtectionAudit(**named | fields)
+    ledger.save_protection_audit(tenant, audit, None if task["dag_id"] is None else task)

@@ -53,6 +53,7 @@ def say(ledger: Ledger, connect: Callable[..., str], simulator: Simulator, tmp_p
     return run
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("days", [90, 7])
 def test_growth_since_a_cleanup_has_one_date_everywhere(say: Said, days: int) -> None:
     """Ten days are left; a report on a shorter time forecasts from the same readings."""
@@ -152,6 +153,7 @@ def test_a_licence_in_doubt_is_not_in_order(ledger: Ledger, tmp_path: Path) -> N
     assert page.index("jumped: seats over time") < page.index("full: seats over time")
 
 
+@pytest.mark.no_cover
 def test_many_licences_in_doubt_are_counted(ledger: Ledger, tmp_path: Path) -> None:
     """A partner's customers: the first are named."""
     now = datetime.now(UTC)

@@ -238,7 +238,8 @@ def test_what_is_no_change(ledger: Ledger, change: Callable[[], dict[str, Any]])
 def test_all_clear_says_of_how_much(ledger: Ledger) -> None:
     assert (
         read_report(ledger, MONTH, None).say_all_clear()
-        == "Nothing. Scopes: none recorded. Licences: none recorded. Verdicts: none recorded."
+        == "Nothing. Scopes: none recorded. Licences: none recorded. Verdicts: none recorded. "
+        "Protection audits: none recorded. Restores: none recorded."
     )
     jobs = nightly(range(7))
     fill(ledger, "contoso", jobs)
@@ -249,5 +250,6 @@ def test_all_clear_says_of_how_much(ledger: Ledger) -> None:
     assert report.list_attention() == ()
     assert (
         report.say_all_clear()
-        == "Nothing. Scopes: 1 of 1 are good now. Licences: 1, none near a limit. Verdicts: 1, all passed."
+        == "Nothing. Scopes: 1 of 1 are good now. Licences: 1, none near a limit. Verdicts: 1, all passed. "
+        "Protection audits: none recorded. Restores: none recorded."
     )

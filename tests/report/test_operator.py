@@ -93,6 +93,11 @@ def test_key_figures(ledger: Ledger, tmp_path: Path) -> None:
         "licenses": 1,
         "licenses_needing_attention": 1,
         "licenses_not_read": [],
+        "protection_audits": 0,
+        "protection_findings": 0,
+        "protection_not_read": [],
+        "drilled_services": 0,
+        "restores_proven": 0,
         "needs_attention": True,
         "attention_count": 2,
         "attention": [
@@ -323,7 +328,7 @@ def test_every_column_has_one_type(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_the_columns_are_documented() -> None:
     document = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text()
-    cells = re.findall(r"^\| (`.*?) \|", document.partition("## Files of jobs")[0], re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?) \|", document.partition("### Protection")[0], re.MULTILINE)
 
     assert tuple(re.findall(r"`(\w+)`", " ".join(cells))) == COLUMNS
 

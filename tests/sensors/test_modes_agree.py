@@ -332,6 +332,7 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_DELAY", 0.0)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("name", "kind_name"), [(name, kind) for name, case in CASES.items() for kind in case.kinds]
 )
@@ -345,6 +346,7 @@ def test_every_mode_ends_the_same_way(
     assert len({outcome.kind for outcome in outcomes}) == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("kind_name", "variant"),
     [(kind, variant) for kind in KINDS for variant in VARIANTS if variant and KINDS[kind].accepts(variant)],
@@ -360,6 +362,7 @@ def test_an_option_says_which_ends_are_a_skip(
                 end(simulator, name, kind_name, mode, variant=variant)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind_name", KINDS)
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_the_second_look_ends_a_wait_as_the_first_does(
@@ -451,6 +454,7 @@ def test_ten_failed_polls_in_a_row_and_not_one_more(
     assert len(simulator.requests(PATH)) == MAX_FAILED_POLLS * retry.MAX_ATTEMPTS
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("mode", MEMORIES)
 @pytest.mark.parametrize(
     ("steps", "ends"),

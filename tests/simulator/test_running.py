@@ -175,6 +175,7 @@ def test_many_threads(avepoint: Simulator, caller: Caller) -> None:
     assert 100 == caller.page(M365)["metadata"]["totalCount"]
 
 
+@pytest.mark.no_cover
 def test_deep_page_of_bulk_history(avepoint: Simulator, caller: Caller, wire: Wire) -> None:
     """A hundred thousand jobs come in one call, and any page of a thousand of them in one request."""
     avepoint.set_quirks(wire.product, max_page_size=None, total="match")

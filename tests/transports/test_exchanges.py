@@ -136,6 +136,10 @@ def test_a_server_that_says_a_byte_at_a_time(fetch: Fetch, server: Server) -> No
     assert "Timeout" in str(answer)
 
 
+def test_a_whole_answer_may_take_ten_timeouts(server: Server) -> None:
+    assert 5 == limits.find_longest(settings(server.url, timeout=0.5))
+
+
 def test_a_server_that_never_ends(fetch: Fetch, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_BODY", 3 << 20)
     with pytest.raises(AvePointPayloadError, match="answered with more than 3 MiB"):

@@ -1,8 +1,9 @@
 """What a release leaves in Airflow's database, and what its successors must be able to take up.
 
 Each release has its file, ``<version>.json``: the arguments of deferred waits, the events that end them, and
-what ``mode="reschedule"`` and the event trigger keep between two looks. ``python -m tests.upgrades`` writes
-that of the running release; those of earlier ones are never written again, which ``SHA256SUMS`` shows.
+what ``mode="reschedule"``, the event trigger and a restore keep between two looks. ``python -m
+tests.upgrades`` writes that of the running release; those of earlier ones are never written again, which
+``SHA256SUMS`` shows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.restore import Intent, Phase, RestoreRequest
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS, Watch
 from airflow_provider_avepoint.core.watermark import Watermark
@@ -25,6 +28,7 @@ from airflow_provider_avepoint.triggers.avepoint import (
     AvePointBackupEventTrigger,
     AvePointBackupTrigger,
     AvePointJobTrigger,
+    AvePointRestoreTrigger,
 )
 
 FOLDER = Path(__file__).parent
@@ -34,6 +38,18 @@ CURRENT = FOLDER / f"{__version__}.json"
 JOB_ID, ORGANIZATION, ASSET = "DCIB00000001", "contoso", "backups"
 #: Jobs that the watermark knows: one that has ended, one that was under way.
 ENDED_ID, UNDER_WAY_ID = "DCIB00000002", "DCIB00000003"
+#: A restore job that had begun, the arguments of its task, and whom it was asked for.
+RESTORE_ID = "FB000000000000000042"
+RESTORE = {
+    "service": "onedrive",
+    "onedrive_upn": "canary@contoso.example",
+    "library": "Documents",
+    "files": ["canary/a.txt", "canary/b.txt"],
+    "folders": ["canary/Übung"],
+    "recovery_time": "2026-01-01T05:00:00Z",
+    "location": "EUR",
+}
+ACCOUNT = "https://graph-us.avepointonlineservices.com demo-client"
 NEWS = "dynamics365: running: the newest backup is under way."
 
 _BEGUN = datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -64,6 +80,16 @@ _POLICY = Policy(
     max_failed=5,
     max_failed_ratio=0.1,
 )
+# What a gate asks beside the jobs.
+_BESIDE_JOBS = Policy(
+    product="m365",
+    max_age=24 * _HOUR,
+    object_types=["exchange_online"],
+    locations=["EUR"],
+    expect_scheduled=True,
+    max_unusual=3,
+    unusual_within=48 * _HOUR,
+)
 
 
 def fixtures() -> dict[str, Path]:
@@ -90,6 +116,14 @@ def describe_release() -> dict[str, Any]:
             "avepoint_watch": json.dumps({"failed_polls": MAX_FAILED_POLLS - 1, "news": NEWS})
         },
         "asset_state_store": {"avepoint_watermark": _watermark().as_dict()},
+        "restores": {
+            name: {
+                "kwargs": {"intent": intent, "started_at": _BEGUN.isoformat()},
+                "event": {"message": "Restore job FB1 is success (Finished).", "has_failed": False},
+                "task_state_store": {"avepoint_restore": intent},
+            }
+            for name, intent in _intents()
+        },
     }
 
 
@@ -97,12 +131,34 @@ def _triggers() -> Iterator[tuple[str, Any]]:
     job = {"product": "dynamics365", "job_id": JOB_ID, "organization_id": ORGANIZATION}
     watch = {"asset": ASSET, "product": "dynamics365", "poll_interval": 60.0}
     yield "backup", AvePointBackupTrigger(policy=_POLICY.as_dict(), **_WAIT)
+    yield "beside the jobs", AvePointBackupTrigger(policy=_BESIDE_JOBS.as_dict(), **_WAIT)
     yield "backup, past its deadline", AvePointBackupTrigger(policy=_POLICY.as_dict(), **(_WAIT | _OVER))
     yield "job", AvePointJobTrigger(**job, **_WAIT)
     yield "job, past its deadline", AvePointJobTrigger(**job, accept_partial=True, **(_WAIT | _OVER))
     yield "event", AvePointBackupEventTrigger(**watch)
     policy = {"max_age": 365 * 24 * _HOUR, "organization_ids": ORGANIZATION, "max_failed": 5}
+    request = RestoreRequest.parse(**RESTORE).as_dict()
+    restore = {"avepoint_conn_id": "avepoint_default", "request": request, "poll_interval": 60.0}
+    times = {"wake_at": _NEVER.isoformat(), "first_poll_at": _WAIT["first_poll_at"]}
+    for name, intent in _intents():
+        kept = None if name == "no place" else intent
+        yield f"restore, {name}", AvePointRestoreTrigger(**restore, intent=kept, **times)
     yield "event, with a policy", AvePointBackupEventTrigger(**watch, announce="not_passed", policy=policy)
+
+
+def _intents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is kept of a restore, at each point where a task of it defers."""
+    intent = Intent(
+        digest=RestoreRequest.parse(**RESTORE).digest,
+        account=ACCOUNT,
+        nonce="00112233445566ff",
+        sent_at=_BEGUN,
+        known_ids=("FB000000000000000041",),
+    )
+    yield "under way", replace(intent, phase=Phase.STARTED, job_id=RESTORE_ID).as_dict()
+    answered = _BEGUN + timedelta(seconds=30)
+    yield "not answered", replace(intent, answered_at=answered, doubt="POST answered 503.").as_dict()
+    yield "no place", replace(intent, phase=Phase.REFUSED).as_dict()
 
 
 def _job(job_id: str = JOB_ID, state: JobState = JobState.SUCCESS, *, failed: int = 0) -> BackupJob:

@@ -31,6 +31,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     Paging,
     Product,
     ScanChangesEndpoint,
+    ScanJobs,
     ServiceCoverageEndpoint,
     State,
     SubscriptionEndpoint,
@@ -99,6 +100,9 @@ ELEMENTS = Product(
         "archiver": (),
         "retention": (),
     },
+    # A scan backs up nothing: a gate judges it by itself, where its job_type names it.
+    backup_types=("backup", "scan"),
+    contents={"scan": "scan"},
     housekeeping=("archiver", "retention"),
     object_types={
         # 0 stands for Salesforce, which has no module.
@@ -257,4 +261,5 @@ ELEMENTS = Product(
             reported_at="lastUpdateTime",
         ),
     ),
+    scan=ScanJobs(product="elements", job_type="scan"),
 )

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     Filters,
     Paging,
     Product,
+    ScanJobs,
     State,
 )
 
@@ -68,4 +69,5 @@ GOOGLE_WORKSPACE = Product(
         "vault_shared_drives": 32768,
     },
     differs_by_tenant_only=True,
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="google", profile="scanProfileName"),
 )

@@ -28,6 +28,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     RestoreEndpoint,
     RestoreService,
     RetentionEndpoint,
+    ScanJobs,
     ScheduleEndpoint,
     State,
 )
@@ -171,6 +172,10 @@ M365 = Product(
         location="location",
     ),
     service_types=SERVICE_TYPES,
+    service_parts={
+        "teams": ("private_channel", "shared_channel"),
+        "public_folder": ("public_folder_metadata",),
+    },
     schedule=ScheduleEndpoint(
         path="/backup/m365/settings/backup/frequency",
         permission=SETTINGS_PERMISSION,
@@ -220,4 +225,5 @@ M365 = Product(
         location="location",
         job_id=("data", "jobId"),
     ),
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="m365", profile="scanProfileName"),
 )

@@ -27,6 +27,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseEndpoint,
     Paging,
     Product,
+    ScanJobs,
 )
 
 
@@ -70,4 +71,5 @@ M365_LEGACY = Product(
     license=LicenseEndpoint(
         path="/cloudbackup/licenseconsumption", permission=LICENSE_PERMISSION, columns=LICENSE_COLUMNS
     ),
+    scan=ScanJobs(product="aos_scan", job_type="scan", object_type="m365", profile="scanProfileName"),
 )

@@ -312,6 +312,22 @@ class ListEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScanJobs:
+    """The scan jobs that find new objects: only what a scan has found is backed up.
+
+    :param product: the name of the product whose jobs they are.
+    :param job_type: their job type.
+    :param object_type: their workload; None where the job type is enough.
+    :param profile: in a row, the key of the scan profile: each has scans of its own; None where none is told.
+    """
+
+    product: str
+    job_type: str
+    object_type: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleEndpoint:
     """The endpoint for the backups of the current day (UTC).
 
@@ -622,12 +638,14 @@ class Product:
     :param tenants: the endpoint for the tenants of a partner's customers; None where there is none.
     :param service_types: our word → the vendor's number of a service in settings and unusual activity; these
         are other numbers than the workload's.
+    :param service_parts: a service → services that hold a part of its data, and have no jobs of their own.
     :param schedule: the endpoint for the day's backups; None where there is none.
     :param retention: the endpoint for how long backups are kept; None where there is none.
     :param activity: the endpoint for unusual activity; None where there is none.
     :param alerts: the endpoint for alerts about changed records; None where there is none.
     :param coverage: the endpoints for what is protected; None where there are none.
     :param restore: the endpoint that starts a restore; None where there is none.
+    :param scan: the scan jobs that find new objects to back up; None where there are none.
     """
 
     name: str
@@ -655,12 +673,14 @@ class Product:
     subscriptions: SubscriptionEndpoint | None = None
     tenants: TenantEndpoint | None = None
     service_types: Mapping[str, int] = field(default_factory=dict)
+    service_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     schedule: ScheduleEndpoint | None = None
     retention: RetentionEndpoint | None = None
     activity: ActivityEndpoint | None = None
     alerts: AlertEndpoint | None = None
     coverage: CoverageEndpoints | None = None
     restore: RestoreEndpoint | None = None
+    scan: ScanJobs | None = None
 
     @property
     def undocumented(self) -> str:
