@@ -7,7 +7,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench check compose-env format lock clean
+.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench check compose-env format lock vendor clean
 
 help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
@@ -25,6 +25,7 @@ help:
 	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
 	@printf "%-20s%s\n" "make format" "let ruff format the code"
 	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
+	@printf "%-20s%s\n" "make vendor" "fetch the libraries of the page in Airflow anew (npm)"
 	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
 	@echo "Minutes are those of two cores."
 
@@ -96,6 +97,15 @@ format: $(VENV)/.installed
 
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev pyproject.toml --output-file constraints.txt
+
+# The page's libraries, in the versions of the file; npm is needed here alone.
+vendor:
+	@cd airflow_provider_avepoint/page/vendor && while read -r name version; do \
+		npm pack --silent --pack-destination /tmp "$$name@$$version" >/dev/null && \
+		tar xzf "/tmp/$$name-$$version.tgz" --to-stdout package/LICENSE > "$$name.LICENSE" && \
+		tar xzf "/tmp/$$name-$$version.tgz" --to-stdout package/dist/uPlot.iife.min.js > "$$name.js" && \
+		tar xzf "/tmp/$$name-$$version.tgz" --to-stdout package/dist/uPlot.min.css > "$$name.css" || exit 1; \
+	done < versions.txt
 
 clean:
 	rm -rf $(VENV) .demo .compat

@@ -51,6 +51,26 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "avepoint_ledger",
                         "default": None,
                     },
+                    "page_tenants": {
+                        "description": (
+                            "The tenants that the page *Browse > Backups* shows, by name, "
+                            "separated by commas. Without this option the page shows every tenant."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "contoso, fabrikam",
+                        "default": None,
+                    },
+                    "page_cache_seconds": {
+                        "description": (
+                            "How many seconds the page *Browse > Backups* shows the same figures before the "
+                            "page reads the ledger again, 1 to 3600."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "integer",
+                        "example": "30",
+                        "default": "30",
+                    },
                 },
             }
         },

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 # A module may import its own layer and those after it.
 LAYERS = [
     ("cli",),
+    ("page",),
     ("operators",),
     ("sensors",),
     ("gates",),

@@ -68,6 +68,7 @@ _NEEDS = {
     "cluster/test_run.py": ("3.1", "3.0's audit log keeps a proxy's password, and demo.stack starts no 2.11"),
     "cli": ("3.2", "providers add commands"),
     "dags/test_event_driven.py": ("3.0", "asset watchers"),
+    "page": ("3.1", "pages of plugins in Airflow's UI"),
     "test_benchmarks.py": ("3.0", "what the benchmarks measure"),
     "test_compose.py": ("3.3", "what docker-compose.yaml runs"),
     "triggers/test_events.py": ("3.3", "assets keep state, and watchers share streams"),

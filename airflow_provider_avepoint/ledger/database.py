@@ -261,9 +261,8 @@ def migrate(engine: Engine) -> None:
     :param engine: the engine of :func:`open_engine`.
     :raises AvePointConfigError: a newer release has migrated the tables.
     """
-    with reading(engine) as connection:
-        if _revision_of(connection) == REVISION:
-            return
+    if find_revision(engine) == REVISION:
+        return
     from alembic import command
     from alembic.script import ScriptDirectory
 
@@ -279,6 +278,16 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, REVISION)
         if connection.dialect.name == "postgresql":
             _comment(connection)
+
+
+def find_revision(engine: Engine) -> str | None:
+    """Return the revision of the tables; None where there is no ledger yet.
+
+    :param engine: the engine of :func:`open_engine`.
+    :raises AvePointLedgerError: the database failed.
+    """
+    with reading(engine) as connection:
+        return _revision_of(connection)
 
 
 def _comment(connection: Connection) -> None:

@@ -45,6 +45,30 @@ class Outcome(StrEnum):
     NOT_LOADED = "not loaded"
 
 
+#: The letter of each outcome, for readers who cannot tell the colours and patterns apart.
+LETTERS = {
+    Outcome.GOOD: "G",
+    Outcome.PARTIAL: "P",
+    Outcome.FAILED: "F",
+    Outcome.MISSED: "M",
+    Outcome.RUNNING: "R",
+    Outcome.SKIPPED: "S",
+    Outcome.UNKNOWN: "U",
+    Outcome.EXCLUDED: "X",
+    Outcome.NOT_LOADED: "N",
+}
+#: The meaning of each outcome, in words.
+MEANINGS = {
+    Outcome.GOOD: "good: ended, and nothing failed",
+    Outcome.PARTIAL: "partial: some objects failed",
+    Outcome.FAILED: "failed",
+    Outcome.MISSED: "missed: a backup was due, and none started",
+    Outcome.RUNNING: "still running or waiting",
+    Outcome.SKIPPED: "skipped or stopped",
+    Outcome.UNKNOWN: "unknown: not understood, such as a state the vendor does not document",
+    Outcome.EXCLUDED: "excluded: every gate leaves the scope out for now",
+    Outcome.NOT_LOADED: "not loaded: the ledger ends before",
+}
 _OUTCOMES = {
     Reason.PASSED: Outcome.GOOD,
     Reason.PARTIAL: Outcome.PARTIAL,
@@ -198,6 +222,9 @@ class ScopeHistory:
     :param gates: the DAGs and tasks that judge the scope.
     :param current: the outcome of the scope now: the verdict of its gates, or else of a plain check.
     :param has_run_before: whether a backup started before the newest one.
+    :param due_at: when the run after the newest one is due, in the past where the run is late; None where no
+        run is known, or where each gate leaves the scope out.
+    :param allowed_age: how old the newest good backup may be by the strictest gate; None where no gate says.
     """
 
     place: Place
@@ -210,6 +237,8 @@ class ScopeHistory:
     gates: tuple[str, ...]
     current: Outcome
     has_run_before: bool
+    due_at: datetime | None
+    allowed_age: timedelta | None
 
     @property
     def by_date(self) -> dict[date, Day]:
@@ -336,6 +365,8 @@ class ScopeTimeline:
             gates=self._guard.names,
             current=self._judge_now(loaded_until),
             has_run_before=len(self._schedule.runs) > 1,
+            due_at=None if self._guard.excludes else self._schedule.find_due(),
+            allowed_age=self._guard.interval,
         )
 
     def _judge_now(self, loaded_until: datetime) -> Outcome:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import and_, case, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.policy import OTHER
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
@@ -55,9 +56,8 @@ from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHis
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
-    from sqlalchemy.sql import ColumnElement
-
-    from airflow_provider_avepoint.ledger.store import Ledger
+    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.sql import ColumnElement, Select
 
     _Moments = FunctionElement[datetime]
 else:
@@ -86,6 +86,16 @@ _BACKUP = (
 # What the protection audits of one task on one subject have in common, and what is read of the newest ones.
 _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
 _AUDITED = ("audited_at", "error", "findings", "required")
+
+
+class Rows(Protocol):
+    """A ledger, as far as a report reads it."""
+
+    def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
+        """Yield the rows of a query while they arrive.
+
+        :param query: a query on the ledger's tables.
+        """
 
 
 class _Before(_Moments):
@@ -121,7 +131,7 @@ _START = func.coalesce(
 _WHEN = func.coalesce(_START, JOBS.c.finished_at, JOBS.c.first_read_at)
 
 
-def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> Report:
+def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -> Report:
     """Return the figures of a period.
 
     :param ledger: the ledger.
@@ -168,7 +178,7 @@ def read_report(ledger: Ledger, period: Period, tenants: tuple[str, ...] | None)
 
 
 class _Reader:
-    def __init__(self, ledger: Ledger, period: Period, tenants: tuple[str, ...] | None) -> None:
+    def __init__(self, ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -> None:
         self._ledger = ledger
         self._period = period
         self._tenants = tenants
@@ -324,31 +334,7 @@ class _Reader:
             yield tenant, product, day, [job for job in known if job is not None]
 
     def _backups(self) -> list[ColumnElement[bool]]:
-        """Return the conditions that select the backups of the wanted tenants.
-
-        Backups are the jobs of the type ``backup``, and of the types that a gate names. A listing without an
-        object type repeats the jobs of the listings with one; the conditions drop these copies.
-        """
-        twin = JOBS.alias()
-        same = ("tenant", "product", "job_id", "location", "organization_key", "run_start")
-        claimed = (
-            select(literal(1))
-            .where(*(twin.c[name] == JOBS.c[name] for name in same), twin.c.workload != "")
-            .exists()
-        )
-        named = [
-            and_(JOBS.c.tenant == tenant, JOBS.c.product == product, JOBS.c.job_type.in_(words))
-            for (tenant, product), words in self.gates.job_types.items()
-        ]
-        return [
-            or_(
-                JOBS.c.job_type == "backup",
-                and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]"),
-                *named,
-            ),
-            or_(JOBS.c.workload != "", not_(claimed)),
-            *self._of_tenants(JOBS),
-        ]
+        return [*_select_backups(self.gates), *self._of_tenants(JOBS)]
 
     def _of_tenants(self, table: Any) -> list[ColumnElement[bool]]:
         return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
@@ -539,6 +525,64 @@ class _Reader:
         )
         query = select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
         return query.order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
+
+
+def _select_backups(gates: Gates) -> list[ColumnElement[bool]]:
+    """Return the conditions that select backups.
+
+    Backups are the jobs of the type ``backup``, and of the types that a gate names. A listing without an
+    object type repeats the jobs of the listings with one; the conditions drop these copies.
+    """
+    twin = JOBS.alias()
+    same = ("tenant", "product", "job_id", "location", "organization_key", "run_start")
+    claimed = (
+        select(literal(1))
+        .where(*(twin.c[name] == JOBS.c[name] for name in same), twin.c.workload != "")
+        .exists()
+    )
+    named = [
+        and_(JOBS.c.tenant == tenant, JOBS.c.product == product, JOBS.c.job_type.in_(words))
+        for (tenant, product), words in gates.job_types.items()
+    ]
+    return [
+        or_(
+            JOBS.c.job_type == "backup",
+            and_(JOBS.c.job_type.is_(None), JOBS.c.problems != "[]"),
+            *named,
+        ),
+        or_(JOBS.c.workload != "", not_(claimed)),
+    ]
+
+
+def read_newest(ledger: Rows, place: Place, gates: Gates, most: int) -> list[BackupJob]:
+    """Return the newest backups of a place, newest first.
+
+    :param ledger: the ledger.
+    :param place: the place.
+    :param gates: the gates of all tenants; they name the types of jobs that are backups.
+    :param most: the number of jobs to return at most.
+    :raises AvePointLedgerError: the database fails.
+    """
+    scope = place.scope
+    query = (
+        select(*_BACKUP)
+        .where(
+            JOBS.c.tenant == place.tenant,
+            JOBS.c.product == place.product,
+            JOBS.c.organization_key == (scope.organization_id or ""),
+            JOBS.c.workload == ("" if scope.workload in (None, OTHER) else scope.workload),
+            JOBS.c.location == (scope.location or ""),
+            *_select_backups(gates),
+        )
+        .order_by(_WHEN.desc(), JOBS.c.job_id)
+    )
+    jobs: list[BackupJob] = []
+    for row in ledger.iter_rows(query):
+        if _place_of(row) == place:
+            jobs.append(read_job(row))
+        if len(jobs) >= most:
+            break
+    return jobs
 
 
 def _read_backup(row: Mapping[Any, Any], now: datetime) -> BackupJob | None:

@@ -16,7 +16,7 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report import charts, formatting
-from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
@@ -32,30 +32,6 @@ _OPEN_CHARTS = 6
 _MOST_CHARTS = 24
 _MOST_FAILURES = 100
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
-
-#: The letter of each outcome, for readers who cannot tell the colours and patterns apart.
-LETTERS = {
-    Outcome.GOOD: "G",
-    Outcome.PARTIAL: "P",
-    Outcome.FAILED: "F",
-    Outcome.MISSED: "M",
-    Outcome.RUNNING: "R",
-    Outcome.SKIPPED: "S",
-    Outcome.UNKNOWN: "U",
-    Outcome.EXCLUDED: "X",
-    Outcome.NOT_LOADED: "N",
-}
-_MEANINGS = {
-    Outcome.GOOD: "good: ended, and nothing failed",
-    Outcome.PARTIAL: "partial: some objects failed",
-    Outcome.FAILED: "failed",
-    Outcome.MISSED: "missed: a backup was due, and none started",
-    Outcome.RUNNING: "still running or waiting",
-    Outcome.SKIPPED: "skipped or stopped",
-    Outcome.UNKNOWN: "unknown: not understood, such as a state the vendor does not document",
-    Outcome.EXCLUDED: "excluded: every gate leaves the scope out for now",
-    Outcome.NOT_LOADED: "not loaded: the ledger ends before",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +133,7 @@ def write_page(report: Report, csv_name: str) -> str:
         changes=_split(report.list_changes(), _OPEN_ROWS),
         failures=_split(report.failures[:_MOST_FAILURES], _OPEN_ROWS),
         letters={outcome.value: letter for outcome, letter in LETTERS.items()},
-        meanings=_MEANINGS,
+        meanings=MEANINGS,
         label=lambda product: get_product(product).label,
     )
 

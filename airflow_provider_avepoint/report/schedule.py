@@ -161,6 +161,19 @@ class Schedule:
             late = min(late, starts[-1] + max(2 * gap, _LEAST_GAP))
         return late if late <= self._now else None
 
+    def find_due(self) -> datetime | None:
+        """Return when the run after the newest one is due, by now or later; None where no backup is known.
+
+        Where runs come several times a day, a run is due after the usual gap.
+        """
+        if not self.runs:
+            return None
+        newest = self.runs[-1]
+        due, _ = next(self._plan(newest).iter_due(newest))
+        starts = sorted(self._starts)
+        gap = _find_short_gap(starts) if self._interval is None else None
+        return due if gap is None else min(due, starts[-1] + gap)
+
     def describe(self) -> str:
         """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known."""
         return str(self._plan(self.runs[-1])) if self.runs else ""

@@ -10,11 +10,10 @@ import pytest
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
-from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.ledger_queries import read_report
-from airflow_provider_avepoint.report.page import LETTERS
 from tests.report.histories import DAY, HOUR, NOW, fill, job
 
 WEEK = Period(now=NOW, days=7)

@@ -1,0 +1,266 @@
+"""The server of the page: GET only, for logged-in users only, and nothing from elsewhere.
+
+Airflow mounts the app beside its own routes and gives it no authentication, so the app has it for all of its
+routes. Every answer says that browsers keep nothing, and load and send nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.providers.common.compat.sdk import conf
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import JSONResponse, Response
+
+from airflow_provider_avepoint import __version__
+from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError
+from airflow_provider_avepoint.page import reading, schema
+from airflow_provider_avepoint.page.asking import SECONDS, BusyError, Questions
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+# The page, and what it is made with; beside the latter stand its licence and its version.
+_DIRECTORIES = ("files", "vendor")
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
+_STEPS = [
+    (
+        "Give Airflow a connection to PostgreSQL and name it in the configuration: ledger_conn_id in the "
+        "section [avepoint] (AIRFLOW__AVEPOINT__LEDGER_CONN_ID). Without it, the ledger is a SQLite file for "
+        "one machine."
+    ),
+    "Switch on the DAG avepoint_job_ledger. It loads the jobs of your tenants into the ledger every hour.",
+    "Give your gates the same ledger_conn_id, so that their verdicts come to the ledger; reload this page.",
+]
+_OPTIONS = ("page_tenants", "page_cache_seconds")
+_ANSWERS: dict[int | str, dict[str, Any]] = {503: {"model": schema.ProblemAnswer}}
+_SESSION_ENDED = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Backups</title>'
+    '<link rel="stylesheet" href="page.css"><main><h1>Your session has ended</h1>'
+    "<p>Log in to Airflow again, then reload this page.</p></main></html>"
+)
+
+
+class _Headers:
+    """Add the headers to every answer, whoever makes it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                kept = [each for each in message["headers"] if each[0].decode().lower() not in _HEADERS]
+                message = {**message, "headers": [*kept, *added]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _Problem(Exception):
+    def __init__(self, status: int, problem: str, sentence: str, steps: list[str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.answer = schema.ProblemAnswer(problem=problem, sentence=sentence, steps=steps or [])
+
+
+def create_app(seconds: float = SECONDS) -> FastAPI:
+    """Return the app, to be mounted in Airflow's API server.
+
+    :param seconds: how long a reader waits for an answer from the ledger.
+    """
+    app = FastAPI(
+        title="AvePoint backups",
+        version=__version__,
+        description="What the page Browse > Backups shows, for scripts, with Airflow's tokens.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # On the whole app, so that no route can be forgotten.
+        dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
+    )
+    app.add_middleware(_Headers)
+    app.add_exception_handler(_Problem, _tell_problem)
+    app.add_exception_handler(HTTPException, _tell_refusal)
+    _add_files(app)
+    _add_api(app, _Ledger(seconds))
+    return app
+
+
+async def _tell_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, _Problem)  # noqa: S101  # the handler of this class
+    headers = {"retry-after": "10"} if error.status == 503 else {}
+    return JSONResponse(error.answer.model_dump(), status_code=error.status, headers=headers)
+
+
+async def _tell_refusal(request: Request, error: Exception) -> Response:
+    """Answer a refused page in words: the frame in Airflow would show bare JSON."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # the handler of this class
+    path = request.url.path
+    if error.status_code in (401, 403) and (path.endswith(("/", ".html"))):
+        return Response(
+            _SESSION_ENDED, status_code=error.status_code, media_type=_TYPES[".html"], headers=error.headers
+        )
+    return await http_exception_handler(request, error)
+
+
+def _add_files(app: FastAPI) -> None:
+    """Add a route for each file; a static mount would not have the authentication."""
+    paths = (path for name in _DIRECTORIES for path in sorted(Path(__file__).with_name(name).iterdir()))
+    for path in paths:
+        if path.suffix not in _TYPES:
+            continue
+        content, media_type = path.read_bytes(), _TYPES[path.suffix]
+        answer = partial(Response, content, media_type=media_type)
+        names = ["/", f"/{path.name}"] if path.name == "index.html" else [f"/{path.name}"]
+        for name in names:
+            app.add_api_route(
+                name, _always(answer), methods=["GET"], include_in_schema=False, response_class=Response
+            )
+
+
+def _always(answer: Callable[[], Response]) -> Callable[[], Awaitable[Response]]:
+    async def get() -> Response:
+        return answer()
+
+    return get
+
+
+class _Ledger:
+    """The ledger, as the routes ask for it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._questions = Questions(seconds)
+
+    async def ask(self, key: object, read: Callable[[reading.Settings], T]) -> T:
+        """Return an answer, kept or new.
+
+        :param key: what makes two questions the same, under the same settings.
+        :param read: returns the answer; it runs in a thread.
+        :raises _Problem: there is no answer.
+        """
+        try:
+            settings = reading.read_settings(
+                {name: conf.get("avepoint", name, fallback=None) for name in _OPTIONS}
+            )
+            return await self._questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
+        except BusyError:
+            raise _Problem(503, "no_answer", "The ledger does not answer in time.") from None
+        except NoLedgerError:
+            raise _Problem(503, "no_ledger", "There is no ledger yet.", _STEPS) from None
+        except OtherLedgerError as e:
+            raise _tell_release(e) from None
+        except AvePointConfigError as e:
+            raise _Problem(503, "misconfigured", str(e)) from None
+        except AvePointError:
+            # The error names the database's address, which is not for every reader.
+            _log.exception("The ledger could not be read for the page of backups")
+            raise _Problem(
+                503, "no_answer", "The ledger's database failed. The API server's log says why."
+            ) from None
+
+    async def read_snapshot(self) -> reading.Snapshot:
+        """Return the figures of now."""
+        return await self.ask("snapshot", lambda settings: reading.read_snapshot(settings.tenants))
+
+
+def _add_api(app: FastAPI, ledger: _Ledger) -> None:
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    async def describe_api(request: Request) -> dict[str, Any]:
+        return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "")}]}
+
+    @app.get("/api/v1/posture", response_model=schema.PostureAnswer, responses=_ANSWERS)
+    async def posture() -> Response:
+        """Return all scopes as they are now, worst first."""
+        return _json((await ledger.read_snapshot()).posture)
+
+    @app.get("/api/v1/licenses", response_model=schema.LicensesAnswer, responses=_ANSWERS)
+    async def licenses() -> Response:
+        """Return the licences with their readings and forecasts, those that need attention first."""
+        return _json((await ledger.read_snapshot()).licenses)
+
+    @app.get(
+        "/api/v1/scopes/{key}",
+        response_model=schema.ScopeDetailAnswer,
+        responses={**_ANSWERS, 404: {"model": schema.ProblemAnswer}},
+    )
+    async def scope(key: str) -> Response:
+        """Return a scope with its days, its newest jobs and the newest verdicts on it."""
+        known = await ledger.read_snapshot()
+        found = known.find(key)
+        if found is None:
+            raise _Problem(404, "no_scope", "The ledger knows no such scope any more.")
+        return _json(await ledger.ask(("scope", key), lambda _: reading.read_scope(known, found)))
+
+    @app.get("/api/v1/verdicts", response_model=schema.VerdictsAnswer, responses=_ANSWERS)
+    async def verdicts(  # noqa: PLR0917  # each is a parameter of the address
+        tenant: str | None = None,
+        product: str | None = None,
+        dag_id: str | None = None,
+        run_id: str | None = None,
+        task_id: str | None = None,
+        map_index: Annotated[int | None, Query(ge=-1, le=1_000_000)] = None,
+        limit: Annotated[int, Query(ge=1, le=reading.MOST_VERDICTS)] = reading.MOST_VERDICTS,
+    ) -> Response:
+        """Return the newest verdicts with their evidence, newest first; of a run, of a task, or of all."""
+        wanted: dict[str, str | int | None] = {
+            "tenant": tenant,
+            "product": product,
+            "dag_id": dag_id,
+            "run_id": run_id,
+            "task_id": task_id,
+            "map_index": map_index,
+        }
+        key = ("verdicts", limit, *wanted.values())
+        return _json(
+            await ledger.ask(
+                key, lambda settings: reading.read_verdicts(settings.tenants, most=limit, **wanted)
+            )
+        )
+
+
+def _tell_release(error: OtherLedgerError) -> _Problem:
+    if error.is_newer:
+        return _Problem(
+            503,
+            "newer_ledger",
+            "A newer release of airflow-provider-avepoint has migrated the ledger. Upgrade the provider of "
+            "Airflow's API server too.",
+        )
+    return _Problem(
+        503,
+        "older_ledger",
+        "The ledger is of an older release. The next task that writes to it, such as those of the DAG "
+        "avepoint_job_ledger, migrates it.",
+    )
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
