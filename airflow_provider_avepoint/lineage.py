@@ -89,16 +89,19 @@ def _build_input(
         DocumentationDatasetFacet,
         InputDataset,
     )
-    from openlineage.client.generated.data_quality_assertions_dataset import (
-        Assertion,
-        DataQualityAssertionsDatasetFacet,
-    )
-    from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
     facets: dict[str, DatasetFacet] = {"documentation": DocumentationDatasetFacet(description=shown)}
+    namespace, name = named
+    try:  # the client comes with Airflow's OpenLineage provider; an older one lacks these facets
+        from openlineage.client.generated.data_quality_assertions_dataset import (
+            Assertion,
+            DataQualityAssertionsDatasetFacet,
+        )
+        from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
+    except ImportError:
+        return InputDataset(namespace=namespace, name=name, facets=facets)
     if version is not None:
         facets["version"] = DatasetVersionDatasetFacet(datasetVersion=version)
-    namespace, name = named
     described = InputDataset(namespace=namespace, name=name, facets=facets)
     if asserted:
         results = [Assertion(assertion=test, success=success) for test, success in asserted.items()]
