@@ -229,7 +229,7 @@ def _add_api(app: FastAPI, ledger: _Ledger) -> None:
         map_index: Annotated[int | None, Query(ge=-1, le=1_000_000)] = None,
         limit: Annotated[int, Query(ge=1, le=reading.MOST_VERDICTS)] = reading.MOST_VERDICTS,
     ) -> Response:
-        """Return the newest verdicts with their evidence, newest first; of a run, of a task, or of all."""
+        """Return verdicts of a run, of a task or of all: those that did not pass first, then newest first."""
         wanted: dict[str, str | int | None] = {
             "tenant": tenant,
             "product": product,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
@@ -253,7 +253,7 @@ def read_snapshot(tenants: tuple[str, ...] | None) -> Snapshot:
 def read_verdicts(
     tenants: tuple[str, ...] | None, *, most: int = MOST_VERDICTS, **wanted: str | int | None
 ) -> bytes:
-    """Return the newest verdicts, newest first, as the API answers them.
+    """Return verdicts, those that did not pass first, then newest first, as the API answers them.
 
     :param tenants: the names of the tenants; None for every tenant.
     :param most: the number of verdicts at most.
@@ -261,20 +261,29 @@ def read_verdicts(
     :raises AvePointConfigError: the ledger's connection cannot be used.
     :raises AvePointLedgerError: there is no ledger of this release, or its database fails.
     """
+    meant = [
+        *_of(tenants),
+        *(VERDICTS.c[name] == value for name, value in wanted.items() if value is not None),
+    ]
     query = (
         select(VERDICTS)
-        .where(
-            *_of(tenants), *(VERDICTS.c[name] == value for name, value in wanted.items() if value is not None)
-        )
-        .order_by(VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
-        .limit(most + 1)
+        .where(*meant)
+        .order_by(VERDICTS.c.passed, VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
+        .limit(most)
+    )
+    counts = (
+        select(VERDICTS.c.passed, func.count().label("verdicts")).where(*meant).group_by(VERDICTS.c.passed)
     )
     with LedgerReader(seconds=_SECONDS) as ledger:
         rows = [dict(row) for row in ledger.iter_rows(query)]
+        by_outcome = {row["passed"]: row["verdicts"] for row in ledger.iter_rows(counts)}
+    total = sum(by_outcome.values())
     return _write(
         schema.VerdictsAnswer(
-            verdicts=[_describe_verdict(row, json.loads(row["evidence"])) for row in rows[:most]],
-            is_complete=len(rows) <= most,
+            verdicts=[_describe_verdict(row, json.loads(row["evidence"])) for row in rows],
+            total=total,
+            not_passed=by_outcome.get(False, 0),
+            is_complete=len(rows) >= total,
         )
     )
 

@@ -126,10 +126,12 @@ class VerdictAnswer(Run):
 
 
 class VerdictsAnswer(BaseModel):
-    """Verdicts, newest first."""
+    """Verdicts: those that did not pass first, then newest first."""
 
     verdicts: list[VerdictAnswer]
-    is_complete: bool = Field(description="False where older verdicts are left out.")
+    total: int = Field(description="How many verdicts there are, with those that are left out.")
+    not_passed: int = Field(description="How many of all of them did not pass.")
+    is_complete: bool = Field(description="False where verdicts are left out.")
 
 
 class DayAnswer(BaseModel):

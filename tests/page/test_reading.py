@@ -62,7 +62,12 @@ def test_an_empty_ledger_is_not_in_order(site: Site, ledger: Ledger) -> None:
     assert posture["attention"] == [
         "The ledger holds no backup, no licence reading and no verdict of these tenants."
     ]
-    assert site.get("/api/v1/verdicts") == {"verdicts": [], "is_complete": True}
+    assert site.get("/api/v1/verdicts") == {
+        "verdicts": [],
+        "total": 0,
+        "not_passed": 0,
+        "is_complete": True,
+    }
 
 
 def test_a_scope_in_full(site: Site, ledger: Ledger) -> None:

@@ -253,7 +253,16 @@ def test_the_verdicts_of_a_run_and_of_a_mapped_task(site: Site, ledger: Ledger) 
     assert count("dag_id=load&run_id=manual__1&task_id=gate&map_index=0") == 1
     assert count("dag_id=load&run_id=manual__1&map_index=-1") == 1
     assert count("dag_id=load%27%20OR%201=1--") == 0
+    shut = judge([], Policy(product="dynamics365", max_age=DAY), NOW - DAY).as_dict()
+    ledger.save_verdict(
+        "contoso",
+        shut,
+        {"dag_id": "load", "run_id": "manual__2", "task_id": "gate", "map_index": 2, "try_number": 1},
+    )
     limited = site.get("/api/v1/verdicts?limit=2")
     assert (len(limited["verdicts"]), limited["is_complete"]) == (2, False)
+    # A gate that is shut is not hidden by newer ones that passed.
+    assert [each["passed"] for each in limited["verdicts"]] == [False, True]
+    assert (limited["total"], limited["not_passed"]) == (8, 1)
     for wrong in ("map_index=%7BMAP_INDEX%7D", "map_index=-2", "limit=0", "limit=999999999999999999999"):
         assert site.client.get(f"/api/v1/verdicts?{wrong}").status_code == 422

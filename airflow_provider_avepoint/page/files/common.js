@@ -32,9 +32,10 @@ export async function get(path) {
 }
 
 export function showProblem(place, error) {
+  const steps = error.steps ?? [];
   place.replaceChildren(
     make("p", {}, make("strong", {}, error instanceof Problem ? error.message : `The page failed: ${error.message}`)),
-    error.steps?.length ? make("ol", {}, error.steps.map((each) => make("li", {}, each))) : null,
+    ...(steps.length ? [make("ol", {}, steps.map((each) => make("li", {}, each)))] : []),
   );
   place.hidden = false;
 }

@@ -12,6 +12,7 @@ const GROUPS = [
   ["excluded", "Excluded", ["excluded"]],
 ];
 const FILTERS = ["q", "tenant", "product", "state"];
+const MOST_GATES = 3;
 const SORTS = {
   state: (scope) => scope.place,
   name: (scope) => `${scope.name}\u0000${scope.tenant}\u0000${scope.product_label}`.toLowerCase(),
@@ -37,7 +38,7 @@ function readView() {
   const asked = new URLSearchParams(location.search || findHost().location.search);
   const found = Object.fromEntries(FILTERS.map((name) => [name, asked.get(name) ?? ""]));
   const [sort, way] = (asked.get("sort") ?? "").split(".");
-  return { ...found, sort: sort in SORTS ? sort : "state", isReversed: way === "desc", scope: asked.get("scope") ?? "" };
+  return { ...found, sort: Object.hasOwn(SORTS, sort) ? sort : "state", isReversed: way === "desc", scope: asked.get("scope") ?? "" };
 }
 
 function keepView() {
@@ -143,8 +144,15 @@ function drawRow(scope) {
     make("td", { "data-is": "Newest failure", class: "failure" }, failure
       ? [make("bdi", { class: "clamp", title: sayFailure(failure) }, sayFailure(failure)), make("small", {}, sayMoment(failure.last_at))]
       : make("span", { class: "soft" }, "none")),
-    make("td", { "data-is": "Gates" }, scope.gates.length ? scope.gates.map(drawGate)
+    make("td", { "data-is": "Gates" }, scope.gates.length ? drawGates(scope.gates)
       : make("span", { class: "soft" }, "no gate")));
+}
+
+// A mapped gate has many instances: the ones that are shut come first, and the drawer has all.
+function drawGates(gates) {
+  const sorted = [...gates].sort((a, b) => a.passed - b.passed);
+  const rest = sorted.length - MOST_GATES;
+  return [...sorted.slice(0, MOST_GATES).map(drawGate), rest > 0 ? make("small", { class: "soft" }, `and ${rest} more`) : null];
 }
 
 function drawGate(gate) {
@@ -275,7 +283,7 @@ function drawDrawer({ scope, days, longest_gap_seconds: gap, jobs, verdicts }) {
     ["Product", scope.product_label],
     ["Organisation id", scope.organization_id && make("bdi", {}, scope.organization_id)],
     ["Newest good backup", scope.newest_good_at ? `${sayMoment(scope.newest_good_at)}, ${sayDuration(scope.age_seconds)} old` : "none known"],
-    ["Gates allow", scope.allowed_age_seconds === null ? "any age" : sayDuration(scope.allowed_age_seconds)],
+    ["Gates allow", !scope.gates.length ? "no gate" : scope.allowed_age_seconds === null ? "any age" : sayDuration(scope.allowed_age_seconds)],
     ["Expected", scope.expected || "–"],
     ["Next due", scope.due_at ? sayMoment(scope.due_at) : "–"],
     ["Longest gap", gap === null ? "–" : sayDuration(gap)],

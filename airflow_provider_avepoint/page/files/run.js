@@ -16,8 +16,10 @@ try {
   } else {
     const answer = await get(`api/v1/verdicts?${wanted}`);
     const of = wanted.has("task_id") ? "task" : "run";
+    const bad = answer.not_passed ? `${answer.not_passed.toLocaleString("en")} did not pass, shown first` : "all passed";
+    const shown = answer.is_complete ? "" : `; ${answer.verdicts.length} are shown`;
     line.textContent = answer.verdicts.length
-      ? `${answer.is_complete ? "" : "The newest "}${sayCount(answer.verdicts.length, "verdict")} of this ${of}, newest first.`
+      ? `${sayCount(answer.total, "verdict")} of this ${of}: ${bad}${shown}.`
       : `The ledger holds no verdict of this ${of}. A gate records its verdicts where its ledger_conn_id names the ledger.`;
     place.replaceChildren(...answer.verdicts.map((each, index) => drawVerdict(each, { isOpen: index < 3 })));
   }
