@@ -334,7 +334,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("aos_scan", {"organization_ids": "a"}, ["AvePoint Online Services", "cannot"]),
     ("aos_scan", {"job_type": "batch_import"}, ["'batch_import'", "backup"]),
-    ("elements", {"job_type": "scan", "organization_ids": "c1"}, ["'scan'", "backup"]),
+    ("elements", {"job_type": "retention", "organization_ids": "c1"}, ["'retention'", "backup"]),
     ("elements", {"job_type": "archiver", "organization_ids": "c1"}, ["'archiver'", "backup"]),
     ("elements", {"organization_ids": []}, ["empty"]),
     ("elements", {"organization_ids": None}, ["Elements", "one customer at a time"]),

@@ -119,6 +119,7 @@ def test_the_body_for_a_onedrive() -> None:
         ({"files": b"a"}, "files"),
         ({"files": 7}, "files"),
         ({"files": "['a', 'b']"}, "files"),
+        ({"recovery_time": "1970-01-01T00:00:00Z"}, "before the year 2000"),
         ({"files": "a", "folders": "[1"}, "folders"),
         ({"files": '{"a": 1}'}, "no name in SharePoint"),
         ({"files": ["a/*"]}, "no name in SharePoint"),
