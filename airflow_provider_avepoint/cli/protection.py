@@ -24,6 +24,8 @@ from airflow_provider_avepoint.hooks.protection import Readings, choose_organiza
 from airflow_provider_avepoint.required_file import read_required
 
 _Rows = Iterator[tuple[str, str]]
+# The longest that the ledger may take to answer.
+_LEDGER_SECONDS = 60.0
 
 # What is read where nothing is required. Scans and drills say nothing without a time.
 _TOPICS = (
@@ -65,14 +67,15 @@ def _judge(hook: AvePointHook, required: Required, args: Namespace) -> Protectio
     }
     if Topic.DRILLS not in required.topics:
         return hook.audit_protection(required, **options)
-    from airflow_provider_avepoint.ledger.store import Ledger
+    from airflow_provider_avepoint.ledger.proofs import find_proofs
+    from airflow_provider_avepoint.ledger.reader import LedgerReader
 
     conn_id, tenant = parse_ledger(args.ledger_conn_id, args.tenant, get_conn_id(args))
-    with Ledger(conn_id) as ledger:
+    with LedgerReader(conn_id, seconds=_LEDGER_SECONDS) as ledger:  # a command creates no ledger
         return hook.audit_protection(
             required,
             **options,
-            proofs=lambda product, location, now: ledger.find_proofs(tenant, product, location, now),
+            proofs=lambda product, location, now: find_proofs(ledger, tenant, product, location, now),
         )
 
 

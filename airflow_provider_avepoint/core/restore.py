@@ -58,6 +58,8 @@ BUSY_PAUSE = timedelta(minutes=5)
 _RESTORE = "restore"
 # "There are already 3 restore/export jobs running, cannot start new restore job."
 _BUSY = re.compile(r"\d+\s+restore(?:\s*/\s*export)?\s+jobs?\s.*\brunning\b", re.IGNORECASE)
+# A job begins after it was asked for. Both times are the API's, whose machines may differ a little.
+_BEFORE_SENT = timedelta(minutes=1)
 # Characters that no name in SharePoint and OneDrive has: a path with one is a pattern, a drive or a mistake.
 _FORBIDDEN = frozenset('"*:<>?|')
 # The service restores no older backup: an older time is a "no time" of some program.
@@ -603,9 +605,8 @@ def find_candidates(client: Client, intent: Intent, product: str, location: str 
     :raises AvePointPayloadError: a job is listed as a restore and as a backup.
     """
     found = yield from list_restores(client, product, intent.earliest, location)
-    latest = intent.search_ends_at
     ids = sorted(
-        job.job_id for job in found if job.job_id not in intent.known_ids and _may_start_before(job, latest)
+        job.job_id for job in found if job.job_id not in intent.known_ids and _may_be_asked_for(job, intent)
     )
     if ids:
         others = yield from list_restores(client, product, intent.earliest, location, job_type="backup")
@@ -617,9 +618,11 @@ def find_candidates(client: Client, intent: Intent, product: str, location: str 
     return ids
 
 
-def _may_start_before(job: BackupJob, moment: datetime) -> bool:
-    earliest = find_start_range(job)[0]
-    return earliest is None or earliest <= moment
+def _may_be_asked_for(job: BackupJob, intent: Intent) -> bool:
+    earliest, latest = find_start_range(job)
+    if latest is not None and latest < intent.sent_at - _BEFORE_SENT:
+        return False  # listed late: somebody else's
+    return earliest is None or earliest <= intent.search_ends_at
 
 
 def get_restore(client: Client, intent: Intent, product: str, location: str | None) -> Flow[BackupJob]:

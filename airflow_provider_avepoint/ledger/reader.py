@@ -71,11 +71,11 @@ class LedgerReader:
         try:
             file = self._engine.url.database
             if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
-                raise NoLedgerError("There is no file of this name.")
+                raise NoLedgerError(f"There is no ledger yet: the file {file} does not exist.")
             _limit(self._engine, self._deadline)
             found = find_revision(self._engine)
             if found is None:
-                raise NoLedgerError("The database has no tables of a ledger.")
+                raise NoLedgerError("There is no ledger yet: the database has no tables of one.")
             if found != REVISION:
                 raise OtherLedgerError(is_newer=found > REVISION)
         except BaseException:

@@ -389,30 +389,6 @@ class Ledger:
         row = write_protection_audit(tenant, audit, task)
         self._write(self._save_protection_audit, PROTECTION_AUDITS, [row])
 
-    def find_proofs(
-        self, tenant: str, product: str, location: str | None, now: datetime
-    ) -> dict[str, datetime]:
-        """Return when a restore of each service was last proven: the newest drill that passed.
-
-        :param tenant: the name of the tenant.
-        :param product: the product's name.
-        :param location: the Multi-Geo location; None for the central location.
-        :param now: drills that were judged later, by a wrong clock, do not count.
-        :raises AvePointLedgerError: the database fails.
-        """
-        query = (
-            select(DRILLS.c.service, func.max(DRILLS.c.judged_at).label("proven_at"))
-            .where(
-                DRILLS.c.tenant == tenant,
-                DRILLS.c.product == product,
-                DRILLS.c.location == (location or ""),
-                DRILLS.c.passed.is_(True),
-                DRILLS.c.judged_at <= now,
-            )
-            .group_by(DRILLS.c.service)
-        )
-        return {row["service"]: row["proven_at"] for row in self.iter_rows(query)}
-
     def save_licenses(
         self, tenant: str, consumptions: Iterable[LicenseConsumption], read_at: datetime
     ) -> None:

@@ -223,11 +223,12 @@ class AvePointProtectionAuditOperator(BaseOperator):
             raise
 
     def _find_proofs(self, product: str, location: str | None, now: datetime) -> dict[str, datetime]:
+        from airflow_provider_avepoint.ledger.proofs import find_proofs
         from airflow_provider_avepoint.ledger.store import Ledger
 
         ledger_conn_id, tenant = self._name_ledger()
         with Ledger(ledger_conn_id) as ledger:
-            return ledger.find_proofs(tenant, product, location, now)
+            return find_proofs(ledger, tenant, product, location, now)
 
     def _record(self, audit: ProtectionAudit, context: Context) -> None:
         """Keep the audit in the ledger, with the schedule that it has read.

@@ -122,8 +122,8 @@ class AvePointRestoreOperator(BaseOperator):
     :param folders: the path of a folder in the library, or several paths.
     :param recovery_time: the latest backup before this instant is restored from: an aware datetime, or an
         ISO 8601 string with an offset. Each try of the task must get the same instant.
-    :param expect_files: how many files must come back, at least. None: not said; a job that counts none
-        fails all the same.
+    :param expect_files: how many files must come back, at least. None: not said; a job that counts 0 files
+        fails all the same, and a job without a count is judged by its state.
     :param location: the Multi-Geo location; None takes the connection's own, else the central one.
     :param expect_content_check: in the ledger the drill passes only when :func:`record_content_check` has
         recorded a check of the content.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.simulator import Simulator
 from tests.cli.conftest import Done
 from tests.hooks.drivers import required_by
@@ -167,15 +169,21 @@ def test_drills_are_looked_up_in_the_ledger(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The ledger is opened for nothing else."""
+    """The ledger is opened for nothing else, and a command creates none."""
     ledger = tmp_path / "ledger.sqlite"
-    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"sqlite:///{ledger}")
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps({"conn_type": "sqlite", "host": str(ledger)}))
     flags = ("--ledger-conn-id", "ledger", "--tenant", "contoso")
 
     avepoint("protection", "--required", require("exchange_online: {runs_per_day: 1}\n"), *flags)
     assert not ledger.exists()
 
-    done = avepoint("protection", "--required", require("onedrive: {drilled_within: P90D}\n"), *flags)
-    assert ledger.exists()
+    drilled = ("protection", "--required", require("onedrive: {drilled_within: P90D}\n"))
+    done = avepoint(*drilled, *flags)
+    assert not ledger.exists()
+    assert (done.status, done.out) == (2, "")
+    assert f"There is no ledger yet: the file {ledger} does not exist" in done.err
+
+    Ledger("ledger").close()
+    done = avepoint(*drilled, *flags)
     assert done.status == 1
     assert "not_drilled" in done.out

@@ -390,6 +390,22 @@ def test_what_may_have_begun_is_not_repeated(
 
 
 @pytest.mark.usefixtures("_no_search")
+def test_a_job_that_began_before_the_request_is_somebody_elses(simulator: Simulator, allowed: str) -> None:
+    """It is listed late, after the request."""
+    simulator.add_fault("status", path=PATH, status=500)
+    task = Task(simulator)
+    with pytest.raises(exceptions.AvePointRestoreUncertain):
+        task.run()
+    simulator.add_job("m365", job_type="restore", started_ago=120)
+    with pytest.raises(exceptions.AvePointRestoreUncertain):
+        task.run()
+    simulator.add_job("m365", job_type="restore", started_ago=0)
+
+    assert task.run()["was_adopted"]
+    assert posts(simulator) == 1
+
+
+@pytest.mark.usefixtures("_no_search")
 def test_an_answer_that_does_not_end_is_not_asked_for_again(
     simulator: Simulator, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
