@@ -401,7 +401,8 @@ def test_a_job_that_began_before_the_request_is_somebody_elses(simulator: Simula
         task.run()
     simulator.add_job("m365", job_type="restore", started_ago=0)
 
-    assert task.run()["was_adopted"]
+    with pytest.raises(exceptions.AvePointJobFailed, match="the job was found by its start"):
+        task.run()  # no file came back
     assert posts(simulator) == 1
 
 
