@@ -515,7 +515,7 @@ def scope_of(job: BackupJob) -> Scope:
 
 
 def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory, ...]:
-    """Return the histories, worst first: not good now, then not good on some day, then good.
+    """Return the histories, worst first: not good or not known now, then not good on some day, then good.
 
     :param histories: the histories of all places.
     :param now: the moment of the report.
@@ -523,7 +523,8 @@ def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory
 
     def badness(history: ScopeHistory) -> tuple[Any, ...]:
         age = history.age(now)
-        if history.needs_attention:
+        # Of a scope that is no longer loaded, nobody knows how it is.
+        if history.needs_attention or history.current is Outcome.NOT_LOADED:
             grade, size = 0, timedelta.max if age is None else age
         else:
             grade, size = (1, timedelta(history.bad_days)) if history.bad_days else (2, timedelta())
