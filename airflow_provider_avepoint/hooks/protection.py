@@ -154,14 +154,18 @@ class Readings:
         :raises AvePointAuthError: the credentials are refused.
         :raises AvePointUnavailable: nobody answers.
         """
+        answer: Any = None
         try:
-            return self._readers[ask.topic](ask.within)
+            # What is asked for may depend on the time; the first answer tells the API's.
+            for _ in self._hook.client.clock.rounds():
+                answer = self._readers[ask.topic](ask.within)
         except (AvePointConfigError, AvePointAuthError):
             raise
         except AvePointError as e:
             if isinstance(e, AvePointUnavailable) and e.status is None:
                 raise  # nobody answers: neither for another part
             return e
+        return answer
 
     def _read_activity(self, within: timedelta | None) -> Any:
         options: dict[str, Any] = {}
@@ -197,8 +201,9 @@ class Readings:
             organization_ids=[self.organization_id] if scan.product == self._product.name else None,
             decide_by="newest",
         )
-        look, now = self._hook.client.settings.location, self._hook.client.clock.now()
-        jobs = list(self._hook.query(policy.queries(now, location=look), with_changes=True))
+        now = self._hook.client.clock.now()
+        queries = policy.queries(now, location=self._hook.client.settings.location)
+        jobs = list(self._hook.query(queries, with_changes=True))
         profiles: dict[str | None, list[BackupJob]] = defaultdict(list)
         for job in jobs:
             profiles[read_text(get_key(job.raw, scan.profile)) if scan.profile else None].append(job)

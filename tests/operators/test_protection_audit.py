@@ -321,6 +321,21 @@ def test_scan_and_licence(simulator: Simulator) -> None:
     }
 
 
+@pytest.mark.parametrize("ahead", [-3 * 86400, 3 * 86400])
+def test_the_apis_clock_holds(simulator: Simulator, ahead: float) -> None:
+    """Also for the first thing that is asked."""
+    simulator.set_clock(ahead_seconds=ahead)
+    simulator.add_job("aos_scan", workload="m365", started_ago=3600)
+    moment = datetime.now(UTC) + timedelta(seconds=ahead, hours=-1)
+    alert = {"objectType": 1, "operation": 2, "recordNumber": 6, "organizationId": "org-1"}
+    alerts = [{**alert, "collectTime": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}]
+    simulator.set_reading("salesforce", "monitor_alerts", alerts)
+
+    assert find({"tenant": {"scanned_within": "1d"}}) == {}
+    removed = {"tenant": {"max_removed": 0, "removed_within": "1d"}}
+    assert set(find(removed, product="salesforce")) == {"mass_deletion"}
+
+
 def test_scans_of_elements_are_of_the_customer(simulator: Simulator) -> None:
     def add(job_type: str, **fields: Any) -> None:
         simulator.add_job("elements", organization_id=CUSTOMER, job_type=job_type, **fields)
