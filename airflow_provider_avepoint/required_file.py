@@ -80,7 +80,8 @@ class _Document:
     def _write_path(self, *path: str) -> str:
         """Say where a service or a rule stands; what is not written stands where its service does."""
         line = self._lines.get(path) or self._lines.get(path[:1]) or 1
-        return ": ".join((f"{self._file}, line {line}", *(".".join(path) for _ in path[:1])))
+        where = f"{self._file}, line {line}"
+        return f"{where}: {'.'.join(path)}" if path else where
 
     def _read(self, node: Node, path: tuple[str, ...]) -> Any:
         """Return the value of a node: objects to the depth of rules, and texts as they are written."""
@@ -99,7 +100,7 @@ class _Document:
         read: dict[str, Any] = {}
         for key, value in node.value:
             name = str(key.value)
-            self._lines[(*path, name)] = (own.get(name) or key.start_mark.line) + 1
+            self._lines[(*path, name)] = own.get(name, key.start_mark.line) + 1
             read[name] = self._read(value, (*path, name))
         return read
 

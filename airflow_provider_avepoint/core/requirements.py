@@ -35,8 +35,7 @@ TENANT = "tenant"
 WITHIN = timedelta(days=7)
 
 _ISO_PERIOD = re.compile(r"P(?=\d)(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?", re.ASCII)
-# The fewest and the most days that so many months in a row have.
-_LEAST_DAYS = (0, 28, 59, 89, 120, 150, 181, 212, 242, 273, 303, 334)
+# The most days that so many months in a row have.
 _MOST_DAYS = (0, 31, 62, 92, 123, 153, 184, 215, 245, 276, 306, 337)
 
 
@@ -99,23 +98,20 @@ class KeptFor:
         """
         if period.is_unlimited:
             return True
-        if self.is_unlimited or period.number is None:
+        if self.is_unlimited or period.least_days is None:
             return False
-        is_days = period.unit == "day"
-        months = 0 if is_days else period.number * (12 if period.unit == "year" else 1)
-        days = period.number if is_days else 0
-        if not (days or self.days):
-            return months >= self.months
-        return _count_days(months, _LEAST_DAYS) + days >= _count_days(self.months, _MOST_DAYS) + self.days
+        if period.months is not None and not self.days:
+            return period.months >= self.months
+        return period.least_days >= self._most_days
+
+    @property
+    def _most_days(self) -> int:
+        """The most days that the time can have: of four years in a row, one has a day more."""
+        years, months = divmod(self.months, 12)
+        return years * 365 + -(-years // 4) + _MOST_DAYS[months] + self.days
 
     def __str__(self) -> str:
         return self.text
-
-
-def _count_days(months: int, table: tuple[int, ...]) -> int:
-    years, rest = divmod(months, 12)
-    leap_days = -(-years // 4) if table is _MOST_DAYS else 0
-    return years * 365 + leap_days + table[rest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +202,9 @@ def _parse_kept_for(name: str, value: object) -> KeptFor:
         if period is not None and period.is_unlimited:
             return KeptFor(text=text, is_unlimited=True)
         if period is not None and period.number:
-            months = {"year": 12, "month": 1}.get(period.unit or "", 0) * period.number
-            return KeptFor(text=text, months=months, days=0 if months else period.number)
+            if period.months is None:
+                return KeptFor(text=text, days=period.number)
+            return KeptFor(text=text, months=period.months)
         if match := _ISO_PERIOD.fullmatch(text.upper()):
             years, months, weeks, days = (int(each or 0) for each in match.groups())
             kept = KeptFor(text=text, months=years * 12 + months, days=weeks * 7 + days)

@@ -58,13 +58,18 @@ class Period(Value, frozen=True, kw_only=True):
         return self.is_unlimited or self.number is not None
 
     @property
+    def months(self) -> int | None:
+        """The number of months; None for days, for ever, or if the text is not understood."""
+        if self.number is None or self.unit == "day":
+            return None
+        return self.number * (12 if self.unit == "year" else 1)
+
+    @property
     def least_days(self) -> int | None:
         """The fewest days that the period can have; None for ever, or if the text is not understood."""
-        if self.number is None:
-            return None
-        if self.unit == "day":
+        if self.months is None:
             return self.number
-        years, months = divmod(self.number * (12 if self.unit == "year" else 1), 12)
+        years, months = divmod(self.months, 12)
         return years * 365 + _LEAST_DAYS[months]
 
     def as_dict(self) -> dict[str, Any]:

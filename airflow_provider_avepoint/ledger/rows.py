@@ -185,19 +185,8 @@ def write_audit(tenant: str, audit: Audit, task: Mapping[str, Any] | None) -> Ro
     :param audit: the audit.
     :param task: as :func:`write_verdict` takes it.
     """
-    return {
-        "tenant": tenant,
-        "audit_id": _name_row(task),
-        "product": audit.product,
-        "location": _text(audit.location) or "",
-        **write_organization(audit.organization_id),
-        "audited_at": audit.audited_at,
-        "near_limit": audit.near_limit,
-        "forecast_days": audit.forecast_days,
-        "error": _text(audit.error),
-        "findings": write_json([each.as_dict() for each in audit.findings]),
-        **(task or {}),
-    }
+    own = {"near_limit": audit.near_limit, "forecast_days": audit.forecast_days}
+    return _write_findings(tenant, audit, task) | own
 
 
 def write_protection_audit(tenant: str, audit: ProtectionAudit, task: Mapping[str, Any] | None) -> Row:
@@ -207,6 +196,12 @@ def write_protection_audit(tenant: str, audit: ProtectionAudit, task: Mapping[st
     :param audit: the audit.
     :param task: as :func:`write_verdict` takes it.
     """
+    own = {"required": write_json(audit.required), "readings": write_json(audit.readings)}
+    return _write_findings(tenant, audit, task) | own
+
+
+def _write_findings(tenant: str, audit: Audit | ProtectionAudit, task: Mapping[str, Any] | None) -> Row:
+    """Return what the rows of both kinds of audit have."""
     return {
         "tenant": tenant,
         "audit_id": _name_row(task),
@@ -214,8 +209,6 @@ def write_protection_audit(tenant: str, audit: ProtectionAudit, task: Mapping[st
         "location": _text(audit.location) or "",
         **write_organization(audit.organization_id),
         "audited_at": audit.audited_at,
-        "required": write_json(audit.required),
-        "readings": write_json(audit.readings),
         "error": _text(audit.error),
         "findings": write_json([each.as_dict() for each in audit.findings]),
         **(task or {}),

@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.protection import ProtectionAudit
-from airflow_provider_avepoint.core.refusals import refuse
+from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
 from airflow_provider_avepoint.core.requirements import Required, parse_required
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import list_some, trim
@@ -179,7 +179,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
                 return parse_required(json.loads(text), product)
             except (ValueError, RecursionError):
                 raise refuse("required", required, "is not JSON.") from None
-        if not text or text == "None":
+        if is_rendered_none(text):
             raise refuse("required", required, "names no file.")
         from airflow_provider_avepoint.required_file import read_required
 
