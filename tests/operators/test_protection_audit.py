@@ -321,6 +321,16 @@ def test_scan_and_licence(simulator: Simulator) -> None:
     }
 
 
+def test_a_subscription_that_has_ended(simulator: Simulator) -> None:
+    subscription = {"organization_id": CUSTOMER, "service": "Backup"}
+    simulator.set_license("elements", **subscription, expiration_date="2020-01-31")
+
+    found = find({"tenant": {"licensed": True}}, product="elements", organization_id=CUSTOMER)
+
+    assert set(found) == {"expired"}
+    assert ": expired: the subscription ended on 2020-01-31" in found["expired"]
+
+
 @pytest.mark.parametrize("ahead", [-3 * 86400, 3 * 86400])
 def test_the_apis_clock_holds(simulator: Simulator, ahead: float) -> None:
     """Also for the first thing that is asked."""
