@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
@@ -20,7 +20,7 @@ from airflow_provider_avepoint.exceptions import (
     to_airflow,
 )
 from airflow_provider_avepoint.lineage import describe_gate
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -34,7 +34,7 @@ VERDICT_KEY = "verdict"
 _POLICY_FIELDS = tuple(each.name for each in fields(Policy))
 
 
-class PolicyOperator(BaseOperator):
+class PolicyOperator(LinkedOperator):
     """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
     All arguments are template fields. ``Policy`` says how each may be written.
@@ -69,7 +69,6 @@ class PolicyOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS, "ledger_conn_id", "tenant")
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
     _judged: dict[str, Any] | None = None
 

@@ -20,7 +20,6 @@ from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.gates import PolicyOperator
-from airflow_provider_avepoint.links import leave_link
 from airflow_provider_avepoint.operators.drills import record_content_check
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
@@ -69,14 +68,13 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
         policy = self.build_policy()
         with AvePointHook(self.avepoint_conn_id) as hook:
-            leave_link(context, hook.settings)
+            self.leave_link(context, hook.settings)
             verdict = hook.judge(policy, keep_days=self.build_keeper())
         evidence, message = verdict.as_dict(), verdict.describe()
         self.note_verdict(context, evidence)
         if verdict.passed:
             self.log.info("%s", message)
             return evidence
-        self.log.error("%s", message)
         self.keep_evidence(context, evidence)
         return self.reject(message, evidence, is_settled=verdict.is_settled)
 

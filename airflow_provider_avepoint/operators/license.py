@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
@@ -31,7 +31,7 @@ from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
 from airflow_provider_avepoint.gates import name_try
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -45,7 +45,7 @@ _MOST_SENTENCES = 20
 _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 
 
-class AvePointLicenseAuditOperator(BaseOperator):
+class AvePointLicenseAuditOperator(LinkedOperator):
     """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
     The forecast uses the readings of the last 90 days in the ledger, since the last change of the figure,
@@ -93,7 +93,6 @@ class AvePointLicenseAuditOperator(BaseOperator):
         "tenant",
         "ledger_conn_id",
     )
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -159,7 +158,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
 
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:
-                leave_link(context, hook.settings)
+                self.leave_link(context, hook.settings)
                 consumptions = hook.get_license_consumptions(
                     asked.product, organization_id=asked.organization_id, location=asked.location
                 )

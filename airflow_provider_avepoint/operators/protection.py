@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
@@ -21,7 +21,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import list_some, trim
 from airflow_provider_avepoint.exceptions import AvePointProtectionBreach, to_airflow
 from airflow_provider_avepoint.gates import name_try
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,7 +32,7 @@ __all__ = ["AvePointProtectionAuditOperator"]
 AUDIT_KEY = "audit"
 
 
-class AvePointProtectionAuditOperator(BaseOperator):
+class AvePointProtectionAuditOperator(LinkedOperator):
     """Judge a tenant against what it must have beside good jobs, and record the result in the ledger.
 
     *required* names services, each with its rules; the rules under ``tenant`` hold for the whole tenant::
@@ -111,7 +111,6 @@ class AvePointProtectionAuditOperator(BaseOperator):
         "ledger_conn_id",
     )
     template_fields_renderers = {"required": "json"}  # noqa: RUF012  # as BaseOperator declares it
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -199,7 +198,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
 
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:
-                leave_link(context, hook.settings)
+                self.leave_link(context, hook.settings)
                 return hook.audit_protection(
                     required,
                     product=required.product.name,
