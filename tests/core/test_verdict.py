@@ -1961,7 +1961,7 @@ def test_the_message_has_one_line_a_scope_with_names_and_the_vendors_words() -> 
 
     in_morning = "started 2026-11-22 04:00:00 UTC"
     ce = "/ customer_engagement:"
-    finished = "3 (Finished), started 2026-11-21 00:00:00 UTC"
+    old = "job success@30, 3 (Finished), started 2026-11-21 00:00:00 UTC"
     window = (
         "Window: a backup counts if it has started since 2026-11-21 06:00:00 UTC (max_age is 24 h); "
         "judged at 2026-11-22 06:00:00 UTC."
@@ -1971,7 +1971,7 @@ def test_the_message_has_one_line_a_scope_with_names_and_the_vendors_words() -> 
         "dynamics365: failed: 0 of 5 scopes good.",
         f"- {told}",
         f"- Con toso [31m (A) {ce} failed (job failed@2, 4 (Failed), {in_morning}, 3 of 10 objects failed)",
-        f"- Fabrikam (B) {ce} stale, no backup has started since 2026-11-21 06:00 UTC (job success@30, {finished})",
+        f"- Fabrikam (B) {ce} stale, no backup has started since 2026-11-21 06:00 UTC ({old})",
         f"- D / b: running (job running@2, no state, {in_morning})",
         f"- C {ce} unknown_state (job unknown@2, 77 (not documented), {in_morning})",
         window,
