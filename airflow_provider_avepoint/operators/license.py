@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
+from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import (
@@ -25,12 +25,13 @@ from airflow_provider_avepoint.core.license import (
     describe_subject,
     forecast,
 )
+from airflow_provider_avepoint.core.literals import check_each
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
-from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.gates import check_literals, name_try
 from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
@@ -119,6 +120,16 @@ class AvePointLicenseAuditOperator(LinkedOperator):
         self.location = location
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_each(
+            vars(self),
+            product=lambda _, value: get_product(value),
+            on_breach=parse_breach,
+            near_limit=lambda _, value: _parse_share(value),
+            forecast_days=lambda _, value: _parse_days(value),
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read, record and compare the figures, and return them.
@@ -129,8 +140,7 @@ class AvePointLicenseAuditOperator(LinkedOperator):
         :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
         """
         try:
-            if self.on_breach not in ("fail", "skip", "warn"):
-                raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
+            parse_breach("on_breach", self.on_breach)
             self._name_ledger()
             asked = Audit(
                 product=get_product(self.product).name,

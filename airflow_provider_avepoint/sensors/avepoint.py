@@ -22,9 +22,10 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, require_text
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.literals import check_each, check_listing
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.wait_events import Event, Status, Watch, doubt_job, doubt_verdict
-from airflow_provider_avepoint.gates import PolicyOperator
+from airflow_provider_avepoint.gates import PolicyOperator, check_literals
 from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
@@ -415,6 +416,14 @@ class AvePointJobSensor(_AvePointSensor, LinkedOperator):
         self.accept_partial = accept_partial
         self.location = location
         self.organization_id = organization_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        given = vars(self)
+        check_listing({name: given[name] for name in ("product", "location", "organization_id")})
+        check_each(
+            given, product=require_text, job_id=require_text, accept_partial=parse_flag, location=parse_text
+        )
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
         accept_partial = parse_flag("accept_partial", self.accept_partial)
