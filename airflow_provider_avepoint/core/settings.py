@@ -289,8 +289,8 @@ class _Reader:
             line = f"AIRFLOW_CONN_{self.conn_id.upper()}={shlex.quote(json.dumps(fields))}"
             # No full stop after the line: people copy to its end.
             raise AvePointConfigError(
-                f"Connection {self.conn_id!r}: identity_endpoint is empty, and host is this machine: AvePoint's "
-                f"own identity service would get the credentials. For a simulator:\nexport {line}"
+                f"Connection {self.conn_id!r}: identity_endpoint is empty, and host is this machine: "
+                f"AvePoint's own identity service would get the credentials. For a simulator:\nexport {line}"
             )
 
     def boolean(self, name: str, *, default: bool) -> bool:
