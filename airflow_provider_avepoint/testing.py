@@ -20,7 +20,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
+try:
+    import pytest
+except ImportError as missing:
+    raise ModuleNotFoundError(
+        "airflow_provider_avepoint.testing holds fixtures of pytest: pip install pytest"
+    ) from missing
 
 from airflow_provider_avepoint.simulator import Simulator
 

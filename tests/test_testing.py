@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_avepoint import testing
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.testing import avepoint, avepoint_server
@@ -32,6 +34,13 @@ def test_each_test_has_a_simulator_of_its_own_and_the_connection(avepoint: Simul
 
         with AvePointHook() as hook:
             assert jobs == len(list(hook.iter_jobs("dynamics365")))
+
+
+def test_a_missing_pytest_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+
+    with pytest.raises(ModuleNotFoundError, match="pip install pytest"):
+        runpy.run_path(testing.__file__)
 
 
 @pytest.mark.system
