@@ -10,12 +10,13 @@ not be read is never good.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_avepoint.core.grading import GRADES, is_askew, is_not_understood
 from airflow_provider_avepoint.core.model import BackupJob, JobState
@@ -99,7 +100,7 @@ _MOST_RECENT = 2000
 _SILENT = frozenset({Outcome.NOT_LOADED, Outcome.EXCLUDED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Period:
     """The days of a report: whole days, and the day of *now*.
 
@@ -112,18 +113,18 @@ class Period:
     days: int
     timezone: tzinfo = UTC
 
-    @property
+    @cached_property
     def dates(self) -> tuple[date, ...]:
         """The days, oldest first."""
         today = self.date_of(self.now)
         return tuple(today - DAY * back for back in reversed(range(self.days)))
 
-    @property
+    @cached_property
     def start(self) -> datetime:
         """The first moment of the first day."""
         return self.begin(self.dates[0])
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """The first moment after the last day."""
         return self.begin(self.dates[-1] + DAY)
@@ -141,6 +142,59 @@ class Period:
         :param moment: an aware datetime.
         """
         return moment.astimezone(self.timezone).date()
+
+
+class PlainBackup(NamedTuple):
+    """A backup that is good by any policy: understood, ended, and nothing failed.
+
+    Nearly all backups are plain, and the report reads no more of them than this.
+    """
+
+    job_id: str
+    started_at: datetime
+    job_type: str
+    organization_name: str | None
+
+    def as_job(self, product: str, scope: Scope) -> BackupJob:
+        """Return the backup as the rules judge it.
+
+        :param product: the product's name.
+        :param scope: the scope of the backup.
+        """
+        return BackupJob(
+            product=product,
+            job_id=self.job_id,
+            job_type=self.job_type,
+            state=JobState.SUCCESS,
+            started_at=self.started_at,
+            workload=None if scope.workload == OTHER else scope.workload,
+            organization_id=scope.organization_id,
+            organization_name=self.organization_name,
+            location=scope.location,
+        )
+
+
+@dataclass(slots=True)
+class DayBackups:
+    """The backups of a scope that started on one day.
+
+    :param plain: the plain ones, oldest first.
+    :param others: all others, oldest first.
+    """
+
+    plain: list[PlainBackup] = field(default_factory=list)
+    others: list[BackupJob] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.plain) + len(self.others)
+
+    def list_jobs(self, product: str, scope: Scope) -> list[BackupJob]:
+        """Return all backups as the rules judge them.
+
+        :param product: the product's name.
+        :param scope: the scope of the backups.
+        """
+        return [*(each.as_job(product, scope) for each in self.plain), *self.others]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +237,14 @@ class Past:
     :param newest_at: when the newest backup started.
     :param newest_good_at: when the newest backup started that is good by the default rules; None where there
         is none.
+    :param starts: when backups started, in any order, as far back as a schedule reads.
     """
 
     organization_name: str | None = None
     first_at: datetime
     newest_at: datetime
     newest_good_at: datetime | None = None
+    starts: tuple[datetime, ...] = ()
 
     def join(self, other: Past | None) -> Past:
         """Return the knowledge of both: backups of several types may hold the same.
@@ -204,6 +260,7 @@ class Past:
             first_at=min(self.first_at, other.first_at),
             newest_at=newer.newest_at,
             newest_good_at=max(good, default=None),
+            starts=self.starts + other.starts,
         )
 
 
@@ -302,44 +359,50 @@ class ScopeTimeline:
         self._first_at: datetime | None = None
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
-        self._recent: list[BackupJob] = []
+        self._recent: list[PlainBackup | BackupJob] = []
+        # When the newest backup started that could not be read; it may belong to another scope.
+        self._doubtful_at: datetime | None = None
         self._schedule = Schedule(period.timezone, period.now, self._guard.interval)
         if past is not None:
-            self._schedule.add(past.newest_at)
+            self._schedule.add(past.newest_at, *past.starts)
 
-    def add_past_start(self, start: datetime) -> None:
-        """Add the start of a backup from before the period; it tells when others are due.
+    def add_recent(self, backups: DayBackups) -> None:
+        """Add backups of the last weeks, by which the scope is judged now.
 
-        :param start: an aware datetime.
+        :param backups: the backups of a day; days come oldest first.
         """
-        self._schedule.add(start)
-
-    def add_recent(self, jobs: Iterable[BackupJob]) -> None:
-        """Add jobs of the last weeks, by which the scope is judged now.
-
-        :param jobs: the jobs, oldest first.
-        """
-        self._recent.extend(jobs)
+        self._recent += backups.plain
+        self._recent += backups.others
         del self._recent[:-_MOST_RECENT]
 
-    def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob] = ()) -> None:
-        """Add the jobs of one day of the period.
+    def add(self, day: date, outcome: Outcome, backups: DayBackups | None = None) -> None:
+        """Add one day of the period; days come oldest first.
 
-        :param day: the day on which the jobs started.
-        :param outcome: the outcome of these jobs.
-        :param jobs: the jobs.
+        :param day: the day.
+        :param outcome: the outcome of the backups that started on the day.
+        :param backups: these backups; None for none.
         """
-        self._days[day] = Day(date=day, outcome=outcome, backups=len(jobs))
-        for job in jobs:
+        found = backups or DayBackups()
+        self._days[day] = Day(date=day, outcome=outcome, backups=len(found))
+        for plain in found.plain:
+            self._name = plain.organization_name or self._name
+            self._add_start(plain.started_at)
+            self._good_at.append(plain.started_at)
+        for job in found.others:
             self._name = job.organization_name or self._name
             started = job.effective_start
-            if job.problems:
-                continue  # the job may belong to another scope, so it makes no day expected
             first = started or self._period.begin(day)
-            self._first_at = first if self._first_at is None else min(first, self._first_at)
-            self._schedule.add(first)
+            if job.problems:  # the job may belong to another scope, so it makes no day expected
+                self._doubtful_at = first
+                continue
+            self._add_start(first)
             if started is not None and is_good(job, self._period.now, self._guard):
                 self._good_at.append(started)
+
+    def _add_start(self, start: datetime) -> None:
+        if self._first_at is None or start < self._first_at:
+            self._first_at = start
+        self._schedule.add(start)
 
     def conclude(self, loaded_until: datetime) -> ScopeHistory:
         """Return the history, with the runs that were due and did not come.
@@ -378,6 +441,8 @@ class ScopeTimeline:
             return self._judge_without_start()
         late_since = self._schedule.find_late()
         if late_since is not None:
+            if self._doubtful_at is not None and self._schedule.find_late(self._doubtful_at) is None:
+                return Outcome.UNKNOWN  # a backup came, and could not be read
             return Outcome.MISSED if loaded_until >= late_since else Outcome.NOT_LOADED
         newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
@@ -394,9 +459,16 @@ class ScopeTimeline:
 
     def _judge_since(self, policy: Policy, start: datetime) -> Outcome:
         """Return the verdict on the recent jobs since a time."""
+        since = [each for each in self._recent if _may_be_since(each, start)]
+        if since and all(isinstance(each, PlainBackup) and each.job_type in policy.job_type for each in since):
+            return Outcome.GOOD
+        product, scope = self._place.product, self._place.scope
+        jobs = [
+            each.as_job(product, scope) if isinstance(each, PlainBackup) else each for each in self._recent
+        ]
         found = [
             _OUTCOMES[each.reason]
-            for each in judge(self._recent, _since(policy, start, self._recent), self._period.now).scopes
+            for each in judge(jobs, _since(policy, start, jobs), self._period.now).scopes
             if each.job is not None
         ]
         return min(found, key=_WORST.index) if found else self._judge_without_start()
@@ -434,9 +506,13 @@ class ScopeTimeline:
         if since is None or since >= now:
             return None
         moments = [since, *(at for at in good if since < at < now), now]
-        return max(
-            (Gap(start=start, end=end) for start, end in pairwise(moments)), key=lambda gap: gap.length
-        )
+        start, end = max(pairwise(moments), key=lambda each: each[1] - each[0])
+        return Gap(start=start, end=end)
+
+
+def _may_be_since(backup: PlainBackup | BackupJob, start: datetime) -> bool:
+    begun = backup.started_at if isinstance(backup, PlainBackup) else backup.effective_start
+    return begun is None or begun >= start
 
 
 def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
@@ -462,32 +538,68 @@ class DayJudge:
         self._gates = gates
         self._period = period
 
-    def judge(self, tenant: str, product: str, day: date, jobs: Sequence[BackupJob]) -> dict[Scope, Outcome]:
+    def judge(
+        self, tenant: str, product: str, day: date, backups: Mapping[Scope, DayBackups]
+    ) -> dict[Scope, Outcome]:
         """Return the outcome of a day's backups, by scope; of several gates the strictest one's.
 
         :param tenant: the name of the tenant.
         :param product: the product's name.
         :param day: the day.
-        :param jobs: the backups that started on the day.
+        :param backups: the backups that started on the day, by scope.
         """
-        now, end = self._period.now, self._period.begin(day + DAY)
-        spelled = {normalize_scope(scope): scope for scope in map(scope_of, jobs)}
-        guarded: dict[Policy, set[Scope]] = {}
+        at = min(self._period.now, self._period.begin(day + DAY))
+        in_force = [
+            judgement.policy
+            for gate in self._gates.of(tenant, product)
+            if (judgement := gate.in_force(at)) is not None
+        ]
+        # What every policy, and the default one, counts as a backup; None where a gate may exclude scopes.
+        types = {"backup"}.intersection(*(policy.job_type for policy in in_force))
+        if any(policy.exclude for policy in in_force):
+            types = set()
+        are_apart = _are_apart(backups)
         outcomes: dict[Scope, list[Outcome]] = {}
-        for normalized, scope in spelled.items():
-            place = Place(tenant=tenant, product=product, scope=scope)
-            guard = self._gates.guard(place, min(now, end))
+        guarded: dict[Policy, set[Scope]] = {}
+        spelled = {}
+        for scope, found in backups.items():
+            is_plain = are_apart and not found.others
+            if is_plain and all(each.job_type in types for each in found.plain):
+                outcomes[scope] = [Outcome.GOOD]
+                continue
+            guard = self._gates.guard(Place(tenant=tenant, product=product, scope=scope), at)
             if guard.excludes:
                 outcomes[scope] = [Outcome.EXCLUDED]
                 continue
+            normalized = normalize_scope(scope)
+            spelled[normalized] = scope
             for policy in guard.windows:
                 guarded.setdefault(policy, set()).add(normalized)
+        jobs = [job for scope in spelled.values() for job in backups[scope].list_jobs(product, scope)]
         for policy, scopes in guarded.items():
-            for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
+            since = _since(policy, self._period.begin(day), jobs)
+            for each in judge(jobs, since, self._period.now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
+
+
+def _are_apart(backups: Mapping[Scope, DayBackups]) -> bool:
+    """Tell whether no job of one scope affects the verdict on another one.
+
+    A job that could not be read may belong to another scope; and jobs that are listed for several scopes may
+    show that the server does not filter.
+    """
+    ids: set[str] = set()
+    number = 0
+    for found in backups.values():
+        if any(job.problems for job in found.others):
+            return False
+        own = {each.job_id for each in (*found.plain, *found.others)}
+        ids |= own
+        number += len(own)
+    return len(ids) == number
 
 
 def _since(policy: Policy, start: datetime, jobs: Iterable[BackupJob]) -> Policy:

@@ -1,4 +1,4 @@
-"""Read a period from the ledger as a stream: the memory grows with the number of scopes, not of jobs."""
+"""Read a period from the ledger: a plain backup as its id and start, every other one whole, as a stream."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import and_, case, func, literal, not_, or_, select
+import msgspec
+from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -19,7 +21,7 @@ from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
-from airflow_provider_avepoint.core.policy import OTHER
+from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
@@ -35,22 +37,34 @@ from airflow_provider_avepoint.ledger.tables import (
     PROTECTION_AUDITS,
     REPORTS,
     VERDICTS,
+    Moment,
 )
 from airflow_provider_avepoint.report import backups, drills, licenses, protection
 from airflow_provider_avepoint.report.backups import (
+    DayBackups,
     DayJudge,
     Outcome,
     Past,
     Period,
+    PlainBackup,
     ScopeHistory,
     ScopeTimeline,
     is_good,
     scope_of,
 )
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
-from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
+from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict, summarize_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
-from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
+from airflow_provider_avepoint.report.gates import (
+    Gate,
+    Gates,
+    Judgement,
+    Place,
+    is_judged,
+    name_gate,
+    read_evidence,
+    read_judgement,
+)
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
@@ -60,8 +74,9 @@ if TYPE_CHECKING:
     from sqlalchemy.sql import ColumnElement, Select
 
     _Moments = FunctionElement[datetime]
+    _Texts = FunctionElement[str]
 else:
-    _Moments = FunctionElement  # SQLAlchemy 1.4 has no such parameter
+    _Moments = _Texts = FunctionElement  # SQLAlchemy 1.4 has no such parameter
 
 # How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
@@ -86,6 +101,14 @@ _BACKUP = (
 # What the protection audits of one task on one subject have in common, and what is read of the newest ones.
 _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
 _AUDITED = ("audited_at", "error", "findings", "required")
+
+
+_Days = dict[date, dict[Scope, DayBackups]]
+_decode = msgspec.json.decode
+
+
+def _new_days() -> _Days:
+    return defaultdict(lambda: defaultdict(DayBackups))
 
 
 class Rows(Protocol):
@@ -116,6 +139,34 @@ def _compile_for_sqlite(element: _Before, compiler: Any, **kwargs: Any) -> str:
     moment, seconds = (compiler.process(each, **kwargs) for each in element.clauses)
     # The text has the form of Moment, with six digits after the second.
     return f"(strftime('%Y-%m-%d %H:%M:%f', {moment}, printf('%.3f seconds', -({seconds}))) || '000')"
+
+
+class _Gathered(_Texts):
+    """The values of several rows: a JSON list of lists; see :func:`_read_moment` for times."""
+
+    inherit_cache = True
+
+
+@compiles(_Gathered, "postgresql")
+def _gather_in_postgresql(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
+    values = (
+        f"EXTRACT(EPOCH FROM {text})" if isinstance(each.type, Moment) else text
+        for each in element.clauses
+        for text in [compiler.process(each, **kwargs)]
+    )
+    return f"json_agg(json_build_array({', '.join(values)}))"
+
+
+@compiles(_Gathered, "sqlite")
+def _gather_in_sqlite(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+def _read_moment(value: str | float) -> datetime:
+    """Return a time of :class:`_Gathered`: in SQLite a text as ``Moment`` has it, else seconds since 1970."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value + "+00:00")
+    return datetime.fromtimestamp(value, UTC)
 
 
 # The same rule as BackupJob.effective_start.
@@ -195,9 +246,6 @@ class _Reader:
             for place, past in pasts.items()
             if past.newest_at >= self._earliest
         }
-        for place, start in self._iter_past_starts():
-            if place in timelines:
-                timelines[place].add_past_start(start)
         failures = self._follow(timelines, pasts)
         loads = self._read_loads()
         histories = [timeline.conclude(loads.until(place)) for place, timeline in timelines.items()]
@@ -210,22 +258,24 @@ class _Reader:
     def _follow(self, timelines: dict[Place, ScopeTimeline], pasts: Mapping[Place, Past]) -> Failures:
         """Add the backups of each day to the timelines, and return the failures of the period."""
         failures, judge = Failures(), DayJudge(self.gates, self._period)
-        for tenant, product, day, jobs in self._iter_days():
-            by_scope = defaultdict(list)
-            for job in jobs:
-                by_scope[scope_of(job)].append(job)
+        by_scope: dict[tuple[str, str], dict[Scope, ScopeTimeline]] = defaultdict(dict)
+        for place, timeline in timelines.items():
+            by_scope[place.tenant, place.product][place.scope] = timeline
+        for tenant, product, day, found in self._iter_days():
+            known = by_scope[tenant, product]
             is_in_period = day >= self._period.dates[0]
-            outcomes = judge.judge(tenant, product, day, jobs) if is_in_period else {}
-            for scope in {**by_scope, **outcomes}:
+            outcomes = judge.judge(tenant, product, day, found) if is_in_period else {}
+            for scope in outcomes.keys() - known.keys():
                 place = Place(tenant=tenant, product=product, scope=scope)
-                if scope in outcomes and place not in timelines:
-                    timelines[place] = self._start_timeline(place, pasts.get(place))
-                if place in timelines and day >= self._first_recent:
-                    timelines[place].add_recent(by_scope[scope])
-                if scope in outcomes:
-                    timelines[place].add(day, outcomes[scope], by_scope[scope])
-            for job in jobs if is_in_period else ():
-                failures.add(tenant, job, job.effective_start or self._period.begin(day))
+                known[scope] = timelines[place] = self._start_timeline(place, pasts.get(place))
+            for scope, of_scope in found.items():
+                timeline, outcome = known.get(scope), outcomes.get(scope)
+                if timeline is not None and day >= self._first_recent:
+                    timeline.add_recent(of_scope)
+                if timeline is not None and outcome is not None:
+                    timeline.add(day, outcome, of_scope)
+                for job in of_scope.others if is_in_period else ():
+                    failures.add(tenant, job, job.effective_start or self._period.begin(day))
         return failures
 
     def _start_timeline(self, place: Place, past: Past | None) -> ScopeTimeline:
@@ -252,6 +302,7 @@ class _Reader:
             *(not_(_is_partial(level)) for level in LEVELS),
         )
         good_at = case((is_passed, _START))
+        is_of_schedule = self._period.start - LONGEST_PAST <= _WHEN
         query = (
             select(
                 *_SCOPE,
@@ -259,6 +310,7 @@ class _Reader:
                 func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
                 func.max(good_at, type_=JOBS.c.started_at.type).label("newest_good_at"),
+                cast(_Gathered(_WHEN).filter(is_of_schedule), Text).label("starts"),
             )
             .where(*self._backups(), is_read, self._period.start > _WHEN)
             .group_by(*_SCOPE)
@@ -270,6 +322,7 @@ class _Reader:
                 first_at=row["first_at"],
                 newest_at=row["newest_at"],
                 newest_good_at=row["newest_good_at"],
+                starts=tuple(_read_moment(at) for (at,) in _decode(row["starts"] or "[]")),
             )
             place = _place_of(row)
             pasts[place] = past.join(pasts.get(place))
@@ -304,24 +357,58 @@ class _Reader:
                 ):
                     pasts[place] = replace(pasts[place], newest_good_at=started)
 
-    def _iter_past_starts(self) -> Iterator[tuple[Place, datetime]]:
-        """Yield when backups started before the period, as far back as a schedule reads."""
-        query = select(*_SCOPE, _WHEN.label("at")).where(
-            *self._backups(),
-            JOBS.c.problems == "[]",
-            self._period.start - LONGEST_PAST <= _WHEN,
-            self._period.start > _WHEN,
-        )
-        for row in self._ledger.iter_rows(query):
-            yield _place_of(row), row["at"]
-
-    def _iter_days(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
+    def _iter_days(self) -> Iterator[tuple[str, str, date, dict[Scope, DayBackups]]]:
         """Yield the backups that started on a day, by tenant and product, oldest day first."""
+        plain = self._read_plain()
+        for (tenant, product), others in groupby(self._iter_others(), key=lambda each: each[:2]):
+            days = plain.pop((tenant, product), _new_days())
+            for _, _, day, jobs in others:
+                for earlier in sorted(each for each in days if each < day):
+                    yield tenant, product, earlier, days.pop(earlier)
+                for job in jobs:
+                    days[day][scope_of(job)].others.append(job)
+                yield tenant, product, day, days.pop(day, {})
+            for day in sorted(days):
+                yield tenant, product, day, days[day]
+        for (tenant, product), days in plain.items():
+            for day in sorted(days):
+                yield tenant, product, day, days[day]
+
+    def _read_plain(self) -> dict[tuple[str, str], _Days]:
+        """Return the plain backups, by tenant and product."""
+        query = (
+            select(
+                *_SCOPE,
+                JOBS.c.organization_name,
+                cast(_Gathered(JOBS.c.job_id, JOBS.c.started_at), Text).label("backups"),
+            )
+            .where(
+                *self._backups(),
+                self._is_plain,
+                self._first_read <= JOBS.c.started_at,
+                self._period.end > JOBS.c.started_at,
+            )
+            .group_by(*_SCOPE, JOBS.c.organization_name)
+        )
+        plain: dict[tuple[str, str], _Days] = defaultdict(_new_days)
+        for row in self._ledger.iter_rows(query):
+            place = _place_of(row)
+            days, scope = plain[place.tenant, place.product], place.scope
+            job_type, name = row["job_type"], row["organization_name"]
+            for job_id, started in sorted(_decode(row["backups"]), key=itemgetter(1)):
+                at = _read_moment(started)
+                backup = PlainBackup(job_id, at, job_type, name)
+                days[self._period.date_of(at)][scope].plain.append(backup)
+        return plain
+
+    def _iter_others(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
+        """Yield the backups that are not plain: by tenant and product, oldest day first."""
         query = (
             select(*_BACKUP, _WHEN.label("at"))
             .where(
                 *self._backups(),
-                min(self._period.start, self._period.begin(self._first_recent)) <= _WHEN,
+                case((self._is_plain, literal(1)), else_=0) == 0,
+                self._first_read <= _WHEN,
                 self._period.end > _WHEN,
             )
             .order_by(JOBS.c.tenant, JOBS.c.product, _WHEN)
@@ -332,6 +419,25 @@ class _Reader:
         ):
             known = (_read_backup(row, self._period.now) for row in group)
             yield tenant, product, day, [job for job in known if job is not None]
+
+    @property
+    def _first_read(self) -> datetime:
+        """The start of the oldest backup that is read by itself."""
+        return min(self._period.start, self._period.begin(self._first_recent))
+
+    @property
+    def _is_plain(self) -> ColumnElement[bool]:
+        """The condition for a :class:`PlainBackup`; it may be NULL for others."""
+        return and_(
+            JOBS.c.state == JobState.SUCCESS.value,
+            JOBS.c.job_type.is_not(None),
+            JOBS.c.problems == "[]",
+            JOBS.c.errors == "[]",
+            JOBS.c.started_at <= JOBS.c.finished_at,
+            JOBS.c.finished_at <= self._period.now,
+            JOBS.c.read_at <= self._period.now,
+            *(not_(_is_partial(level)) for level in LEVELS),
+        )
 
     def _backups(self) -> list[ColumnElement[bool]]:
         return [*_select_backups(self.gates), *self._of_tenants(JOBS)]
@@ -493,15 +599,19 @@ class _Reader:
         verdicts = []
         shown = {True: 0, False: 0}
         for row in self._ledger.iter_rows(self._list_verdicts()):
-            evidence = json.loads(row["evidence"])
+            evidence = read_evidence(row["evidence"])
             judgement = read_judgement(row, evidence)
             if judgement is not None:
                 gates[row["tenant"], row["product"], name_gate(row)].append(judgement)
             if row["judged_at"] >= self._period.start:
                 passed = row["passed"]
                 shown[passed] += 1
-                is_shown = shown[passed] <= _MOST_SHOWN[passed]
-                verdicts.append(read_verdict(row, evidence, self._period.timezone, is_shown=is_shown))
+                if shown[passed] <= _MOST_SHOWN[passed]:
+                    whole = json.loads(row["evidence"])
+                    verdicts.append(read_verdict(row, whole, self._period.timezone))
+                else:
+                    judged = [each.passed for each in evidence.scopes if is_judged(each.reason)]
+                    verdicts.append(summarize_verdict(row, judged))
         return Gates(
             Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
             for (tenant, product, name), judgements in gates.items()
