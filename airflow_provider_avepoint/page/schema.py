@@ -22,7 +22,7 @@ class GateAnswer(Run):
 
     name: str
     has_judged_scope: bool = Field(
-        description="Whether the verdict is on the scope; false: no verdict of the gate is, and this is the newest."
+        description="Whether the verdict is on the scope; false: the newest verdict, as none is on the scope."
     )
     judged_at: datetime
     passed: bool

@@ -9,14 +9,18 @@ not be read is never good.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from functools import cached_property
-from itertools import pairwise
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
 
 from airflow_provider_avepoint.core.grading import GRADES, is_askew, is_not_understood
 from airflow_provider_avepoint.core.model import BackupJob, JobState
@@ -28,6 +32,7 @@ from airflow_provider_avepoint.report.gates import Gates, Guard, Place, normaliz
 from airflow_provider_avepoint.report.schedule import Schedule
 
 DAY = timedelta(days=1)
+_STARTED = attrgetter("started_at")
 
 
 class Outcome(StrEnum):
@@ -144,7 +149,7 @@ class Period:
         return moment.astimezone(self.timezone).date()
 
 
-class PlainBackup(NamedTuple):
+class PlainBackup(Struct, frozen=True, gc=False):
     """A backup that is good by any policy: understood, ended, and nothing failed.
 
     Nearly all backups are plain, and the report reads no more of them than this.
@@ -182,7 +187,7 @@ class DayBackups:
     :param others: all others, oldest first.
     """
 
-    plain: list[PlainBackup] = field(default_factory=list)
+    plain: Sequence[PlainBackup] = ()
     others: list[BackupJob] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -209,6 +214,12 @@ class Day:
     date: date
     outcome: Outcome | None
     backups: int = 0
+
+
+# Most scopes have the same days.
+@lru_cache(maxsize=10_000)
+def _make_day(date: date, outcome: Outcome | None, backups: int) -> Day:
+    return Day(date=date, outcome=outcome, backups=backups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,24 +377,32 @@ class ScopeTimeline:
         if past is not None:
             self._schedule.add(past.newest_at, *past.starts)
 
-    def add_recent(self, backups: DayBackups) -> None:
+    def add_recent(self, backups: Sequence[PlainBackup | BackupJob]) -> None:
         """Add backups of the last weeks, by which the scope is judged now.
 
-        :param backups: the backups of a day; days come oldest first.
+        :param backups: the backups, oldest first.
         """
-        self._recent += backups.plain
-        self._recent += backups.others
-        del self._recent[:-_MOST_RECENT]
+        self._recent += backups[-_MOST_RECENT:]
+
+    def add_plain(self, backups: Iterable[PlainBackup], judged: Container[date]) -> None:
+        """Add the good days: those of the period with plain backups alone.
+
+        :param backups: the plain backups of the period, oldest first.
+        :param judged: the days that are judged otherwise, and that :meth:`add` takes.
+        """
+        for day, found in groupby(backups, key=lambda each: self._period.date_of(each.started_at)):
+            if day not in judged:
+                self.add(day, Outcome.GOOD, DayBackups(list(found)))
 
     def add(self, day: date, outcome: Outcome, backups: DayBackups | None = None) -> None:
-        """Add one day of the period; days come oldest first.
+        """Add one day of the period.
 
         :param day: the day.
         :param outcome: the outcome of the backups that started on the day.
         :param backups: these backups; None for none.
         """
         found = backups or DayBackups()
-        self._days[day] = Day(date=day, outcome=outcome, backups=len(found))
+        self._days[day] = _make_day(day, outcome, len(found))
         for plain in found.plain:
             self._name = plain.organization_name or self._name
             self._add_start(plain.started_at)
@@ -419,7 +438,7 @@ class ScopeTimeline:
             place=self._place,
             organization_name=self._name,
             days=tuple(
-                self._days.get(day) or Day(date=day, outcome=missed.get(day)) for day in self._period.dates
+                self._days.get(day) or _make_day(day, missed.get(day), 0) for day in self._period.dates
             ),
             newest_good_at=good[-1] if good else None,
             longest_gap=self._find_longest_gap(good, now),
@@ -460,7 +479,8 @@ class ScopeTimeline:
     def _judge_since(self, policy: Policy, start: datetime) -> Outcome:
         """Return the verdict on the recent jobs since a time."""
         since = [each for each in self._recent if _may_be_since(each, start)]
-        if since and all(isinstance(each, PlainBackup) and each.job_type in policy.job_type for each in since):
+        plain = [each for each in since if isinstance(each, PlainBackup) and each.job_type in policy.job_type]
+        if since and len(plain) == len(since):
             return Outcome.GOOD
         product, scope = self._place.product, self._place.scope
         jobs = [
@@ -527,79 +547,115 @@ def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
     return all(limits.grade(job) is JobState.SUCCESS for limits in guard.limits)
 
 
-class DayJudge:
-    """Judge the backups of one day after another.
+class ProductDays:
+    """The days of one product of a tenant: which of them the rules must judge, and their outcomes.
+
+    A day on which a scope had plain backups alone is good by every gate, unless a gate excludes scopes or
+    counts other types of jobs.
 
     :param gates: the gates of all tenants.
-    :param period: the period of the report.
+    :param period: the period.
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param plain: the plain backups by scope, oldest first.
     """
 
-    def __init__(self, gates: Gates, period: Period) -> None:
+    def __init__(
+        self,
+        gates: Gates,
+        period: Period,
+        tenant: str,
+        product: str,
+        plain: Mapping[Scope, Sequence[PlainBackup]],
+    ) -> None:
         self._gates = gates
         self._period = period
+        self._tenant = tenant
+        self._product = product
+        self._plain = plain
+        policies = gates.list_policies(tenant, product)
+        self._owners = {each.job_id: scope for scope, backups in plain.items() for each in backups}
+        is_simple = (
+            not any(policy.exclude for policy in policies)
+            and all("backup" in policy.job_type for policy in policies)
+            and sum(len({each.job_id for each in own}) for own in plain.values()) == len(self._owners)
+        )
+        #: The scopes whose days are all judged by the rules.
+        self.ruled = {
+            scope
+            for scope, backups in plain.items()
+            if not is_simple or any(each.job_type != "backup" for each in backups)
+        }
 
-    def judge(
-        self, tenant: str, product: str, day: date, backups: Mapping[Scope, DayBackups]
-    ) -> dict[Scope, Outcome]:
+    def iter_days(
+        self, others: Iterable[tuple[date, Sequence[BackupJob]]]
+    ) -> Iterator[tuple[date, dict[Scope, DayBackups]]]:
+        """Yield the backups that the rules must judge, oldest day first.
+
+        :param others: the backups that are not plain, by the day on which they started, oldest day first.
+        """
+        date_of = self._period.date_of
+        left = {date_of(each.started_at) for scope in self.ruled for each in self._plain[scope]}
+        for day, jobs in others:
+            for earlier in sorted(each for each in left if each < day):
+                yield earlier, self._collect(earlier, ())
+            left = {each for each in left if each > day}
+            yield day, self._collect(day, jobs)
+        for later in sorted(left):
+            yield later, self._collect(later, ())
+
+    def _collect(self, day: date, others: Sequence[BackupJob]) -> dict[Scope, DayBackups]:
+        found: dict[Scope, DayBackups] = {}
+        for job in others:
+            found.setdefault(scope_of(job), DayBackups()).others.append(job)
+        start, end = self._period.begin(day), self._period.begin(day + DAY)
+        for scope in found.keys() | (self.ruled if self._are_apart(others) else self._plain.keys()):
+            backups = self._plain.get(scope, ())
+            first = bisect_left(backups, start, key=_STARTED)
+            plain = backups[first : bisect_left(backups, end, lo=first, key=_STARTED)]
+            if plain:
+                found.setdefault(scope, DayBackups()).plain = plain
+        return found
+
+    def _are_apart(self, others: Iterable[BackupJob]) -> bool:
+        """Tell whether no job affects the verdict on another scope.
+
+        A job that could not be read may belong to another scope; and jobs that are listed for several scopes
+        may show that the server does not filter.
+        """
+        owners: dict[str, Scope] = {}
+        for job in others:
+            scope = scope_of(job)
+            owner = owners.setdefault(job.job_id, self._owners.get(job.job_id, scope))
+            if job.problems or owner != scope:
+                return False
+        return True
+
+    def judge(self, day: date, backups: Mapping[Scope, DayBackups]) -> dict[Scope, Outcome]:
         """Return the outcome of a day's backups, by scope; of several gates the strictest one's.
 
-        :param tenant: the name of the tenant.
-        :param product: the product's name.
         :param day: the day.
         :param backups: the backups that started on the day, by scope.
         """
-        at = min(self._period.now, self._period.begin(day + DAY))
-        in_force = [
-            judgement.policy
-            for gate in self._gates.of(tenant, product)
-            if (judgement := gate.in_force(at)) is not None
-        ]
-        # What every policy, and the default one, counts as a backup; None where a gate may exclude scopes.
-        types = {"backup"}.intersection(*(policy.job_type for policy in in_force))
-        if any(policy.exclude for policy in in_force):
-            types = set()
-        are_apart = _are_apart(backups)
-        outcomes: dict[Scope, list[Outcome]] = {}
+        now, end = self._period.now, self._period.begin(day + DAY)
+        spelled = {normalize_scope(scope): scope for scope in backups}
         guarded: dict[Policy, set[Scope]] = {}
-        spelled = {}
-        for scope, found in backups.items():
-            is_plain = are_apart and not found.others
-            if is_plain and all(each.job_type in types for each in found.plain):
-                outcomes[scope] = [Outcome.GOOD]
-                continue
-            guard = self._gates.guard(Place(tenant=tenant, product=product, scope=scope), at)
+        outcomes: dict[Scope, list[Outcome]] = {}
+        for normalized, scope in spelled.items():
+            place = Place(tenant=self._tenant, product=self._product, scope=scope)
+            guard = self._gates.guard(place, min(now, end))
             if guard.excludes:
                 outcomes[scope] = [Outcome.EXCLUDED]
                 continue
-            normalized = normalize_scope(scope)
-            spelled[normalized] = scope
             for policy in guard.windows:
                 guarded.setdefault(policy, set()).add(normalized)
-        jobs = [job for scope in spelled.values() for job in backups[scope].list_jobs(product, scope)]
+        jobs = [job for scope, found in backups.items() for job in found.list_jobs(self._product, scope)]
         for policy, scopes in guarded.items():
-            since = _since(policy, self._period.begin(day), jobs)
-            for each in judge(jobs, since, self._period.now).scopes:
+            for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
-
-
-def _are_apart(backups: Mapping[Scope, DayBackups]) -> bool:
-    """Tell whether no job of one scope affects the verdict on another one.
-
-    A job that could not be read may belong to another scope; and jobs that are listed for several scopes may
-    show that the server does not filter.
-    """
-    ids: set[str] = set()
-    number = 0
-    for found in backups.values():
-        if any(job.problems for job in found.others):
-            return False
-        own = {each.job_id for each in (*found.plain, *found.others)}
-        ids |= own
-        number += len(own)
-    return len(ids) == number
 
 
 def _since(policy: Policy, start: datetime, jobs: Iterable[BackupJob]) -> Policy:

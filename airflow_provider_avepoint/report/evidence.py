@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, structs
 
 from airflow_provider_avepoint.core.fields import parse_number
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
@@ -153,8 +155,7 @@ class JudgedScope:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedVerdict:
+class JudgedVerdict(Struct, frozen=True, kw_only=True, gc=False):
     """A verdict of the ledger.
 
     :param tenant: the name of the tenant.
@@ -193,7 +194,7 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: 
     :param timezone: the time zone of the report.
     """
     scopes = sorted(evidence["scopes"], key=lambda each: (each["passed"], not is_judged(each["reason"])))
-    return replace(
+    return structs.replace(
         summarize_verdict(row, [each["passed"] for each in scopes if is_judged(each["reason"])]),
         scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes[:_MOST_SCOPES]),
         policy=_read_policy(evidence["policy"]),

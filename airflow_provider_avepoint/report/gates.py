@@ -71,8 +71,7 @@ class Evidence(Struct, frozen=True):
     scopes: tuple[ScopeEvidence, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """One verdict of a gate: what had to be good then, and what was late.
 
     :param judged_at: when the gate judged.
@@ -190,6 +189,11 @@ class Gate:
         )
 
     @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        """What had to be good, each policy once."""
+        return tuple({id(each.policy): each.policy for each in self.judgements}.values())
+
+    @cached_property
     def _moments(self) -> list[datetime]:
         return [each.judged_at for each in self.judgements]
 
@@ -262,13 +266,16 @@ class Gates:
         for gates in self._gates.values():
             yield from gates
 
-    def of(self, tenant: str, product: str) -> Sequence[Gate]:
-        """Return the gates of a product, by name.
+    def _of(self, tenant: str, product: str) -> Sequence[Gate]:
+        return self._gates.get((tenant, product), ())
+
+    def list_policies(self, tenant: str, product: str) -> list[Policy]:
+        """Return the policies of a product's gates, at any time.
 
         :param tenant: the name of the tenant.
         :param product: the product's name.
         """
-        return self._gates.get((tenant, product), ())
+        return [policy for gate in self._of(tenant, product) for policy in gate.policies]
 
     def guard(self, place: Place, at: datetime) -> Guard:
         """Return what guards a place at a time.
@@ -286,10 +293,10 @@ class Gates:
         )
 
     def _find_gates(self, place: Place) -> tuple[Gate, ...]:
-        """Return the gates that have ever judged an organisation's backups, or those of every organisation."""
+        """Return the gates that name the organisation of a place, or every organisation."""
         known = self._of_place.get(place)
         if known is None:
-            gates = self.of(place.tenant, place.product)
+            gates = self._of(place.tenant, place.product)
             organization = normalize_scope(place.scope).organization_id
             if organization is not None:
                 named = self._by_organization[place.tenant, place.product]
@@ -304,8 +311,7 @@ class Gates:
         named: dict[tuple[str, str], dict[str | None, list[int]]] = defaultdict(lambda: defaultdict(list))
         for key, gates in self._gates.items():
             for index, gate in enumerate(gates):
-                policies = {id(each.policy): each.policy for each in gate.judgements}
-                for policy in policies.values():
+                for policy in gate.policies:
                     for organization in policy.organization_ids or (None,):
                         named[key][organization].append(index)
         return named
@@ -440,8 +446,8 @@ def name_gate(row: Mapping[Any, Any]) -> str | None:
     return f"{row['dag_id']}.{row['task_id']}{index}"
 
 
+#: Returns the evidence of a verdict from its JSON text; raises ``msgspec.MsgspecError`` for any other text.
 read_evidence = json.Decoder(Evidence).decode
-"""Return the evidence of a verdict from its JSON text; raise :class:`msgspec.MsgspecError` for another text."""
 
 
 def read_judgement(row: Mapping[Any, Any], evidence: Evidence) -> Judgement | None:
@@ -462,11 +468,11 @@ def read_judgement(row: Mapping[Any, Any], evidence: Evidence) -> Judgement | No
         reason=row["reason"],
         policy=policy,
         rules={scope: each.decided_by or None for scope, each in scopes},
-        late=frozenset(scope for scope, _ in late),
+        late=frozenset([scope for scope, _ in late]),
         never_seen=tuple(
-            scope for scope, each in late if each.reason == Reason.MISSED and each.job == _NOTHING
+            [scope for scope, each in late if each.reason == Reason.MISSED and each.job == _NOTHING]
         ),
-        task=None if row["dag_id"] is None else TaskRun(*(row[name] for name in TaskRun._fields)),
+        task=None if row["dag_id"] is None else TaskRun(*[row[name] for name in TaskRun._fields]),
     )
 
 

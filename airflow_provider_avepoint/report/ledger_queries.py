@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select
+from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -41,12 +41,11 @@ from airflow_provider_avepoint.ledger.tables import (
 )
 from airflow_provider_avepoint.report import backups, drills, licenses, protection
 from airflow_provider_avepoint.report.backups import (
-    DayBackups,
-    DayJudge,
     Outcome,
     Past,
     Period,
     PlainBackup,
+    ProductDays,
     ScopeHistory,
     ScopeTimeline,
     is_good,
@@ -98,17 +97,22 @@ _BACKUP = (
 )
 
 
+# What is read of a verdict, and what the tries of one task in one run have in common.
+_VERDICT = [
+    VERDICTS.c[name]
+    for name in (
+        *("tenant", "verdict_id", "product", "judged_at", "passed", "reason", "rules_version", "evidence"),
+        *("dag_id", "run_id", "task_id", "map_index", "try_number"),
+    )
+]
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
+
 # What the protection audits of one task on one subject have in common, and what is read of the newest ones.
 _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
 _AUDITED = ("audited_at", "error", "findings", "required")
 
 
-_Days = dict[date, dict[Scope, DayBackups]]
 _decode = msgspec.json.decode
-
-
-def _new_days() -> _Days:
-    return defaultdict(lambda: defaultdict(DayBackups))
 
 
 class Rows(Protocol):
@@ -237,54 +241,73 @@ class _Reader:
         self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
         self.gates, self.verdicts = self._read_verdicts()
         self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
+        self._pasts: dict[Place, Past] = {}
+        self._timelines: dict[Place, ScopeTimeline] = {}
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
         """Return the scopes' histories, the scopes long gone with their newest backup, and the failures."""
-        pasts = self._read_pasts()
-        timelines = {
-            place: self._start_timeline(place, past)
-            for place, past in pasts.items()
-            if past.newest_at >= self._earliest
-        }
-        failures = self._follow(timelines, pasts)
-        loads = self._read_loads()
+        self._pasts = self._read_pasts()
+        for place, past in self._pasts.items():
+            if past.newest_at >= self._earliest:
+                self._start_timeline(place)
+        failures, plain = Failures(), self._read_plain()
+        for (tenant, product), rows in groupby(self._iter_others(), key=itemgetter(0, 1)):
+            others = ((day, jobs) for _, _, day, jobs in rows)
+            self._follow(tenant, product, plain.pop((tenant, product), {}), others, failures)
+        for (tenant, product), of_product in plain.items():
+            self._follow(tenant, product, of_product, (), failures)
+        timelines, loads = self._timelines, self._read_loads()
         histories = [timeline.conclude(loads.until(place)) for place, timeline in timelines.items()]
-        histories += self._list_never_seen(timelines)
-        gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
-        known = {(place.tenant, place.product) for place in (*pasts, *timelines)}
+        histories += self._list_never_seen()
+        gone = [(place, past.newest_at) for place, past in self._pasts.items() if place not in timelines]
+        known = {(place.tenant, place.product) for place in (*self._pasts, *timelines)}
         self.loaded_without_jobs = tuple(sorted(loads.of_backups - known))
         return histories, gone, failures
 
-    def _follow(self, timelines: dict[Place, ScopeTimeline], pasts: Mapping[Place, Past]) -> Failures:
-        """Add the backups of each day to the timelines, and return the failures of the period."""
-        failures, judge = Failures(), DayJudge(self.gates, self._period)
-        by_scope: dict[tuple[str, str], dict[Scope, ScopeTimeline]] = defaultdict(dict)
-        for place, timeline in timelines.items():
-            by_scope[place.tenant, place.product][place.scope] = timeline
-        for tenant, product, day, found in self._iter_days():
-            known = by_scope[tenant, product]
+    def _follow(
+        self,
+        tenant: str,
+        product: str,
+        plain: Mapping[Scope, Sequence[PlainBackup]],
+        others: Iterable[tuple[date, list[BackupJob]]],
+        failures: Failures,
+    ) -> None:
+        """Add the backups of a product to the timelines and the failures."""
+        days = ProductDays(self.gates, self._period, tenant, product, plain)
+        judged: dict[Scope, set[date]] = defaultdict(set)
+        for day, found in days.iter_days(others):
             is_in_period = day >= self._period.dates[0]
-            outcomes = judge.judge(tenant, product, day, found) if is_in_period else {}
-            for scope in outcomes.keys() - known.keys():
+            outcomes = days.judge(day, found) if is_in_period else {}
+            for scope, of_day in found.items():
+                judged[scope].add(day)
                 place = Place(tenant=tenant, product=product, scope=scope)
-                known[scope] = timelines[place] = self._start_timeline(place, pasts.get(place))
-            for scope, of_scope in found.items():
-                timeline, outcome = known.get(scope), outcomes.get(scope)
-                if timeline is not None and day >= self._first_recent:
-                    timeline.add_recent(of_scope)
-                if timeline is not None and outcome is not None:
-                    timeline.add(day, outcome, of_scope)
-                for job in of_scope.others if is_in_period else ():
+                if scope in outcomes:
+                    self._start_timeline(place).add(day, outcomes[scope], of_day)
+                if place in self._timelines and day >= self._first_recent:
+                    self._timelines[place].add_recent(of_day.others)
+                for job in of_day.others if is_in_period else ():
                     failures.add(tenant, job, job.effective_start or self._period.begin(day))
-        return failures
+        recent = self._period.begin(self._first_recent)
+        for scope, known in plain.items():
+            place = Place(tenant=tenant, product=product, scope=scope)
+            in_period = [each for each in known if each.started_at >= self._period.start]
+            if in_period and scope not in days.ruled:
+                self._start_timeline(place).add_plain(in_period, judged[scope])
+            if place in self._timelines:
+                self._timelines[place].add_recent([each for each in known if each.started_at >= recent])
 
-    def _start_timeline(self, place: Place, past: Past | None) -> ScopeTimeline:
-        return ScopeTimeline(place, self.gates, past, self._period)
+    def _start_timeline(self, place: Place) -> ScopeTimeline:
+        """Return the timeline of a place, a new one if there is none."""
+        timeline = self._timelines.get(place)
+        if timeline is None:
+            timeline = ScopeTimeline(place, self.gates, self._pasts.get(place), self._period)
+            self._timelines[place] = timeline
+        return timeline
 
-    def _list_never_seen(self, seen: Iterable[Place]) -> Iterator[ScopeHistory]:
+    def _list_never_seen(self) -> Iterator[ScopeHistory]:
         """Yield the scopes that a gate names and that never had a backup, as missed when the gate judged."""
-        for place, judged_at in self.gates.find_never_seen(seen, self._period.now).items():
-            timeline = self._start_timeline(place, None)
+        for place, judged_at in self.gates.find_never_seen(self._timelines, self._period.now).items():
+            timeline = ScopeTimeline(place, self.gates, None, self._period)
             timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
             yield timeline.conclude(self._period.now)
 
@@ -357,25 +380,8 @@ class _Reader:
                 ):
                     pasts[place] = replace(pasts[place], newest_good_at=started)
 
-    def _iter_days(self) -> Iterator[tuple[str, str, date, dict[Scope, DayBackups]]]:
-        """Yield the backups that started on a day, by tenant and product, oldest day first."""
-        plain = self._read_plain()
-        for (tenant, product), others in groupby(self._iter_others(), key=lambda each: each[:2]):
-            days = plain.pop((tenant, product), _new_days())
-            for _, _, day, jobs in others:
-                for earlier in sorted(each for each in days if each < day):
-                    yield tenant, product, earlier, days.pop(earlier)
-                for job in jobs:
-                    days[day][scope_of(job)].others.append(job)
-                yield tenant, product, day, days.pop(day, {})
-            for day in sorted(days):
-                yield tenant, product, day, days[day]
-        for (tenant, product), days in plain.items():
-            for day in sorted(days):
-                yield tenant, product, day, days[day]
-
-    def _read_plain(self) -> dict[tuple[str, str], _Days]:
-        """Return the plain backups, by tenant and product."""
+    def _read_plain(self) -> dict[tuple[str, str], dict[Scope, list[PlainBackup]]]:
+        """Return the plain backups by tenant and product, and by scope, oldest first."""
         query = (
             select(
                 *_SCOPE,
@@ -390,15 +396,16 @@ class _Reader:
             )
             .group_by(*_SCOPE, JOBS.c.organization_name)
         )
-        plain: dict[tuple[str, str], _Days] = defaultdict(_new_days)
+        plain: dict[tuple[str, str], dict[Scope, list[PlainBackup]]] = defaultdict(lambda: defaultdict(list))
         for row in self._ledger.iter_rows(query):
-            place = _place_of(row)
-            days, scope = plain[place.tenant, place.product], place.scope
-            job_type, name = row["job_type"], row["organization_name"]
-            for job_id, started in sorted(_decode(row["backups"]), key=itemgetter(1)):
-                at = _read_moment(started)
-                backup = PlainBackup(job_id, at, job_type, name)
-                days[self._period.date_of(at)][scope].plain.append(backup)
+            place, job_type, name = _place_of(row), row["job_type"], row["organization_name"]
+            plain[place.tenant, place.product][place.scope] += [
+                PlainBackup(job_id, _read_moment(started), job_type, name)
+                for job_id, started in _decode(row["backups"])
+            ]
+        for of_product in plain.values():
+            for of_scope in of_product.values():
+                of_scope.sort(key=attrgetter("started_at"))
         return plain
 
     def _iter_others(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
@@ -593,48 +600,50 @@ class _Reader:
     def _read_verdicts(self) -> tuple[Gates, tuple[JudgedVerdict, ...]]:
         """Return the gates, and the verdicts of the period, newest first, the newest with their evidence.
 
-        Verdicts from some time before the period tell of the gates, too.
+        Verdicts from some time before the period tell of the gates, too. Of the tries of a task in one run,
+        the last one counts.
         """
+        query = select(*_VERDICT).where(
+            VERDICTS.c.judged_at >= self._earliest,
+            VERDICTS.c.judged_at <= self._period.now,
+            *self._of_tenants(VERDICTS),
+        )
+        last: dict[tuple[Any, ...], _KeptVerdict] = {}
+        for row in self._ledger.iter_rows(query):
+            kept = _KeptVerdict(row)
+            known = last.get(kept.task)
+            if known is None or known.order < kept.order:
+                last[kept.task] = kept
+        newest_first = sorted(last.values(), key=lambda each: each.key)
+        newest_first.sort(key=lambda each: each.verdict.judged_at, reverse=True)
         gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
-        verdicts = []
-        shown = {True: 0, False: 0}
-        for row in self._ledger.iter_rows(self._list_verdicts()):
-            evidence = read_evidence(row["evidence"])
-            judgement = read_judgement(row, evidence)
-            if judgement is not None:
-                gates[row["tenant"], row["product"], name_gate(row)].append(judgement)
-            if row["judged_at"] >= self._period.start:
-                passed = row["passed"]
-                shown[passed] += 1
-                if shown[passed] <= _MOST_SHOWN[passed]:
-                    whole = json.loads(row["evidence"])
-                    verdicts.append(read_verdict(row, whole, self._period.timezone))
-                else:
-                    judged = [each.passed for each in evidence.scopes if is_judged(each.reason)]
-                    verdicts.append(summarize_verdict(row, judged))
+        for each in reversed(newest_first):
+            if each.judgement is not None:
+                of = each.verdict
+                gates[of.tenant, of.product, of.gate].append(each.judgement)
+        shown = self._show([each for each in newest_first if each.verdict.judged_at >= self._period.start])
         return Gates(
-            Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
+            Gate(tenant=tenant, product=product, name=name, judgements=tuple(judgements))
             for (tenant, product, name), judgements in gates.items()
-        ), tuple(verdicts)
+        ), tuple(shown)
 
-    def _list_verdicts(self) -> Any:
-        """Return the query for the verdicts, newest first: of the tries of a task in one run, the last."""
-        of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
-        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
-        place = func.row_number().over(
-            partition_by=[VERDICTS.c[name] for name in of_run], order_by=later_first
-        )
-        judged = (
-            select(VERDICTS, place.label("place"))
-            .where(
-                VERDICTS.c.judged_at >= self._earliest,
-                VERDICTS.c.judged_at <= self._period.now,
-                *self._of_tenants(VERDICTS),
+    def _show(self, newest_first: Sequence[_KeptVerdict]) -> Iterator[JudgedVerdict]:
+        """Yield the verdicts, the newest with their evidence."""
+        seen = {True: 0, False: 0}
+        keys = set()
+        for each in newest_first:
+            seen[each.verdict.passed] += 1
+            if seen[each.verdict.passed] <= _MOST_SHOWN[each.verdict.passed]:
+                keys.add(each.key)
+        query = select(*_VERDICT).where(tuple_(VERDICTS.c.tenant, VERDICTS.c.verdict_id).in_(keys))
+        whole = {
+            (row["tenant"], row["verdict_id"]): read_verdict(
+                row, json.loads(row["evidence"]), self._period.timezone
             )
-            .subquery()
-        )
-        query = select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
-        return query.order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
+            for row in (self._ledger.iter_rows(query) if keys else ())
+        }
+        for each in newest_first:
+            yield whole.get(each.key, each.verdict)
 
 
 def _select_backups(gates: Gates) -> list[ColumnElement[bool]]:
@@ -773,6 +782,25 @@ def _list_never_drilled(
         )
         if place not in drilled:
             yield place
+
+
+class _KeptVerdict:
+    """A verdict of the ledger while its evidence is left out: there may be ten thousands."""
+
+    __slots__ = ("judgement", "key", "order", "task", "verdict")
+
+    def __init__(self, row: Mapping[Any, Any]) -> None:
+        evidence = read_evidence(row["evidence"])
+        self.key = (row["tenant"], row["verdict_id"])
+        self.task = (
+            row["tenant"],
+            *((row["verdict_id"],) if row["dag_id"] is None else [row[name] for name in _TASK]),
+        )
+        self.order = (row["try_number"] or 0, row["judged_at"])
+        self.judgement = read_judgement(row, evidence)
+        self.verdict = summarize_verdict(
+            row, [each.passed for each in evidence.scopes if is_judged(each.reason)]
+        )
 
 
 class _Loads:

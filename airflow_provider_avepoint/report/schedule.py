@@ -31,6 +31,8 @@ _RECENT = timedelta(days=42)
 _FEWEST = 4
 # A run is missed if it has not come after this share of the time to the next one.
 _LATE = 1 / 4
+_LEAST_MISSED = _DAY * (1 + _LATE)
+_LEAST_MISSED = _DAY * (1 + _LATE)
 # The first three weeks are read together with what follows.
 _LEAST_HISTORY = timedelta(days=21)
 # A usual weekday has had three runs at least, and a run in more than three of five weeks: a backup that runs
@@ -143,7 +145,7 @@ class Schedule:
     def iter_missed(self) -> Iterator[MissedRun]:
         """Yield the runs that were due and did not come, oldest first."""
         for run, end in pairwise([*self.runs, self._now]):
-            if end - run <= _DAY * (1 + _LATE):
+            if end - run <= _LEAST_MISSED:
                 continue  # no schedule here asks for more than one run a day
             for due, late in self._plan(run).iter_due(run):
                 if late >= end:
