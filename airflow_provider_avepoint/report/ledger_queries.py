@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -154,7 +154,7 @@ class _Gathered(_Texts):
 @compiles(_Gathered, "postgresql")
 def _gather_in_postgresql(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
     values = (
-        f"EXTRACT(EPOCH FROM {text})" if isinstance(each.type, Moment) else text
+        f"date_part('epoch', {text})" if isinstance(each.type, Moment) else text
         for each in element.clauses
         for text in [compiler.process(each, **kwargs)]
     )
@@ -458,7 +458,10 @@ class _Reader:
             if _holds_backups(row["selection"]):
                 key = (row["tenant"], row["product"], row["location"], row["organization_key"])
                 loads[key] = max(row["begun_at"], loads.get(key, row["begun_at"]))
-        reads = (
+        return _Loads(loads, self._find_reads)
+
+    def _find_reads(self) -> dict[tuple[str, str], datetime]:
+        query = (
             select(
                 JOBS.c.tenant,
                 JOBS.c.product,
@@ -467,9 +470,7 @@ class _Reader:
             .where(*self._backups())
             .group_by(JOBS.c.tenant, JOBS.c.product)
         )
-        return _Loads(
-            loads, {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)}
-        )
+        return {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(query)}
 
     def read_audits(self) -> Iterator[tuple[str, Audit]]:
         """Yield the newest audit of each licence with its tenant, of whatever age; one that failed too."""
@@ -617,13 +618,13 @@ class _Reader:
         newest_first = sorted(last.values(), key=lambda each: each.key)
         newest_first.sort(key=lambda each: each.verdict.judged_at, reverse=True)
         gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
-        for each in reversed(newest_first):
+        for each in newest_first:
             if each.judgement is not None:
                 of = each.verdict
                 gates[of.tenant, of.product, of.gate].append(each.judgement)
         shown = self._show([each for each in newest_first if each.verdict.judged_at >= self._period.start])
         return Gates(
-            Gate(tenant=tenant, product=product, name=name, judgements=tuple(judgements))
+            Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
             for (tenant, product, name), judgements in gates.items()
         ), tuple(shown)
 
@@ -804,13 +805,23 @@ class _KeptVerdict:
 
 
 class _Loads:
-    """When each listing was last loaded into the ledger."""
+    """When each listing was last loaded into the ledger.
+
+    :param loads: when each load began, by tenant, product, location and organisation.
+    :param find_reads: returns when the newest backup was read, by tenant and product.
+    """
 
     def __init__(
-        self, loads: Mapping[tuple[str, str, str, str], datetime], reads: Mapping[tuple[str, str], datetime]
+        self,
+        loads: Mapping[tuple[str, str, str, str], datetime],
+        find_reads: Callable[[], Mapping[tuple[str, str], datetime]],
     ) -> None:
         self._loads = loads
-        self._reads = reads
+        self._find_reads = find_reads
+
+    @cached_property
+    def _reads(self) -> Mapping[tuple[str, str], datetime]:
+        return self._find_reads()
 
     @property
     def of_backups(self) -> set[tuple[str, str]]:
@@ -827,10 +838,8 @@ class _Loads:
         asked = {
             self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)
         }
-        return max(
-            (moment for moment in asked if moment is not None),
-            default=self._reads[place.tenant, place.product],
-        )
+        known = [moment for moment in asked if moment is not None]
+        return max(known) if known else self._reads[place.tenant, place.product]
 
 
 def _place_of(row: Mapping[Any, Any]) -> Place:
