@@ -163,7 +163,6 @@ class LedgerReader:
                 yield row
                 self._deadline.move(time.monotonic() - begin)
 
-
     @contextmanager
     def _say_slow(self) -> Iterator[None]:
         try:
@@ -203,8 +202,8 @@ def _limit(engine: Engine, deadline: _Deadline, watch: _Watch) -> None:
 
     @event.listens_for(engine, "begin")
     def limit_transaction(connection: Connection) -> None:
-        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner takes the
-        # conditions on starts for rare, and would sort the texts that it can hash, and compile what it runs once.
+        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner takes
+        # the conditions on starts for rare: it would sort what it can hash, and compile what it runs once.
         connection.exec_driver_sql(
             f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {deadline.milliseconds}; "
             "SET LOCAL jit = off; SET LOCAL enable_sort = off"

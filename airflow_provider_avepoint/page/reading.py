@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.tables import VERDICTS
@@ -326,7 +326,8 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
 
 
 def _of(tenants: tuple[str, ...] | None) -> list[Any]:
-    return [] if tenants is None else [VERDICTS.c.tenant.in_(tenants)]
+    known = VERDICTS.c.product.in_(PRODUCTS)
+    return [known] if tenants is None else [known, VERDICTS.c.tenant.in_(tenants)]
 
 
 def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_
+from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import OTHER, Scope
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
@@ -69,6 +69,7 @@ from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHis
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.engine import RowMapping
     from sqlalchemy.sql import ColumnElement, Select
 
@@ -225,6 +226,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         previous=reader.read_previous(),
         gates=tuple(reader.gates),
         loaded_without_jobs=reader.loaded_without_jobs,
+        unknown_products=tuple(reader.find_unknown_products()),
         drills=drilled,
         lost_restores=lost_restores,
         never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
@@ -449,8 +451,27 @@ class _Reader:
     def _backups(self) -> list[ColumnElement[bool]]:
         return [*_select_backups(self.gates), *self._of_tenants(JOBS)]
 
-    def _of_tenants(self, table: Any) -> list[ColumnElement[bool]]:
-        return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
+    def _of_tenants(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return the conditions for rows of the tenants, and of products that this release knows."""
+        conditions: list[ColumnElement[bool]] = []
+        if self._tenants is not None:
+            conditions.append(table.c.tenant.in_(self._tenants))
+        if "product" in table.c:
+            conditions.append(table.c.product.in_(PRODUCTS))
+        return conditions
+
+    def find_unknown_products(self) -> Iterator[tuple[str, str]]:
+        """Yield the tenants and products of which a newer release has written."""
+        queries = [
+            select(table.c.tenant, table.c.product).where(
+                table.c.product.not_in(PRODUCTS),
+                *([] if self._tenants is None else [table.c.tenant.in_(self._tenants)]),
+            )
+            for table in (JOBS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS)
+        ]
+        unknown = union(*queries).subquery()
+        for row in self._ledger.iter_rows(select(unknown).order_by(*unknown.c)):
+            yield row["tenant"], row["product"]
 
     def _read_loads(self) -> _Loads:
         loads: dict[tuple[str, str, str, str], datetime] = {}
