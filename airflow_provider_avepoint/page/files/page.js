@@ -114,16 +114,20 @@ function drawTiles() {
   }));
 }
 
-function drawStrip(scope) {
-  const words = Object.fromEntries(Object.entries(posture.letters).map(([word, letter]) => [letter, word]));
+// Forty-two elements a row make a long list slow: equal days in a row are one; only frames stay apart.
+function drawStrip({ strip }) {
+  const { days, letters } = posture;
   const counts = {};
-  const cells = [...scope.strip].map((letter, index) => {
-    const word = words[letter];
-    if (word) counts[word] = (counts[word] ?? 0) + 1;
-    return make("i", { class: word ? `d-${letter.toLowerCase()}` : "d-none", title: `${posture.days[index]}: ${word ?? "none due"}` });
+  const cells = [...strip.matchAll(/[MR]|(.)\1*/g)].map(({ 0: run, index }) => {
+    const word = Object.keys(letters).find((each) => letters[each] === run[0]);
+    if (word) counts[word] = (counts[word] ?? 0) + run.length;
+    const when = run.length > 1 ? `${days[index]} to ${days[index + run.length - 1]}` : days[index];
+    const cell = make("i", { class: word ? `d-${run[0].toLowerCase()}` : "d-none", title: `${when}: ${word ?? "none due"}` });
+    cell.style.setProperty("--days", run.length);
+    return cell;
   });
   const told = Object.entries(counts).map(([word, count]) => `${count} ${word}`).join(", ") || "no backup and none due";
-  return make("span", { class: "strip", role: "img", "aria-label": `The last ${posture.days.length} days: ${told}` }, cells);
+  return make("span", { class: "strip", role: "img", "aria-label": `The last ${days.length} days: ${told}` }, cells);
 }
 
 function drawAge(scope) {
@@ -158,7 +162,7 @@ function drawRow(scope) {
     make("td", {}, drawState(scope.state)),
     make("th", { scope: "row" },
       make("button", { type: "button", class: "open", onclick: () => openDrawer(scope.key, { isNewPage: true }) }, make("bdi", {}, breakable(scope.name))),
-      make("small", {}, make("bdi", {}, scope.tenant), `, ${scope.product_label}`)),
+      make("small", {}, make("bdi", {}, scope.tenant), `, ${scope.product_label.replace("Cloud Backup for ", "")}`)),
     make("td", { "data-is": "Newest good" }, drawAge(scope)),
     make("td", { "data-is": "Next due" }, drawDue(scope)),
     make("td", { "data-is": `Last ${posture.days.length} days` }, drawStrip(scope)),
