@@ -27,7 +27,15 @@ _GRACE = 0.5
 
 
 class NoLedgerError(AvePointLedgerError):
-    """There is no ledger yet: no file, or no tables."""
+    """There is no ledger yet: no file, or no tables.
+
+    :param file: the SQLite file that does not exist; None where the database has no tables.
+    """
+
+    def __init__(self, file: str | None = None) -> None:
+        what = "the database has no tables of one" if file is None else f"the file {file} does not exist"
+        super().__init__(f"There is no ledger yet: {what}.")
+        self.file = file
 
 
 class OtherLedgerError(AvePointLedgerError):
@@ -131,11 +139,11 @@ class LedgerReader:
         with self._say_slow():
             file = self._engine.url.database
             if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
-                raise NoLedgerError(f"There is no ledger yet: the file {file} does not exist.")
+                raise NoLedgerError(file or "")
             _limit(self._engine, self._deadline, self._watch)
             found = find_revision(self._engine)
             if found is None:
-                raise NoLedgerError("There is no ledger yet: the database has no tables of one.")
+                raise NoLedgerError
             if found != REVISION:
                 raise OtherLedgerError(is_newer=found > REVISION)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, select
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.tables import VERDICTS
 from airflow_provider_avepoint.page import schema
+from airflow_provider_avepoint.page.safety import describe_activity, describe_restores
 from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, read_verdict
 from airflow_provider_avepoint.report.figures import Report
@@ -101,7 +102,8 @@ class Snapshot:
                 failures[each.place] = each
         self._failures = failures
         self._scopes = {key_of(scope.place): scope for scope in report.scopes}
-        self.posture = self._write_posture()
+        self._answer = self._describe_posture()
+        self.posture = _write(self._answer)
         self.licenses = self._write_licenses()
 
     @cached_property
@@ -177,21 +179,44 @@ class Snapshot:
             last_at=failure.last_at,
         )
 
-    def _write_posture(self) -> bytes:
+    def _describe_posture(self) -> schema.PostureAnswer:
         report = self._report
-        return _write(
-            schema.PostureAnswer(
-                read_at=report.period.now,
-                timezone=str(report.period.timezone),
-                days=list(report.period.dates),
-                summary=report.summarize(),
-                attention=[each.text for each in report.list_attention()],
-                counts=dict(Counter(scope.current.value for scope in report.scopes)),
-                letters={outcome.value: letter for outcome, letter in LETTERS.items()},
-                meanings={outcome.value: meaning for outcome, meaning in MEANINGS.items()},
-                scopes=[self.describe(scope) for scope in report.scopes],
-            )
+        scopes = [self.describe(scope) for scope in report.scopes]
+        return schema.PostureAnswer(
+            read_at=report.period.now,
+            loaded_until=min((scope.loaded_until for scope in report.scopes), default=None),
+            timezone=str(report.period.timezone),
+            days=list(report.period.dates),
+            summary=report.summarize(),
+            attention=[each.text for each in report.list_attention()],
+            counts=_count(scopes),
+            letters={outcome.value: letter for outcome, letter in LETTERS.items()},
+            meanings={outcome.value: meaning for outcome, meaning in MEANINGS.items()},
+            scopes=scopes,
+            restores=describe_restores(report),
+            activity=describe_activity(report),
         )
+
+    def select(self, tenant: str | None, product: str | None) -> bytes:
+        """Return the posture with the scopes of a tenant or a product alone.
+
+        :param tenant: the name of the tenant; None for every tenant.
+        :param product: the product's name; None for every product.
+        """
+
+        def is_meant(each: schema.ScopeAnswer | schema.RestoreAnswer | schema.ActivityAnswer) -> bool:
+            return tenant in (None, each.tenant) and product in (None, each.product)
+
+        whole = self._answer
+        scopes = list(filter(is_meant, whole.scopes))
+        selected = {
+            "scopes": scopes,
+            "counts": _count(scopes),
+            "loaded_until": min((each.loaded_until for each in scopes), default=None),
+            "restores": list(filter(is_meant, whole.restores)),
+            "activity": list(filter(is_meant, whole.activity)),
+        }
+        return _write(whole.model_copy(update=selected))
 
     def _write_licenses(self) -> bytes:
         report = self._report
@@ -212,6 +237,10 @@ class Snapshot:
                 ],
             )
         )
+
+
+def _count(scopes: Iterable[schema.ScopeAnswer]) -> dict[str, int]:
+    return dict(Counter(scope.state for scope in scopes))
 
 
 def key_of(place: Place) -> str:
@@ -245,39 +274,46 @@ def read_snapshot(tenants: tuple[str, ...] | None) -> Snapshot:
 
 
 def read_verdicts(
-    tenants: tuple[str, ...] | None, *, most: int = MOST_VERDICTS, **wanted: str | int | None
+    tenants: tuple[str, ...] | None,
+    *,
+    most: int = MOST_VERDICTS,
+    offset: int = 0,
+    **wanted: str | int | None,
 ) -> bytes:
     """Return verdicts, those that did not pass first, then newest first, as the API answers them.
 
     :param tenants: the names of the tenants; None for every tenant.
     :param most: the number of verdicts at most.
+    :param offset: how many verdicts to leave out before them.
     :param wanted: the value of each column that a verdict must have; None for any value.
     :raises AvePointConfigError: the ledger's connection cannot be used.
     :raises AvePointLedgerError: there is no ledger of this release, or its database fails.
     """
-    meant = [
-        *_of(tenants),
-        *(VERDICTS.c[name] == value for name, value in wanted.items() if value is not None),
-    ]
+    asked = [VERDICTS.c[name] == value for name, value in wanted.items() if value is not None]
+    meant = [*_of(tenants), *asked]
     query = (
         select(VERDICTS)
         .where(*meant)
         .order_by(VERDICTS.c.passed, VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
         .limit(most)
+        .offset(offset)
     )
     counts = (
         select(VERDICTS.c.passed, func.count().label("verdicts")).where(*meant).group_by(VERDICTS.c.passed)
     )
+    hidden = select(func.count().label("verdicts")).where(*asked, *(not_(each) for each in _of(tenants)))
     with LedgerReader(seconds=_SECONDS) as ledger:
         rows = [dict(row) for row in ledger.iter_rows(query)]
         by_outcome = {row["passed"]: row["verdicts"] for row in ledger.iter_rows(counts)}
+        left_out = [row["verdicts"] for row in ledger.iter_rows(hidden)] if tenants is not None else []
     total = sum(by_outcome.values())
     return _write(
         schema.VerdictsAnswer(
             verdicts=[_describe_verdict(row, json.loads(row["evidence"])) for row in rows],
             total=total,
             not_passed=by_outcome.get(False, 0),
-            is_complete=len(rows) >= total,
+            is_complete=offset + len(rows) >= total,
+            hidden=sum(left_out),
         )
     )
 
@@ -304,7 +340,13 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
             judgement = read_judgement(row, read_evidence(row["evidence"]))
             if judgement is None or not judgement.names(place):
                 continue
-            verdicts.append(_describe_verdict(row, _narrow(json.loads(row["evidence"]), place)))
+            evidence = json.loads(row["evidence"])
+            narrowed = _narrow(evidence, place)
+            if not narrowed["scopes"]:
+                continue
+            of_gate = _describe_verdict(row, evidence)
+            counts = {"judged": of_gate.judged, "good": of_gate.good}
+            verdicts.append(_describe_verdict(row, narrowed).model_copy(update=counts))
             if len(verdicts) >= _MOST_OF_SCOPE:
                 break
     return _write(
