@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, not_, select
+from sqlalchemy import and_, func, not_, select
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
@@ -301,7 +301,7 @@ def read_verdicts(
     counts = (
         select(VERDICTS.c.passed, func.count().label("verdicts")).where(*meant).group_by(VERDICTS.c.passed)
     )
-    hidden = select(func.count().label("verdicts")).where(*asked, *(not_(each) for each in _of(tenants)))
+    hidden = select(func.count().label("verdicts")).where(*asked, not_(and_(*_of(tenants))))
     with LedgerReader(seconds=_SECONDS) as ledger:
         rows = [dict(row) for row in ledger.iter_rows(query)]
         by_outcome = {row["passed"]: row["verdicts"] for row in ledger.iter_rows(counts)}
