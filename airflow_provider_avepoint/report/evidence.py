@@ -164,7 +164,10 @@ class JudgedVerdict:
     :param reason: the reason.
     :param rules_version: the version of the rules that judged.
     :param gate: the DAG and the task that judged; None outside of a task.
+    :param run_id: the run of the DAG; None outside of a task.
     :param task: the DAG, task, run and last try that judged; None outside of a task.
+    :param organizations: the organisations of the scopes, by name where known, those of bad scopes first;
+        empty where *scopes* is.
     :param judged: the number of scopes that were judged.
     :param good: the number of these scopes that passed.
     :param scopes: the evidence, bad scopes first, at most twenty scopes; empty where the page leaves it out.
@@ -178,7 +181,9 @@ class JudgedVerdict:
     reason: str
     rules_version: int
     gate: str | None
+    run_id: str | None
     task: str | None
+    organizations: tuple[str, ...]
     judged: int
     good: int
     scopes: tuple[JudgedScope, ...]
@@ -196,10 +201,9 @@ def read_verdict(
     :param is_shown: whether the result includes the evidence.
     """
     judged = [each for each in evidence["scopes"] if _is_judged(each)]
-    scopes: Iterable[Mapping[str, Any]] = ()
+    order: list[Mapping[str, Any]] = []
     if is_shown:
         order = sorted(evidence["scopes"], key=lambda each: (each["passed"], not _is_judged(each)))
-        scopes = order[:_MOST_SCOPES]
     task = None
     gate = name_gate(row)
     if gate is not None:
@@ -212,12 +216,26 @@ def read_verdict(
         reason=row["reason"],
         rules_version=row["rules_version"],
         gate=gate,
+        run_id=None if gate is None else row["run_id"],
         task=task,
+        organizations=_name_organizations(order),
         judged=len(judged),
         good=sum(each["passed"] for each in judged),
-        scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes),
+        scopes=tuple(_read_scope(each, row["product"], timezone) for each in order[:_MOST_SCOPES]),
         policy=_read_policy(evidence["policy"]) if is_shown else {},
     )
+
+
+def _name_organizations(scopes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the name of each organisation, or else its id, in the order of a verdict's *scopes*."""
+    names: dict[str, str] = {}
+    for each in scopes:
+        key = each["scope"]["organization_id"]
+        if key is None:
+            continue
+        known = [job.get("organization_name") for job in (each["job"], *each["open_jobs"]) if job]
+        names[key] = next(filter(None, known), None) or names.get(key) or key
+    return tuple(one_line(name, 60) for name in names.values())
 
 
 def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
