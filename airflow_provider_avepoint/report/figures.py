@@ -30,6 +30,7 @@ from airflow_provider_avepoint.report.protection import (
     Subject,
     list_subjects,
 )
+from airflow_provider_avepoint.report.recurrence import find_recurrence
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class Report:
     :param silent_tenants: tenants that were asked for but are not in the ledger.
     :param gates: the gates, by name.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
+    :param unknown_products: the tenants and products of which a newer release has written into the ledger.
     :param previous: the last report on the same tenants; None where the ledger knows none.
     :param drills: the histories of the restore drills, those that need attention first.
     :param lost_restores: the restores that were begun, and that nobody has judged.
@@ -100,6 +102,7 @@ class Report:
     previous: Reported | None
     gates: tuple[Gate, ...]
     loaded_without_jobs: tuple[tuple[str, str], ...]
+    unknown_products: tuple[tuple[str, str], ...]
     drills: tuple[DrillHistory, ...]
     lost_restores: tuple[LostRestore, ...]
     never_drilled: tuple[DrillPlace, ...]
@@ -122,6 +125,26 @@ class Report:
         for day in days:
             bad[day.date] += day.outcome not in unsettled
         return bad
+
+    @property
+    def covered(self) -> tuple[date, date] | None:
+        """The first and the last day of the period that the ledger tells of; None where it tells of none."""
+        since = [scope.known_since for scope in self.scopes if scope.known_since is not None]
+        until = [scope.loaded_until for scope in self.scopes if scope.known_since is not None]
+        told = [
+            *(newest_at for _, newest_at in self.long_gone),
+            *(verdict.judged_at for verdict in self.verdicts),
+            *(reading.at for each in self.licenses for part in each.measures for reading in part.readings),
+            *(audit.audited_at for _, audit in self.audits),
+            *(each.last.audited_at for each in self.protection),
+            *(each.newest.sent_at for each in self.drills if each.newest is not None),
+        ]
+        if not since and not told:
+            return None
+        dates = self.period.dates
+        first = max(dates[0], self.period.date_of(min([*since, *told])))
+        last = min(dates[-1], self.period.date_of(max([*until, *told])))
+        return (first, last) if first <= last else None
 
     @property
     def bad_verdicts(self) -> tuple[JudgedVerdict, ...]:
@@ -199,7 +222,8 @@ class Report:
         """Return one sentence that an auditor can quote."""
         period, outcomes = self.period, self.outcomes
         zone = period.timezone.tzname(None) or str(period.timezone)
-        when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
+        first, last = self.covered or (period.dates[0], period.dates[-1])
+        when = f"From {first} to {last} ({zone})"
         if not self.scopes:
             return f"{when}, the ledger holds no backup{self._tell_protection()}."
         good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
@@ -316,6 +340,12 @@ class Report:
             yield _urgent(
                 "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
             )
+        for tenant, product in self.unknown_products:
+            yield _urgent(
+                f"{tenant}: the ledger holds {one_line(product, 60)!r} from a newer release of the provider, "
+                "and this release does not know it. Update the provider here, too.",
+                "method",
+            )
         for tenant, product in self.loaded_without_jobs:
             yield _urgent(
                 f"{tenant}, {get_product(product).label}: backups are loaded, and there has never been one.",
@@ -345,7 +375,23 @@ class Report:
                 f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
             ),
         )
-        mended = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
+        today = self.period.dates[-1]
+        now_good = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
+        recurring = {scope.place: found for scope in now_good if (found := find_recurrence(scope, today))}
+        yield from _tell_some(
+            [scope for scope in now_good if scope.place in recurring],
+            lambda scope: [
+                _watch(
+                    f"{_name_scope(scope)}: good now, but {recurring[scope.place].describe()}.", "calendar"
+                )
+            ],
+            lambda rest: _watch(
+                f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} good now, but bad time and "
+                "again.",
+                "calendar",
+            ),
+        )
+        mended = [scope for scope in now_good if scope.place not in recurring]
         if mended:
             yield _watch(
                 f"{say_count(len(mended), 'scope')} had days without a good backup, and "
