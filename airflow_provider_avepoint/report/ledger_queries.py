@@ -51,6 +51,7 @@ from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, Lo
 from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
 from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
+from airflow_provider_avepoint.report.kept_schedules import judge_by_schedules
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
@@ -141,6 +142,8 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
     """
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
+    kept = judge_by_schedules(ledger, period, tenants, scopes)
+    scopes = kept.scopes
     audits = tuple(reader.read_audits())
     license_histories = tuple(reader.read_licenses(audits))
     audited = reader.read_protection()
@@ -174,6 +177,8 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         lost_restores=lost_restores,
         never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
         protection=protection.judge_drills(audited, drilled),
+        missed_runs=kept.missed,
+        vanished=kept.vanished,
     )
 
 
