@@ -272,15 +272,13 @@ def _find_missed(
     judged = [each for each in due if each <= until - DUE_TOLERANCE]
     starts = [_start_of(job) for job in jobs]
     missed: list[datetime] = []
-    for _, group in groupby(enumerate(judged), key=lambda each: each[1].date()):
-        of_day = list(group)
-        first, last = of_day[0][0], of_day[-1][0]
-        following = due[last + 1 : last + 2]
-        near = jobs[
-            bisect_left(starts, due[first] - _LONGEST_RUN) : bisect_right(starts, due[last] + _DAY + _DAY)
-        ]
-        found = find_missed_runs([*due[first : last + 1], *following], near, due[first], until)
-        missed += [each for each in found if each <= due[last]]
+    for index, each in enumerate(judged):
+        next_start = bisect_left(starts, each)
+        if next_start < len(starts) and starts[next_start] <= each + DUE_TOLERANCE:
+            continue  # answered in time, as most runs are
+        near = jobs[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
+        if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, until):
+            missed.append(each)
     if not missed:
         return None
     return MissedRuns(
