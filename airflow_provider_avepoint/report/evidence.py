@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -224,6 +224,7 @@ def summarize_verdict(row: Mapping[Any, Any], judged: Sequence[bool]) -> JudgedV
         gate=gate,
         run_id=None if gate is None else row["run_id"],
         task=None if gate is None else f"{gate}, {row['run_id']}, try {row['try_number']}",
+        organizations=(),
         judged=len(judged),
         good=sum(judged),
         organizations=(),
