@@ -227,13 +227,12 @@ def summarize_verdict(row: Mapping[Any, Any], judged: Sequence[bool]) -> JudgedV
         organizations=(),
         judged=len(judged),
         good=sum(judged),
-        organizations=(),
         scopes=(),
         policy={},
     )
 
 
-def _name_organizations(scopes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _name_organizations(scopes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the name of each organisation, or else its id, in the order of a verdict's *scopes*."""
     names: dict[str, str] = {}
     for each in scopes:

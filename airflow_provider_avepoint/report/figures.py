@@ -429,8 +429,8 @@ class Report:
             ),
         )
         yield from _tell_some(
-            sorted(self.missed_runs, key=lambda each: not each.is_newest),
-            lambda each: [tell[each.is_newest](self._describe_missed(each), "calendar")],
+            sorted(self.missed_runs, key=lambda each: each.newest is None),
+            lambda each: [tell[each.newest is not None](self._describe_missed(each), "calendar")],
             lambda rest: _watch(
                 f"{say_count(rest, 'more scope')} with scheduled backups that did not start.", "calendar"
             ),
@@ -438,9 +438,11 @@ class Report:
 
     def _describe_missed(self, found: MissedRuns) -> str:
         name = _name_planned(found.planned) if found.history is None else _name_scope(found.history)
-        last = self._say(found.missed[-1])
+        last = self._say(found.newest or found.missed[-1])
         if found.history is None:
             return f"{name}: scheduled, and the ledger knows no backup of it; one was due {last}."
+        if not found.missed:
+            return f"{name}: the newest scheduled backup did not start; it was due {last}."
         return (
             f"{name}: {len(found.missed):,} of {say_count(found.due, 'scheduled backup')} did not start; the "
             f"last of these was due {last}."

@@ -21,11 +21,12 @@ from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.schedule import DaySchedule
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.ledger.rows import read_days
 from airflow_provider_avepoint.ledger.tables import JOBS, SCHEDULES
-from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory
+from airflow_provider_avepoint.report.backups import RECENT, Outcome, Period, ScopeHistory
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 # A backup that runs longer than this answers no further run.
 _LONGEST_RUN = timedelta(days=7)
 _DAY = timedelta(days=1)
+# An older schedule does not tell how things are now.
+_PRESENT = timedelta(days=8)
 
 
 class Rows(Protocol):
@@ -68,16 +71,17 @@ class MissedRuns:
 
     :param planned: the service.
     :param history: the scope; None where the service has never had a backup.
-    :param due: the number of runs that were due, as far as the ledger knows.
-    :param missed: when the missed runs were due, earliest first; at least one.
-    :param is_newest: whether the newest run that was due is among them.
+    :param due: the number of runs that were due in the period, as far as the ledger knows.
+    :param missed: when the missed runs of the period were due, earliest first.
+    :param newest: when the newest run was due, in the period or before, if it is missed and no backup has
+        started since; else None.
     """
 
     planned: PlannedService
     history: ScopeHistory | None
     due: int
     missed: tuple[datetime, ...]
-    is_newest: bool
+    newest: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +155,9 @@ _Place = tuple[str, str, str | None]
 def _read_days(
     ledger: Rows, period: Period, tenants: tuple[str, ...] | None
 ) -> dict[_Place, list[DaySchedule]]:
-    """Return the kept days of the period, earliest first, by tenant, product and location."""
-    first, last = period.start.astimezone(UTC).date(), period.now.astimezone(UTC).date()
+    """Return the kept days, earliest first, by tenant, product and location."""
+    first = min(period.start, shift(period.now, -RECENT)).astimezone(UTC).date()
+    last = period.now.astimezone(UTC).date()
     query = (
         select(SCHEDULES)
         .where(
@@ -179,6 +184,8 @@ def _read_days(
 def _list_due(
     days: Mapping[_Place, Iterable[DaySchedule]], period: Period
 ) -> dict[PlannedService, list[datetime]]:
+    """Return when each service was due, in the period and in the last days: those tell how things are now."""
+    first = min(period.start, shift(period.now, -_PRESENT))
     due: dict[PlannedService, list[datetime]] = defaultdict(list)
     for (tenant, product, location), known in days.items():
         for day in known:
@@ -186,7 +193,7 @@ def _list_due(
                 planned = PlannedService(
                     tenant=tenant, product=product, location=location, service=each.service
                 )
-                due[planned] += [start for start in each.starts if period.start <= start <= period.now]
+                due[planned] += [start for start in each.starts if first <= start <= period.now]
     return {planned: sorted(starts) for planned, starts in due.items() if starts}
 
 
@@ -279,14 +286,17 @@ def _find_missed(
         near = jobs[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
         if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, until):
             missed.append(each)
-    if not missed:
+    is_mended = bool(starts and missed) and starts[-1] >= missed[-1]
+    newest = judged[-1] if missed and missed[-1] == judged[-1] and not is_mended else None
+    in_period = tuple(each for each in missed if each >= period.start)
+    if newest is None and not in_period:
         return None
     return MissedRuns(
         planned=planned,
         history=history,
-        due=len(judged),
-        missed=tuple(missed),
-        is_newest=missed[-1] == judged[-1],
+        due=sum(each >= period.start for each in judged),
+        missed=in_period,
+        newest=newest,
     )
 
 
@@ -300,7 +310,7 @@ def _judge(history: ScopeHistory, found: MissedRuns, period: Period) -> ScopeHis
             replace(day, outcome=Outcome.MISSED) if day.date in days and day.outcome in better else day
             for day in history.days
         ),
-        current=Outcome.MISSED if found.is_newest and history.current in better else history.current,
+        current=Outcome.MISSED if found.newest and history.current in better else history.current,
     )
 
 

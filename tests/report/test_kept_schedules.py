@@ -104,13 +104,27 @@ def test_the_newest_run_decides_the_present(ledger: Ledger) -> None:
     assert told(late) == []  # a late backup is missed until it starts
 
 
+def test_the_present_does_not_depend_on_the_length_of_the_period(ledger: Ledger) -> None:
+    keep(ledger, 2, {"exchange_online": [1], "onedrive": [1]})
+    keep(ledger, 1, {"exchange_online": [1, 7]})
+    fill(ledger, "contoso", [exchange(night) for night in nights(9, until=NOW - DAY)])
+
+    day, week = (read(ledger, days=days) for days in (1, 7))
+
+    assert [each.scopes[0].current for each in (day, week)] == ["missed", "missed"]
+    ((text, is_urgent),) = [each for each in told(day) if "newest" in each[0]]
+    assert text.endswith("the newest scheduled backup did not start; it was due 2026-11-21 07:00 UTC.")
+    assert is_urgent
+    assert [sum("no longer scheduled" in text for text, _ in told(each)) for each in (day, week)] == [1, 1]
+
+
 def test_what_answers_a_run(ledger: Ledger) -> None:
     """As for a gate: a start before the next run, or one that still ran; nothing is due within the hour."""
     at = MIDNIGHT - DAY
     cases: dict[str, tuple[list[int], list[BackupJob], int]] = {
         "in time": ([1], [exchange(at + HOUR)], 0),
         "five hours late": ([1], [exchange(at + 6 * HOUR)], 0),
-        "the next day": ([1], [exchange(at + 26 * HOUR)], 1),
+        "the next day": ([1], [exchange(at + 26 * HOUR)], 1),  # which mends the present
         "before": ([3], [exchange(at + HOUR, finished_at=at + 2 * HOUR)], 1),
         "runs on": ([3], [exchange(at + HOUR, finished_at=at + 5 * HOUR)], 0),
         "still running": ([3, 9], [exchange(at + HOUR, "running")], 0),
@@ -139,9 +153,11 @@ def test_what_answers_a_run(ledger: Ledger) -> None:
             ),
         )
 
-    found = dict.fromkeys(cases, 0)
-    for each in read(ledger).missed_runs:
+    found, report = dict.fromkeys(cases, 0), read(ledger)
+    for each in report.missed_runs:
         found[each.planned.tenant] += len(each.missed)
+    (mended,) = [each for each in report.missed_runs if each.planned.tenant == "the next day"]
+    assert mended.newest is None
     assert found == {title: expected for title, (_, _, expected) in cases.items()}
 
 
@@ -188,7 +204,7 @@ def test_a_schedule_of_another_time_or_tenant_tells_nothing(ledger: Ledger) -> N
     fill(ledger, "other", [exchange(night) for night in nights(7)])
 
     assert told(read(ledger)) == []
-    keep(ledger, 1, {"teams": [5]})
+    keep(ledger, 1, {"teams": [5], "exchange_online": [1]})
     assert told(read(ledger, now=NOW - 2 * DAY)) == []
     assert told(read_report(ledger, Period(now=NOW, days=7), ("other",))) == []
     assert len(told(read(ledger))) == 1
