@@ -27,7 +27,7 @@ from fastapi.responses import JSONResponse, Response
 from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError
+from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError, SlowLedgerError
 from airflow_provider_avepoint.page import reading, schema
 from airflow_provider_avepoint.page.asking import SECONDS, BusyError, Questions
 
@@ -200,7 +200,9 @@ class _Ledger:
             settings = reading.read_settings(
                 {name: conf.get("avepoint", name, fallback=None) for name in _OPTIONS}
             )
-            return await self._questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
+            return await self._questions.ask(
+                (key, settings), partial(_log_failure, read, settings), settings.keep_seconds
+            )
         except BusyError:
             raise _Problem(503, "no_answer", "The ledger does not answer in time.") from None
         except NoLedgerError as e:
@@ -209,9 +211,10 @@ class _Ledger:
             raise _tell_release(e) from None
         except AvePointConfigError as e:
             raise _Problem(503, "misconfigured", str(e)) from None
+        except SlowLedgerError as e:
+            raise _Problem(503, "no_answer", str(e)) from None
         except AvePointError:
             # The error names the database's address, which is not for every reader.
-            _log.exception("The ledger could not be read for the page of backups")
             raise _Problem(
                 503, "no_answer", "The ledger's database failed. The API server's log says why."
             ) from None
@@ -219,6 +222,20 @@ class _Ledger:
     async def read_snapshot(self) -> reading.Snapshot:
         """Return the figures of now."""
         return await self.ask("snapshot", lambda settings: reading.read_snapshot(settings.tenants))
+
+
+def _log_failure(read: Callable[[reading.Settings], T], settings: reading.Settings) -> T:
+    """Read, and log what only whoever runs the API server can mend: once, however many readers wait."""
+    try:
+        return read(settings)
+    except (AvePointConfigError, NoLedgerError, OtherLedgerError):
+        raise
+    except SlowLedgerError as e:
+        _log.warning("The page of backups has no answer: %s", e)
+        raise
+    except AvePointError:
+        _log.exception("The ledger could not be read for the page of backups")
+        raise
 
 
 def _add_api(app: FastAPI, ledger: _Ledger) -> None:

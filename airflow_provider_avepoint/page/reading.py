@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, not_, select
+from sqlalchemy import and_, func, not_, select
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.tables import VERDICTS
@@ -28,9 +28,10 @@ from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import (
     Gates,
     Place,
+    TaskRun,
     may_be_of,
-    name_gate,
     normalize_scope,
+    read_evidence,
     read_judgement,
 )
 from airflow_provider_avepoint.report.ledger_queries import read_newest, read_report
@@ -46,7 +47,6 @@ _MOST_JOBS = 100
 _MOST_READINGS = 400
 # What the database gets for all queries of one answer; a reader waits a little longer.
 _SECONDS = 7.0
-_RUN = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _LEAST_KEEP, _MOST_KEEP = 1, 3600
 
 
@@ -88,12 +88,13 @@ class Snapshot:
     """The figures of one moment, ready to be sent.
 
     :param report: the report of the last :data:`DAYS` days.
-    :param newest_runs: the newest verdict of each gate, by tenant, product and name.
     """
 
-    def __init__(self, report: Report, newest_runs: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
-        self._newest_runs = newest_runs
+        self._gates_by_name = {
+            (gate.tenant, gate.product, gate.name): gate for gate in report.gates if gate.name is not None
+        }
         failures: dict[Place, Failure] = {}
         for each in report.failures:
             known = failures.get(each.place)
@@ -150,15 +151,19 @@ class Snapshot:
         )
 
     def _describe_gates(self, scope: ScopeHistory) -> Iterable[schema.GateAnswer]:
+        place = scope.place
         for name in scope.gates:
-            row = self._newest_runs.get((scope.place.tenant, scope.place.product, name))
-            if row is not None:
+            gate = self._gates_by_name[place.tenant, place.product, name]
+            on_scope = gate.find_newest_on(place)
+            newest = on_scope or gate.newest
+            if newest.task is not None:
                 yield schema.GateAnswer(
                     name=one_line(name, 300),
-                    judged_at=row["judged_at"],
-                    passed=row["passed"],
-                    reason=row["reason"],
-                    **{each: row[each] for each in _RUN},
+                    has_judged_scope=on_scope is not None,
+                    judged_at=newest.judged_at,
+                    passed=newest.passed,
+                    reason=newest.reason,
+                    **newest.task._asdict(),
                 )
 
     def _describe_failure(self, place: Place) -> schema.FailureAnswer | None:
@@ -265,18 +270,7 @@ def read_snapshot(tenants: tuple[str, ...] | None) -> Snapshot:
     with LedgerReader(seconds=_SECONDS) as ledger:
         period = Period(now=datetime.now(UTC), days=DAYS)
         report = read_report(ledger, period, tenants)
-        asked = ("tenant", "product", *_RUN, "judged_at", "passed", "reason")
-        query = (
-            select(*(VERDICTS.c[name] for name in asked))
-            .where(VERDICTS.c.dag_id.is_not(None), VERDICTS.c.judged_at <= period.now, *_of(tenants))
-            .order_by(VERDICTS.c.judged_at)
-        )
-        newest = {}
-        for row in ledger.iter_rows(query):
-            name = name_gate(row)
-            if name is not None:
-                newest[row["tenant"], row["product"], name] = dict(row)
-    return Snapshot(report, newest)
+    return Snapshot(report)
 
 
 def read_verdicts(
@@ -307,7 +301,7 @@ def read_verdicts(
     counts = (
         select(VERDICTS.c.passed, func.count().label("verdicts")).where(*meant).group_by(VERDICTS.c.passed)
     )
-    hidden = select(func.count().label("verdicts")).where(*asked, *(not_(each) for each in _of(tenants)))
+    hidden = select(func.count().label("verdicts")).where(*asked, not_(and_(*_of(tenants))))
     with LedgerReader(seconds=_SECONDS) as ledger:
         rows = [dict(row) for row in ledger.iter_rows(query)]
         by_outcome = {row["passed"]: row["verdicts"] for row in ledger.iter_rows(counts)}
@@ -343,10 +337,10 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
         )
         verdicts: list[schema.VerdictAnswer] = []
         for row in ledger.iter_rows(query):
-            evidence = json.loads(row["evidence"])
-            judgement = read_judgement(row, evidence)
+            judgement = read_judgement(row, read_evidence(row["evidence"]))
             if judgement is None or not judgement.names(place):
                 continue
+            evidence = json.loads(row["evidence"])
             narrowed = _narrow(evidence, place)
             if not narrowed["scopes"]:
                 continue
@@ -374,7 +368,8 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
 
 
 def _of(tenants: tuple[str, ...] | None) -> list[Any]:
-    return [] if tenants is None else [VERDICTS.c.tenant.in_(tenants)]
+    known = VERDICTS.c.product.in_(PRODUCTS)
+    return [known] if tenants is None else [known, VERDICTS.c.tenant.in_(tenants)]
 
 
 def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -389,9 +384,9 @@ def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:
 
 
 def _describe_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> schema.VerdictAnswer:
-    verdict = read_verdict(row, evidence, UTC, is_shown=True)
+    verdict = read_verdict(row, evidence, UTC)
     return schema.VerdictAnswer(
-        **{name: row[name] for name in _RUN},
+        **{name: row[name] for name in TaskRun._fields},
         tenant=one_line(verdict.tenant, 200),
         product=verdict.product,
         product_label=get_product(verdict.product).label,

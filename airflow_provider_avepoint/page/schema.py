@@ -18,9 +18,12 @@ class Run(BaseModel):
 
 
 class GateAnswer(Run):
-    """A gate that guards a scope, with the newest verdict of the gate."""
+    """A gate that guards a scope, with the newest verdict of the gate on the scope."""
 
     name: str
+    has_judged_scope: bool = Field(
+        description="Whether the verdict is on the scope; false: the newest verdict, as none is on the scope."
+    )
     judged_at: datetime
     passed: bool
     reason: str

@@ -182,7 +182,7 @@ function drawGates(gates) {
 function drawGate(gate) {
   return make("span", { class: "gate" }, linkToRun(gate, breakable(gate.name)), " ",
     make("small", { class: gate.passed ? null : "bad", title: sayMoment(gate.judged_at) },
-      `${gate.passed ? "passed" : `shut: ${sayState(gate.reason)}`}, ${sayFromNow(gate.judged_at)}`));
+      `${!gate.has_judged_scope ? "has not judged this scope" : gate.passed ? "passed" : `shut: ${sayState(gate.reason)}`}, ${sayFromNow(gate.judged_at)}`));
 }
 
 function fillSelect(id, all, options) {
