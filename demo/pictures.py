@@ -80,7 +80,9 @@ def _take_picture(stack: AirflowStack) -> bytes:
 def _shrink(picture: bytes) -> bytes:
     """Return the picture with a palette: half the bytes, and no difference that a reader sees."""
     shrunk = BytesIO()
-    Image.open(BytesIO(picture)).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(shrunk, "PNG", optimize=True)
+    Image.open(BytesIO(picture)).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(
+        shrunk, "PNG", optimize=True
+    )
     return shrunk.getvalue()
 
 
