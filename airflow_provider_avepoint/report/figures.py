@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
@@ -35,6 +36,7 @@ from airflow_provider_avepoint.report.recurrence import find_recurrence
 
 T = TypeVar("T")
 
+_LATEST_LOAD = timedelta(hours=3)
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
 _LONGEST = 500
@@ -357,9 +359,10 @@ class Report:
                 f"{tenant}, {get_product(product).label}: backups are loaded, and there has never been one.",
                 "method",
             )
-        today = self.period.begin(self.period.dates[-1])
+        # A ledger that is loaded by the hour is not behind in the first hours of a day.
+        expected = min(self.period.begin(self.period.dates[-1]), shift(self.period.now, -_LATEST_LOAD))
         behind = sorted(
-            (scope for scope in self.scopes if scope.loaded_until < today),
+            (scope for scope in self.scopes if scope.loaded_until < expected),
             key=lambda scope: (scope.place.tenant, scope.place.product),
         )
         for (tenant, product), scopes in groupby(
