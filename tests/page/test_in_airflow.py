@@ -44,6 +44,7 @@ PATIENCE = 120
 #: Accessibility checks; the page itself never loads them.
 AXE = "axe-core@4.14.1"
 USER = "vera"
+PARTNERS = 150
 DAG = """
 from datetime import datetime
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -154,6 +155,8 @@ def _fill_ledger() -> None:
             fields = {"organization_id": f"{number}", "organization_name": name, "raw_state": name}
             jobs = [job(now - timedelta(days=back, hours=3), "failed", **fields) for back in range(3)]
             ledger.save_jobs("hostile", jobs, now)
+        names = [{"organization_id": f"{each}", "organization_name": "Customer"} for each in range(PARTNERS)]
+        ledger.save_jobs("partner", [job(now - timedelta(hours=3), **each) for each in names], now)
 
 
 def _declare(home: Path) -> str:
@@ -383,6 +386,25 @@ def test_the_page_is_fit_for_all_in_both_themes_and_on_a_phone(
         browser.find_element(By.CSS_SELECTOR, "#rows button.open").send_keys(Keys.ENTER)
         browser.wait_for("document.querySelector('#drawer[open] .calendar') !== null")
         assert browser.execute_script("return document.getElementById('drawer').scrollWidth") <= 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert browser.read_severe() == []
+
+
+def test_rows_come_as_they_come_into_view(browser: Browser, airflow: Server) -> None:
+    count = "document.querySelectorAll('#rows tr').length"
+    browser.get(f"{airflow.url}/plugin/avepoint-page?tenant=partner")
+    browser.enter_frame()
+    assert browser.find_element(By.ID, "shown").text.startswith(f"{PARTNERS} of ")
+    assert browser.execute_script(f"return {count}") < PARTNERS
+    WebDriverWait(browser, PATIENCE).until(
+        lambda each: each.execute_script(f"scrollTo(0, 1e6); return {count}") == PARTNERS
+    )
+    metrics = {"width": 1440, "height": 20_000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.get(f"{airflow.url}/avepoint-page/?tenant=partner")
+        browser.wait_for(f"{count} === arguments[0]", PARTNERS)  # all are in view, and nobody scrolls
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert browser.read_severe() == []

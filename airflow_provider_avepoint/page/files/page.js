@@ -23,12 +23,14 @@ const CHUNK = 40;
 const FINDINGS = 3;
 const OLD = 86400;
 const SOON = 300;
+const watch = new IntersectionObserver((entries) => { if (entries.at(-1).isIntersecting) drawMore(); }, { rootMargin: "600px" });
 let posture = null;
 let licenses = null;
 const isOpen = { findings: false, licenses: false };
 let found = [];
 let shown = [];
 let drawn = 0;
+let next = 0;
 let view = readView(location.search || findHost().location.search);
 
 // The address of the page around the frame is the one that readers copy; its path stays Airflow's.
@@ -99,6 +101,9 @@ function drawMore() {
   $("rows").append(...shown.slice(drawn, drawn + CHUNK).map(drawRow));
   drawn = Math.min(drawn + CHUNK, shown.length);
   $("end").hidden = drawn >= shown.length;
+  // The end may still be in view, on a tall screen or after a filter: only a new watch tells.
+  watch.unobserve($("end"));
+  watch.observe($("end"));
 }
 
 function drawTiles() {
@@ -284,6 +289,7 @@ function tellAsOf() {
 }
 
 async function load() {
+  clearTimeout(next);
   $("reload").disabled = true;
   $("problem").hidden = true;
   $("asof").textContent = "Reading the ledger …";
@@ -306,7 +312,7 @@ async function load() {
     // An answer that comes too late for this reader is there for the next one.
     if (error.kind === "no_answer") {
       $("problem").append(make("p", { class: "soft" }, "The page asks again in ten seconds."));
-      setTimeout(load, 10000);
+      next = setTimeout(load, 10000);
     }
     if (posture) $("asof").textContent = `Still as of ${sayMoment(posture.read_at)}.`;
   } finally {
@@ -347,6 +353,4 @@ $("drawer").addEventListener("click", (event) => { if (event.target === $("drawe
 window.addEventListener("popstate", followHistory);
 // A chart has the colours of the theme in which it was drawn.
 new MutationObserver(drawLicenses).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-new IntersectionObserver((entries) => { if (posture && entries.some((each) => each.isIntersecting)) drawMore(); }, { rootMargin: "600px" })
-  .observe($("end"));
 load();
