@@ -1,0 +1,102 @@
+"""Check the built pages: every link leads somewhere, and nothing is loaded from elsewhere.
+
+``python -m docs.links docs/_build/html`` prints each dead link, and ends with 1 if there is one. Links to the
+published pages and to this repository are looked up here; no network is needed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ROOT = Path(__file__).parent.parent
+URLS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+_LOADS = {"script", "img", "link", "iframe", "source"}
+#: ``rel`` of a <link> that loads nothing.
+_TELLS = {"index", "search", "next", "prev", "canonical", "top", "up", "author"}
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors = {""}
+        self.links: list[tuple[str, bool]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.anchors |= {values[name] or "" for name in ("id", "name") if name in values}
+        tells = tag == "link" and set((values.get("rel") or "").split()) & _TELLS
+        for name in ("href", "src"):
+            if values.get(name):
+                self.links.append((values[name] or "", tag in _LOADS and not tells))
+
+
+@cache
+def _read(path: Path) -> _Page:
+    page = _Page()
+    page.feed(path.read_text())
+    return page
+
+
+def find_dead_links(html: Path) -> Iterator[str]:
+    """Yield a sentence for each link of the built pages that is dead.
+
+    :param html: the folder of the built pages.
+    """
+    for path in sorted(html.rglob("*.html")):
+        for link, is_loaded in _read(path).links:
+            if problem := _check(link, path, html, is_loaded=is_loaded):
+                yield f"{path.relative_to(html)}: {link}: {problem}"
+
+
+def find_dead_addresses(addresses: list[str], html: Path) -> Iterator[str]:
+    """Yield a sentence for each address, of the README or of the package, that leads nowhere.
+
+    :param addresses: absolute addresses, which are read where PyPI or Airflow shows them.
+    :param html: the folder of the built pages.
+    """
+    for address in addresses:
+        if not urlsplit(address).scheme:
+            yield f"{address}: not absolute, so dead on PyPI"
+        elif problem := _check(address, html / "index.html", html, is_loaded=False):
+            yield f"{address}: {problem}"
+
+
+def _check(link: str, path: Path, html: Path, *, is_loaded: bool) -> str | None:
+    parts = urlsplit(link)
+    if link.startswith(URLS["Documentation"]):
+        target = html / (unquote(parts.path)[len(urlsplit(URLS["Documentation"]).path) :] or "index.html")
+    elif parts.scheme in ("http", "https") or parts.netloc:
+        if is_loaded:
+            return "loaded from elsewhere"
+        return _check_repository(link)
+    elif parts.scheme:
+        return None
+    else:
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if target.is_dir():
+        target /= "index.html"
+    if not target.is_file():
+        return "no such file"
+    if target.suffix == ".html" and unquote(parts.fragment) not in _read(target).anchors:
+        return "no such anchor"
+    return None
+
+
+def _check_repository(link: str) -> str | None:
+    for kind in ("blob", "tree", "raw"):
+        start = f"{URLS['Source']}/{kind}/main/"
+        if link.startswith(start) and not (ROOT / link[len(start) :].partition("#")[0]).exists():
+            return "no such file in the repository"
+    return None
+
+
+if __name__ == "__main__":
+    dead = list(find_dead_links(Path(sys.argv[1])))
+    print("\n".join(dead) or "Every link leads somewhere.")
+    sys.exit(bool(dead))
