@@ -37,7 +37,8 @@ python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"AvePoint for Airflow {version}"
-html_logo = "../airflow_provider_avepoint/page/files/icon.svg"
+html_static_path = [f"../airflow_provider_avepoint/page/files/{name}.svg" for name in ("icon", "icon-dark")]
+html_theme_options = {"light_logo": "icon.svg", "dark_logo": "icon-dark.svg"}
 html_copy_source = True
 html_show_sphinx = False
 html_show_copyright = False

@@ -5,11 +5,13 @@ A table that is written from the code at each build cannot be out of date.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import io
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout, suppress
 from datetime import timedelta
@@ -29,6 +31,11 @@ ROOT = Path(__file__).parent.parent
 _MARK = re.compile(r"^<!-- generated: (\w+) ?(.*?) -->$", re.MULTILINE)
 _CODE = re.compile(r"^```\{literalinclude\} (\S+)\n((?::[\w-]+: .*\n)*)```$", re.MULTILINE)
 _PAGE = re.compile(r"^```\{include\} (\S+)\n(?::.*\n)*```$", re.MULTILINE)
+_PARAMETERS = (
+    re.compile(r"^:param (\w+):(.*?)(?=^:|\Z)", re.DOTALL | re.MULTILINE),
+    # A list of the arguments for waiting.
+    re.compile(r"^- ``(\w+)``:(.*?)(?=^- |^$|^:|\Z)", re.DOTALL | re.MULTILINE),
+)
 _PACKAGE = "airflow_provider_avepoint"
 
 
@@ -92,8 +99,9 @@ def _describe_parameters(kind: type) -> dict[str, str]:
     described: dict[str, str] = {}
     for each in _own_classes(kind):
         docs = inspect.cleandoc(each.__dict__.get("__doc__") or "")
-        for name, text in re.findall(r"^:param (\w+):(.*?)(?=^:|\Z)", docs, re.DOTALL | re.MULTILINE):
-            described.setdefault(name, _markdown(text))
+        for pattern in _PARAMETERS:
+            for name, text in pattern.findall(docs):
+                described.setdefault(name, _markdown(text))
     return described
 
 
@@ -266,6 +274,21 @@ def write_simulator_help() -> str:
     return f"```text\n{shown.getvalue().strip()}\n```"
 
 
+def write_example_dags() -> str:
+    """Return the table of the example DAGs, with what each is for."""
+    address = f"{_read_urls()['Source']}/blob/main/dags"
+    rows = (
+        (f"[`{path.name}`]({address}/{path.name})", ast.get_docstring(ast.parse(path.read_text())))
+        for path in sorted((ROOT / "dags").glob("*.py"))
+    )
+    return _table(("file", "what the DAG does"), rows)
+
+
+def _read_urls() -> dict[str, str]:
+    urls: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    return urls
+
+
 def write_releases() -> str:
     """Return the table of the supported releases of Airflow, with their Pythons."""
     oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -284,6 +307,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "environments": write_environments,
     "configuration": write_configuration,
     "commands": write_commands,
+    "example_dags": write_example_dags,
     "releases": write_releases,
     "simulator_help": write_simulator_help,
 }

@@ -1,18 +1,22 @@
 """Check the built pages: every link leads somewhere, and nothing is loaded from elsewhere.
 
-``python -m docs.links docs/_build/html`` prints each dead link, and ends with 1 if there is one. Links to the
-published pages and to this repository are looked up here; no network is needed.
+``python -m docs.links docs/_build/html`` prints each dead link, and ends with 1 if there is one. So does an
+address in the README, in the package's metadata or in the provider's. Addresses of the published pages and of
+this repository are looked up here; no network is needed.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from airflow_provider_avepoint.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parent.parent
 URLS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
@@ -54,15 +58,24 @@ def find_dead_links(html: Path) -> Iterator[str]:
                 yield f"{path.relative_to(html)}: {link}: {problem}"
 
 
-def find_dead_addresses(addresses: list[str], html: Path) -> Iterator[str]:
-    """Yield a sentence for each address, of the README or of the package, that leads nowhere.
+def list_addresses() -> list[str]:
+    """Return the addresses of pages that stand outside of the pages: PyPI and Airflow show them."""
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r'\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"', readme)
+    (integration,) = get_provider_info()["integrations"]
+    told = [*integration["how-to-guide"], integration["logo"]]
+    return [*(one or other for one, other in shown), *told, *URLS.values()]
 
-    :param addresses: absolute addresses, which are read where PyPI or Airflow shows them.
+
+def find_dead_addresses(addresses: Iterable[str], html: Path) -> Iterator[str]:
+    """Yield a sentence for each address that leads nowhere where PyPI or Airflow shows the address.
+
+    :param addresses: the addresses.
     :param html: the folder of the built pages.
     """
     for address in addresses:
         if not urlsplit(address).scheme:
-            yield f"{address}: not absolute, so dead on PyPI"
+            yield f"{address}: not absolute"
         elif problem := _check(address, html / "index.html", html, is_loaded=False):
             yield f"{address}: {problem}"
 
@@ -97,6 +110,7 @@ def _check_repository(link: str) -> str | None:
 
 
 if __name__ == "__main__":
-    dead = list(find_dead_links(Path(sys.argv[1])))
+    built = Path(sys.argv[1])
+    dead = [*find_dead_links(built), *find_dead_addresses(list_addresses(), built)]
     print("\n".join(dead) or "Every link leads somewhere.")
     sys.exit(bool(dead))

@@ -10,7 +10,7 @@ from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 
 TEXT = "The gate {{ dag.dag_id }} / {{ ti.task_id }} is shut: {{ exception }}"
 
-with DAG("alert", schedule="0 6 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
+with DAG("alert", schedule="0 6 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False) as dag:
     wait_for_backup = AvePointBackupSensor(
         task_id="wait_for_backup",
         product="dynamics365",

@@ -10,7 +10,7 @@ from airflow_provider_avepoint.operators.avepoint import (
     AvePointReportOperator,
 )
 
-with DAG("backup_audit", schedule="0 6 * * 1", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
+with DAG("audit", schedule="0 6 * * 1", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False) as dag:
     jobs = AvePointJobsToSqlOperator(task_id="jobs", product=["m365", "dynamics365"])
     licence = AvePointLicenseAuditOperator(task_id="licence", on_breach="warn")
     report = AvePointReportOperator(

@@ -22,7 +22,7 @@ BACKUPS = create_asset(
     ],
 )
 
-with DAG("start_when_a_backup_ends", schedule=[BACKUPS], start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+with DAG("start_when_a_backup_ends", schedule=[BACKUPS], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
 
     @task(inlets=[BACKUPS])
     def load(inlet_events: Any) -> None:
