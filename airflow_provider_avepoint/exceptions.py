@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_avepoint.core import errors
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = [
     "AvePointAuthError",
@@ -71,7 +74,28 @@ class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
     """The ledger's database failed; this step wrote nothing."""
 
 
-class AvePointBackupNotVerified(errors.AvePointError, AirflowException):
+_stack = BaseException.__dict__["__traceback__"]
+
+
+class _WithoutStack(Exception):
+    """An error whose message says all: what logs the error shows the message, and next to no stack.
+
+    Airflow logs each error that ends a task with its stack: about ten frames, all of the way from Airflow to
+    the operator. ``contextlib`` gives an error that leaves a context manager its stack back, and one of
+    Airflow's context managers is around every task. At that moment this error drops the stack.
+    """
+
+    @property
+    def __traceback__(self) -> TracebackType | None:
+        stack: TracebackType | None = _stack.__get__(self)
+        return stack
+
+    @__traceback__.setter
+    def __traceback__(self, _: TracebackType | None) -> None:
+        _stack.__set__(self, None)
+
+
+class AvePointBackupNotVerified(_WithoutStack, errors.AvePointError, AirflowException):
     """The verdict is that the backup is not good.
 
     :param message: the verdict in a sentence.
@@ -87,7 +111,7 @@ class AvePointBackupFailed(AvePointBackupNotVerified, AirflowFailException):
     """The verdict is bad and final: neither waiting nor a retry can mend it."""
 
 
-class AvePointJobFailed(errors.AvePointError, AirflowFailException):
+class AvePointJobFailed(_WithoutStack, errors.AvePointError, AirflowFailException):
     """A job ended badly; a retry would find the same end.
 
     :param message: the job's end in a sentence.
@@ -99,7 +123,7 @@ class AvePointJobFailed(errors.AvePointError, AirflowFailException):
         self.job = job
 
 
-class AvePointLicenseBreach(errors.AvePointError, AirflowException):
+class AvePointLicenseBreach(_WithoutStack, errors.AvePointError, AirflowException):
     """More is used than purchased, or a limit is near.
 
     :param message: the findings, in sentences.
@@ -111,7 +135,7 @@ class AvePointLicenseBreach(errors.AvePointError, AirflowException):
         self.reasons = reasons
 
 
-class AvePointProtectionBreach(errors.AvePointError, AirflowException):
+class AvePointProtectionBreach(_WithoutStack, errors.AvePointError, AirflowException):
     """A tenant lacks a part of the protection that it must have.
 
     :param message: the findings, in sentences.

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.literals import check_policy
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import (
     AvePointBackupFailed,
     AvePointBackupNotVerified,
+    for_airflow,
     to_airflow,
 )
 from airflow_provider_avepoint.lineage import describe_gate
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_avepoint.core.questions import KeepDays
@@ -34,10 +36,11 @@ VERDICT_KEY = "verdict"
 _POLICY_FIELDS = tuple(each.name for each in fields(Policy))
 
 
-class PolicyOperator(BaseOperator):
+class PolicyOperator(LinkedOperator):
     """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
-    All arguments are template fields. ``Policy`` says how each may be written.
+    All arguments are template fields. ``Policy`` says how each may be written. A literal that cannot be used
+    is refused where the DAG file is parsed; a value that a template renders is refused when the task runs.
 
     :param product: the product's name, such as ``dynamics365``.
     :param started_after: the data cut-off: the backup must have started at or after it.
@@ -69,7 +72,6 @@ class PolicyOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("avepoint_conn_id", *_POLICY_FIELDS, "ledger_conn_id", "tenant")
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
     _judged: dict[str, Any] | None = None
 
@@ -121,6 +123,7 @@ class PolicyOperator(BaseOperator):
         self.unusual_within = unusual_within
         self.ledger_conn_id = ledger_conn_id
         self.tenant = tenant
+        check_literals(self, lambda: check_policy({name: getattr(self, name) for name in _POLICY_FIELDS}))
 
     def build_policy(self) -> Policy:
         """Return the policy; call this after Airflow has rendered the templates.
@@ -212,6 +215,22 @@ class PolicyOperator(BaseOperator):
         if is_settled and self.on_failed != "retry":
             raise AvePointBackupFailed(message, verdict=evidence)
         raise AvePointBackupNotVerified(message, verdict=evidence)
+
+
+def check_literals(task: BaseOperator, check: Callable[[], None]) -> None:
+    """Check the arguments of a task that are written out, where its DAG file is parsed.
+
+    Nothing is checked without a DAG, where a call of ``execute()`` soon checks all arguments, nor in a DAG
+    with a Jinja environment of its own, where any text may be a template.
+
+    :param task: the task, with its DAG.
+    :param check: raises for a literal that cannot be used.
+    :raises AvePointConfigError: a literal cannot be used; the message names the argument.
+    """
+    dag = task.get_dag()
+    if dag is not None and not dag.jinja_environment_kwargs:
+        with for_airflow():
+            check()
 
 
 def name_try(context: Context) -> dict[str, Any] | None:

@@ -21,6 +21,14 @@ _GUIDES = (
     "celery-and-kubernetes",
     "upgrade",
 )
+# Those of core.settings; a test compares the two.
+# fmt: off
+_REGIONS = [
+    "au", "sg", "ca", "ne", "we", "fr", "de", "jp", "kr", "ch", "uk", "us", "uae", "za", "qa",
+    "gov", "aos2",
+    "gcp-au", "gcp-jp", "gcp-us", "gcp-we", "gcp-kr",
+]
+# fmt: on
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
@@ -121,7 +129,7 @@ def get_provider_info() -> dict[str, Any]:
                         "password": "Client secret",
                     },
                     "placeholders": {
-                        "host": "https://graph-us.avepointonlineservices.com, or empty with a region below",
+                        "host": "empty with a region below; else https://graph.example.com, without a path",
                         "login": "client id of the app registration",
                         "password": "client secret; with a .pfx file or an encrypted key, its passphrase",
                         "port": "443; without it, Airflow's Test button answers Bad Request",
@@ -130,7 +138,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "region": _field(
                         "Region",
-                        "The data centre of your tenant, such as us, we or au; fills an empty API address.",
+                        "The data centre of your tenant; with it, leave the API address empty.",
+                        enum=_REGIONS,
                     ),
                     "environment": _field(
                         "Environment",

@@ -41,6 +41,9 @@ PRODUCT = "dynamics365"
 POKE_INTERVAL = float(os.environ.get("AVEPOINT_GATE_POKE_INTERVAL", "300"))
 TIMEOUT = float(os.environ.get("AVEPOINT_GATE_TIMEOUT", str(12 * 3600)))
 
+# What Airflow shows for a mapped task. The word before the id keeps a native template a text.
+LABEL = "Organisation {{ task.op_kwargs['organization_id'] }}"
+
 COLUMNS = {
     "product": "VARCHAR(50) NOT NULL",
     "organization_id": "VARCHAR(100) NOT NULL",
@@ -123,7 +126,7 @@ with DAG(
         statement = f"CREATE TABLE IF NOT EXISTS dynamics365_jobs ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
         _warehouse(params["warehouse_conn_id"]).run(statement)
 
-    @task
+    @task(map_index_template=LABEL)
     def extract_jobs(
         avepoint_conn_id: str, organization_id: str, interval_start: str, verdict: dict[str, Any]
     ) -> list[list[Any]]:
@@ -174,7 +177,7 @@ with DAG(
                 )
         return len(stored)
 
-    @task(outlets=[JOBS])
+    @task(outlets=[JOBS], map_index_template=LABEL)
     def publish(organization_id: str, loaded: int) -> dict[str, Any]:
         """Tell other DAGs that the organisation's data may be used."""
         return {"organization_id": organization_id, "jobs": loaded}
@@ -193,13 +196,19 @@ with DAG(
             ledger_conn_id="{{ params.ledger_conn_id }}",
             poke_interval=POKE_INTERVAL,
             timeout=TIMEOUT,
+            map_index_template="Organisation {{ task.organization_ids }}",
         )
         verdict = wait_for_backup.output
-        rows = extract_jobs(avepoint_conn_id, organization_id, interval_start, verdict)
+        rows = extract_jobs(
+            avepoint_conn_id=avepoint_conn_id,
+            organization_id=organization_id,
+            interval_start=interval_start,
+            verdict=verdict,
+        )
         loaded = load_jobs(rows)
         checked = check_load(rows, verdict)
         loaded >> checked
-        publish(organization_id, checked)
+        publish(organization_id=organization_id, loaded=checked)
 
     create_table() >> organization.expand_kwargs(plan())
 

@@ -101,7 +101,7 @@ with DAG(
         unknown = [backup for key, backup in backups.items() if warehouse.get_first(query, [key]) is None]
         return unknown[:MOST]
 
-    @task
+    @task(map_index_template="Organisation {{ task.op_kwargs['backup']['organization_name'] or '?' }}")
     def load(backup: dict[str, Any]) -> str:
         """Do what waits for the backup; return its key."""
         log.info("%s: %s ended %s", backup["organization_name"], backup["job_id"], backup["finished_at"])
@@ -121,7 +121,7 @@ with DAG(
     @task_group
     def backup(ended: dict[str, Any]) -> None:
         """Handle one backup, whatever becomes of the others."""
-        remember(load(ended))
+        remember(load(backup=ended))
 
     taken = take_events()
     create_table() >> taken

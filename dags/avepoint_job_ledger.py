@@ -77,6 +77,7 @@ with DAG(
         task_id="load",
         started_after="{{ params.started_after }}",
         ledger_conn_id="{{ params.ledger_conn_id }}",
+        map_index_template="{{ task.product }} of {{ task.avepoint_conn_id }}",
     ).expand_kwargs(plan("{{ var.json.get('avepoint_tenants', none) }}"))
 
 

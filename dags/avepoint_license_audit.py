@@ -221,6 +221,7 @@ with DAG(
         product="{{ params.product }}",
         ledger_conn_id="{{ params.ledger_conn_id }}",
         on_breach="warn",
+        map_index_template="Tenant {{ task.avepoint_conn_id }}",
     ).expand(avepoint_conn_id=tenants)
     required = list_required("{{ var.value.get('avepoint_required', '') }}", tenants, audits.output)
     protection = AvePointProtectionAuditOperator.partial(
@@ -228,6 +229,7 @@ with DAG(
         product="{{ params.product }}",
         ledger_conn_id="{{ params.ledger_conn_id }}",
         on_breach="warn",
+        map_index_template="Tenant {{ task.avepoint_conn_id }}",
     ).expand_kwargs(required)
     report = AvePointReportOperator(
         task_id="report",

@@ -67,6 +67,7 @@ with DAG(
         max_unusual="{{ params.max_unusual }}",
         expect_scheduled="{{ params.expect_scheduled }}",
         timeout=TIMEOUT,
+        map_index_template="Service {{ task.object_types }}",
     ).expand(object_types=list_services())
 
     @task_group

@@ -77,6 +77,36 @@ def test_the_link_reads_what_the_task_left(monkeypatch: pytest.MonkeyPatch) -> N
     assert "" == link.get_link(None, ti_key=object())
 
 
+def test_the_worker_asks_for_no_link_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow logs an XCom that is not there as an error."""
+    asked: list[str] = []
+
+    class XCom:
+        @staticmethod
+        def get_value(*, key: str, ti_key: object) -> str | None:
+            asked.append(key)
+            return COMMERCIAL
+
+    monkeypatch.setattr(links, "XCom", XCom)
+    link = AvePointOnlineServicesLink()
+    sensor = AvePointBackupSensor(task_id="wait", product="dynamics365", max_age="24h")
+    job = AvePointJobSensor(task_id="job", product="dynamics365", job_id="J")
+
+    assert ("", "") == (link.get_link(sensor, ti_key=object()), link.get_link(job, ti_key=object()))
+    sensor.leave_link({}, settings(region="us"))
+    assert COMMERCIAL == link.get_link(sensor, ti_key=object())
+    assert [] == asked
+
+    # Another process has deferred the task; Airflow has stored the link itself then.
+    with pytest.raises(Exception, match="The trigger of this wait failed"):
+        job.resume_execution("__fail__", {"error": "x"}, {})
+    audit = AvePointLicenseAuditOperator(task_id="audit")
+    monkeypatch.setattr(audit, "execute", lambda context: context, raising=False)
+    assert {} == audit.resume_execution("execute", {}, {})
+    assert [COMMERCIAL] * 2 == [link.get_link(each, ti_key=object()) for each in (job, audit)]
+    assert [link.xcom_key] * 2 == asked
+
+
 @pytest.mark.parametrize(
     "cls",
     [AvePointBackupCheckOperator, AvePointBackupSensor, AvePointJobSensor, AvePointLicenseAuditOperator],

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from airflow_provider_avepoint import __version__
-from airflow_provider_avepoint.core.settings import _EXTRAS, ENVIRONMENTS
+from airflow_provider_avepoint.core.settings import _EXTRAS, ENVIRONMENTS, REGIONS
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from tests.versions import SENSITIVE_FIELDS
 
@@ -63,6 +63,11 @@ def test_every_dotted_path_imports(path: str) -> None:
 def test_form_offers_what_the_connection_reads() -> None:
     """No field is offered that nothing reads, and none is read that is not offered."""
     assert set(FIELDS) == _EXTRAS
+
+
+def test_form_offers_every_region_first() -> None:
+    assert ("region", [*REGIONS]) == (next(iter(FIELDS)), FIELDS["region"]["schema"]["enum"])
+    assert 22 == len(REGIONS)
 
 
 def test_form_offers_every_environment() -> None:

@@ -202,7 +202,9 @@ def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
 def _describe(verdict: Verdict) -> str:
     """Describe the verdict in a sentence; the table shows the scopes that caused it."""
     judged = [scope for scope in verdict.scopes if scope.reason not in _NOT_JUDGED]
-    if verdict.passed or not judged:
+    if verdict.passed:
+        return verdict.summary
+    if not judged:
         return verdict.describe()
     good = sum(scope.passed for scope in judged)
     return f"{verdict.policy.product}: {verdict.reason}: {good} of {len(judged)} scopes good."

@@ -214,6 +214,18 @@ def parse_job_types(value: object, product: Product) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(map(product.canonical_job_type, known or ())))
 
 
+def parse_breach(name: str, value: object) -> str:
+    """Parse what an audit does with a breach.
+
+    :param name: the argument's name.
+    :param value: ``fail``, ``skip`` or ``warn``.
+    :raises AvePointConfigError: *value* is something else.
+    """
+    if not isinstance(value, str) or value not in ("fail", "skip", "warn"):
+        raise refuse(name, value, "is not one of fail, skip, warn.")
+    return value
+
+
 def parse_states(value: object) -> frozenset[JobState] | None:
     """Parse the argument ``state``: one or several words of :class:`JobState`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +67,13 @@ ENVIRONMENTS = {
 }
 _ENVIRONMENT_OF_REGION = {"gov": "us_government", "aos2": "aos2"}
 
+# Where AvePoint's own hosts are: the API is at their root.
+_VENDOR_DOMAINS = (".avepointonlineservices.com", ".online15.net")
+
 _USUAL_PORTS = {"https": 443, "http": 80}
+
+# The client of a simulator that was started without a client of its own. The secret is known to all.
+_SIMULATOR_CLIENT = {"demo-client": "demo-secret"}
 
 _EXTRAS = frozenset(
     {
@@ -138,6 +145,7 @@ class Settings:
         cls,
         *,
         conn_id: str,
+        conn_type: str | None = None,
         host: str | None = None,
         port: int | None = None,
         login: str | None = None,
@@ -147,6 +155,7 @@ class Settings:
         """Read the fields of an Airflow connection.
 
         :param conn_id: the connection's id, for messages.
+        :param conn_type: the connection's type; None or an empty text where it has none.
         :param host: the full base URL; empty where *extra* has a region or an environment with one host.
         :param port: added to *host* where *host* has none.
         :param login: the client id.
@@ -161,7 +170,12 @@ class Settings:
                 conn_id,
                 ", ".join(unknown),
             )
-        region = reader.choice("region", REGIONS)
+        if conn_type and conn_type.casefold() != "avepoint":
+            raise reader.error(
+                "conn_type",
+                f"is {conn_type!r}, so its credentials are not AvePoint's; give it the type avepoint",
+            )
+        region = reader.region()
         name = reader.choice("environment", ENVIRONMENTS) or "commercial"
         if region is not None:
             own = _ENVIRONMENT_OF_REGION.get(region, "commercial")
@@ -170,16 +184,19 @@ class Settings:
             name = own  # the form sends commercial where the user chose no environment
         environment = ENVIRONMENTS[name]
         insecure = reader.boolean("insecure_http", default=False)
+        regional = f"https://graph-{region}.avepointonlineservices.com" if region else None
         if not host:
-            host = f"https://graph-{region}.avepointonlineservices.com" if region else environment.host
+            host = regional or environment.host
             if host is None:
                 raise reader.error(
                     "host", "is empty; give the full base URL, or set the extra 'region' (such as us)"
                 )
         if not login:
             raise reader.error("login", "is empty; it is the client id of the app registration")
+        base_url = reader.address("host", host, port=port, insecure=insecure)
+        reader.check_host(base_url, regional, login)
         settings = cls(
-            base_url=reader.address("host", host, port=port, insecure=insecure),
+            base_url=base_url,
             identity_endpoint=reader.address(
                 "identity_endpoint",
                 reader.text("identity_endpoint") or environment.identity_endpoint,
@@ -226,6 +243,55 @@ class _Reader:
         if value is not None and value not in known:
             raise self.error(name, f"is {value!r}, which is not one of {', '.join(known)}")
         return value
+
+    def region(self) -> str | None:
+        value = self.text("region")
+        name = None if value is None else value.strip().casefold()
+        if name and name not in REGIONS:
+            raise self.error("region", f"is {value!r}, which is not one of {', '.join(REGIONS)}")
+        return name or None
+
+    def check_host(self, base_url: str, regional: str | None, login: str) -> None:
+        """Check the address of the API against the other fields, and warn of what is odd.
+
+        :param base_url: the address.
+        :param regional: the address of the region that the connection names; None where it names none.
+        :param login: the client id.
+        """
+        parts = urlsplit(base_url)
+        hostname = parts.hostname or ""
+        if regional not in (None, base_url):
+            log.warning(
+                "Connection %r: host and region are both set; host holds, so the API is asked at %s, not at "
+                "%s. Clear one of them.",
+                self.conn_id,
+                base_url,
+                regional,
+            )
+        if parts.path and hostname.endswith(_VENDOR_DOMAINS):
+            raise self.error(
+                "host", f"is {base_url!r}; AvePoint's hosts have no path, leave {parts.path!r} out"
+            )
+        if parts.path:
+            log.warning(
+                "Connection %r: host has the path %r; every request goes below this path.",
+                self.conn_id,
+                parts.path,
+            )
+        if _is_loopback(hostname) and not self.text("identity_endpoint"):
+            fields = {
+                "conn_type": "avepoint",
+                "host": base_url,
+                "login": login,
+                "password": _SIMULATOR_CLIENT.get(login, "the client secret"),
+                "extra": {"identity_endpoint": f"{base_url}/connect/token"},
+            }
+            line = f"AIRFLOW_CONN_{self.conn_id.upper()}={shlex.quote(json.dumps(fields))}"
+            # No full stop after the line: people copy to its end.
+            raise AvePointConfigError(
+                f"Connection {self.conn_id!r}: identity_endpoint is empty, and host is this machine: "
+                f"AvePoint's own identity service would get the credentials. For a simulator:\nexport {line}"
+            )
 
     def boolean(self, name: str, *, default: bool) -> bool:
         value = self.extra.get(name, default)

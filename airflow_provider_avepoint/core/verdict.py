@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,19 +35,27 @@ from airflow_provider_avepoint.core.grading import (
     outcome,
 )
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.job_text import (
+    describe_briefly,
+    name_organizations,
+    quote_error,
+    show_minute,
+    show_time,
+)
 from airflow_provider_avepoint.core.model import BackupJob, JobState
 from airflow_provider_avepoint.core.organizations import Organizations
 from airflow_provider_avepoint.core.policy import OTHER, Policy, Scope
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.questions import Circumstances
-from airflow_provider_avepoint.core.text import list_some, one_line, quoted
+from airflow_provider_avepoint.core.text import list_some, one_line
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import ActivityCounts
 
 __all__ = [
     "RULES_VERSION",
+    "WINDOW",
     "Policy",
     "Reason",
     "Scope",
@@ -63,6 +71,10 @@ RULES_VERSION = 2
 
 # The most missed runs, or counts of unusual activity, that a message names of one scope.
 _MOST_COUNTS = 3
+#: The beginning of a message's line about the window: the one line that differs from look to look.
+WINDOW = "Window: "
+# The most scopes that a message names.
+_MOST_SCOPES = 20
 
 
 class Reason(StrEnum):
@@ -102,6 +114,8 @@ _SEVERITY = (
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
 # A scope with one of these reasons waits for a backup, which comes only where one is scheduled.
 _WAITS_FOR_BACKUP = frozenset({Reason.MISSED, Reason.STALE, Reason.SKIPPED})
+# No backup of a scope with one of these reasons has started in the window.
+_WITHOUT_START = frozenset({Reason.MISSED, Reason.STALE, Reason.NOT_SCHEDULED})
 # The problem of a row that may belong to several scopes.
 _UNPLACED = "the row does not say whose it is, so it may belong here"
 # What a message advises for each reason.
@@ -137,6 +151,14 @@ _ADVICE = {
         "Look at the job in AvePoint Online Services; update this provider, or report the row."
     ),
     Reason.CLOCK_SKEW: "Compare the clocks of this machine and of the API, and look at the job's times.",
+}
+
+
+# What each rule asks for: the values of decide_by.
+_RULES = {
+    "newest": "the newest ended backup of a scope decides",
+    "any": "one good backup of a scope is enough",
+    "all": "every ended backup of a scope must be good",
 }
 
 
@@ -196,26 +218,30 @@ class ScopeVerdict:
             written["unusual_activity"] = [each.as_dict() for each in self.unusual]
         return written
 
-    def __str__(self) -> str:
-        text = f"{self.scope}: {self.reason}"
+    def describe(self, organizations: Mapping[str | None, str] | None = None) -> str:
+        """Describe the verdict on the scope in one line: its name, the reason, and the job that decided.
+
+        :param organizations: names of organisations, by :func:`.normalize_id` of their ids.
+        """
+        text = f"{_name(self.scope, organizations or {})}: {self.reason}"
         if self.reason is Reason.NOT_SCHEDULED:
             text += ", no backup is scheduled"
         if self.missed_runs:
-            missed = list_some(map(_show_time, self.missed_runs), _MOST_COUNTS)
+            missed = list_some(map(show_time, self.missed_runs), _MOST_COUNTS)
             text += f", no job answers the backup due {missed}"
-        elif self.window_start is not None and self.reason in (
-            Reason.MISSED,
-            Reason.STALE,
-            Reason.NOT_SCHEDULED,
-        ):
-            text += f", no backup has started since {_show_minute(self.window_start)}"
+        elif self.window_start is not None and self.reason in _WITHOUT_START:
+            text += f", no backup has started since {show_minute(self.window_start)}"
         if self.unusual:
             text += f", {list_some(map(str, self.unusual), _MOST_COUNTS)}"
         if self.job is not None:
-            text += f" ({_describe(self.job)})"
+            error = "" if self.passed else quote_error(self.job)
+            text += f" ({describe_briefly(self.job)}{error})"
         if self.newer_good is not None:
-            text += f"; the newer {_describe(self.newer_good)} is good, but {self.decided_because}"
+            text += f"; the newer {describe_briefly(self.newer_good)} is good, but {self.decided_because}"
         return text
+
+    def __str__(self) -> str:
+        return self.describe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +278,9 @@ class Verdict:
         product, found = self.policy.product, []
         forgotten = [each for each in self.scopes if each.reason is Reason.FORGOTTEN and each.job is not None]
         if forgotten:
-            named = list_some(f"{each.scope} ({_describe(each.job)})" for each in forgotten if each.job)
+            named = list_some(
+                f"{each.scope} ({describe_briefly(each.job)})" for each in forgotten if each.job
+            )
             found.append(
                 f"{product}: no longer expected, since the last backup is older than expect_seen_within: "
                 f"{named}. Name in the policy what must be backed up."
@@ -263,7 +291,7 @@ class Verdict:
             one_line(each, 100) for each in dict.fromkeys(missed) if each is not None and each not in seen
         ]
         if unknown:
-            since, whose = _show_minute(self.policy.memory_start(self.judged_at)), list_some(unknown)
+            since, whose = show_minute(self.policy.memory_start(self.judged_at)), list_some(unknown)
             found.append(
                 f"{product}: no job of organisation {whose} has started since {since}; check the id."
             )
@@ -298,9 +326,10 @@ class Verdict:
             written["unusual_activity"] = [each.as_dict() for each in self.circumstances.activities]
         return written
 
-    def describe(self) -> str:
-        """Describe the verdict in one line; name the bad scopes, worst first, and say what to do."""
-        judged = [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
+    @property
+    def summary(self) -> str:
+        """The verdict in one line: how many scopes are good, and the worst reason."""
+        judged = self._judged
         good = sum(scope.passed for scope in judged)
         tail = "".join(
             f", {count} {reason}"
@@ -310,21 +339,54 @@ class Verdict:
         product = self.policy.product
         if self.passed:
             return f"{product}: backup verified in {good} of {len(judged)} scopes{tail}."
-        advice = _ADVICE[self.reason]
         if not judged:
-            since, start = (
-                self.policy.look_back_start(self.judged_at),
-                self.policy.window_start(self.judged_at),
-            )
-            seen = f"no backup of any scope since {_show_minute(since)}"
-            window = f"it must have started since {_show_minute(start)}"
-            return f"{product}: missed: {seen}, and {window}{tail}. {advice}"
+            since = show_minute(self.policy.look_back_start(self.judged_at))
+            return f"{product}: missed: no backup of any scope since {since}{tail}."
+        return f"{product}: {self.reason}: {good} of {len(judged)} scopes good{tail}."
+
+    def describe(self) -> str:
+        """Describe the verdict for a log: a summary, and one line a scope, worst first.
+
+        Of a verdict that passes, the lines name the jobs that decided. Of any other, the lines name the
+        scopes that are not good; then come the window, the rule, and what to do.
+        """
         bad = sorted(
-            (scope for scope in judged if not scope.passed), key=lambda scope: _SEVERITY.index(scope.reason)
+            (scope for scope in self._judged if not scope.passed),
+            key=lambda scope: _SEVERITY.index(scope.reason),
         )
-        summary = f"{good} of {len(judged)} scopes good{tail}"
-        listed = list_some(map(str, bad))
-        return f"{product}: {self.reason}: {listed} ({summary}). {self._explain_rule(bad)}{advice}"
+        names = name_organizations(job for scope in self.scopes for job in (scope.job, *scope.open_jobs))
+        shown = self._judged if self.passed else bad
+        lines = [self.summary]
+        lines += [f"- {scope.describe(names)}" for scope in shown[:_MOST_SCOPES]]
+        if rest := Counter(scope.reason.value for scope in shown[_MOST_SCOPES:]):
+            counts = ", ".join(f"{count} {reason}" for reason, count in rest.items())
+            lines.append(f"- and {rest.total()} more: {counts}")
+        if self.passed:
+            return "\n".join(lines)
+        lines.append(self._describe_window())
+        lines += [
+            f"Rule: {_RULES[rule]} ({rule}: {why})."
+            for rule, why in dict.fromkeys((scope.decided_by, scope.decided_because) for scope in bad)
+        ]
+        reasons = list(dict.fromkeys(scope.reason for scope in bad)) or [self.reason]
+        lines += [f"What to do ({reason}): {_ADVICE[reason]}" for reason in reasons]
+        if ways := self._explain_rule(bad):
+            lines.append(ways)
+        return "\n".join(lines)
+
+    @property
+    def _judged(self) -> list[ScopeVerdict]:
+        return [scope for scope in self.scopes if scope.reason not in _NOT_JUDGED]
+
+    def _describe_window(self) -> str:
+        """Say which starts count, and which argument of the policy says so."""
+        policy, start = self.policy, self.policy.window_start(self.judged_at)
+        is_age = policy.max_age is not None and start == self.judged_at - policy.max_age
+        given = f"max_age is {policy.max_age.total_seconds() / 3600:g} h" if is_age else "started_after"
+        return (
+            f"{WINDOW}a backup counts if it has started since {show_time(start)} ({given}); "
+            f"judged at {show_time(self.judged_at)}."
+        )
 
     def _explain_rule(self, bad: Iterable[ScopeVerdict]) -> str:
         """Return what would let a newer good backup decide; empty where there is no such backup."""
@@ -333,7 +395,7 @@ class Verdict:
         ways = 'decide_by="newest"'
         if get_product(self.policy.product).differs_by_tenant_only:
             ways += ", or single_tenant in the connection where the app registration reaches one tenant,"
-        return f"{ways} lets the newest backup decide. "
+        return f"{ways} lets the newest backup decide."
 
 
 def judge(
@@ -722,21 +784,14 @@ def _age(job: BackupJob | None, now: datetime) -> float | None:
     return None if begun is None else max(0.0, (now - begun).total_seconds())
 
 
-def _describe(job: BackupJob) -> str:
-    """Describe a job: its id, the vendor's word for its state, its start, and its problems."""
-    text = f"job {one_line(job.job_id, 100)}, {quoted(job.raw_state)}"
-    if job.effective_start is not None:
-        text += f", started {_show_time(job.effective_start)}"
-    text += job.describe_failures()
-    return text + "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
-
-
-def _show_minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _show_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _name(scope: Scope, organizations: Mapping[str | None, str]) -> str:
+    """Return the name of a scope, with the organisation's name before its id where a row names both."""
+    known = organizations.get(normalize_id(scope.organization_id))
+    if scope.organization_id is None or known in (None, scope.organization_id):
+        return str(scope)
+    return f"{known} ({replace(scope, workload=None, location=None, content=None)})" + "".join(
+        f" / {one_line(part)}" for part in (scope.workload, scope.location, scope.content) if part
+    )
 
 
 def _write_evidence(job: BackupJob) -> dict[str, Any]:

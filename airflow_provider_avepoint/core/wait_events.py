@@ -24,9 +24,10 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.job_text import describe_state, list_problems, quote_error, show_time
 from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
 from airflow_provider_avepoint.core.text import one_line, quoted
-from airflow_provider_avepoint.core.verdict import Reason, Verdict, grade_job
+from airflow_provider_avepoint.core.verdict import WINDOW, Reason, Verdict, grade_job
 
 #: A wait gives up after this many failed polls in a row; each poll has its own retries.
 MAX_FAILED_POLLS = 10
@@ -63,12 +64,14 @@ class Watch:
     :param news: what was last seen, in a sentence.
     :param last_error: why the last poll failed; None where it did not fail.
     :param unknown_since: when the first of these polls failed, in UTC; None where the last poll did not fail.
+    :param is_changed: whether the last look that reached the API saw something else than the look before.
     """
 
     failed_polls: int = 0
     news: str = _NOTHING_SEEN
     last_error: str | None = None
     unknown_since: datetime | None = None
+    is_changed: bool = False
     _seen: Verdict | BackupJob | None = None
 
     @classmethod
@@ -187,6 +190,14 @@ class Watch:
         event = self._event(Status.OVERDUE, f"The task's execution_timeout has passed; {seen}")
         return event | {"evidence": None} if self.failed_polls else event
 
+    def tell(self, more: str) -> str:
+        """Return what was last seen, and a sentence after it: on its own line where several were needed.
+
+        :param more: the sentence.
+        """
+        separator = "\n" if "\n" in self.news else " "
+        return f"{self.news}{separator}{more}"
+
     @property
     def evidence(self) -> dict[str, Any] | None:
         """Return what was last seen, ready for JSON; a job comes without its raw row."""
@@ -198,6 +209,7 @@ class Watch:
 
     def _note(self, news: str, seen: Verdict | BackupJob | None) -> None:
         self.failed_polls, self.last_error, self.unknown_since = 0, None, None
+        self.is_changed = _steady(news) != _steady(self.news) and not _are_alike(self._seen, seen)
         self.news, self._seen = news, seen
 
     def _lose(self, error: str) -> None:
@@ -219,6 +231,31 @@ class Watch:
 
     def _event(self, status: Status, message: str | None = None) -> Event:
         return {"status": status.value, "message": message or self.news, "evidence": self.evidence}
+
+
+def _steady(news: str) -> str:
+    """Return *news* without the line that differs from look to look."""
+    return "\n".join(line for line in news.split("\n") if not line.startswith(WINDOW))
+
+
+def _are_alike(before: Verdict | BackupJob | None, now: Verdict | BackupJob | None) -> bool:
+    """Tell whether two verdicts rest on the same jobs, and say the same of each scope."""
+    if not isinstance(before, Verdict) or not isinstance(now, Verdict):
+        return False
+
+    def outline(verdict: Verdict) -> list[object]:
+        return [
+            (
+                each.scope,
+                each.reason,
+                each.missed_runs,
+                each.unusual,
+                each.job and (each.job.job_id, each.job.state),
+            )
+            for each in verdict.scopes
+        ]
+
+    return outline(before) == outline(now)
 
 
 def find_pause(poll_interval: float, elapsed: float, max_wait: float | None) -> float:
@@ -335,13 +372,10 @@ def describe_job(job: BackupJob, grade: Reason) -> str:
     :param job: the job.
     :param grade: how a gate grades the job; named where it differs from the state.
     """
-    text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({quoted(job.raw_state)})"
+    text = f"{job.product} job {one_line(job.job_id, 100)} is {job.state} ({describe_state(job)})"
     if job.finished_at is not None:
-        text += f", finished {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
-    text += job.describe_failures()
-    text += "".join(f", {one_line(problem, 200)}" for problem in job.problems[:3])
+        text += f", finished {show_time(job.finished_at)}"
+    text += job.describe_failures() + list_problems(job)
     if grade not in (Reason.PASSED, Reason.RUNNING) and grade.value != job.state.value:
         text += f"; it counts as {grade}"
-    if job.errors and (error := job.errors[0]).message:
-        text += f"; {one_line(error.message)}" + (f" ({one_line(error.url)})" if error.url else "")
-    return text + "."
+    return f"{text}{quote_error(job)}."

@@ -49,6 +49,7 @@ def read_settings(connection: Connection, extra: Mapping[str, Any]) -> Settings:
     """
     settings = Settings.from_fields(
         conn_id=connection.conn_id,
+        conn_type=connection.conn_type,
         host=connection.host,
         port=connection.port,
         login=connection.login,

@@ -15,12 +15,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.literals import check_each, check_listing
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
-from airflow_provider_avepoint.gates import PolicyOperator
-from airflow_provider_avepoint.links import leave_link
+from airflow_provider_avepoint.gates import PolicyOperator, check_literals
 from airflow_provider_avepoint.operators.drills import record_content_check
 from airflow_provider_avepoint.operators.files import JobFile
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
@@ -69,14 +69,13 @@ class AvePointBackupCheckOperator(PolicyOperator):
 
         policy = self.build_policy()
         with AvePointHook(self.avepoint_conn_id) as hook:
-            leave_link(context, hook.settings)
+            self.leave_link(context, hook.settings)
             verdict = hook.judge(policy, keep_days=self.build_keeper())
         evidence, message = verdict.as_dict(), verdict.describe()
         self.note_verdict(context, evidence)
         if verdict.passed:
             self.log.info("%s", message)
             return evidence
-        self.log.error("%s", message)
         self.keep_evidence(context, evidence)
         return self.reject(message, evidence, is_settled=verdict.is_settled)
 
@@ -164,6 +163,11 @@ class AvePointListJobsOperator(BaseOperator):
         if max_rows is ...:
             max_rows = 100 if path is None else 0
         self.max_rows = max_rows
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_listing({"product": self.product, **self._filters()})
+        check_each(vars(self), max_rows=lambda _, value: _parse_row_limit(value))
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """List, count and write the jobs, and return the summary.

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
+from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import (
@@ -25,13 +25,14 @@ from airflow_provider_avepoint.core.license import (
     describe_subject,
     forecast,
 )
+from airflow_provider_avepoint.core.literals import check_each
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
-from airflow_provider_avepoint.gates import name_try
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.gates import check_literals, name_try
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -45,7 +46,7 @@ _MOST_SENTENCES = 20
 _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 
 
-class AvePointLicenseAuditOperator(BaseOperator):
+class AvePointLicenseAuditOperator(LinkedOperator):
     """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
     The forecast uses the readings of the last 90 days in the ledger, since the last change of the figure,
@@ -93,7 +94,6 @@ class AvePointLicenseAuditOperator(BaseOperator):
         "tenant",
         "ledger_conn_id",
     )
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -120,6 +120,16 @@ class AvePointLicenseAuditOperator(BaseOperator):
         self.location = location
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_each(
+            vars(self),
+            product=lambda _, value: get_product(value),
+            on_breach=parse_breach,
+            near_limit=lambda _, value: _parse_share(value),
+            forecast_days=lambda _, value: _parse_days(value),
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read, record and compare the figures, and return them.
@@ -130,8 +140,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
         :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
         """
         try:
-            if self.on_breach not in ("fail", "skip", "warn"):
-                raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
+            parse_breach("on_breach", self.on_breach)
             self._name_ledger()
             asked = Audit(
                 product=get_product(self.product).name,
@@ -159,7 +168,7 @@ class AvePointLicenseAuditOperator(BaseOperator):
 
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:
-                leave_link(context, hook.settings)
+                self.leave_link(context, hook.settings)
                 consumptions = hook.get_license_consumptions(
                     asked.product, organization_id=asked.organization_id, location=asked.location
                 )

@@ -9,10 +9,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_avepoint.core.arguments import parse_ledger, parse_text
+from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.literals import check_each
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
@@ -20,8 +21,8 @@ from airflow_provider_avepoint.core.requirements import Required, parse_required
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import list_some, trim
 from airflow_provider_avepoint.exceptions import AvePointProtectionBreach, to_airflow
-from airflow_provider_avepoint.gates import name_try
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.gates import check_literals, name_try
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,7 +33,7 @@ __all__ = ["AvePointProtectionAuditOperator"]
 AUDIT_KEY = "audit"
 
 
-class AvePointProtectionAuditOperator(BaseOperator):
+class AvePointProtectionAuditOperator(LinkedOperator):
     """Judge a tenant against what it must have beside good jobs, and record the result in the ledger.
 
     *required* names services, each with its rules; the rules under ``tenant`` hold for the whole tenant::
@@ -111,7 +112,6 @@ class AvePointProtectionAuditOperator(BaseOperator):
         "ledger_conn_id",
     )
     template_fields_renderers = {"required": "json"}  # noqa: RUF012  # as BaseOperator declares it
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -136,6 +136,14 @@ class AvePointProtectionAuditOperator(BaseOperator):
         self.location = location
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_each(
+            vars(self),
+            product=lambda _, value: get_product(value),
+            on_breach=parse_breach,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read and judge what the tenant has, record the result, and return it.
@@ -147,8 +155,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
             ``AirflowException``.
         """
         try:
-            if self.on_breach not in ("fail", "skip", "warn"):
-                raise refuse("on_breach", self.on_breach, "is not one of fail, skip, warn.")
+            parse_breach("on_breach", self.on_breach)
             self._name_ledger()
             required = self._read_required()
             audit = self._audit(context, required)
@@ -199,7 +206,7 @@ class AvePointProtectionAuditOperator(BaseOperator):
 
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:
-                leave_link(context, hook.settings)
+                self.leave_link(context, hook.settings)
                 return hook.audit_protection(
                     required,
                     product=required.product.name,

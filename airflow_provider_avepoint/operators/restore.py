@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_span
 from airflow_provider_avepoint.core.errors import (
@@ -47,7 +47,7 @@ from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
 from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
 from airflow_provider_avepoint.gates import name_try
 from airflow_provider_avepoint.lineage import describe_drill
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.links import LinkedOperator
 from airflow_provider_avepoint.operators.drills import DrillLedger
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class _Wait:
     is_paused: bool = False
 
 
-class AvePointRestoreOperator(BaseOperator):
+class AvePointRestoreOperator(LinkedOperator):
     """Restore files and folders of Microsoft 365, follow the restore job, and judge it as a backup is judged.
 
     **This writes.** AvePoint's API restores in place: it has no destination, and its documents do not say
@@ -155,7 +155,6 @@ class AvePointRestoreOperator(BaseOperator):
         "ledger_conn_id",
         "tenant",
     )
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -254,7 +253,7 @@ class AvePointRestoreOperator(BaseOperator):
         intents = open_intents(context, handed_over, ledger)
         with AvePointHook(self.avepoint_conn_id) as hook:
             request = self._build_request(hook.settings.location)
-            leave_link(context, hook.settings)
+            self.leave_link(context, hook.settings)
             failed = 0
             while True:
                 try:

@@ -22,10 +22,11 @@ from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, require_text
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.literals import check_each, check_listing
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.wait_events import Event, Status, Watch, doubt_job, doubt_verdict
-from airflow_provider_avepoint.gates import PolicyOperator
-from airflow_provider_avepoint.links import AvePointOnlineServicesLink, leave_link
+from airflow_provider_avepoint.gates import PolicyOperator, check_literals
+from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -137,6 +138,8 @@ class _AvePointSensor(BaseSensorOperator):
         except Exception as e:
             self._watch.note_defect(e)  # with silent_fail the base sensor continues to wait
             raise
+        if event is None and not self._watch.failed_polls:
+            self.log.info("%s", self._watch.news if self._watch.is_changed else "Nothing has changed.")
         return PokeReturnValue(is_done=event is not None, xcom_value=event)
 
     def execute_complete(self, context: Context, event: Event | None = None) -> Any:
@@ -159,6 +162,7 @@ class _AvePointSensor(BaseSensorOperator):
         :param context: Airflow's context of the task.
         :returns: the result of *next_method*.
         """
+        self.console_url: str | None = None  # as LinkedOperator does
         if next_method != "__fail__":
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         failure = next_kwargs or {}
@@ -184,12 +188,13 @@ class _AvePointSensor(BaseSensorOperator):
         now = datetime.now(UTC)
         if now >= deadline:
             return self._conclude(context, self._watch.time_out((now - started_at).total_seconds()))
+        pace = " and then ever less often" if self.exponential_backoff else ""
         self.log.info(
-            "%s Waiting on the triggerer, a look every %.0f s%s, until %s UTC.",
-            self._watch.news,
-            self.poke_interval,
-            " and then ever less often" if self.exponential_backoff else "",
-            f"{deadline:%Y-%m-%d %H:%M:%S}",
+            "%s",
+            self._watch.tell(
+                f"Waiting on the triggerer, a look every {self.poke_interval:.0f} s{pace}, until "
+                f"{deadline:%Y-%m-%d %H:%M:%S} UTC."
+            ),
         )
         return self.defer(
             trigger=self._build_trigger(
@@ -215,13 +220,12 @@ class _AvePointSensor(BaseSensorOperator):
             self._watch = Watch.resume(**json.loads(str(store.get(_WATCH_KEY) or "{}")))
         try:
             with AvePointHook(self.avepoint_conn_id) as hook:  # type: ignore[attr-defined]  # both have one
-                leave_link(context, hook.settings)
+                self.leave_link(context, hook.settings)  # type: ignore[attr-defined]  # both are linked
                 event = self._look(hook, self._watch)
         except AvePointError as e:
             event = self._watch.note_error(e)
-            self.log.warning("The poll failed (%s in a row): %s", self._watch.failed_polls, e)
-        else:
-            self.log.info("%s", self._watch.news)
+            if event is None:
+                self.log.warning("The poll failed (%s in a row): %s", self._watch.failed_polls, e)
         if store is not None:
             store.set(_WATCH_KEY, json.dumps(self._watch.hand_over()))
         return event
@@ -250,7 +254,6 @@ class _AvePointSensor(BaseSensorOperator):
         if status is Status.PASSED:
             self.log.info("%s", message)
             return evidence
-        self.log.error("%s", message)
         self._keep_evidence(context, evidence)
         if status is Status.ERROR:
             self._fail(_rebuild_error(event))
@@ -363,7 +366,7 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
         return self.on_failed == "skip"
 
 
-class AvePointJobSensor(_AvePointSensor):
+class AvePointJobSensor(_AvePointSensor, LinkedOperator):
     """Wait until one job has ended well: ``success``, or ``partial`` with *accept_partial*.
 
     Returns the job. A job that is not listed yet is waited for. The arguments for waiting:
@@ -394,7 +397,6 @@ class AvePointJobSensor(_AvePointSensor):
         "location",
         "organization_id",
     )
-    operator_extra_links = (AvePointOnlineServicesLink(),)
     ui_color = "#dcecf7"
 
     def __init__(
@@ -415,6 +417,14 @@ class AvePointJobSensor(_AvePointSensor):
         self.accept_partial = accept_partial
         self.location = location
         self.organization_id = organization_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        given = vars(self)
+        check_listing({name: given[name] for name in ("product", "location", "organization_id")})
+        check_each(
+            given, product=require_text, job_id=require_text, accept_partial=parse_flag, location=parse_text
+        )
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
         accept_partial = parse_flag("accept_partial", self.accept_partial)

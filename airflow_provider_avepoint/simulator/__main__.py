@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import shlex
 import signal
 import sys
 import threading
@@ -14,6 +16,8 @@ from . import DEMO_CLIENT_ID, DEMO_CLIENT_SECRET, Simulator
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; print the URL as one line when the server answers requests.
+
+    Unless told to be quiet, print a second line: the shell command that sets Airflow's connection.
 
     :param arguments: the command line's arguments; None takes those of the process.
     :returns: the exit status, 1 where the server cannot run; one line on stderr then says why.
@@ -35,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulator.seed_demo()
         with simulator:
             print(simulator.url, flush=True)  # noqa: T201 - what the script is asked for
+            if not options.quiet:
+                fields = shlex.quote(json.dumps(simulator.connection))
+                print(f"export AIRFLOW_CONN_AVEPOINT_DEFAULT={fields}", flush=True)  # noqa: T201 - the same
             stopped.wait()
     except (ModuleNotFoundError, OSError) as error:
         print(f"avepoint-simulator: {error}", file=sys.stderr)  # noqa: T201 - a script's way to fail
@@ -55,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         "--client-secret", default=DEMO_CLIENT_SECRET, help="its secret (default: %(default)s)"
     )
     parser.add_argument("--seed-demo", action="store_true", help="start with 60 days of plausible history")
-    parser.add_argument("--quiet", action="store_true", help="write no line for each request to stderr")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print the URL alone, and no line for each request"
+    )
     return parser
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from .server import ServerThread
@@ -94,6 +95,25 @@ class Simulator:
     def token_url(self) -> str:
         """The URL that grants tokens."""
         return f"{self.url}/connect/token"
+
+    @property
+    def connection(self) -> JsonObject:
+        """The fields of an Airflow connection to the simulator, as the JSON of ``AIRFLOW_CONN_…`` has them.
+
+        A server that listens at every address of this machine is reached over loopback.
+        """
+        parts = urlsplit(self.url)
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # compared, not bound
+        name = everywhere.get(parts.hostname or "")
+        host = self.url if name is None else f"{parts.scheme}://{name}:{parts.port}"
+        return {
+            "conn_type": "avepoint",
+            "host": host,
+            "login": self.client_id,
+            "password": self.client_secret,
+            # No proxy of the environment stands between this machine and itself.
+            "extra": {"identity_endpoint": f"{host}/connect/token", "trust_env": False},
+        }
 
     def reset(self) -> None:
         """Return to the initial state."""

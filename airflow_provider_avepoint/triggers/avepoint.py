@@ -213,28 +213,22 @@ class _WaitTrigger(BaseTrigger):
             return None
         if isinstance(answers, AvePointError):
             return self._note_error(answers, watch)
-        known = watch.news
         try:
             event = self.note(answers, wait.queries, watch)
         except AvePointError as e:
             return self._note_error(e, watch)
         if event is not None:
-            self.log.info("%s", event["message"])
-        elif watch.news != known:
-            self.log.info(
-                "%s Waiting since %s; next look about %s UTC.",
-                watch.news,
-                f"{_parse(self.started_at):%Y-%m-%d %H:%M:%S}",
-                _write_next_look(wait.seconds_left, ends_at),
-            )
+            self.log.info("%s", event["message"].partition("\n")[0])  # the sensor says all of the message
+        elif watch.is_changed:
+            begun = f"{_parse(self.started_at):%Y-%m-%d %H:%M:%S}"
+            next_look = _write_next_look(wait.seconds_left, ends_at)
+            self.log.info("%s", watch.tell(f"Waiting since {begun}; next look about {next_look} UTC."))
         return event
 
     def _note_error(self, error: AvePointError, watch: Watch) -> Event | None:
         event = watch.note_error(error)
         if event is None:
             self.log.warning("The poll failed (%s in a row so far): %s", watch.failed_polls, error)
-        else:
-            self.log.error("%s", event["message"])
         return event
 
     def _end(self, watch: Watch) -> Event:

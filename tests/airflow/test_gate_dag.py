@@ -79,7 +79,7 @@ def test_the_log_of_a_wait_says_on_both_sides_of_the_deferral_what_was_seen(gate
 
 def test_a_backup_that_failed_keeps_shut_what_is_behind_the_gate(gate):
     """No retry can mend it; nothing behind the gate starts, for this organisation alone."""
-    failed, good = gate.new_organization(), gate.new_organization()
+    failed, good = gate.new_organization(), "123456789"  # native rendering must not make it a number
     gate.add_backup(failed, state="failed", counts={"failed": 96})
     good_job = gate.add_backup(good, counts={"successful": 5})
 
@@ -97,6 +97,9 @@ def test_a_backup_that_failed_keeps_shut_what_is_behind_the_gate(gate):
     } == states
     assert state == "failed"
     assert gate.stack.api.task_instances(DAG_ID, run_id)[f"{WAIT}[0]"]["try_number"] == 1
+    shown = gate.stack.api.task_instances(DAG_ID, run_id)
+    for task in ("wait_for_backup", "extract_jobs", "publish"):
+        assert f"Organisation {good}" == shown[f"organization.{task}[1]"]["rendered_map_index"]
     verdict = gate.stack.api.xcom(DAG_ID, run_id, WAIT, key="verdict", map_index=0)
     assert (False, "failed") == (verdict["passed"], verdict["reason"])
     assert [] == gate.rows(failed)

@@ -265,7 +265,8 @@ def test_either_count_above_the_limit_shuts_the_gate(
 def test_the_message_names_the_counts_and_what_to_do() -> None:
     text = look([job(9)], activity("m365", seen(7)), max_unusual=0).describe()
 
-    assert "m365: unusual_activity: teams: unusual_activity, sharepoint_online: 7 ransomware" in text
+    assert text.startswith("m365: unusual_activity: 0 of 1 scopes good.\n- teams: unusual_activity, ")
+    assert "sharepoint_online: 7 ransomware" in text
     assert "before you delete or overwrite anything" in text
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +20,9 @@ DEFAULT = Settings(
     client_id="client",
     client_secret=SECRET,
 )
+
+
+LOOPBACK = {"extra": {"identity_endpoint": "http://localhost:5000/connect/token"}}
 
 
 def read(*, extra: dict[str, Any] | None = None, **fields: Any) -> Settings:
@@ -85,11 +90,11 @@ def test_an_environment_of_its_own_beside_a_host() -> None:
         ({"host": "https://graph.example", "port": 443}, "https://graph.example"),
         ({"host": "https://graph.example", "port": 0}, "https://graph.example"),
         ({"host": "https://[2001:db8::1]", "port": 8443}, "https://[2001:db8::1]:8443"),
-        ({"host": "http://localhost:5000"}, "http://localhost:5000"),
-        ({"host": "http://avepoint.localhost:5000"}, "http://avepoint.localhost:5000"),
-        ({"host": "http://127.0.0.1", "port": 5000}, "http://127.0.0.1:5000"),
-        ({"host": "http://127.1.2.3"}, "http://127.1.2.3"),
-        ({"host": "http://[::1]:5000"}, "http://[::1]:5000"),
+        (LOOPBACK | {"host": "http://localhost:5000"}, "http://localhost:5000"),
+        (LOOPBACK | {"host": "http://avepoint.localhost:5000"}, "http://avepoint.localhost:5000"),
+        (LOOPBACK | {"host": "http://127.0.0.1", "port": 5000}, "http://127.0.0.1:5000"),
+        (LOOPBACK | {"host": "http://127.1.2.3"}, "http://127.1.2.3"),
+        (LOOPBACK | {"host": "http://[::1]:5000"}, "http://[::1]:5000"),
         ({"host": "http://simulator:5000", "extra": {"insecure_http": True}}, "http://simulator:5000"),
         ({"host": "http://simulator:5000", "extra": {"insecure_http": "True"}}, "http://simulator:5000"),
     ],
@@ -167,6 +172,13 @@ def test_a_certificate_needs_no_password(extra: dict[str, Any], password: str | 
         ("host", {"host": "https://graph.example:99999"}),
         ("host", {"host": "https://[::1"}),
         ("host", {"host": "https://me:pw@graph.example"}),
+        ("host", {"host": "https://graph-us.avepointonlineservices.com/backup/m365"}),
+        ("host", {"host": "https://GRAPHUSGOVAPI.online15.net/x/"}),
+        ("conn_type", {"conn_type": "http"}),
+        ("conn_type", {"conn_type": "postgres"}),
+        ("identity_endpoint", {"host": "http://127.0.0.1", "port": 5000}),
+        ("identity_endpoint", {"host": "https://[::1]:5000", "extra": {"identity_endpoint": ""}}),
+        ("region", {"extra": {"region": "us-east"}}),
         ("host", {"host": "http://graph.example"}),
         ("host", {"host": "http://127.0.0.1.example"}),
         ("host", {"host": "http://localhost.example"}),
@@ -227,6 +239,46 @@ def test_refusals_name_connection_and_field(field: str, fields: dict[str, Any]) 
 def test_a_password_in_an_address_is_not_repeated(host: str, field: str) -> None:
     with pytest.raises(AvePointConfigError) as caught:
         read(**({"host": host} if field == "host" else {"extra": {field: host}}))
+    assert SECRET not in str(caught.value)
+
+
+@each_row("region", ["US", " us", "Us ", "uS\n"])
+@each_row("conn_type", ["avepoint", "AvePoint", "", None])
+def test_a_region_is_read_whatever_its_letters(region: str, conn_type: str | None) -> None:
+    assert DEFAULT == read(extra={"region": region}, conn_type=conn_type)
+    assert read(extra={"region": "GCP-JP"}).base_url == "https://graph-gcp-jp.avepointonlineservices.com"
+
+
+@each_row(
+    ("host", "region", "named"),
+    [
+        ("https://graph-us.avepointonlineservices.com/", "US", None),
+        ("https://graph.avepointonlineservices.com", None, None),
+        ("https://graph.avepointonlineservices.com", "au", "host and region are both set"),
+        ("https://graph-us.avepointonlineservices.com", "au", "not at https://graph-au."),
+        ("https://proxy.example/avepoint", None, "host has the path '/avepoint'"),
+    ],
+)
+def test_an_odd_host_is_warned_of(
+    caplog: pytest.LogCaptureFixture, host: str, region: str | None, named: str | None
+) -> None:
+    caplog.clear()
+    assert host.rstrip("/") == read(host=host, extra={"region": region}).base_url
+    said = [record.getMessage() for record in caplog.records]
+    assert [named is not None] * len(said) == [str(named) in each for each in said]
+    assert (named is not None) == bool(said)
+
+
+def test_a_simulator_without_its_token_url_is_refused_with_a_line_to_copy() -> None:
+    with pytest.raises(AvePointConfigError) as caught:
+        read(host="http://127.0.0.1:5000", login="demo-client")
+
+    line = str(caught.value).partition("\nexport ")[2]
+    (assignment,) = shlex.split(line)
+    name, _, value = assignment.partition("=")
+    fields = json.loads(value)
+    assert ("AIRFLOW_CONN_C1", "demo-secret") == (name, fields["password"])
+    assert "http://127.0.0.1:5000" == Settings.from_fields(conn_id="c1", **fields).base_url
     assert SECRET not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.model import BackupJob, Counts, JobState
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.products.m365 import M365
 from airflow_provider_avepoint.core.rows import RowReader
@@ -24,6 +24,7 @@ NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 WEEK = 7 * 24
+FORGED = repr("Failed\r\nforged")
 
 
 def ago(hours: float) -> datetime:
@@ -1911,7 +1912,7 @@ def test_the_message_names_the_worst_twenty_scopes_and_their_reasons() -> None:
     reasons = {org: "failed" if n % 2 else "partial" for n, org in enumerate(failing)}
     named = [org for org in failing if f"{org} / customer_engagement: {reasons[org]} (" in text]
     assert [org for org in failing if reasons[org] == "failed"][:20] == named
-    assert "and 25 more" in text
+    assert "\n- and 25 more: 2 failed, 23 partial\n" in text
     assert "fine" not in text
 
 
@@ -1941,7 +1942,54 @@ def test_the_message_says_what_is_wrong(
 ) -> None:
     text = judge(jobs, Policy(**({"product": "dynamics365", "max_age": 86400} | policy)), NOW).describe()
     assert not [words for words in said if words not in text], text
-    assert "\n" not in text
+
+
+def test_the_message_has_one_line_a_scope_with_names_and_the_vendors_words() -> None:
+    """Foreign text adds no line: the worst scope comes first, then the window, the rule and what to do."""
+    jobs = [
+        d365(30, raw_state=3, org="B", organization_name="Fabrikam"),
+        d365(2, "failed", raw_state=4, org="A", organization_name="Con\ntoso\x1b[31m", **entities(10, 3)),
+        d365(2, "unknown", raw_state=77, org="C", organization_name="C"),
+        d365(
+            3, "failed", raw_state="Failed\r\nforged", org="A", module="a", errors=[JobError(message="a\nb")]
+        ),
+        d365(2, "running", raw_state=None, org="D", module="b", organization_name=" "),
+    ]
+    policy = Policy(product="dynamics365", max_age=86400)
+
+    lines = judge(jobs, policy, NOW).describe().split("\n")
+
+    in_morning = "started 2026-11-22 04:00:00 UTC"
+    ce = "/ customer_engagement:"
+    old = "job success@30, 3 (Finished), started 2026-11-21 00:00:00 UTC"
+    window = (
+        "Window: a backup counts if it has started since 2026-11-21 06:00:00 UTC (max_age is 24 h); "
+        "judged at 2026-11-22 06:00:00 UTC."
+    )
+    told = f"Con toso [31m (A) / a: failed (job failed@3, {FORGED}, started 2026-11-22 03:00:00 UTC; a b)"
+    assert [
+        "dynamics365: failed: 0 of 5 scopes good.",
+        f"- {told}",
+        f"- Con toso [31m (A) {ce} failed (job failed@2, 4 (Failed), {in_morning}, 3 of 10 objects failed)",
+        f"- Fabrikam (B) {ce} stale, no backup has started since 2026-11-21 06:00 UTC ({old})",
+        f"- D / b: running (job running@2, no state, {in_morning})",
+        f"- C {ce} unknown_state (job unknown@2, 77 (not documented), {in_morning})",
+        window,
+        "Rule: the newest ended backup of a scope decides (newest: the organisation is known).",
+    ] == lines[:8]
+    advised = [line.partition(":")[0] for line in lines[8:]]
+    assert [f"What to do ({reason})" for reason in ("failed", "stale", "running", "unknown_state")] == advised
+
+
+def test_the_message_of_a_pass_names_the_jobs() -> None:
+    jobs = [d365(2, org=f"org-{number:02}", organization_name=f"Name {number}") for number in range(22)]
+    policy = Policy(product="dynamics365", started_after=ago(24))
+
+    lines = judge(jobs, policy, NOW).describe().split("\n")
+
+    assert "dynamics365: backup verified in 22 of 22 scopes." == lines[0]
+    assert lines[1].startswith("- Name 0 (org-00) / customer_engagement: passed (job success@2, 'success', ")
+    assert (22, "- and 2 more: 2 passed") == (len(lines), lines[-1])
 
 
 @each_row(

@@ -302,24 +302,24 @@ def test_no_pause_is_longer_than_it_may_be(
 @each_row(
     ("seen", "expected"),
     [
-        (job(), "dynamics365 job DCIB1 is success (3)."),
+        (job(), "dynamics365 job DCIB1 is success (3 (Finished))."),
         (job(JobState.RUNNING, raw_state="In Progress"), "dynamics365 job DCIB1 is running ('In Progress')."),
         (
             job(finished_at=NOW),
-            "dynamics365 job DCIB1 is success (3), finished 2026-11-22 05:00:00 UTC.",
+            "dynamics365 job DCIB1 is success (3 (Finished)), finished 2026-11-22 05:00:00 UTC.",
         ),
         (
             job(JobState.PARTIAL, counts=Counts(total=9, failed=2)),
-            "dynamics365 job DCIB1 is partial (3), 2 of 9 objects failed.",
+            "dynamics365 job DCIB1 is partial (3 (Finished)), 2 of 9 objects failed.",
         ),
-        (job(counts=Counts(total=9, failed=0)), "dynamics365 job DCIB1 is success (3)."),
+        (job(counts=Counts(total=9, failed=0)), "dynamics365 job DCIB1 is success (3 (Finished))."),
         (
             job(JobState.FAILED, errors=(JobError(message="Throttled", url="https://e.example"), JobError())),
-            "dynamics365 job DCIB1 is failed (3); Throttled (https://e.example).",
+            "dynamics365 job DCIB1 is failed (3 (Finished)); Throttled (https://e.example).",
         ),
         (
             job(JobState.FAILED, errors=(JobError(message="Throttled"),)),
-            "dynamics365 job DCIB1 is failed (3); Throttled.",
+            "dynamics365 job DCIB1 is failed (3 (Finished)); Throttled.",
         ),
     ],
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -106,7 +107,8 @@ def test_a_failure_names_the_worst_twenty_scopes_and_counts_the_rest(
 
     message = str(caught.value)
     assert failed == [name for name in failed + partial if name in message]
-    assert "; and 10 more (0 of 30 scopes good)" in message
+    assert message.startswith("dynamics365: failed: 0 of 30 scopes good.\n")
+    assert "\n- and 10 more: 10 partial\n" in message
 
 
 @pytest.mark.parametrize(
@@ -230,3 +232,22 @@ def test_no_argument_is_changed_by_a_run(simulator: Simulator, connect: Callable
 
     assert (first["passed"], second["passed"]) == (True, True)
     assert (task.started_after, task.organization_ids) == (started_after, ["contoso"])
+
+
+def test_a_verdict_is_said_once_and_without_a_stack(
+    simulator: Simulator, connect: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Airflow logs the error with its stack; Airflow's own context managers are around every task."""
+    connect()
+    simulator.add_job("dynamics365", job_id="J1", organization_id="contoso", state="failed")
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        yield
+
+    with pytest.raises(exceptions.AvePointBackupFailed) as caught, around():
+        check().execute({})
+
+    assert "job J1, 4 (Failed)" in str(caught.value)
+    assert [] == [record.getMessage() for record in caplog.records if "J1" in record.getMessage()]
+    assert caught.tb is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -57,14 +59,35 @@ def test_console_script(number: signal.Signals) -> None:
     assert (0, "", "") == (process.returncode, rest, errors)
 
 
+@pytest.mark.parametrize(("host", "name"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
+def test_the_connection_leads_to_this_machine(host: str, name: str) -> None:
+    """Also where the server listens at every address: Airflow refuses plain http to another machine."""
+    with Simulator(host=host) as simulator:
+        address = simulator.connection["host"]
+        assert f"http://{name}:{simulator.url.rpartition(':')[2]}" == address
+        assert 404 == httpx.get(address, timeout=PATIENCE, trust_env=False).status_code
+
+
 def test_console_script_logs_requests() -> None:
-    """Unless it is told to be quiet, each vendor request is a line on stderr."""
-    with console_script("--host", "localhost") as (process, url):
+    """Unless it is told to be quiet: the command that sets the connection; each vendor request, on stderr."""
+    with console_script("--host", "localhost", "--client-secret", "it's") as (process, url):
         assert url.startswith("http://localhost:")
+        assert process.stdout is not None
+        line = process.stdout.readline()
         httpx.get(f"{url}{M365_LIST}", timeout=PATIENCE)
         process.terminate()
         _, errors = process.communicate(timeout=PATIENCE)
 
+    command, assignment = shlex.split(line)
+    name, _, fields = assignment.partition("=")
+    assert ("export", "AIRFLOW_CONN_AVEPOINT_DEFAULT") == (command, name)
+    assert {
+        "conn_type": "avepoint",
+        "host": url,
+        "login": "demo-client",
+        "password": "it's",
+        "extra": {"identity_endpoint": f"{url}/connect/token", "trust_env": False},
+    } == json.loads(fields)
     assert [f"GET {M365_LIST} 401"] == [line.strip() for line in errors.splitlines()]
 
 
