@@ -37,7 +37,9 @@ python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"AvePoint for Airflow {version}"
-html_static_path = [f"../airflow_provider_avepoint/page/files/{name}.svg" for name in ("icon", "icon-dark")]
+_ICONS = (f"../airflow_provider_avepoint/page/files/{name}.svg" for name in ("icon", "icon-dark"))
+html_static_path = ["_static", *_ICONS]
+html_css_files = ["pages.css"]
 html_theme_options = {"light_logo": "icon.svg", "dark_logo": "icon-dark.svg"}
 html_copy_source = True
 html_show_sphinx = False

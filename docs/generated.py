@@ -5,6 +5,7 @@ A table that is written from the code at each build cannot be out of date.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import inspect
@@ -36,6 +37,7 @@ _PARAMETERS = (
     # A list of the arguments for waiting.
     re.compile(r"^- ``(\w+)``:(.*?)(?=^- |^$|^:|\Z)", re.DOTALL | re.MULTILINE),
 )
+_MANY = 10
 _PACKAGE = "airflow_provider_avepoint"
 
 
@@ -198,7 +200,7 @@ def write_connection_fields() -> str:
         if "default" in schema:
             notes.append(f"default `{schema['default']}`".lower())
         if words := [word for word in schema.get("enum", ()) if word]:
-            notes.append("one of " + _list(words))
+            notes.append("one of " + (_list(words) if len(words) < _MANY else "the list below"))
         rows.append((f"`extra`: `{name}`", field["label"], field["description"], "; ".join(notes)))
     return _table(("where it is kept", "in the form", "meaning", "values"), rows)
 
@@ -240,15 +242,9 @@ def write_commands() -> str:
     (group,) = get_avepoint_cli_commands()
     parts = []
     for command in group.subcommands:
-        positional = [each for each in command.args if not each.flags[0].startswith("-")]
-        usage = "".join(
-            f" [{each.flags[0]}]" if "nargs" in each.kwargs else f" {each.flags[0]}" for each in positional
-        )
-        parts += [f"## `airflow avepoint {command.name}{usage}`", _write_description(command)]
-        rows = (
-            (", ".join(map(_code, each.flags)), _escape(each.kwargs.get("help") or ""))
-            for each in command.args
-        )
+        parts += [f"## `airflow avepoint {command.name}`", _write_description(command)]
+        shown = (each for each in command.args if each.kwargs.get("help") != argparse.SUPPRESS)
+        rows = ((_list(each.flags), _escape(each.kwargs.get("help") or "")) for each in shown)
         parts.append(_table(("argument", "meaning"), rows))
     return "\n\n".join(parts)
 

@@ -23,6 +23,7 @@ from airflow_provider_avepoint.core.verdict import Reason
 from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from airflow_provider_avepoint.simulator import Simulator
+from airflow_provider_avepoint.simulator.control_schema import JobSpec
 from docs.generated import PARTS, expand, include
 from docs.links import URLS, find_dead_addresses, find_dead_links, list_addresses
 from docs.llms import list_pages
@@ -45,9 +46,11 @@ BLOCKS = [
 DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{toctree}"}
 #: Whose code other tests run: tests/operators/test_list_jobs_files.py, tests/report, tests/ledger.
 TESTED_ELSEWHERE = {("docs/files.md", "python"), ("docs/ledger.md", "sql")}
-EXAMPLES = sorted(DOCS.glob("examples/*.py"))
+#: The example of a tested DAG, which tests/test_testing.py runs.
+TESTS = {"conftest", "test_load_warehouse"}
+EXAMPLES = sorted(path for path in DOCS.glob("examples/*.py") if path.stem not in TESTS)
 #: Programs of other projects that a reader is told to start.
-OTHERS = {"docker", "echo", "pytest", "python3", "source"}
+OTHERS = {"curl", "docker", "mkdir", "pytest", "python3", "sleep", "source"}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -137,10 +140,18 @@ def test_commands_exist() -> None:
                     connection = json.loads(value)
                     assert connection.pop("conn_type") == "avepoint"
                     assert Settings.from_fields(conn_id=line, **connection)
+        elif command == "curl":
+            assert JobSpec.model_validate_json(arguments[arguments.index("-d") + 1])
         elif command == "airflow":
             get_parser().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
         else:
             assert command in {*scripts, *OTHERS}
+
+
+def test_the_quickstart_connects_as_the_simulator_says(simulator: Simulator) -> None:
+    connection = shlex.quote(json.dumps(simulator.connection).replace(simulator.url, "http://127.0.0.1:8090"))
+
+    assert 2 == PAGES["docs/quickstart.md"].count(f"export AIRFLOW_CONN_AVEPOINT_DEFAULT={connection}\n")
 
 
 def test_what_is_generated_is_filled_in() -> None:
@@ -278,7 +289,7 @@ def test_the_examples_are_on_the_pages() -> None:
         Path(found).name for text in PAGES.values() for found in re.findall(r"\{literalinclude\} (\S+)", text)
     }
 
-    assert {path.name for path in EXAMPLES} <= shown
+    assert {path.name for path in DOCS.glob("examples/*.py")} <= shown
 
 
 def test_the_site_is_what_make_docs_builds() -> None:
