@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +262,27 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.system
+@needs_airflow("3.2", "gives DAG.test() such states")
+def test_the_examples_run_as_a_user_runs_them(tmp_path: Path) -> None:
+    """In a directory and an Airflow home of their own."""
+    pytest.importorskip("airflow.providers.apprise", reason="make docs installs the notifiers")
+    shutil.copytree(DOCS / "examples", tmp_path / "project", ignore=shutil.ignore_patterns("test_*"))
+    shutil.copy(ROOT / "tests" / "examples_of_pages.py", tmp_path / "project" / "test_examples.py")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path / "project",
+        env=environment | {"AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
 def load_gates(path: Path) -> list[Any]:
     """Return the gates that an example names."""
     return [value for value in runpy.run_path(str(path)).values() if isinstance(value, PolicyOperator)]
@@ -303,7 +328,9 @@ def test_the_site_is_what_make_docs_builds() -> None:
     "path",
     [
         pytest.param(
-            path, id=path.stem, marks=needs_airflow("3.0", "asset watchers") if "start" in path.stem else ()
+            path,
+            id=path.stem,
+            marks=needs_airflow("3.0", "airflow.sdk") if "from airflow.sdk" in path.read_text() else (),
         )
         for path in EXAMPLES
     ],
