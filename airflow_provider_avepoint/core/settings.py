@@ -170,7 +170,7 @@ class Settings:
                 conn_id,
                 ", ".join(unknown),
             )
-        if conn_type and conn_type.casefold() != "avepoint":
+        if conn_type and conn_type.strip().casefold() != "avepoint":
             raise reader.error(
                 "conn_type",
                 f"is {conn_type!r}, so its credentials are not AvePoint's; give it the type avepoint",
@@ -259,7 +259,7 @@ class _Reader:
         :param login: the client id.
         """
         parts = urlsplit(base_url)
-        hostname = parts.hostname or ""
+        hostname = (parts.hostname or "").rstrip(".")
         if regional not in (None, base_url):
             log.warning(
                 "Connection %r: host and region are both set; host holds, so the API is asked at %s, not at "

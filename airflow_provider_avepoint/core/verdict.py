@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -382,7 +382,7 @@ class Verdict:
         """Say which starts count, and which argument of the policy says so."""
         policy, start = self.policy, self.policy.window_start(self.judged_at)
         is_age = policy.max_age is not None and start == self.judged_at - policy.max_age
-        given = f"max_age is {policy.max_age.total_seconds() / 3600:g} h" if is_age else "started_after"
+        given = f"max_age is {_show_span(policy.max_age)}" if is_age else "started_after"
         return (
             f"{WINDOW}a backup counts if it has started since {show_time(start)} ({given}); "
             f"judged at {show_time(self.judged_at)}."
@@ -782,6 +782,11 @@ def _identity(job: BackupJob) -> tuple[str | None, ...]:
 def _age(job: BackupJob | None, now: datetime) -> float | None:
     begun = None if job is None else job.effective_start
     return None if begun is None else max(0.0, (now - begun).total_seconds())
+
+
+def _show_span(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    return f"{seconds:g} s" if seconds < 3600 else f"{seconds / 3600:g} h"
 
 
 def _name(scope: Scope, organizations: Mapping[str | None, str]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,10 +22,20 @@ if TYPE_CHECKING:
 
 # SQLite asks after so many of its steps whether the query may go on: some thousand times a second.
 _STEPS = 10_000
+# The database ends a query at the deadline; so much later, nobody waits for it any more.
+_GRACE = 0.5
 
 
 class NoLedgerError(AvePointLedgerError):
-    """There is no ledger yet: no file, or no tables."""
+    """There is no ledger yet: no file, or no tables.
+
+    :param file: the SQLite file that does not exist; None where the database has no tables.
+    """
+
+    def __init__(self, file: str | None = None) -> None:
+        what = "the database has no tables of one" if file is None else f"the file {file} does not exist"
+        super().__init__(f"There is no ledger yet: {what}.")
+        self.file = file
 
 
 class OtherLedgerError(AvePointLedgerError):
@@ -33,6 +47,16 @@ class OtherLedgerError(AvePointLedgerError):
     def __init__(self, *, is_newer: bool) -> None:
         super().__init__("The ledger's tables are of another release.")
         self.is_newer = is_newer
+
+
+class SlowLedgerError(AvePointLedgerError):
+    """The database did not answer in time.
+
+    :param seconds: how long the database had.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The ledger's database did not answer within {seconds:g} seconds.")
 
 
 class _Deadline:
@@ -54,6 +78,40 @@ class _Deadline:
         self._end += seconds
 
 
+class _Watch:
+    """Shuts the sockets of connections that still wait some time after the deadline.
+
+    A database that stalls, or a proxy that loses a connection, never hears the timeout of a statement: the
+    reader's thread would wait for ever.
+    """
+
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+        self._is_closed = threading.Event()
+        self._sockets: list[socket.socket] = []
+
+    def add(self, connection: Any) -> None:
+        if not hasattr(connection, "fileno"):
+            return
+        # A number of our own: the connection's number may be another socket's by then.
+        self._sockets.append(socket.socket(fileno=os.dup(connection.fileno())))
+        if len(self._sockets) == 1:
+            threading.Thread(target=self._run, name="avepoint-ledger-watch", daemon=True).start()
+
+    def close(self) -> None:
+        self._is_closed.set()
+        for each in self._sockets:
+            each.close()
+
+    def _run(self) -> None:
+        while not self._is_closed.wait(self._deadline.milliseconds / 1000 + _GRACE):
+            if self._deadline.is_over:
+                for each in list(self._sockets):
+                    with suppress(OSError):
+                        each.shutdown(socket.SHUT_RDWR)
+                return
+
+
 class LedgerReader:
     """A ledger that is only read, and for a limited time.
 
@@ -62,28 +120,36 @@ class LedgerReader:
     :raises AvePointConfigError: the connection is no such database.
     :raises NoLedgerError: there is no ledger yet.
     :raises OtherLedgerError: the tables are of another release.
-    :raises AvePointLedgerError: the database fails, or does not answer in time.
+    :raises SlowLedgerError: the database does not answer in time.
+    :raises AvePointLedgerError: the database fails.
     """
 
     def __init__(self, conn_id: str | None = None, *, seconds: float) -> None:
+        self._seconds = seconds
         self._deadline = _Deadline(seconds)
+        self._watch = _Watch(self._deadline)
         self._engine = open_engine(conn_id)
         try:
-            file = self._engine.url.database
-            if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
-                raise NoLedgerError(f"There is no ledger yet: the file {file} does not exist.")
-            _limit(self._engine, self._deadline)
-            found = find_revision(self._engine)
-            if found is None:
-                raise NoLedgerError("There is no ledger yet: the database has no tables of one.")
-            if found != REVISION:
-                raise OtherLedgerError(is_newer=found > REVISION)
+            self._open()
         except BaseException:
             self.close()
             raise
 
+    def _open(self) -> None:
+        with self._say_slow():
+            file = self._engine.url.database
+            if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
+                raise NoLedgerError(file or "")
+            _limit(self._engine, self._deadline, self._watch)
+            found = find_revision(self._engine)
+            if found is None:
+                raise NoLedgerError
+            if found != REVISION:
+                raise OtherLedgerError(is_newer=found > REVISION)
+
     def close(self) -> None:
         """Close the connections to the database."""
+        self._watch.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -96,16 +162,26 @@ class LedgerReader:
         """Yield the rows of a query while they arrive.
 
         :param query: a query on :mod:`~airflow_provider_avepoint.ledger.tables`.
-        :raises AvePointLedgerError: the database fails, or does not answer in time.
+        :raises SlowLedgerError: the database does not answer in time.
+        :raises AvePointLedgerError: the database fails.
         """
-        with reading(self._engine) as connection:
+        with self._say_slow(), reading(self._engine) as connection:
             for row in connection.execution_options(stream_results=True).execute(query).mappings():
                 begin = time.monotonic()
                 yield row
                 self._deadline.move(time.monotonic() - begin)
 
+    @contextmanager
+    def _say_slow(self) -> Iterator[None]:
+        try:
+            yield
+        except AvePointLedgerError:
+            if self._deadline.is_over:
+                raise SlowLedgerError(self._seconds) from None
+            raise
 
-def _limit(engine: Engine, deadline: _Deadline) -> None:
+
+def _limit(engine: Engine, deadline: _Deadline, watch: _Watch) -> None:
     """Have the database refuse writes, and end each query at the deadline."""
     if engine.dialect.name == "sqlite":
 
@@ -119,12 +195,24 @@ def _limit(engine: Engine, deadline: _Deadline) -> None:
 
     @event.listens_for(engine, "do_connect")
     def limit_connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
-        # What the connection's own extra says wins.
-        options.setdefault("connect_timeout", max(2, deadline.milliseconds // 1000))
-        options.setdefault("tcp_user_timeout", deadline.milliseconds)
+        ours = {
+            "connect_timeout": max(2, deadline.milliseconds // 1000),
+            "tcp_user_timeout": deadline.milliseconds,
+        }
+        for name, most in ours.items():
+            # The connection's own extra may ask for less than ours; 0 is no limit.
+            asked = str(options.get(name) or most)
+            options[name] = min(int(asked), most) if asked.isdecimal() else most
+
+    @event.listens_for(engine, "connect")
+    def watch_connection(connection: Any, _record: object) -> None:
+        watch.add(connection)
 
     @event.listens_for(engine, "begin")
     def limit_transaction(connection: Connection) -> None:
-        # In the transaction alone: behind PgBouncer, the session is somebody else's next.
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {deadline.milliseconds}")
+        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner takes
+        # the conditions on starts for rare: it would sort what it can hash, and compile what it runs once.
+        connection.exec_driver_sql(
+            f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {deadline.milliseconds}; "
+            "SET LOCAL jit = off; SET LOCAL enable_sort = off"
+        )

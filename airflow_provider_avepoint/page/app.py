@@ -6,22 +6,28 @@ routes. Every answer says that browsers keep nothing, and load and send nothing 
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
 from airflow.providers.common.compat.sdk import conf
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError
+from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.ledger.reader import NoLedgerError, OtherLedgerError, SlowLedgerError
 from airflow_provider_avepoint.page import reading, schema
 from airflow_provider_avepoint.page.asking import SECONDS, BusyError, Questions
 
@@ -39,32 +45,40 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+# Who has no session gets no file: this style comes with the sentence that says so.
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:2rem;max-width:40rem;"
+    "background:Canvas;color:CanvasText}h1{font-size:1.375rem}a{color:LinkText}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{_STYLE_HASH}'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
+_CONNECT = (
+    "Give Airflow a connection to PostgreSQL and name it in the configuration: ledger_conn_id in the section "
+    "[avepoint] (AIRFLOW__AVEPOINT__LEDGER_CONN_ID). Without it, the ledger is a SQLite file for one machine."
+)
 _STEPS = [
-    (
-        "Give Airflow a connection to PostgreSQL and name it in the configuration: ledger_conn_id in the "
-        "section [avepoint] (AIRFLOW__AVEPOINT__LEDGER_CONN_ID). Without it, the ledger is a SQLite file for "
-        "one machine."
-    ),
     "Switch on the DAG avepoint_job_ledger. It loads the jobs of your tenants into the ledger every hour.",
     "Give your gates the same ledger_conn_id, so that their verdicts come to the ledger; reload this page.",
 ]
 _OPTIONS = ("page_tenants", "page_cache_seconds")
 _ANSWERS: dict[int | str, dict[str, Any]] = {503: {"model": schema.ProblemAnswer}}
-_SESSION_ENDED = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Backups</title>'
-    '<link rel="stylesheet" href="page.css"><main><h1>Your session has ended</h1>'
-    "<p>Log in to Airflow again, then reload this page.</p></main></html>"
-)
+# PostgreSQL keeps no text with a NUL.
+_Text = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
+_SESSION_ENDED = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Backups</title><style>{style}</style>
+<main><h1>Your session has ended</h1>
+<p><a href="{login}">Log in to Airflow again</a>, then reload this page.</p></main></html>
+"""
 
 
 class _Headers:
@@ -109,6 +123,7 @@ def create_app(seconds: float = SECONDS) -> FastAPI:
     app.add_middleware(_Headers)
     app.add_exception_handler(_Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_refusal)
+    app.add_exception_handler(RequestValidationError, _tell_wrong_request)
     _add_files(app)
     _add_api(app, _Ledger(seconds))
     return app
@@ -125,10 +140,25 @@ async def _tell_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # the handler of this class
     path = request.url.path
     if error.status_code in (401, 403) and (path.endswith(("/", ".html"))):
+        root = request.scope.get("app_root_path", "")
+        login = f"{root}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
         return Response(
-            _SESSION_ENDED, status_code=error.status_code, media_type=_TYPES[".html"], headers=error.headers
+            _SESSION_ENDED.format(style=_STYLE, login=html.escape(login)),
+            status_code=error.status_code,
+            media_type=_TYPES[".html"],
+            headers=error.headers,
         )
     return await http_exception_handler(request, error)
+
+
+async def _tell_wrong_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # the handler of this class
+    wrong = sorted({str(each["loc"][-1]) for each in error.errors()})
+    sentence = f"The address asks for something that cannot be: {one_line(', '.join(wrong), 100)}."
+    return JSONResponse(
+        schema.ProblemAnswer(problem="wrong_request", sentence=sentence, steps=[]).model_dump(),
+        status_code=422,
+    )
 
 
 def _add_files(app: FastAPI) -> None:
@@ -170,18 +200,21 @@ class _Ledger:
             settings = reading.read_settings(
                 {name: conf.get("avepoint", name, fallback=None) for name in _OPTIONS}
             )
-            return await self._questions.ask((key, settings), partial(read, settings), settings.keep_seconds)
+            return await self._questions.ask(
+                (key, settings), partial(_log_failure, read, settings), settings.keep_seconds
+            )
         except BusyError:
             raise _Problem(503, "no_answer", "The ledger does not answer in time.") from None
-        except NoLedgerError:
-            raise _Problem(503, "no_ledger", "There is no ledger yet.", _STEPS) from None
+        except NoLedgerError as e:
+            raise _tell_no_ledger(e) from None
         except OtherLedgerError as e:
             raise _tell_release(e) from None
         except AvePointConfigError as e:
             raise _Problem(503, "misconfigured", str(e)) from None
+        except SlowLedgerError as e:
+            raise _Problem(503, "no_answer", str(e)) from None
         except AvePointError:
             # The error names the database's address, which is not for every reader.
-            _log.exception("The ledger could not be read for the page of backups")
             raise _Problem(
                 503, "no_answer", "The ledger's database failed. The API server's log says why."
             ) from None
@@ -191,15 +224,30 @@ class _Ledger:
         return await self.ask("snapshot", lambda settings: reading.read_snapshot(settings.tenants))
 
 
+def _log_failure(read: Callable[[reading.Settings], T], settings: reading.Settings) -> T:
+    """Read, and log what only whoever runs the API server can mend: once, however many readers wait."""
+    try:
+        return read(settings)
+    except (AvePointConfigError, NoLedgerError, OtherLedgerError):
+        raise
+    except SlowLedgerError as e:
+        _log.warning("The page of backups has no answer: %s", e)
+        raise
+    except AvePointError:
+        _log.exception("The ledger could not be read for the page of backups")
+        raise
+
+
 def _add_api(app: FastAPI, ledger: _Ledger) -> None:
     @app.get("/api/v1/openapi.json", include_in_schema=False)
     async def describe_api(request: Request) -> dict[str, Any]:
         return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "")}]}
 
     @app.get("/api/v1/posture", response_model=schema.PostureAnswer, responses=_ANSWERS)
-    async def posture() -> Response:
-        """Return all scopes as they are now, worst first."""
-        return _json((await ledger.read_snapshot()).posture)
+    async def posture(tenant: _Text = None, product: _Text = None) -> Response:
+        """Return the scopes as they are now, worst first: all, or those of a tenant or product."""
+        known = await ledger.read_snapshot()
+        return _json(known.posture if tenant is product is None else known.select(tenant, product))
 
     @app.get("/api/v1/licenses", response_model=schema.LicensesAnswer, responses=_ANSWERS)
     async def licenses() -> Response:
@@ -221,13 +269,14 @@ def _add_api(app: FastAPI, ledger: _Ledger) -> None:
 
     @app.get("/api/v1/verdicts", response_model=schema.VerdictsAnswer, responses=_ANSWERS)
     async def verdicts(  # noqa: PLR0917  # each is a parameter of the address
-        tenant: str | None = None,
-        product: str | None = None,
-        dag_id: str | None = None,
-        run_id: str | None = None,
-        task_id: str | None = None,
+        tenant: _Text = None,
+        product: _Text = None,
+        dag_id: _Text = None,
+        run_id: _Text = None,
+        task_id: _Text = None,
         map_index: Annotated[int | None, Query(ge=-1, le=1_000_000)] = None,
         limit: Annotated[int, Query(ge=1, le=reading.MOST_VERDICTS)] = reading.MOST_VERDICTS,
+        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> Response:
         """Return verdicts of a run, of a task or of all: those that did not pass first, then newest first."""
         wanted: dict[str, str | int | None] = {
@@ -238,12 +287,25 @@ def _add_api(app: FastAPI, ledger: _Ledger) -> None:
             "task_id": task_id,
             "map_index": map_index,
         }
-        key = ("verdicts", limit, *wanted.values())
+        key = ("verdicts", limit, offset, *wanted.values())
         return _json(
             await ledger.ask(
-                key, lambda settings: reading.read_verdicts(settings.tenants, most=limit, **wanted)
+                key,
+                lambda settings: reading.read_verdicts(settings.tenants, most=limit, offset=offset, **wanted),
             )
         )
+
+
+def _tell_no_ledger(error: NoLedgerError) -> _Problem:
+    # The file's folders are not for every reader.
+    what = "the database has no tables of one" if error.file is None else f"no file {Path(error.file).name}"
+    conn_id = conf.get("avepoint", "ledger_conn_id", fallback=None)
+    if conn_id:
+        where, steps = f"the connection {one_line(conn_id)!r}, which [avepoint] ledger_conn_id names", _STEPS
+    else:
+        where, steps = "this machine, because [avepoint] ledger_conn_id is not set", [_CONNECT, *_STEPS]
+    sentence = f"There is no ledger yet: {what}. The page looked at {where}."
+    return _Problem(503, "no_ledger", sentence, steps)
 
 
 def _tell_release(error: OtherLedgerError) -> _Problem:

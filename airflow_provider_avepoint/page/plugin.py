@@ -33,11 +33,18 @@ class AvePointPlugin(AirflowPlugin):
     """The menu entry *Browse > Backups*, and the tab *Backup* of DAG runs and task instances."""
 
     name = "avepoint"
-    external_views: list[dict[str, str]] = [  # noqa: RUF012  # as Airflow's class has it
-        _view("Backups", "nav", _PREFIX, category="browse"),
-        _view("Backup", "dag_run", "avepoint-run", _RUN),
-        _view("Backup", "task_instance", "avepoint-task", _RUN + "&task_id={TASK_ID}&map_index={MAP_INDEX}"),
-    ]
+
+    @cached_property
+    def external_views(self) -> list[dict[str, str]]:  # type: ignore[override]  # made where asked for alone
+        """The menu entry and the tabs; none without the app, which they would show."""
+        if not self.fastapi_apps:
+            return []
+        task = _RUN + "&task_id={TASK_ID}&map_index={MAP_INDEX}"
+        return [
+            _view("Backups", "nav", _PREFIX, category="browse"),
+            _view("Backup", "dag_run", "avepoint-run", _RUN),
+            _view("Backup", "task_instance", "avepoint-task", task),
+        ]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # made where asked for alone

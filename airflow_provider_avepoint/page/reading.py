@@ -11,25 +11,27 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, not_, select
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.tables import VERDICTS
 from airflow_provider_avepoint.page import schema
+from airflow_provider_avepoint.page.safety import describe_activity, describe_restores
 from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.evidence import Failure, read_verdict
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import (
     Gates,
     Place,
+    TaskRun,
     may_be_of,
-    name_gate,
     normalize_scope,
+    read_evidence,
     read_judgement,
 )
 from airflow_provider_avepoint.report.ledger_queries import read_newest, read_report
@@ -45,7 +47,6 @@ _MOST_JOBS = 100
 _MOST_READINGS = 400
 # What the database gets for all queries of one answer; a reader waits a little longer.
 _SECONDS = 7.0
-_RUN = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _LEAST_KEEP, _MOST_KEEP = 1, 3600
 
 
@@ -87,12 +88,13 @@ class Snapshot:
     """The figures of one moment, ready to be sent.
 
     :param report: the report of the last :data:`DAYS` days.
-    :param newest_runs: the newest verdict of each gate, by tenant, product and name.
     """
 
-    def __init__(self, report: Report, newest_runs: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
-        self._newest_runs = newest_runs
+        self._gates_by_name = {
+            (gate.tenant, gate.product, gate.name): gate for gate in report.gates if gate.name is not None
+        }
         failures: dict[Place, Failure] = {}
         for each in report.failures:
             known = failures.get(each.place)
@@ -100,7 +102,8 @@ class Snapshot:
                 failures[each.place] = each
         self._failures = failures
         self._scopes = {key_of(scope.place): scope for scope in report.scopes}
-        self.posture = self._write_posture()
+        self._answer = self._describe_posture()
+        self.posture = _write(self._answer)
         self.licenses = self._write_licenses()
 
     @cached_property
@@ -148,15 +151,19 @@ class Snapshot:
         )
 
     def _describe_gates(self, scope: ScopeHistory) -> Iterable[schema.GateAnswer]:
+        place = scope.place
         for name in scope.gates:
-            row = self._newest_runs.get((scope.place.tenant, scope.place.product, name))
-            if row is not None:
+            gate = self._gates_by_name[place.tenant, place.product, name]
+            on_scope = gate.find_newest_on(place)
+            newest = on_scope or gate.newest
+            if newest.task is not None:
                 yield schema.GateAnswer(
                     name=one_line(name, 300),
-                    judged_at=row["judged_at"],
-                    passed=row["passed"],
-                    reason=row["reason"],
-                    **{each: row[each] for each in _RUN},
+                    has_judged_scope=on_scope is not None,
+                    judged_at=newest.judged_at,
+                    passed=newest.passed,
+                    reason=newest.reason,
+                    **newest.task._asdict(),
                 )
 
     def _describe_failure(self, place: Place) -> schema.FailureAnswer | None:
@@ -172,21 +179,44 @@ class Snapshot:
             last_at=failure.last_at,
         )
 
-    def _write_posture(self) -> bytes:
+    def _describe_posture(self) -> schema.PostureAnswer:
         report = self._report
-        return _write(
-            schema.PostureAnswer(
-                read_at=report.period.now,
-                timezone=str(report.period.timezone),
-                days=list(report.period.dates),
-                summary=report.summarize(),
-                attention=[each.text for each in report.list_attention()],
-                counts=dict(Counter(scope.current.value for scope in report.scopes)),
-                letters={outcome.value: letter for outcome, letter in LETTERS.items()},
-                meanings={outcome.value: meaning for outcome, meaning in MEANINGS.items()},
-                scopes=[self.describe(scope) for scope in report.scopes],
-            )
+        scopes = [self.describe(scope) for scope in report.scopes]
+        return schema.PostureAnswer(
+            read_at=report.period.now,
+            loaded_until=min((scope.loaded_until for scope in report.scopes), default=None),
+            timezone=str(report.period.timezone),
+            days=list(report.period.dates),
+            summary=report.summarize(),
+            attention=[each.text for each in report.list_attention()],
+            counts=_count(scopes),
+            letters={outcome.value: letter for outcome, letter in LETTERS.items()},
+            meanings={outcome.value: meaning for outcome, meaning in MEANINGS.items()},
+            scopes=scopes,
+            restores=describe_restores(report),
+            activity=describe_activity(report),
         )
+
+    def select(self, tenant: str | None, product: str | None) -> bytes:
+        """Return the posture with the scopes of a tenant or a product alone.
+
+        :param tenant: the name of the tenant; None for every tenant.
+        :param product: the product's name; None for every product.
+        """
+
+        def is_meant(each: schema.ScopeAnswer | schema.RestoreAnswer | schema.ActivityAnswer) -> bool:
+            return tenant in (None, each.tenant) and product in (None, each.product)
+
+        whole = self._answer
+        scopes = list(filter(is_meant, whole.scopes))
+        selected = {
+            "scopes": scopes,
+            "counts": _count(scopes),
+            "loaded_until": min((each.loaded_until for each in scopes), default=None),
+            "restores": list(filter(is_meant, whole.restores)),
+            "activity": list(filter(is_meant, whole.activity)),
+        }
+        return _write(whole.model_copy(update=selected))
 
     def _write_licenses(self) -> bytes:
         report = self._report
@@ -207,6 +237,10 @@ class Snapshot:
                 ],
             )
         )
+
+
+def _count(scopes: Iterable[schema.ScopeAnswer]) -> dict[str, int]:
+    return dict(Counter(scope.state for scope in scopes))
 
 
 def key_of(place: Place) -> str:
@@ -236,54 +270,50 @@ def read_snapshot(tenants: tuple[str, ...] | None) -> Snapshot:
     with LedgerReader(seconds=_SECONDS) as ledger:
         period = Period(now=datetime.now(UTC), days=DAYS)
         report = read_report(ledger, period, tenants)
-        asked = ("tenant", "product", *_RUN, "judged_at", "passed", "reason")
-        query = (
-            select(*(VERDICTS.c[name] for name in asked))
-            .where(VERDICTS.c.dag_id.is_not(None), VERDICTS.c.judged_at <= period.now, *_of(tenants))
-            .order_by(VERDICTS.c.judged_at)
-        )
-        newest = {}
-        for row in ledger.iter_rows(query):
-            name = name_gate(row)
-            if name is not None:
-                newest[row["tenant"], row["product"], name] = dict(row)
-    return Snapshot(report, newest)
+    return Snapshot(report)
 
 
 def read_verdicts(
-    tenants: tuple[str, ...] | None, *, most: int = MOST_VERDICTS, **wanted: str | int | None
+    tenants: tuple[str, ...] | None,
+    *,
+    most: int = MOST_VERDICTS,
+    offset: int = 0,
+    **wanted: str | int | None,
 ) -> bytes:
     """Return verdicts, those that did not pass first, then newest first, as the API answers them.
 
     :param tenants: the names of the tenants; None for every tenant.
     :param most: the number of verdicts at most.
+    :param offset: how many verdicts to leave out before them.
     :param wanted: the value of each column that a verdict must have; None for any value.
     :raises AvePointConfigError: the ledger's connection cannot be used.
     :raises AvePointLedgerError: there is no ledger of this release, or its database fails.
     """
-    meant = [
-        *_of(tenants),
-        *(VERDICTS.c[name] == value for name, value in wanted.items() if value is not None),
-    ]
+    asked = [VERDICTS.c[name] == value for name, value in wanted.items() if value is not None]
+    meant = [*_of(tenants), *asked]
     query = (
         select(VERDICTS)
         .where(*meant)
         .order_by(VERDICTS.c.passed, VERDICTS.c.judged_at.desc(), VERDICTS.c.tenant, VERDICTS.c.verdict_id)
         .limit(most)
+        .offset(offset)
     )
     counts = (
         select(VERDICTS.c.passed, func.count().label("verdicts")).where(*meant).group_by(VERDICTS.c.passed)
     )
+    hidden = select(func.count().label("verdicts")).where(*asked, not_(and_(*_of(tenants))))
     with LedgerReader(seconds=_SECONDS) as ledger:
         rows = [dict(row) for row in ledger.iter_rows(query)]
         by_outcome = {row["passed"]: row["verdicts"] for row in ledger.iter_rows(counts)}
+        left_out = [row["verdicts"] for row in ledger.iter_rows(hidden)] if tenants is not None else []
     total = sum(by_outcome.values())
     return _write(
         schema.VerdictsAnswer(
             verdicts=[_describe_verdict(row, json.loads(row["evidence"])) for row in rows],
             total=total,
             not_passed=by_outcome.get(False, 0),
-            is_complete=len(rows) >= total,
+            is_complete=offset + len(rows) >= total,
+            hidden=sum(left_out),
         )
     )
 
@@ -307,11 +337,16 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
         )
         verdicts: list[schema.VerdictAnswer] = []
         for row in ledger.iter_rows(query):
-            evidence = json.loads(row["evidence"])
-            judgement = read_judgement(row, evidence)
+            judgement = read_judgement(row, read_evidence(row["evidence"]))
             if judgement is None or not judgement.names(place):
                 continue
-            verdicts.append(_describe_verdict(row, _narrow(evidence, place)))
+            evidence = json.loads(row["evidence"])
+            narrowed = _narrow(evidence, place)
+            if not narrowed["scopes"]:
+                continue
+            of_gate = _describe_verdict(row, evidence)
+            counts = {"judged": of_gate.judged, "good": of_gate.good}
+            verdicts.append(_describe_verdict(row, narrowed).model_copy(update=counts))
             if len(verdicts) >= _MOST_OF_SCOPE:
                 break
     return _write(
@@ -333,7 +368,8 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
 
 
 def _of(tenants: tuple[str, ...] | None) -> list[Any]:
-    return [] if tenants is None else [VERDICTS.c.tenant.in_(tenants)]
+    known = VERDICTS.c.product.in_(PRODUCTS)
+    return [known] if tenants is None else [known, VERDICTS.c.tenant.in_(tenants)]
 
 
 def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -348,9 +384,9 @@ def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:
 
 
 def _describe_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> schema.VerdictAnswer:
-    verdict = read_verdict(row, evidence, UTC, is_shown=True)
+    verdict = read_verdict(row, evidence, UTC)
     return schema.VerdictAnswer(
-        **{name: row[name] for name in _RUN},
+        **{name: row[name] for name in TaskRun._fields},
         tenant=one_line(verdict.tenant, 200),
         product=verdict.product,
         product_label=get_product(verdict.product).label,

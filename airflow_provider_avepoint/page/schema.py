@@ -18,9 +18,12 @@ class Run(BaseModel):
 
 
 class GateAnswer(Run):
-    """A gate that guards a scope, with the newest verdict of the gate."""
+    """A gate that guards a scope, with the newest verdict of the gate on the scope."""
 
     name: str
+    has_judged_scope: bool = Field(
+        description="Whether the verdict is on the scope; false: the newest verdict, as none is on the scope."
+    )
     judged_at: datetime
     passed: bool
     reason: str
@@ -65,18 +68,52 @@ class ScopeAnswer(BaseModel):
     failure: FailureAnswer | None
 
 
+class RestoreAnswer(BaseModel):
+    """What restore drills have proven of a service, or must prove."""
+
+    tenant: str
+    product: str
+    product_label: str
+    service: str
+    location: str | None
+    state: str = Field(description="proven, overdue, never proven, under way, or why the last drill failed.")
+    needs_attention: bool
+    proven_at: datetime | None
+    age_seconds: float | None = Field(description="The age of the newest proof.")
+    demand: str = Field(description="How recent a proof must be; empty where nothing demands one.")
+
+
+class ActivityAnswer(BaseModel):
+    """What an audit or a gate last said of objects that look attacked, or of mass deletion."""
+
+    tenant: str
+    product: str
+    product_label: str
+    name: str = Field(description="The audited service, or the gate.")
+    state: str = Field(description="found, none, or not known: not read, or not of late.")
+    findings: list[str]
+    read_at: datetime
+
+
 class PostureAnswer(BaseModel):
-    """All scopes, worst first."""
+    """The scopes, worst first."""
 
     read_at: datetime
+    loaded_until: datetime | None = Field(
+        description="Until when the ledger is loaded, by the scope with the oldest load."
+    )
     timezone: str = Field(description="The time zone of the days.")
     days: list[date]
-    summary: str
-    attention: list[str] = Field(description="What needs attention, urgent first, a sentence each.")
+    summary: str = Field(description="The figures of all tenants and products in a sentence.")
+    attention: list[str] = Field(
+        description="What needs attention, of all tenants and products, urgent first, a sentence each."
+    )
     counts: dict[str, int] = Field(description="The number of scopes by state.")
     letters: dict[str, str] = Field(description="The letter of each state in the strips.")
     meanings: dict[str, str] = Field(description="The meaning of each state.")
     scopes: list[ScopeAnswer]
+    restores: list[RestoreAnswer] = Field(description="Those that need attention first.")
+    activity: list[ActivityAnswer] = Field(description="What was found first, then what is not known.")
 
 
 class JobAnswer(BaseModel):
@@ -118,8 +155,8 @@ class VerdictAnswer(Run):
     reason: str
     gate: str | None
     rules_version: int
-    judged: int
-    good: int
+    judged: int = Field(description="How many scopes the gate judged, also those that are left out here.")
+    good: int = Field(description="How many of these scopes were good.")
     policy: dict[str, str]
     scopes: list[JudgedScopeAnswer] = Field(description="Scopes that are not good first.")
     scopes_left_out: int
@@ -131,7 +168,8 @@ class VerdictsAnswer(BaseModel):
     verdicts: list[VerdictAnswer]
     total: int = Field(description="How many verdicts there are, with those that are left out.")
     not_passed: int = Field(description="How many of all of them did not pass.")
-    is_complete: bool = Field(description="False where verdicts are left out.")
+    is_complete: bool = Field(description="False where verdicts are left out after these.")
+    hidden: int = Field(description="How many more there are of tenants that page_tenants does not name.")
 
 
 class DayAnswer(BaseModel):

@@ -9,13 +9,18 @@ not be read is never good.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from itertools import pairwise
+from functools import cached_property, lru_cache
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from airflow_provider_avepoint.core.grading import GRADES, is_askew, is_not_understood
 from airflow_provider_avepoint.core.model import BackupJob, JobState
@@ -27,6 +32,7 @@ from airflow_provider_avepoint.report.gates import Gates, Guard, Place, normaliz
 from airflow_provider_avepoint.report.schedule import Schedule
 
 DAY = timedelta(days=1)
+_STARTED = attrgetter("started_at")
 
 
 class Outcome(StrEnum):
@@ -99,7 +105,7 @@ _MOST_RECENT = 2000
 _SILENT = frozenset({Outcome.NOT_LOADED, Outcome.EXCLUDED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Period:
     """The days of a report: whole days, and the day of *now*.
 
@@ -112,18 +118,18 @@ class Period:
     days: int
     timezone: tzinfo = UTC
 
-    @property
+    @cached_property
     def dates(self) -> tuple[date, ...]:
         """The days, oldest first."""
         today = self.date_of(self.now)
         return tuple(today - DAY * back for back in reversed(range(self.days)))
 
-    @property
+    @cached_property
     def start(self) -> datetime:
         """The first moment of the first day."""
         return self.begin(self.dates[0])
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """The first moment after the last day."""
         return self.begin(self.dates[-1] + DAY)
@@ -143,6 +149,59 @@ class Period:
         return moment.astimezone(self.timezone).date()
 
 
+class PlainBackup(Struct, frozen=True, gc=False):
+    """A backup that is good by any policy: understood, ended, and nothing failed.
+
+    Nearly all backups are plain, and the report reads no more of them than this.
+    """
+
+    job_id: str
+    started_at: datetime
+    job_type: str
+    organization_name: str | None
+
+    def as_job(self, product: str, scope: Scope) -> BackupJob:
+        """Return the backup as the rules judge it.
+
+        :param product: the product's name.
+        :param scope: the scope of the backup.
+        """
+        return BackupJob(
+            product=product,
+            job_id=self.job_id,
+            job_type=self.job_type,
+            state=JobState.SUCCESS,
+            started_at=self.started_at,
+            workload=None if scope.workload == OTHER else scope.workload,
+            organization_id=scope.organization_id,
+            organization_name=self.organization_name,
+            location=scope.location,
+        )
+
+
+@dataclass(slots=True)
+class DayBackups:
+    """The backups of a scope that started on one day.
+
+    :param plain: the plain ones, oldest first.
+    :param others: all others, oldest first.
+    """
+
+    plain: Sequence[PlainBackup] = ()
+    others: list[BackupJob] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.plain) + len(self.others)
+
+    def list_jobs(self, product: str, scope: Scope) -> list[BackupJob]:
+        """Return all backups as the rules judge them.
+
+        :param product: the product's name.
+        :param scope: the scope of the backups.
+        """
+        return [*(each.as_job(product, scope) for each in self.plain), *self.others]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
     """One day of a place.
@@ -155,6 +214,12 @@ class Day:
     date: date
     outcome: Outcome | None
     backups: int = 0
+
+
+# Most scopes have the same days.
+@lru_cache(maxsize=10_000)
+def _make_day(date: date, outcome: Outcome | None, backups: int) -> Day:
+    return Day(date=date, outcome=outcome, backups=backups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +248,14 @@ class Past:
     :param newest_at: when the newest backup started.
     :param newest_good_at: when the newest backup started that is good by the default rules; None where there
         is none.
+    :param starts: when backups started, in any order, as far back as a schedule reads.
     """
 
     organization_name: str | None = None
     first_at: datetime
     newest_at: datetime
     newest_good_at: datetime | None = None
+    starts: tuple[datetime, ...] = ()
 
     def join(self, other: Past | None) -> Past:
         """Return the knowledge of both: backups of several types may hold the same.
@@ -204,6 +271,7 @@ class Past:
             first_at=min(self.first_at, other.first_at),
             newest_at=newer.newest_at,
             newest_good_at=max(good, default=None),
+            starts=self.starts + other.starts,
         )
 
 
@@ -302,44 +370,58 @@ class ScopeTimeline:
         self._first_at: datetime | None = None
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
-        self._recent: list[BackupJob] = []
+        self._recent: list[PlainBackup | BackupJob] = []
+        # When the newest backup started that could not be read; it may belong to another scope.
+        self._doubtful_at: datetime | None = None
         self._schedule = Schedule(period.timezone, period.now, self._guard.interval)
         if past is not None:
-            self._schedule.add(past.newest_at)
+            self._schedule.add(past.newest_at, *past.starts)
 
-    def add_past_start(self, start: datetime) -> None:
-        """Add the start of a backup from before the period; it tells when others are due.
+    def add_recent(self, backups: Sequence[PlainBackup | BackupJob]) -> None:
+        """Add backups of the last weeks, by which the scope is judged now.
 
-        :param start: an aware datetime.
+        :param backups: the backups, oldest first.
         """
-        self._schedule.add(start)
+        self._recent += backups[-_MOST_RECENT:]
 
-    def add_recent(self, jobs: Iterable[BackupJob]) -> None:
-        """Add jobs of the last weeks, by which the scope is judged now.
+    def add_plain(self, backups: Iterable[PlainBackup], judged: Container[date]) -> None:
+        """Add the good days: those of the period with plain backups alone.
 
-        :param jobs: the jobs, oldest first.
+        :param backups: the plain backups of the period, oldest first.
+        :param judged: the days that are judged otherwise, and that :meth:`add` takes.
         """
-        self._recent.extend(jobs)
-        del self._recent[:-_MOST_RECENT]
+        for day, found in groupby(backups, key=lambda each: self._period.date_of(each.started_at)):
+            if day not in judged:
+                self.add(day, Outcome.GOOD, DayBackups(list(found)))
 
-    def add(self, day: date, outcome: Outcome, jobs: Sequence[BackupJob] = ()) -> None:
-        """Add the jobs of one day of the period.
+    def add(self, day: date, outcome: Outcome, backups: DayBackups | None = None) -> None:
+        """Add one day of the period.
 
-        :param day: the day on which the jobs started.
-        :param outcome: the outcome of these jobs.
-        :param jobs: the jobs.
+        :param day: the day.
+        :param outcome: the outcome of the backups that started on the day.
+        :param backups: these backups; None for none.
         """
-        self._days[day] = Day(date=day, outcome=outcome, backups=len(jobs))
-        for job in jobs:
+        found = backups or DayBackups()
+        self._days[day] = _make_day(day, outcome, len(found))
+        for plain in found.plain:
+            self._name = plain.organization_name or self._name
+            self._add_start(plain.started_at)
+            self._good_at.append(plain.started_at)
+        for job in found.others:
             self._name = job.organization_name or self._name
             started = job.effective_start
-            if job.problems:
-                continue  # the job may belong to another scope, so it makes no day expected
             first = started or self._period.begin(day)
-            self._first_at = first if self._first_at is None else min(first, self._first_at)
-            self._schedule.add(first)
+            if job.problems:  # the job may belong to another scope, so it makes no day expected
+                self._doubtful_at = first
+                continue
+            self._add_start(first)
             if started is not None and is_good(job, self._period.now, self._guard):
                 self._good_at.append(started)
+
+    def _add_start(self, start: datetime) -> None:
+        if self._first_at is None or start < self._first_at:
+            self._first_at = start
+        self._schedule.add(start)
 
     def conclude(self, loaded_until: datetime) -> ScopeHistory:
         """Return the history, with the runs that were due and did not come.
@@ -356,7 +438,7 @@ class ScopeTimeline:
             place=self._place,
             organization_name=self._name,
             days=tuple(
-                self._days.get(day) or Day(date=day, outcome=missed.get(day)) for day in self._period.dates
+                self._days.get(day) or _make_day(day, missed.get(day), 0) for day in self._period.dates
             ),
             newest_good_at=good[-1] if good else None,
             longest_gap=self._find_longest_gap(good, now),
@@ -378,6 +460,8 @@ class ScopeTimeline:
             return self._judge_without_start()
         late_since = self._schedule.find_late()
         if late_since is not None:
+            if self._doubtful_at is not None and self._schedule.find_late(self._doubtful_at) is None:
+                return Outcome.UNKNOWN  # a backup came, and could not be read
             return Outcome.MISSED if loaded_until >= late_since else Outcome.NOT_LOADED
         newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
@@ -394,9 +478,17 @@ class ScopeTimeline:
 
     def _judge_since(self, policy: Policy, start: datetime) -> Outcome:
         """Return the verdict on the recent jobs since a time."""
+        since = [each for each in self._recent if _may_be_since(each, start)]
+        plain = [each for each in since if isinstance(each, PlainBackup) and each.job_type in policy.job_type]
+        if since and len(plain) == len(since):
+            return Outcome.GOOD
+        product, scope = self._place.product, self._place.scope
+        jobs = [
+            each.as_job(product, scope) if isinstance(each, PlainBackup) else each for each in self._recent
+        ]
         found = [
             _OUTCOMES[each.reason]
-            for each in judge(self._recent, _since(policy, start, self._recent), self._period.now).scopes
+            for each in judge(jobs, _since(policy, start, jobs), self._period.now).scopes
             if each.job is not None
         ]
         return min(found, key=_WORST.index) if found else self._judge_without_start()
@@ -434,9 +526,13 @@ class ScopeTimeline:
         if since is None or since >= now:
             return None
         moments = [since, *(at for at in good if since < at < now), now]
-        return max(
-            (Gap(start=start, end=end) for start, end in pairwise(moments)), key=lambda gap: gap.length
-        )
+        start, end = max(pairwise(moments), key=lambda each: each[1] - each[0])
+        return Gap(start=start, end=end)
+
+
+def _may_be_since(backup: PlainBackup | BackupJob, start: datetime) -> bool:
+    begun = backup.started_at if isinstance(backup, PlainBackup) else backup.effective_start
+    return begun is None or begun >= start
 
 
 def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
@@ -451,37 +547,109 @@ def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
     return all(limits.grade(job) is JobState.SUCCESS for limits in guard.limits)
 
 
-class DayJudge:
-    """Judge the backups of one day after another.
+class ProductDays:
+    """The days of one product of a tenant: which of them the rules must judge, and their outcomes.
+
+    A day on which a scope had plain backups alone is good by every gate, unless a gate excludes scopes or
+    counts other types of jobs.
 
     :param gates: the gates of all tenants.
-    :param period: the period of the report.
+    :param period: the period.
+    :param tenant: the name of the tenant.
+    :param product: the product's name.
+    :param plain: the plain backups by scope, oldest first.
     """
 
-    def __init__(self, gates: Gates, period: Period) -> None:
+    def __init__(
+        self,
+        gates: Gates,
+        period: Period,
+        tenant: str,
+        product: str,
+        plain: Mapping[Scope, Sequence[PlainBackup]],
+    ) -> None:
         self._gates = gates
         self._period = period
+        self._tenant = tenant
+        self._product = product
+        self._plain = plain
+        policies = gates.list_policies(tenant, product)
+        self._owners = {each.job_id: scope for scope, backups in plain.items() for each in backups}
+        is_simple = (
+            not any(policy.exclude for policy in policies)
+            and all("backup" in policy.job_type for policy in policies)
+            and sum(len({each.job_id for each in own}) for own in plain.values()) == len(self._owners)
+        )
+        #: The scopes whose days are all judged by the rules.
+        self.ruled = {
+            scope
+            for scope, backups in plain.items()
+            if not is_simple or any(each.job_type != "backup" for each in backups)
+        }
 
-    def judge(self, tenant: str, product: str, day: date, jobs: Sequence[BackupJob]) -> dict[Scope, Outcome]:
+    def iter_days(
+        self, others: Iterable[tuple[date, Sequence[BackupJob]]]
+    ) -> Iterator[tuple[date, dict[Scope, DayBackups]]]:
+        """Yield the backups that the rules must judge, oldest day first.
+
+        :param others: the backups that are not plain, by the day on which they started, oldest day first.
+        """
+        date_of = self._period.date_of
+        left = {date_of(each.started_at) for scope in self.ruled for each in self._plain[scope]}
+        for day, jobs in others:
+            for earlier in sorted(each for each in left if each < day):
+                yield earlier, self._collect(earlier, ())
+            left = {each for each in left if each > day}
+            yield day, self._collect(day, jobs)
+        for later in sorted(left):
+            yield later, self._collect(later, ())
+
+    def _collect(self, day: date, others: Sequence[BackupJob]) -> dict[Scope, DayBackups]:
+        found: dict[Scope, DayBackups] = {}
+        for job in others:
+            found.setdefault(scope_of(job), DayBackups()).others.append(job)
+        start, end = self._period.begin(day), self._period.begin(day + DAY)
+        for scope in found.keys() | (self.ruled if self._are_apart(others) else self._plain.keys()):
+            backups = self._plain.get(scope, ())
+            first = bisect_left(backups, start, key=_STARTED)
+            plain = backups[first : bisect_left(backups, end, lo=first, key=_STARTED)]
+            if plain:
+                found.setdefault(scope, DayBackups()).plain = plain
+        return found
+
+    def _are_apart(self, others: Iterable[BackupJob]) -> bool:
+        """Tell whether no job affects the verdict on another scope.
+
+        A job that could not be read may belong to another scope; and jobs that are listed for several scopes
+        may show that the server does not filter.
+        """
+        owners: dict[str, Scope] = {}
+        for job in others:
+            scope = scope_of(job)
+            owner = owners.setdefault(job.job_id, self._owners.get(job.job_id, scope))
+            if job.problems or owner != scope:
+                return False
+        return True
+
+    def judge(self, day: date, backups: Mapping[Scope, DayBackups]) -> dict[Scope, Outcome]:
         """Return the outcome of a day's backups, by scope; of several gates the strictest one's.
 
-        :param tenant: the name of the tenant.
-        :param product: the product's name.
         :param day: the day.
-        :param jobs: the backups that started on the day.
+        :param backups: the backups that started on the day, by scope.
         """
         now, end = self._period.now, self._period.begin(day + DAY)
-        spelled = {normalize_scope(scope): scope for scope in map(scope_of, jobs)}
+        spelled = {normalize_scope(scope): scope for scope in backups}
         guarded: dict[Policy, set[Scope]] = {}
         outcomes: dict[Scope, list[Outcome]] = {}
         for normalized, scope in spelled.items():
-            place = Place(tenant=tenant, product=product, scope=scope)
+            place = Place(tenant=self._tenant, product=self._product, scope=scope)
             guard = self._gates.guard(place, min(now, end))
             if guard.excludes:
                 outcomes[scope] = [Outcome.EXCLUDED]
                 continue
             for policy in guard.windows:
                 guarded.setdefault(policy, set()).add(normalized)
+        jobs = [job for scope, found in backups.items() for job in found.list_jobs(self._product, scope)]
         for policy, scopes in guarded.items():
             for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
                 normalized = normalize_scope(each.scope)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, structs
 
 from airflow_provider_avepoint.core.fields import parse_number
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
@@ -15,7 +17,7 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.backups import scope_of
 from airflow_provider_avepoint.report.formatting import say_duration, say_moment
-from airflow_provider_avepoint.report.gates import Place, name_gate
+from airflow_provider_avepoint.report.gates import Place, is_judged, name_gate
 
 # The most kinds of failure that are told apart; failures of further kinds are only counted.
 _MOST_FAILURES = 5000
@@ -153,8 +155,7 @@ class JudgedScope:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedVerdict:
+class JudgedVerdict(Struct, frozen=True, kw_only=True, gc=False):
     """A verdict of the ledger.
 
     :param tenant: the name of the tenant.
@@ -185,25 +186,28 @@ class JudgedVerdict:
     policy: dict[str, str]
 
 
-def read_verdict(
-    row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo, *, is_shown: bool
-) -> JudgedVerdict:
-    """Return a verdict of the ledger.
+def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo) -> JudgedVerdict:
+    """Return a verdict of the ledger with its evidence.
 
     :param row: a row of the table of verdicts, by column name.
     :param evidence: ``Verdict.as_dict()``.
     :param timezone: the time zone of the report.
-    :param is_shown: whether the result includes the evidence.
     """
-    judged = [each for each in evidence["scopes"] if _is_judged(each)]
-    scopes: Iterable[Mapping[str, Any]] = ()
-    if is_shown:
-        order = sorted(evidence["scopes"], key=lambda each: (each["passed"], not _is_judged(each)))
-        scopes = order[:_MOST_SCOPES]
-    task = None
+    scopes = sorted(evidence["scopes"], key=lambda each: (each["passed"], not is_judged(each["reason"])))
+    return structs.replace(
+        summarize_verdict(row, [each["passed"] for each in scopes if is_judged(each["reason"])]),
+        scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes[:_MOST_SCOPES]),
+        policy=_read_policy(evidence["policy"]),
+    )
+
+
+def summarize_verdict(row: Mapping[Any, Any], judged: Sequence[bool]) -> JudgedVerdict:
+    """Return a verdict of the ledger without its evidence.
+
+    :param row: a row of the table of verdicts, by column name.
+    :param judged: of each scope that was judged, whether the scope passed.
+    """
     gate = name_gate(row)
-    if gate is not None:
-        task = f"{gate}, {row['run_id']}, try {row['try_number']}"
     return JudgedVerdict(
         tenant=row["tenant"],
         product=row["product"],
@@ -212,11 +216,11 @@ def read_verdict(
         reason=row["reason"],
         rules_version=row["rules_version"],
         gate=gate,
-        task=task,
+        task=None if gate is None else f"{gate}, {row['run_id']}, try {row['try_number']}",
         judged=len(judged),
-        good=sum(each["passed"] for each in judged),
-        scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes),
-        policy=_read_policy(evidence["policy"]) if is_shown else {},
+        good=sum(judged),
+        scopes=(),
+        policy={},
     )
 
 
@@ -236,10 +240,6 @@ def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:
             case _:
                 asked[name] = one_line(value)
     return asked
-
-
-def _is_judged(scope: Mapping[str, Any]) -> bool:
-    return scope["reason"] not in ("excluded", "forgotten")
 
 
 def _read_notes(each: Mapping[str, Any], job: Mapping[str, Any], timezone: tzinfo) -> Iterator[str]:
@@ -274,7 +274,7 @@ def _read_scope(each: Mapping[str, Any], product: str, timezone: tzinfo) -> Judg
         name=str(Scope(**each["scope"])),
         passed=each["passed"],
         reason=each["reason"],
-        is_judged=_is_judged(each),
+        is_judged=is_judged(each["reason"]),
         job_id=job.get("job_id"),
         state=_read_state(product, job.get("raw_state")),
         started_at=None if started is None else datetime.fromisoformat(started),

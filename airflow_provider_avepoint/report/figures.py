@@ -80,6 +80,7 @@ class Report:
     :param silent_tenants: tenants that were asked for but are not in the ledger.
     :param gates: the gates, by name.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
+    :param unknown_products: the tenants and products of which a newer release has written into the ledger.
     :param previous: the last report on the same tenants; None where the ledger knows none.
     :param drills: the histories of the restore drills, those that need attention first.
     :param lost_restores: the restores that were begun, and that nobody has judged.
@@ -100,6 +101,7 @@ class Report:
     previous: Reported | None
     gates: tuple[Gate, ...]
     loaded_without_jobs: tuple[tuple[str, str], ...]
+    unknown_products: tuple[tuple[str, str], ...]
     drills: tuple[DrillHistory, ...]
     lost_restores: tuple[LostRestore, ...]
     never_drilled: tuple[DrillPlace, ...]
@@ -315,6 +317,12 @@ class Report:
         if not any((*recorded, self.drills, self.lost_restores, self.protection)):
             yield _urgent(
                 "The ledger holds no backup, no licence reading and no verdict of these tenants.", "method"
+            )
+        for tenant, product in self.unknown_products:
+            yield _urgent(
+                f"{tenant}: the ledger holds {one_line(product, 60)!r} from a newer release of the provider, "
+                "and this release does not know it. Update the provider here, too.",
+                "method",
             )
         for tenant, product in self.loaded_without_jobs:
             yield _urgent(

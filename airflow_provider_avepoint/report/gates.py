@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
+
+from msgspec import Raw, Struct, json
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import Limits
@@ -22,6 +23,8 @@ from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.verdict import Reason
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+_LATE = frozenset({Reason.MISSED, Reason.STALE})
+_NOTHING = Raw(b"null")
 # A gate still guards so long after its last verdict, at least; and after its only one, as it may run monthly.
 _LEAST_PATIENCE = timedelta(days=8)
 _PATIENCE_WITH_ONE = timedelta(days=45)
@@ -41,26 +44,55 @@ class Place:
     scope: Scope
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
+class TaskRun(NamedTuple):
+    """A try of a task in a DAG run."""
+
+    dag_id: str
+    run_id: str | None
+    task_id: str | None
+    map_index: int | None
+    try_number: int | None
+
+
+class ScopeEvidence(Struct, frozen=True):
+    """What a verdict says of one scope, as far as the report follows the gates by it."""
+
+    scope: Raw
+    passed: bool
+    reason: str
+    decided_by: str | None = None
+    job: Raw = _NOTHING
+
+
+class Evidence(Struct, frozen=True):
+    """What a verdict says, as far as the report follows the gates by it."""
+
+    policy: Raw
+    scopes: tuple[ScopeEvidence, ...]
+
+
+class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """One verdict of a gate: what had to be good then, and what was late.
 
     :param judged_at: when the gate judged.
     :param passed: whether the verdict passed.
     :param reason: the reason of the verdict.
     :param policy: what had to be good.
-    :param rules: which ended backups had to be good, by scope, as ``ScopeVerdict.decided_by``.
+    :param rules: which ended backups had to be good, as ``ScopeVerdict.decided_by``, for each scope of the
+        evidence; None where the evidence does not say.
     :param late: the scopes without a backup in the window: ``missed`` or ``stale``.
     :param never_seen: the scopes that the gate expected and of which there was no backup at all.
+    :param task: the task instance that judged; None outside of a task.
     """
 
     judged_at: datetime
     passed: bool
     reason: str
     policy: Policy
-    rules: Mapping[Scope, str]
+    rules: Mapping[Scope, str | None]
     late: frozenset[Scope]
     never_seen: tuple[Scope, ...]
+    task: TaskRun | None = None
 
     @property
     def window(self) -> timedelta:
@@ -89,7 +121,8 @@ class Judgement:
 
         :param place: the place.
         """
-        return _decide_by(self.policy, self.rules.get(normalize_scope(place.scope), self.policy.decide_by))
+        rule = self.rules.get(normalize_scope(place.scope))
+        return _decide_by(self.policy, self.policy.decide_by if rule is None else rule)
 
     def excludes(self, place: Place, at: datetime) -> bool:
         """Tell whether the policy leaves the scope of a place out at a time.
@@ -119,7 +152,7 @@ class Gate:
     @cached_property
     def guards_until(self) -> datetime:
         """When the gate no longer guards, unless it judges again: after twice the usual time between two."""
-        moments = [each.judged_at for each in self.judgements]
+        moments = self._moments
         if len(moments) == 1:
             return shift(moments[0], _PATIENCE_WITH_ONE)
         usual = median((later - earlier).total_seconds() for earlier, later in pairwise(moments))
@@ -138,8 +171,31 @@ class Gate:
         """
         if at > self.guards_until:
             return None
-        index = bisect_right(self.judgements, at, key=lambda each: each.judged_at)
-        return self.judgements[max(0, index - 1)]
+        return self.judgements[max(0, bisect_right(self._moments, at) - 1)]
+
+    def find_newest_on(self, place: Place) -> Judgement | None:
+        """Return the newest judgement whose evidence holds the scope of a place; None where there is none.
+
+        :param place: the place.
+        """
+        scope = normalize_scope(place.scope)
+        return next(
+            (
+                each
+                for each in reversed(self.judgements)
+                if scope in each.rules or any(may_be_of(scope, named) for named in each.rules)
+            ),
+            None,
+        )
+
+    @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        """What had to be good, each policy once."""
+        return tuple({id(each.policy): each.policy for each in self.judgements}.values())
+
+    @cached_property
+    def _moments(self) -> list[datetime]:
+        return [each.judged_at for each in self.judgements]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,10 +260,22 @@ class Gates:
         self._gates: dict[tuple[str, str], list[Gate]] = defaultdict(list)
         for gate in sorted(gates, key=lambda each: each.name or ""):
             self._gates[gate.tenant, gate.product].append(gate)
+        self._of_place: dict[Place, tuple[Gate, ...]] = {}
 
     def __iter__(self) -> Iterator[Gate]:
         for gates in self._gates.values():
             yield from gates
+
+    def _of(self, tenant: str, product: str) -> Sequence[Gate]:
+        return self._gates.get((tenant, product), ())
+
+    def list_policies(self, tenant: str, product: str) -> list[Policy]:
+        """Return the policies of a product's gates, at any time.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        """
+        return [policy for gate in self._of(tenant, product) for policy in gate.policies]
 
     def guard(self, place: Place, at: datetime) -> Guard:
         """Return what guards a place at a time.
@@ -215,8 +283,7 @@ class Gates:
         :param place: the place.
         :param at: the time, in UTC.
         """
-        known = self._gates.get((place.tenant, place.product), ())
-        in_force = ((gate.name, gate.in_force(at)) for gate in known)
+        in_force = ((gate.name, gate.in_force(at)) for gate in self._find_gates(place))
         return Guard(
             place=place,
             at=at,
@@ -225,18 +292,45 @@ class Gates:
             ),
         )
 
-    def list_late(self, place: Place) -> list[datetime]:
+    def _find_gates(self, place: Place) -> tuple[Gate, ...]:
+        """Return the gates that name the organisation of a place, or every organisation."""
+        known = self._of_place.get(place)
+        if known is None:
+            gates = self._of(place.tenant, place.product)
+            organization = normalize_scope(place.scope).organization_id
+            if organization is not None:
+                named = self._by_organization[place.tenant, place.product]
+                chosen = sorted({*named[organization], *named[None]})
+                gates = [gates[index] for index in chosen]
+            known = self._of_place[place] = tuple(gates)
+        return known
+
+    @cached_property
+    def _by_organization(self) -> dict[tuple[str, str], dict[str | None, list[int]]]:
+        """The places of gates in their product's list, by the organisations they name; None: those of any."""
+        named: dict[tuple[str, str], dict[str | None, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for key, gates in self._gates.items():
+            for index, gate in enumerate(gates):
+                for policy in gate.policies:
+                    for organization in policy.organization_ids or (None,):
+                        named[key][organization].append(index)
+        return named
+
+    def list_late(self, place: Place) -> Sequence[datetime]:
         """Return when gates found no backup of a place in their windows.
 
         :param place: the place.
         """
-        scope = normalize_scope(place.scope)
-        return [
-            each.judged_at
-            for gate in self._gates.get((place.tenant, place.product), ())
-            for each in gate.judgements
-            if scope in each.late
-        ]
+        return self._late.get((place.tenant, place.product, normalize_scope(place.scope)), ())
+
+    @cached_property
+    def _late(self) -> dict[tuple[str, str, Scope], list[datetime]]:
+        late = defaultdict(list)
+        for gate in self:
+            for each in gate.judgements:
+                for scope in each.late:
+                    late[gate.tenant, gate.product, scope].append(each.judged_at)
+        return late
 
     @cached_property
     def job_types(self) -> dict[tuple[str, str], set[str]]:
@@ -333,6 +427,14 @@ def normalize_scope(scope: Scope) -> Scope:
     return replace(scope, organization_id=normalize_id(scope.organization_id))
 
 
+def is_judged(reason: str) -> bool:
+    """Tell whether a scope with a reason affects the verdict: it is neither excluded nor forgotten.
+
+    :param reason: the reason of the scope.
+    """
+    return reason not in (Reason.EXCLUDED, Reason.FORGOTTEN)
+
+
 def name_gate(row: Mapping[Any, Any]) -> str | None:
     """Return the DAG and the task of a verdict; None outside of a task.
 
@@ -344,30 +446,47 @@ def name_gate(row: Mapping[Any, Any]) -> str | None:
     return f"{row['dag_id']}.{row['task_id']}{index}"
 
 
-def read_judgement(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> Judgement | None:
+#: Returns the evidence of a verdict from its JSON text; raises ``msgspec.MsgspecError`` for any other text.
+read_evidence = json.Decoder(Evidence).decode
+
+
+def read_judgement(row: Mapping[Any, Any], evidence: Evidence) -> Judgement | None:
     """Return a verdict as a judgement; None where this release does not know an argument of its policy.
 
     :param row: a row of the table of verdicts, by column name.
-    :param evidence: ``Verdict.as_dict()``.
+    :param evidence: the evidence of the row.
     """
     try:
-        policy = _read_policy(json.dumps(evidence["policy"], sort_keys=True))
+        policy = _read_policy(bytes(evidence.policy))
+        scopes = [(_read_scope(bytes(each.scope)), each) for each in evidence.scopes]
     except (AvePointConfigError, TypeError):
         return None
-    scopes = [(normalize_scope(Scope(**each["scope"])), each) for each in evidence["scopes"]]
+    late = [(scope, each) for scope, each in scopes if each.reason in _LATE]
     return Judgement(
         judged_at=row["judged_at"],
         passed=row["passed"],
         reason=row["reason"],
         policy=policy,
-        rules={scope: each["decided_by"] for scope, each in scopes if each.get("decided_by")},
-        late=frozenset(scope for scope, each in scopes if each["reason"] in (Reason.MISSED, Reason.STALE)),
+        rules={scope: each.decided_by or None for scope, each in scopes},
+        late=frozenset([scope for scope, _ in late]),
         never_seen=tuple(
-            scope for scope, each in scopes if each["reason"] == Reason.MISSED and each["job"] is None
+            [scope for scope, each in late if each.reason == Reason.MISSED and each.job == _NOTHING]
         ),
+        task=None if row["dag_id"] is None else TaskRun(*[row[name] for name in TaskRun._fields]),
     )
 
 
-@lru_cache(maxsize=1000)
-def _read_policy(text: str) -> Policy:
-    return Policy(**json.loads(text))
+@lru_cache(maxsize=10_000)
+def _read_policy(text: bytes) -> Policy:
+    return _intern(Policy(**json.decode(text)))
+
+
+# Two texts may hold the same policy; gates are told apart by equal policies many thousand times.
+@lru_cache(maxsize=10_000)
+def _intern(policy: Policy) -> Policy:
+    return policy
+
+
+@lru_cache(maxsize=50_000)
+def _read_scope(text: bytes) -> Scope:
+    return normalize_scope(Scope(**json.decode(text)))

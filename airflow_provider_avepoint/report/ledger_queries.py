@@ -1,17 +1,19 @@
-"""Read a period from the ledger as a stream: the memory grows with the number of scopes, not of jobs."""
+"""Read a period from the ledger: a plain backup as its id and start, every other one whole, as a stream."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import and_, case, func, literal, not_, or_, select
+import msgspec
+from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -19,8 +21,8 @@ from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
-from airflow_provider_avepoint.core.policy import OTHER
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.policy import OTHER, Scope
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
 from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
@@ -35,33 +37,46 @@ from airflow_provider_avepoint.ledger.tables import (
     PROTECTION_AUDITS,
     REPORTS,
     VERDICTS,
+    Moment,
 )
 from airflow_provider_avepoint.report import backups, drills, licenses, protection
 from airflow_provider_avepoint.report.backups import (
-    DayJudge,
     Outcome,
     Past,
     Period,
+    PlainBackup,
+    ProductDays,
     ScopeHistory,
     ScopeTimeline,
     is_good,
     scope_of,
 )
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
-from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict
+from airflow_provider_avepoint.report.evidence import Failures, JudgedVerdict, read_verdict, summarize_verdict
 from airflow_provider_avepoint.report.figures import Report, Reported
-from airflow_provider_avepoint.report.gates import Gate, Gates, Judgement, Place, name_gate, read_judgement
+from airflow_provider_avepoint.report.gates import (
+    Gate,
+    Gates,
+    Judgement,
+    Place,
+    is_judged,
+    name_gate,
+    read_evidence,
+    read_judgement,
+)
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.engine import RowMapping
     from sqlalchemy.sql import ColumnElement, Select
 
     _Moments = FunctionElement[datetime]
+    _Texts = FunctionElement[str]
 else:
-    _Moments = FunctionElement  # SQLAlchemy 1.4 has no such parameter
+    _Moments = _Texts = FunctionElement  # SQLAlchemy 1.4 has no such parameter
 
 # How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
@@ -83,9 +98,22 @@ _BACKUP = (
 )
 
 
+# What is read of a verdict, and what the tries of one task in one run have in common.
+_VERDICT = [
+    VERDICTS.c[name]
+    for name in (
+        *("tenant", "verdict_id", "product", "judged_at", "passed", "reason", "rules_version", "evidence"),
+        *("dag_id", "run_id", "task_id", "map_index", "try_number"),
+    )
+]
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
+
 # What the protection audits of one task on one subject have in common, and what is read of the newest ones.
 _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
 _AUDITED = ("audited_at", "error", "findings", "required")
+
+
+_decode = msgspec.json.decode
 
 
 class Rows(Protocol):
@@ -116,6 +144,34 @@ def _compile_for_sqlite(element: _Before, compiler: Any, **kwargs: Any) -> str:
     moment, seconds = (compiler.process(each, **kwargs) for each in element.clauses)
     # The text has the form of Moment, with six digits after the second.
     return f"(strftime('%Y-%m-%d %H:%M:%f', {moment}, printf('%.3f seconds', -({seconds}))) || '000')"
+
+
+class _Gathered(_Texts):
+    """The values of several rows: a JSON list of lists; see :func:`_read_moment` for times."""
+
+    inherit_cache = True
+
+
+@compiles(_Gathered, "postgresql")
+def _gather_in_postgresql(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
+    values = (
+        f"date_part('epoch', {text})" if isinstance(each.type, Moment) else text
+        for each in element.clauses
+        for text in [compiler.process(each, **kwargs)]
+    )
+    return f"json_agg(json_build_array({', '.join(values)}))"
+
+
+@compiles(_Gathered, "sqlite")
+def _gather_in_sqlite(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+def _read_moment(value: str | float) -> datetime:
+    """Return a time of :class:`_Gathered`: in SQLite a text as ``Moment`` has it, else seconds since 1970."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value + "+00:00")
+    return datetime.fromtimestamp(value, UTC)
 
 
 # The same rule as BackupJob.effective_start.
@@ -170,6 +226,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         previous=reader.read_previous(),
         gates=tuple(reader.gates),
         loaded_without_jobs=reader.loaded_without_jobs,
+        unknown_products=tuple(reader.find_unknown_products()),
         drills=drilled,
         lost_restores=lost_restores,
         never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
@@ -186,55 +243,73 @@ class _Reader:
         self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
         self.gates, self.verdicts = self._read_verdicts()
         self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
+        self._pasts: dict[Place, Past] = {}
+        self._timelines: dict[Place, ScopeTimeline] = {}
 
     def read_jobs(self) -> tuple[list[ScopeHistory], list[tuple[Place, datetime]], Failures]:
         """Return the scopes' histories, the scopes long gone with their newest backup, and the failures."""
-        pasts = self._read_pasts()
-        timelines = {
-            place: self._start_timeline(place, past)
-            for place, past in pasts.items()
-            if past.newest_at >= self._earliest
-        }
-        for place, start in self._iter_past_starts():
-            if place in timelines:
-                timelines[place].add_past_start(start)
-        failures = self._follow(timelines, pasts)
-        loads = self._read_loads()
+        self._pasts = self._read_pasts()
+        for place, past in self._pasts.items():
+            if past.newest_at >= self._earliest:
+                self._start_timeline(place)
+        failures, plain = Failures(), self._read_plain()
+        for (tenant, product), rows in groupby(self._iter_others(), key=itemgetter(0, 1)):
+            others = ((day, jobs) for _, _, day, jobs in rows)
+            self._follow(tenant, product, plain.pop((tenant, product), {}), others, failures)
+        for (tenant, product), of_product in plain.items():
+            self._follow(tenant, product, of_product, (), failures)
+        timelines, loads = self._timelines, self._read_loads()
         histories = [timeline.conclude(loads.until(place)) for place, timeline in timelines.items()]
-        histories += self._list_never_seen(timelines)
-        gone = [(place, past.newest_at) for place, past in pasts.items() if place not in timelines]
-        known = {(place.tenant, place.product) for place in (*pasts, *timelines)}
+        histories += self._list_never_seen()
+        gone = [(place, past.newest_at) for place, past in self._pasts.items() if place not in timelines]
+        known = {(place.tenant, place.product) for place in (*self._pasts, *timelines)}
         self.loaded_without_jobs = tuple(sorted(loads.of_backups - known))
         return histories, gone, failures
 
-    def _follow(self, timelines: dict[Place, ScopeTimeline], pasts: Mapping[Place, Past]) -> Failures:
-        """Add the backups of each day to the timelines, and return the failures of the period."""
-        failures, judge = Failures(), DayJudge(self.gates, self._period)
-        for tenant, product, day, jobs in self._iter_days():
-            by_scope = defaultdict(list)
-            for job in jobs:
-                by_scope[scope_of(job)].append(job)
+    def _follow(
+        self,
+        tenant: str,
+        product: str,
+        plain: Mapping[Scope, Sequence[PlainBackup]],
+        others: Iterable[tuple[date, list[BackupJob]]],
+        failures: Failures,
+    ) -> None:
+        """Add the backups of a product to the timelines and the failures."""
+        days = ProductDays(self.gates, self._period, tenant, product, plain)
+        judged: dict[Scope, set[date]] = defaultdict(set)
+        for day, found in days.iter_days(others):
             is_in_period = day >= self._period.dates[0]
-            outcomes = judge.judge(tenant, product, day, jobs) if is_in_period else {}
-            for scope in {**by_scope, **outcomes}:
+            outcomes = days.judge(day, found) if is_in_period else {}
+            for scope, of_day in found.items():
+                judged[scope].add(day)
                 place = Place(tenant=tenant, product=product, scope=scope)
-                if scope in outcomes and place not in timelines:
-                    timelines[place] = self._start_timeline(place, pasts.get(place))
-                if place in timelines and day >= self._first_recent:
-                    timelines[place].add_recent(by_scope[scope])
                 if scope in outcomes:
-                    timelines[place].add(day, outcomes[scope], by_scope[scope])
-            for job in jobs if is_in_period else ():
-                failures.add(tenant, job, job.effective_start or self._period.begin(day))
-        return failures
+                    self._start_timeline(place).add(day, outcomes[scope], of_day)
+                if place in self._timelines and day >= self._first_recent:
+                    self._timelines[place].add_recent(of_day.others)
+                for job in of_day.others if is_in_period else ():
+                    failures.add(tenant, job, job.effective_start or self._period.begin(day))
+        recent = self._period.begin(self._first_recent)
+        for scope, known in plain.items():
+            place = Place(tenant=tenant, product=product, scope=scope)
+            in_period = [each for each in known if each.started_at >= self._period.start]
+            if in_period and scope not in days.ruled:
+                self._start_timeline(place).add_plain(in_period, judged[scope])
+            if place in self._timelines:
+                self._timelines[place].add_recent([each for each in known if each.started_at >= recent])
 
-    def _start_timeline(self, place: Place, past: Past | None) -> ScopeTimeline:
-        return ScopeTimeline(place, self.gates, past, self._period)
+    def _start_timeline(self, place: Place) -> ScopeTimeline:
+        """Return the timeline of a place, a new one if there is none."""
+        timeline = self._timelines.get(place)
+        if timeline is None:
+            timeline = ScopeTimeline(place, self.gates, self._pasts.get(place), self._period)
+            self._timelines[place] = timeline
+        return timeline
 
-    def _list_never_seen(self, seen: Iterable[Place]) -> Iterator[ScopeHistory]:
+    def _list_never_seen(self) -> Iterator[ScopeHistory]:
         """Yield the scopes that a gate names and that never had a backup, as missed when the gate judged."""
-        for place, judged_at in self.gates.find_never_seen(seen, self._period.now).items():
-            timeline = self._start_timeline(place, None)
+        for place, judged_at in self.gates.find_never_seen(self._timelines, self._period.now).items():
+            timeline = ScopeTimeline(place, self.gates, None, self._period)
             timeline.add(self._period.date_of(judged_at), Outcome.MISSED)
             yield timeline.conclude(self._period.now)
 
@@ -252,6 +327,7 @@ class _Reader:
             *(not_(_is_partial(level)) for level in LEVELS),
         )
         good_at = case((is_passed, _START))
+        is_of_schedule = self._period.start - LONGEST_PAST <= _WHEN
         query = (
             select(
                 *_SCOPE,
@@ -259,6 +335,7 @@ class _Reader:
                 func.min(_WHEN, type_=JOBS.c.started_at.type).label("first_at"),
                 func.max(_WHEN, type_=JOBS.c.started_at.type).label("newest_at"),
                 func.max(good_at, type_=JOBS.c.started_at.type).label("newest_good_at"),
+                cast(_Gathered(_WHEN).filter(is_of_schedule), Text).label("starts"),
             )
             .where(*self._backups(), is_read, self._period.start > _WHEN)
             .group_by(*_SCOPE)
@@ -270,6 +347,7 @@ class _Reader:
                 first_at=row["first_at"],
                 newest_at=row["newest_at"],
                 newest_good_at=row["newest_good_at"],
+                starts=tuple(_read_moment(at) for (at,) in _decode(row["starts"] or "[]")),
             )
             place = _place_of(row)
             pasts[place] = past.join(pasts.get(place))
@@ -304,24 +382,42 @@ class _Reader:
                 ):
                     pasts[place] = replace(pasts[place], newest_good_at=started)
 
-    def _iter_past_starts(self) -> Iterator[tuple[Place, datetime]]:
-        """Yield when backups started before the period, as far back as a schedule reads."""
-        query = select(*_SCOPE, _WHEN.label("at")).where(
-            *self._backups(),
-            JOBS.c.problems == "[]",
-            self._period.start - LONGEST_PAST <= _WHEN,
-            self._period.start > _WHEN,
+    def _read_plain(self) -> dict[tuple[str, str], dict[Scope, list[PlainBackup]]]:
+        """Return the plain backups by tenant and product, and by scope, oldest first."""
+        query = (
+            select(
+                *_SCOPE,
+                JOBS.c.organization_name,
+                cast(_Gathered(JOBS.c.job_id, JOBS.c.started_at), Text).label("backups"),
+            )
+            .where(
+                *self._backups(),
+                self._is_plain,
+                self._first_read <= JOBS.c.started_at,
+                self._period.end > JOBS.c.started_at,
+            )
+            .group_by(*_SCOPE, JOBS.c.organization_name)
         )
+        plain: dict[tuple[str, str], dict[Scope, list[PlainBackup]]] = defaultdict(lambda: defaultdict(list))
         for row in self._ledger.iter_rows(query):
-            yield _place_of(row), row["at"]
+            place, job_type, name = _place_of(row), row["job_type"], row["organization_name"]
+            plain[place.tenant, place.product][place.scope] += [
+                PlainBackup(job_id, _read_moment(started), job_type, name)
+                for job_id, started in _decode(row["backups"])
+            ]
+        for of_product in plain.values():
+            for of_scope in of_product.values():
+                of_scope.sort(key=attrgetter("started_at"))
+        return plain
 
-    def _iter_days(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
-        """Yield the backups that started on a day, by tenant and product, oldest day first."""
+    def _iter_others(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
+        """Yield the backups that are not plain: by tenant and product, oldest day first."""
         query = (
             select(*_BACKUP, _WHEN.label("at"))
             .where(
                 *self._backups(),
-                min(self._period.start, self._period.begin(self._first_recent)) <= _WHEN,
+                case((self._is_plain, literal(1)), else_=0) == 0,
+                self._first_read <= _WHEN,
                 self._period.end > _WHEN,
             )
             .order_by(JOBS.c.tenant, JOBS.c.product, _WHEN)
@@ -333,11 +429,49 @@ class _Reader:
             known = (_read_backup(row, self._period.now) for row in group)
             yield tenant, product, day, [job for job in known if job is not None]
 
+    @property
+    def _first_read(self) -> datetime:
+        """The start of the oldest backup that is read by itself."""
+        return min(self._period.start, self._period.begin(self._first_recent))
+
+    @property
+    def _is_plain(self) -> ColumnElement[bool]:
+        """The condition for a :class:`PlainBackup`; it may be NULL for others."""
+        return and_(
+            JOBS.c.state == JobState.SUCCESS.value,
+            JOBS.c.job_type.is_not(None),
+            JOBS.c.problems == "[]",
+            JOBS.c.errors == "[]",
+            JOBS.c.started_at <= JOBS.c.finished_at,
+            JOBS.c.finished_at <= self._period.now,
+            JOBS.c.read_at <= self._period.now,
+            *(not_(_is_partial(level)) for level in LEVELS),
+        )
+
     def _backups(self) -> list[ColumnElement[bool]]:
         return [*_select_backups(self.gates), *self._of_tenants(JOBS)]
 
-    def _of_tenants(self, table: Any) -> list[ColumnElement[bool]]:
-        return [] if self._tenants is None else [table.c.tenant.in_(self._tenants)]
+    def _of_tenants(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return the conditions for rows of the tenants, and of products that this release knows."""
+        conditions: list[ColumnElement[bool]] = []
+        if self._tenants is not None:
+            conditions.append(table.c.tenant.in_(self._tenants))
+        if "product" in table.c:
+            conditions.append(table.c.product.in_(PRODUCTS))
+        return conditions
+
+    def find_unknown_products(self) -> Iterator[tuple[str, str]]:
+        """Yield the tenants and products of which a newer release has written."""
+        queries = [
+            select(table.c.tenant, table.c.product).where(
+                table.c.product.not_in(PRODUCTS),
+                *([] if self._tenants is None else [table.c.tenant.in_(self._tenants)]),
+            )
+            for table in (JOBS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS)
+        ]
+        unknown = union(*queries).subquery()
+        for row in self._ledger.iter_rows(select(unknown).order_by(*unknown.c)):
+            yield row["tenant"], row["product"]
 
     def _read_loads(self) -> _Loads:
         loads: dict[tuple[str, str, str, str], datetime] = {}
@@ -345,7 +479,10 @@ class _Reader:
             if _holds_backups(row["selection"]):
                 key = (row["tenant"], row["product"], row["location"], row["organization_key"])
                 loads[key] = max(row["begun_at"], loads.get(key, row["begun_at"]))
-        reads = (
+        return _Loads(loads, self._find_reads)
+
+    def _find_reads(self) -> dict[tuple[str, str], datetime]:
+        query = (
             select(
                 JOBS.c.tenant,
                 JOBS.c.product,
@@ -354,9 +491,7 @@ class _Reader:
             .where(*self._backups())
             .group_by(JOBS.c.tenant, JOBS.c.product)
         )
-        return _Loads(
-            loads, {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(reads)}
-        )
+        return {(row["tenant"], row["product"]): row["at"] for row in self._ledger.iter_rows(query)}
 
     def read_audits(self) -> Iterator[tuple[str, Audit]]:
         """Yield the newest audit of each licence with its tenant, of whatever age; one that failed too."""
@@ -487,44 +622,50 @@ class _Reader:
     def _read_verdicts(self) -> tuple[Gates, tuple[JudgedVerdict, ...]]:
         """Return the gates, and the verdicts of the period, newest first, the newest with their evidence.
 
-        Verdicts from some time before the period tell of the gates, too.
+        Verdicts from some time before the period tell of the gates, too. Of the tries of a task in one run,
+        the last one counts.
         """
+        query = select(*_VERDICT).where(
+            VERDICTS.c.judged_at >= self._earliest,
+            VERDICTS.c.judged_at <= self._period.now,
+            *self._of_tenants(VERDICTS),
+        )
+        last: dict[tuple[Any, ...], _KeptVerdict] = {}
+        for row in self._ledger.iter_rows(query):
+            kept = _KeptVerdict(row)
+            known = last.get(kept.task)
+            if known is None or known.order < kept.order:
+                last[kept.task] = kept
+        newest_first = sorted(last.values(), key=lambda each: each.key)
+        newest_first.sort(key=lambda each: each.verdict.judged_at, reverse=True)
         gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
-        verdicts = []
-        shown = {True: 0, False: 0}
-        for row in self._ledger.iter_rows(self._list_verdicts()):
-            evidence = json.loads(row["evidence"])
-            judgement = read_judgement(row, evidence)
-            if judgement is not None:
-                gates[row["tenant"], row["product"], name_gate(row)].append(judgement)
-            if row["judged_at"] >= self._period.start:
-                passed = row["passed"]
-                shown[passed] += 1
-                is_shown = shown[passed] <= _MOST_SHOWN[passed]
-                verdicts.append(read_verdict(row, evidence, self._period.timezone, is_shown=is_shown))
+        for each in newest_first:
+            if each.judgement is not None:
+                of = each.verdict
+                gates[of.tenant, of.product, of.gate].append(each.judgement)
+        shown = self._show([each for each in newest_first if each.verdict.judged_at >= self._period.start])
         return Gates(
             Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
             for (tenant, product, name), judgements in gates.items()
-        ), tuple(verdicts)
+        ), tuple(shown)
 
-    def _list_verdicts(self) -> Any:
-        """Return the query for the verdicts, newest first: of the tries of a task in one run, the last."""
-        of_run = ("tenant", "dag_id", "run_id", "task_id", "map_index")
-        later_first = (VERDICTS.c.try_number.desc(), VERDICTS.c.judged_at.desc())
-        place = func.row_number().over(
-            partition_by=[VERDICTS.c[name] for name in of_run], order_by=later_first
-        )
-        judged = (
-            select(VERDICTS, place.label("place"))
-            .where(
-                VERDICTS.c.judged_at >= self._earliest,
-                VERDICTS.c.judged_at <= self._period.now,
-                *self._of_tenants(VERDICTS),
+    def _show(self, newest_first: Sequence[_KeptVerdict]) -> Iterator[JudgedVerdict]:
+        """Yield the verdicts, the newest with their evidence."""
+        seen = {True: 0, False: 0}
+        keys = set()
+        for each in newest_first:
+            seen[each.verdict.passed] += 1
+            if seen[each.verdict.passed] <= _MOST_SHOWN[each.verdict.passed]:
+                keys.add(each.key)
+        query = select(*_VERDICT).where(tuple_(VERDICTS.c.tenant, VERDICTS.c.verdict_id).in_(keys))
+        whole = {
+            (row["tenant"], row["verdict_id"]): read_verdict(
+                row, json.loads(row["evidence"]), self._period.timezone
             )
-            .subquery()
-        )
-        query = select(judged).where(or_(judged.c.place == 1, judged.c.dag_id.is_(None)))
-        return query.order_by(judged.c.judged_at.desc(), judged.c.tenant, judged.c.verdict_id)
+            for row in (self._ledger.iter_rows(query) if keys else ())
+        }
+        for each in newest_first:
+            yield whole.get(each.key, each.verdict)
 
 
 def _select_backups(gates: Gates) -> list[ColumnElement[bool]]:
@@ -665,14 +806,43 @@ def _list_never_drilled(
             yield place
 
 
+class _KeptVerdict:
+    """A verdict of the ledger while its evidence is left out: there may be ten thousands."""
+
+    __slots__ = ("judgement", "key", "order", "task", "verdict")
+
+    def __init__(self, row: Mapping[Any, Any]) -> None:
+        evidence = read_evidence(row["evidence"])
+        self.key = (row["tenant"], row["verdict_id"])
+        self.task = (
+            row["tenant"],
+            *((row["verdict_id"],) if row["dag_id"] is None else [row[name] for name in _TASK]),
+        )
+        self.order = (row["try_number"] or 0, row["judged_at"])
+        self.judgement = read_judgement(row, evidence)
+        self.verdict = summarize_verdict(
+            row, [each.passed for each in evidence.scopes if is_judged(each.reason)]
+        )
+
+
 class _Loads:
-    """When each listing was last loaded into the ledger."""
+    """When each listing was last loaded into the ledger.
+
+    :param loads: when each load began, by tenant, product, location and organisation.
+    :param find_reads: returns when the newest backup was read, by tenant and product.
+    """
 
     def __init__(
-        self, loads: Mapping[tuple[str, str, str, str], datetime], reads: Mapping[tuple[str, str], datetime]
+        self,
+        loads: Mapping[tuple[str, str, str, str], datetime],
+        find_reads: Callable[[], Mapping[tuple[str, str], datetime]],
     ) -> None:
         self._loads = loads
-        self._reads = reads
+        self._find_reads = find_reads
+
+    @cached_property
+    def _reads(self) -> Mapping[tuple[str, str], datetime]:
+        return self._find_reads()
 
     @property
     def of_backups(self) -> set[tuple[str, str]]:
@@ -689,10 +859,8 @@ class _Loads:
         asked = {
             self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)
         }
-        return max(
-            (moment for moment in asked if moment is not None),
-            default=self._reads[place.tenant, place.product],
-        )
+        known = [moment for moment in asked if moment is not None]
+        return max(known) if known else self._reads[place.tenant, place.product]
 
 
 def _place_of(row: Mapping[Any, Any]) -> Place:

@@ -24,12 +24,15 @@ Gap = TypeVar("Gap", int, timedelta)
 LONGEST_PAST = timedelta(days=130)
 
 _DAY = timedelta(days=1)
+_MINUTES = 24 * 60
 _RUN = timedelta(hours=6)
 # What shows the schedule at a time: the runs of these weeks, and four runs at least.
 _RECENT = timedelta(days=42)
 _FEWEST = 4
 # A run is missed if it has not come after this share of the time to the next one.
 _LATE = 1 / 4
+_LEAST_MISSED = _DAY * (1 + _LATE)
+_LEAST_MISSED = _DAY * (1 + _LATE)
 # The first three weeks are read together with what follows.
 _LEAST_HISTORY = timedelta(days=21)
 # A usual weekday has had three runs at least, and a run in more than three of five weeks: a backup that runs
@@ -119,19 +122,22 @@ class Schedule:
         self._interval = None if interval is None else max(interval, _DAY)
         self._starts: list[datetime] = []
 
-    def add(self, start: datetime) -> None:
-        """Add the start of a backup, in any order, before the first question.
+    def add(self, *starts: datetime) -> None:
+        """Add the starts of backups, in any order, before the first question.
 
-        :param start: an aware datetime; one after *now* does not count.
+        :param starts: aware datetimes; one after *now* does not count.
         """
-        if start <= self._now:
-            self._starts.append(start)
+        self._starts += [start for start in starts if start <= self._now]
+
+    @cached_property
+    def _sorted(self) -> list[datetime]:
+        return sorted(self._starts)
 
     @cached_property
     def runs(self) -> list[datetime]:
         """The start of each run, oldest first, in the time zone of the schedule."""
         runs: list[datetime] = []
-        for start in sorted(self._starts):
+        for start in self._sorted:
             if not runs or start - runs[-1] >= _RUN:
                 runs.append(start.astimezone(self._timezone))
         return runs
@@ -139,26 +145,26 @@ class Schedule:
     def iter_missed(self) -> Iterator[MissedRun]:
         """Yield the runs that were due and did not come, oldest first."""
         for run, end in pairwise([*self.runs, self._now]):
-            if end - run <= _DAY * (1 + _LATE):
+            if end - run <= _LEAST_MISSED:
                 continue  # no schedule here asks for more than one run a day
             for due, late in self._plan(run).iter_due(run):
                 if late >= end:
                     break
                 yield MissedRun(day=due.date(), known_at=late)
 
-    def find_late(self) -> datetime | None:
-        """Return since when the run after the newest one is late; None where it is not.
+    def find_late(self, newest: datetime | None = None) -> datetime | None:
+        """Return since when the next run is late; None where it is not.
 
         Where runs come several times a day, a run is late after twice the usual gap.
+
+        :param newest: the start of the run before the next one; None for the newest run that is known.
         """
         if not self.runs:
             return None
-        newest = self.runs[-1]
-        _, late = next(self._plan(newest).iter_due(newest))
-        starts = sorted(self._starts)
-        gap = _find_short_gap(starts) if self._interval is None else None
-        if gap is not None:
-            late = min(late, starts[-1] + max(2 * gap, _LEAST_GAP))
+        run, start = (self.runs[-1], self._sorted[-1]) if newest is None else (newest, newest)
+        _, late = next(self._newest_plan.iter_due(run))
+        if self._short_gap is not None:
+            late = min(late, start + max(2 * self._short_gap, _LEAST_GAP))
         return late if late <= self._now else None
 
     def find_due(self) -> datetime | None:
@@ -168,15 +174,21 @@ class Schedule:
         """
         if not self.runs:
             return None
-        newest = self.runs[-1]
-        due, _ = next(self._plan(newest).iter_due(newest))
-        starts = sorted(self._starts)
-        gap = _find_short_gap(starts) if self._interval is None else None
-        return due if gap is None else min(due, starts[-1] + gap)
+        due, _ = next(self._newest_plan.iter_due(self.runs[-1]))
+        return due if self._short_gap is None else min(due, self._sorted[-1] + self._short_gap)
 
     def describe(self) -> str:
         """Say when a backup is expected, such as ``every 7 days``; "" where no backup is known."""
-        return str(self._plan(self.runs[-1])) if self.runs else ""
+        return str(self._newest_plan) if self.runs else ""
+
+    @cached_property
+    def _newest_plan(self) -> _Plan:
+        """The plan that holds after the newest run."""
+        return self._plan(self.runs[-1])
+
+    @cached_property
+    def _short_gap(self) -> timedelta | None:
+        return _find_short_gap(self._sorted) if self._interval is None else None
 
     def _plan(self, run: datetime) -> _Plan:
         """Return the plan that held after *run*, one of the runs."""
@@ -204,9 +216,8 @@ def _find_time_of_day(runs: list[datetime]) -> timedelta:
 
     The time is negative for some minutes before midnight: people name such a run by the day that begins.
     """
-    midnight = datetime.min.time()
-    seconds = [(run - datetime.combine(run.date(), midnight, run.tzinfo)).total_seconds() for run in runs]
-    mean = sum(cmath.exp(2j * math.pi * each / _DAY.total_seconds()) for each in seconds)
+    minutes = [run.hour * 60 + run.minute + run.second / 60 for run in runs]
+    mean = sum(cmath.exp(2j * math.pi * each / _MINUTES) for each in minutes)
     time_of_day = cmath.phase(mean) / (2 * math.pi) % 1 * _DAY
     return time_of_day if time_of_day < _DAY - _BEFORE_MIDNIGHT else time_of_day - _DAY
 

@@ -322,9 +322,10 @@ class AvePointBackupTrigger(_WaitTrigger):
         :returns: the event that ends the wait, or None.
         """
         verdict = answers.judge(self._policy, queries, self._known_days)
-        for warning in verdict.warnings:
+        event = watch.note_verdict(verdict)
+        for warning in verdict.warnings if watch.is_changed else ():
             self.log.warning("%s", warning)
-        return watch.note_verdict(verdict)
+        return event
 
 
 class AvePointJobTrigger(_WaitTrigger):

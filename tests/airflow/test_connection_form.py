@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from airflow_provider_avepoint.core.settings import REGIONS
 from tests.airflow.gate import Gate, connection_to
 from tests.versions import needs_airflow
 
@@ -37,6 +39,7 @@ REDRAWN = (
     ElementClickInterceptedException,
 )
 GOOD = "good"
+LISTS = ("element_region", "element_environment")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -90,7 +93,13 @@ class Page:
 
     def add(self, conn_id: str, fields: dict[str, Any]) -> None:
         """Fill an empty form and save it: standard fields by name, the others as ``element_<name>``."""
-        self._browser.get(f"{self._url}/connections")
+        self.begin(conn_id, fields)
+        self.click("//button[contains(., 'Save')]")
+        self._wait.until(lambda browser: not browser.find_elements(By.NAME, "connection_id"))
+
+    def begin(self, conn_id: str, fields: dict[str, Any]) -> None:
+        """Fill an empty form."""
+        self.open()
         self.click("//button[contains(., 'Add Connection')]")
         self.type("connection_id", conn_id)
         self._act(
@@ -104,9 +113,29 @@ class Page:
             self.type(name, value)
         self.click("//button[normalize-space()='Extra Fields']")
         for name in fields.keys() - standard.keys():
-            self.type(name, fields[name])
-        self.click("//button[contains(., 'Save')]")
-        self._wait.until(lambda browser: not browser.find_elements(By.NAME, "connection_id"))
+            if name in LISTS:
+                self.list(name)
+                self.click(f"//*[@role='option' and normalize-space()='{fields[name]}']")
+            else:
+                self.type(name, fields[name])
+
+    def list(self, name: str) -> list[str]:
+        """Open the list of a field; return what the list offers."""
+        self._act(
+            By.CSS_SELECTOR, f"#{name} input[role=combobox]", lambda element: element.send_keys(Keys.DOWN)
+        )
+        return self._wait.until(
+            lambda browser: [each.text for each in browser.find_elements(By.CSS_SELECTOR, "[role=option]")]
+        )
+
+    def extra_fields(self) -> list[str]:
+        """Return the names of the extra fields, from top to bottom."""
+        fields = self._browser.find_elements(By.CSS_SELECTOR, "[role=dialog] [id^=element_]")
+        return [each.get_attribute("id") for each in fields]
+
+    def open(self) -> None:
+        """Show the list of connections."""
+        self._browser.get(f"{self._url}/connections")
 
     def test(self, conn_id: str) -> str:
         """Press the connection's Test button; return GOOD, or what the page says of a test that failed."""
@@ -174,8 +203,25 @@ def test_a_wrong_secret_is_named_and_not_shown(try_form: Callable[..., str]) -> 
     assert "not-the-clients-secret" not in said
 
 
-def test_a_wrong_region_is_named_with_those_there_are(try_form: Callable[..., str]) -> None:
-    said = try_form(host="", element_region="atlantis")
+def test_the_regions_are_a_list_at_the_top(page: Page, try_form: Callable[..., str]) -> None:
+    """A region beside an address is warned of in the log."""
+    page.begin(f"avepoint_{uuid.uuid4().hex}", {})
+
+    assert page.extra_fields()[0] == "element_region"
+    assert page.list("element_region") == [*REGIONS]
+    assert GOOD == try_form(element_region="us")
+
+
+def test_a_wrong_region_is_named_with_those_there_are(gate: Gate, page: Page) -> None:
+    """A connection that the form has not made may have one."""
+    fields = connection_to(gate.simulator, host="", port=443)
+    extra = json.dumps(fields["extra"] | {"region": "atlantis"})
+    conn_id = f"avepoint_{uuid.uuid4().hex}"
+    added = {"connection_id": conn_id, **fields, "extra": extra}
+    gate.stack.api.request("POST", "/api/v2/connections", json=added)
+    page.open()
+
+    said = page.test(conn_id)
 
     assert "atlantis" in said
     assert "us" in said

@@ -173,7 +173,7 @@ def test_a_certificate_needs_no_password(extra: dict[str, Any], password: str | 
         ("host", {"host": "https://[::1"}),
         ("host", {"host": "https://me:pw@graph.example"}),
         ("host", {"host": "https://graph-us.avepointonlineservices.com/backup/m365"}),
-        ("host", {"host": "https://GRAPHUSGOVAPI.online15.net/x/"}),
+        ("host", {"host": "https://GRAPHUSGOVAPI.online15.net./x/"}),
         ("conn_type", {"conn_type": "http"}),
         ("conn_type", {"conn_type": "postgres"}),
         ("identity_endpoint", {"host": "http://127.0.0.1", "port": 5000}),
@@ -243,7 +243,7 @@ def test_a_password_in_an_address_is_not_repeated(host: str, field: str) -> None
 
 
 @each_row("region", ["US", " us", "Us ", "uS\n"])
-@each_row("conn_type", ["avepoint", "AvePoint", "", None])
+@each_row("conn_type", ["avepoint", "AvePoint ", "", None])
 def test_a_region_is_read_whatever_its_letters(region: str, conn_type: str | None) -> None:
     assert DEFAULT == read(extra={"region": region}, conn_type=conn_type)
     assert read(extra={"region": "GCP-JP"}).base_url == "https://graph-gcp-jp.avepointonlineservices.com"

@@ -1926,6 +1926,9 @@ def test_the_message_names_the_worst_twenty_scopes_and_their_reasons() -> None:
             ["verified in 1 of 1 scopes", "1 excluded"],
         ),
         ([], {}, ["missed", "2026-11-14 06:00 UTC"]),
+        ([], {"max_age": 90}, ["(max_age is 90 s)"]),
+        ([], {"started_after": ago(1)}, ["since 2026-11-22 05:00:00 UTC (started_after)"]),
+        ([], {"started_after": ago(99)}, ["(max_age is 24 h)"]),
         ([d365(2)], {"exclude": exclude("2027-01-01", organization_id="a")}, ["missed", "1 excluded"]),
         (
             [d365(2, "partial", **entities(10, 3))],

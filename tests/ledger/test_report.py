@@ -66,3 +66,35 @@ def test_a_success_that_no_gate_takes_is_no_good_backup_of_the_past(
         (scope,) = read_report(ledger, Period(now=NOON, days=7), None).scopes
 
     assert scope.newest_good_at == NOON - 12 * DAY
+
+
+def test_a_product_of_a_newer_release_hides_nothing_else(sqlite_database: Database) -> None:
+    """One worker was updated first. Nobody here can judge its backups, so the report must say so."""
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [make_job("J1"), make_job("J2", product="future_product")], NOON)
+        report = read_report(ledger, Period(now=NOON + HOUR, days=7), None)
+
+    assert [scope.place.product for scope in report.scopes] == ["dynamics365"]
+    assert report.unknown_products == (("t", "future_product"),)
+    (told,) = [each for each in report.list_attention() if "future_product" in each.text]
+    assert told.is_urgent
+    assert "Update the provider" in told.text
+
+
+def test_a_backup_of_today_that_nobody_can_read_is_not_missed(sqlite_database: Database) -> None:
+    """A backup came. What it came to is not known; a day later, the next one is missed."""
+    nights = [
+        make_job(f"J{day}", started_at=NOON - day * DAY, finished_at=NOON - day * DAY + HOUR, **GOOD)
+        for day in range(1, 30)
+    ]
+    odd = make_job("J0", problems=("status: 'Odd'",), started_at=NOON, finished_at=NOON + HOUR)
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("t", [*nights, odd], NOON + 12 * HOUR)
+        ledger.save_jobs("t", [make_job("X", workload="other", started_at=NOON + 3 * DAY)], NOON + 3 * DAY)
+        states = {}
+        for hours in (12, 60):
+            report = read_report(ledger, Period(now=NOON + hours * HOUR, days=7), None)
+            states[hours] = {scope.place.scope.workload: scope.current for scope in report.scopes}
+
+    assert states[12]["customer_engagement"] is Outcome.UNKNOWN
+    assert states[60]["customer_engagement"] is Outcome.MISSED

@@ -59,7 +59,9 @@ def test_an_app_that_cannot_be_made_leaves_the_server_up(
     monkeypatch.setitem(sys.modules, "airflow_provider_avepoint.page.app", None)
 
     with caplog.at_level(logging.ERROR):
-        assert AvePointPlugin().fastapi_apps == []
+        plugin = AvePointPlugin()
+        assert plugin.fastapi_apps == []
+        assert plugin.external_views == []  # they would show Airflow's own UI in a frame
 
     assert "The page of backups is missing" in caplog.text
 

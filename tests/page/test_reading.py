@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from airflow_provider_avepoint.core.license import Finding
 from airflow_provider_avepoint.core.model import JobError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
@@ -67,6 +68,7 @@ def test_an_empty_ledger_is_not_in_order(site: Site, ledger: Ledger) -> None:
         "total": 0,
         "not_passed": 0,
         "is_complete": True,
+        "hidden": 0,
     }
 
 
@@ -111,6 +113,94 @@ def test_a_scope_in_full(site: Site, ledger: Ledger) -> None:
     assert len(detail["jobs"]) == 60
     assert detail["jobs"][0]["messages"] == ["Access is denied."]
     assert [day["outcome"] for day in detail["days"]] == ["good"] * (DAYS - 1) + ["failed"]
+
+
+def test_a_verdict_in_a_scope_says_why_the_gate_was_shut(site: Site, ledger: Ledger) -> None:
+    """A gate that other scopes have shut, and one whose evidence does not hold the scope."""
+    ends = {f"org{number}": "failed" if number == 7 else "success" for number in range(9)}
+    jobs = [
+        job(night, state if night == nights(5)[-1] else "success", organization_id=name)
+        for name, state in ends.items()
+        for night in nights(5)
+    ]
+    ledger.save_jobs("contoso", jobs, NOW)
+    policy = Policy(product="dynamics365", max_age=DAY)
+    others = [each for each in jobs if each.organization_id != "org1"]
+    for run, seen in (("all", jobs), ("others", others)):
+        task = {"dag_id": "load", "run_id": run, "task_id": "gate", "map_index": -1, "try_number": 1}
+        ledger.save_verdict("contoso", judge(seen, policy, NOW).as_dict(), task)
+    keys = {each["organization_id"]: each["key"] for each in site.get("/api/v1/posture")["scopes"]}
+
+    (verdict,) = site.get(f"/api/v1/scopes/{keys['org1']}")["verdicts"]
+
+    assert (verdict["run_id"], verdict["passed"], verdict["reason"]) == ("all", False, "failed")
+    assert [(each["name"], each["passed"]) for each in verdict["scopes"]] == [("org1 / dynamics_sales", True)]
+    assert (verdict["judged"], verdict["good"], verdict["scopes_left_out"]) == (9, 8, 0)
+
+
+def test_what_is_known_of_restores_and_unusual_activity(site: Site, ledger: Ledger) -> None:
+    """Nothing that was not looked at, or not of late, counts as found to be none."""
+    unusual = Finding(
+        organization_id=None, service="teams", location=None, reason="unusual_activity", text="2 sites"
+    )
+    unread = Finding(organization_id=None, service=None, location=None, reason="unreadable", text="no right")
+    looks = {"teams": {"max_unusual": 0}, "exchange_online": {"runs_per_day": 1}}
+    for tenant, ages, fields in (
+        ("found", [DAY], {"findings": (unusual,)}),
+        ("calm", [DAY], {}),
+        ("unread", [DAY], {"findings": (unread,)}),
+        ("error", [DAY], {"error": "no right"}),
+        ("late", [20 * DAY, 27 * DAY, 34 * DAY, 41 * DAY], {}),
+    ):
+        for age in ages:
+            histories.save_protection(ledger, age, tenant=tenant, **{"required": looks} | fields)
+    removed = Finding(
+        organization_id=None, service=None, location=None, reason="mass_deletion", text="9 records"
+    )
+    histories.save_protection(
+        ledger, DAY, tenant="removed", required={"tenant": {"max_removed": 0}}, findings=(removed,)
+    )
+    histories.save_protection(ledger, DAY, tenant="never looked", required={"teams": {"runs_per_day": 1}})
+    jobs = [job(night, product="m365", workload="teams", organization_id=None) for night in nights(5)]
+    ledger.save_jobs("gated", jobs, NOW)
+    calm = judge(jobs, Policy(product="m365", max_age=DAY, object_types=["teams"]), NOW).as_dict()
+    asks = {**calm, "policy": {**calm["policy"], "max_unusual": 0}}
+    for name, verdict in (
+        ("open", asks),
+        ("attacked", {**asks, "passed": False, "reason": "unusual_activity"}),
+        ("shut", {**asks, "passed": False, "reason": "failed"}),
+        ("blind", calm),
+    ):
+        task = {"dag_id": "load", "run_id": "1", "task_id": name, "map_index": -1, "try_number": 1}
+        ledger.save_verdict("gated", verdict, task)
+    histories.save_drill(ledger, 3 * DAY)
+    histories.save_drill(ledger, DAY, "failed", service="teams", tenant="unproven")
+
+    posture = site.get("/api/v1/posture")
+
+    assert [each["state"] for each in posture["activity"]] == [
+        *["found"] * 3,
+        *["not known"] * 4,
+        *["none"] * 2,
+    ]
+    assert {(each["tenant"], each["name"]): each["state"] for each in posture["activity"]} == {
+        ("found", "teams"): "found",
+        ("removed", ""): "found",
+        ("gated", "load.attacked"): "found",
+        ("unread", "teams"): "not known",
+        ("error", "teams"): "not known",
+        ("late", "teams"): "not known",
+        ("gated", "load.shut"): "not known",
+        ("calm", "teams"): "none",
+        ("gated", "load.open"): "none",
+    }
+    assert [
+        (each["tenant"], each["service"], each["state"], each["needs_attention"], each["age_seconds"])
+        for each in posture["restores"]
+    ] == [
+        ("unproven", "teams", "failed", True, None),
+        ("contoso", "sharepoint_online", "proven", False, (3 * DAY - HOUR).total_seconds()),
+    ]
 
 
 def test_when_the_next_run_is_due(site: Site, ledger: Ledger) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import jwt
@@ -18,7 +21,7 @@ from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.page import reading
 from airflow_provider_avepoint.page.app import create_app
 from airflow_provider_avepoint.simulator.server import ServerThread
-from tests.page.conftest import PATIENCE, SECRET, Site, Tokens
+from tests.page.conftest import CONN_ID, PATIENCE, SECRET, Site, Tokens
 from tests.report import histories
 from tests.report.histories import DAY, NOW, SCRIPT, job, nights
 
@@ -82,11 +85,17 @@ def test_every_answer_keeps_browsers_from_elsewhere(site: Site, ledger: Ledger) 
 
 
 def test_a_frame_without_a_session_says_so_in_words(site: Site) -> None:
-    for path in ("/", "/index.html", "/run.html"):
+    for path in ("/", "/index.html", "/run.html?dag_id=%3Cb%3E"):
         answer = httpx.get(site.url + path)
         assert answer.status_code == 401
         assert "Your session has ended" in answer.text
         assert answer.headers["content-type"].startswith("text/html")
+        address = quote(path.partition("?")[0], safe="")
+        assert f'href="/api/v2/auth/login?next={address}"' in answer.text
+        # No file comes without a session, so the style is in place, and the policy names that style alone.
+        style = answer.text.partition("<style>")[2].partition("</style>")[0]
+        digest = b64encode(sha256(style.encode()).digest()).decode()
+        assert f"style-src 'self' 'sha256-{digest}';" in answer.headers["content-security-policy"]
 
 
 def test_the_files_hold_no_script_and_no_style_in_place(site: Site) -> None:
@@ -180,16 +189,29 @@ def test_a_wrong_option_is_named(site: Site, ledger: Ledger, monkeypatch: pytest
         assert option.lower() in answer["sentence"]
 
 
-def test_without_a_ledger_the_page_says_how_to_get_one(site: Site, database: Path) -> None:
-    for _ in range(2):
+def test_without_a_ledger_the_page_says_where_it_looked_and_how_to_get_one(
+    site: Site, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*says: str) -> list[str]:
         answer = site.get("/api/v1/posture", 503)
         assert answer["problem"] == "no_ledger"
-        assert len(answer["steps"]) == 3
-        assert "avepoint_job_ledger" in answer["steps"][1]
+        assert all(said in answer["sentence"] for said in ("There is no ledger yet", *says))
+        assert str(database.parent) not in answer["sentence"]
+        return answer["steps"]
+
+    for _ in range(2):
+        steps = ask(f"no file {database.name}", f"connection '{CONN_ID}'")
+        assert len(steps) == 2  # the connection is there
+        assert "avepoint_job_ledger" in steps[0]
         assert not database.exists()  # reading makes none
     database.touch()
-    assert site.get("/api/v1/verdicts", 503)["problem"] == "no_ledger"
+    ask("no tables", f"connection '{CONN_ID}'")
     assert database.stat().st_size == 0
+    monkeypatch.setenv("AIRFLOW__AVEPOINT__LEDGER_CONN_ID", "")
+    monkeypatch.setenv("AIRFLOW_HOME", str(database.parent))
+    steps = ask("ledger_conn_id is not set")
+    assert len(steps) == 3
+    assert "connection to PostgreSQL" in steps[0]
 
 
 def test_the_ledger_of_another_release_is_left_alone(site: Site, ledger: Ledger) -> None:
@@ -264,5 +286,60 @@ def test_the_verdicts_of_a_run_and_of_a_mapped_task(site: Site, ledger: Ledger) 
     # A gate that is shut is not hidden by newer ones that passed.
     assert [each["passed"] for each in limited["verdicts"]] == [False, True]
     assert (limited["total"], limited["not_passed"]) == (8, 1)
-    for wrong in ("map_index=%7BMAP_INDEX%7D", "map_index=-2", "limit=0", "limit=999999999999999999999"):
-        assert site.client.get(f"/api/v1/verdicts?{wrong}").status_code == 422
+    rest = site.get("/api/v1/verdicts?limit=50&offset=2")
+    assert (len(rest["verdicts"]), rest["total"], rest["is_complete"]) == (6, 8, True)
+
+
+def test_what_the_address_asks_for_wrongly_is_named(site: Site, ledger: Ledger) -> None:
+    for route, wrong in (
+        ("verdicts", "map_index=%7BMAP_INDEX%7D"),
+        ("verdicts", "map_index=-2"),
+        ("verdicts", "limit=0"),
+        ("verdicts", "limit=999999999999999999999"),
+        ("verdicts", "offset=-1"),
+        ("verdicts", "tenant=%00"),  # PostgreSQL keeps no such text
+        ("verdicts", "dag_id=a%00b"),
+        ("posture", "tenant=a%00"),
+    ):
+        answer = site.get(f"/api/v1/{route}?{wrong}", 422)
+        assert answer["problem"] == "wrong_request"
+        assert answer["sentence"].endswith(f": {wrong.partition('=')[0]}.")
+
+
+def test_verdicts_of_tenants_that_the_page_hides_are_not_denied(
+    site: Site, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = judge([], Policy(product="dynamics365", max_age=DAY), NOW).as_dict()
+    task = {"dag_id": "load", "run_id": "1", "task_id": "gate", "map_index": -1, "try_number": 1}
+    ledger.save_verdict("fabrikam", evidence, task)
+    monkeypatch.setenv("AIRFLOW__AVEPOINT__PAGE_TENANTS", "contoso")
+
+    answer = site.get("/api/v1/verdicts?dag_id=load&run_id=1")
+
+    assert (answer["verdicts"], answer["total"], answer["hidden"]) == ([], 0, 1)
+    assert "fabrikam" not in json.dumps(answer)
+
+
+def test_the_posture_of_a_tenant_or_product_alone(site: Site, ledger: Ledger) -> None:
+    for tenant, product in (
+        ("contoso", "dynamics365"),
+        ("contoso", "salesforce"),
+        ("fabrikam", "salesforce"),
+    ):
+        ledger.save_jobs(tenant, [job(night, product=product) for night in nights(5)], NOW)
+        histories.save_drill(ledger, DAY, tenant=tenant)
+
+    def ask(query: str) -> list[tuple[str, str]]:
+        answer = site.get(f"/api/v1/posture?{query}")
+        assert sum(answer["counts"].values()) == len(answer["scopes"])
+        assert (answer["loaded_until"] is None) is (not answer["scopes"])
+        assert {each["tenant"] for each in answer["restores"]} <= {"contoso", "fabrikam"}
+        return sorted((each["tenant"], each["product"]) for each in answer["scopes"])
+
+    assert len(ask("")) == 3
+    assert ask("tenant=fabrikam") == [("fabrikam", "salesforce")]
+    assert ask("product=salesforce") == [("contoso", "salesforce"), ("fabrikam", "salesforce")]
+    assert ask("tenant=contoso&product=salesforce") == [("contoso", "salesforce")]
+    assert ask("tenant=nobody") == []
+    alone = site.get("/api/v1/posture?tenant=fabrikam")["restores"]
+    assert [each["tenant"] for each in alone] == ["fabrikam"]

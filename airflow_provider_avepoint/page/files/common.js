@@ -1,4 +1,4 @@
-// What both pages share. Texts become text nodes only, so a vendor's text is never markup.
+// What all parts of the page share. Texts become text nodes only, so a vendor's text is never markup.
 
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -7,7 +7,7 @@ export function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((each) => each !== null && each !== undefined && each !== false));
+  element.append(...children.flat(2).filter((each) => each !== null && each !== undefined && each !== false));
   return element;
 }
 
@@ -28,7 +28,7 @@ export async function get(path) {
   }
   const body = await answer.json().catch(() => ({}));
   throw new Problem(typeof body.sentence === "string" ? body.sentence
-    : `Airflow answered with the status ${answer.status}. Its log says why.`, body.steps ?? [], body.problem);
+    : `Airflow answered with the status ${answer.status}. Whoever runs Airflow finds the reason in its log.`, body.steps ?? [], body.problem);
 }
 
 export function showProblem(place, error) {
@@ -40,7 +40,7 @@ export function showProblem(place, error) {
   place.hidden = false;
 }
 
-// The report's own forms of durations and times.
+// The report's own forms of durations, times and numbers.
 export function sayDuration(seconds) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 2 * 86400) return `${(seconds / 3600).toFixed(1)} h`;
@@ -57,14 +57,24 @@ export function sayShare(share) {
   return `${(share < 1 ? Math.min(percent, 99.99) : Math.max(percent, 100.01)).toFixed(2)} %`;
 }
 export const sayState = (state) => state.replaceAll("_", " ");
+// A finding begins with the reason that programs read, such as near_limit.
+export const sayFinding = (text) => text.replace(/(?<=^|: )[a-z]+(?:_[a-z]+)+(?=: | since )/g, sayState);
+export const sayFailed = (failed) => Object.entries(failed).filter(([, count]) => count)
+  .map(([unit, count]) => `${sayNumber(count)} ${singular(unit, count)} failed`);
+export const singular = (unit, count) => (count === 1 ? unit.replace(/s$/, "") : unit);
 
 // The tone of a state or of a verdict's reason.
 export function toneOf(state) {
-  if (state === "good" || state === "passed") return "fine";
-  if (["failed", "partial", "missed", "stale"].includes(state)) return "bad";
-  if (["running", "excluded"].includes(state)) return "calm";
+  if (state === "good" || state === "passed" || state === "success") return "fine";
+  if (["failed", "partial", "missed", "stale", "unusual_activity"].includes(state)) return "bad";
+  if (["running", "waiting", "excluded", "forgotten"].includes(state)) return "calm";
   return "watch";
 }
+
+export const drawState = (state) => make("span", { class: `state ${toneOf(state)}` }, sayState(state));
+
+// Names of tasks are long words: they may break after a dot or an underscore.
+export const breakable = (name) => name.split(/(?<=[._/])/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 
 // Airflow's frame opens no windows and cannot leave itself, but the page around it can open one.
 export function link(address, text, title) {
@@ -86,27 +96,31 @@ export function linkToRun(run, text) {
   return link(new URL(root + parts.map(encodeURIComponent).join("/"), location.href).href, text, "Open the run in Airflow");
 }
 
+function sayScopes(verdict) {
+  const counted = `${verdict.good.toLocaleString("en")} of ${sayCount(verdict.judged, "scope")} good`;
+  const isOther = !verdict.passed && verdict.scopes.length && verdict.scopes.every((scope) => scope.passed);
+  return isOther ? `${counted}; shut because of other scopes` : counted;
+}
+
 export function drawVerdict(verdict, { isOpen = false } = {}) {
-  const title = verdict.gate ?? "Verdict from outside of a task";
+  const title = verdict.gate ? breakable(verdict.gate) : "Verdict from outside of a task";
+  const policy = Object.entries(verdict.policy).map(([name, value]) => make("li", {}, make("code", {}, name), ` ${value}`));
   return make("details", { class: "verdict", open: isOpen },
     make("summary", {},
-      make("span", { class: `state ${toneOf(verdict.reason)}` }, sayState(verdict.reason)), " ",
-      make("b", {}, title), " ",
-      make("span", { class: "soft" }, `${sayMoment(verdict.judged_at)} · ${verdict.good} of ${sayCount(verdict.judged, "scope")} good`)),
+      drawState(verdict.reason), " ", make("b", {}, title), " ",
+      make("span", { class: "soft" }, `${sayMoment(verdict.judged_at)} · ${sayScopes(verdict)}`)),
     make("div", {},
-      make("p", { class: "soft" }, `${verdict.tenant}, ${verdict.product_label}. `,
-        verdict.run_id ? linkToRun(verdict, `${verdict.run_id}, try ${verdict.try_number}`) : null),
+      make("p", { class: "soft" }, make("bdi", {}, verdict.tenant), `, ${verdict.product_label}`,
+        verdict.run_id ? [", ", linkToRun(verdict, `${verdict.run_id}, try ${verdict.try_number}`)] : null),
       make("ul", { class: "evidence" }, verdict.scopes.map((scope) => make("li", {},
-        make("span", { class: `state ${toneOf(scope.reason)}` }, sayState(scope.reason)), " ",
-        make("bdi", {}, scope.name), " ",
+        drawState(scope.reason), " ", make("bdi", {}, scope.name), " ",
         make("span", { class: "soft" }, [
           scope.job_id ? `job ${scope.job_id}` : "no job",
           scope.state, scope.started_at ? `started ${sayMoment(scope.started_at)}` : null,
-          ...Object.entries(scope.failed).filter(([, count]) => count).map(([unit, count]) => `${sayNumber(count)} ${unit} failed`),
-          scope.open_jobs ? `${sayCount(scope.open_jobs, "open job")}` : null,
+          ...sayFailed(scope.failed),
+          scope.open_jobs ? sayCount(scope.open_jobs, "open job") : null,
         ].filter(Boolean).join(", ")),
-        scope.notes.map((note) => make("small", {}, note))))),
+        scope.notes.map((note) => make("small", {}, make("bdi", {}, note)))))),
       verdict.scopes_left_out ? make("p", { class: "soft" }, `${sayCount(verdict.scopes_left_out, "more scope")} in the ledger.`) : null,
-      make("p", { class: "soft policy" }, "Asked for: ",
-        Object.entries(verdict.policy).map(([name, value]) => `${name} ${value}`).join("; ") || "nothing special", ".")));
+      make("div", { class: "policy" }, "The gate's arguments", make("ul", {}, policy.length ? policy : make("li", {}, "none")))));
 }

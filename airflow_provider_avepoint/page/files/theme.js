@@ -9,6 +9,7 @@
     own.dataset.theme = isDark ? "dark" : "light";
   };
   apply();
+  own.toggleAttribute("data-framed", Boolean(host));
   if (host) new MutationObserver(apply).observe(host, { attributes: true, attributeFilter: ["class"] });
   else system.addEventListener("change", apply);
 })();
