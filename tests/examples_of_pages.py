@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def receiver():
-    """What two services are sent: a server that keeps each path and body."""
+    """Return the address of a server, and the list of what the server is sent: path and body."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):
