@@ -7,7 +7,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench docs check compose-env format lock vendor clean
+.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench docs check compose-env format lock pictures vendor clean
 
 help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
@@ -26,6 +26,7 @@ help:
 	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
 	@printf "%-20s%s\n" "make format" "let ruff format the code"
 	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
+	@printf "%-20s%s\n" "make pictures" "take the README's picture of the page in Airflow anew (a minute)"
 	@printf "%-20s%s\n" "make vendor" "fetch the libraries of the page in Airflow anew (npm)"
 	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
 	@echo "Minutes are those of two cores."
@@ -104,6 +105,9 @@ format: $(VENV)/.installed
 
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev --group docs pyproject.toml --output-file constraints.txt
+
+pictures: $(VENV)/.installed system
+	$(BIN)/python -m demo.pictures
 
 # The page's libraries, in the versions of the file; npm is needed here alone.
 vendor:
