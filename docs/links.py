@@ -20,7 +20,8 @@ from airflow_provider_avepoint.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parent.parent
 URLS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
-_LOADS = {"script", "img", "link", "iframe", "source"}
+_LOADS = {"audio", "embed", "iframe", "img", "link", "script", "source", "track", "video"}
+_STYLE_LOADS = re.compile(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')\s]+)")
 #: ``rel`` of a <link> that loads nothing.
 _TELLS = {"index", "search", "next", "prev", "canonical", "top", "up", "author"}
 
@@ -35,9 +36,11 @@ class _Page(HTMLParser):
         values = dict(attrs)
         self.anchors |= {values[name] or "" for name in ("id", "name") if name in values}
         tells = tag == "link" and set((values.get("rel") or "").split()) & _TELLS
-        for name in ("href", "src"):
-            if values.get(name):
-                self.links.append((values[name] or "", tag in _LOADS and not tells))
+        # Of several pictures, each is before a space and its size.
+        pictures = [each.split()[0] for each in (values.get("srcset") or "").split(",") if each.strip()]
+        for link in (values.get("href"), values.get("src"), *pictures):
+            if link:
+                self.links.append((link, tag in _LOADS and not tells))
 
 
 @cache
@@ -56,6 +59,9 @@ def find_dead_links(html: Path) -> Iterator[str]:
         for link, is_loaded in _read(path).links:
             if problem := _check(link, path, html, is_loaded=is_loaded):
                 yield f"{path.relative_to(html)}: {link}: {problem}"
+    for path in sorted((*html.rglob("*.html"), *html.rglob("*.css"))):
+        for link in _STYLE_LOADS.findall(path.read_text()):
+            yield f"{path.relative_to(html)}: {link}: loaded from elsewhere"
 
 
 def list_addresses() -> list[str]:
@@ -89,7 +95,7 @@ def _check(link: str, path: Path, html: Path, *, is_loaded: bool) -> str | None:
             return "loaded from elsewhere"
         return _check_repository(link)
     elif parts.scheme:
-        return None
+        return "a path of one machine" if parts.scheme == "file" else None
     else:
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if target.is_dir():

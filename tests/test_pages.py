@@ -247,14 +247,22 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         f"{URLS['Source']}/blob/main/Makefiles": "no such file in the repository",
         "https://example.com/": None,
         "mailto:somebody@example.com": None,
+        "file:///etc/hosts": "a path of one machine",
     }
     body = "".join(f'<a href="{link}">link</a>' for link in links)
-    (tmp_path / "index.html").write_text(f'<p id="here"></p><script src="//cdn.example/x.js"></script>{body}')
+    loads = (
+        '<script src="//cdn.example/x.js"></script><img srcset="other.html 1x, https://cdn.example/x.png 2x">'
+        "<style>@import url(https://cdn.example/x.css)</style>"
+    )
+    (tmp_path / "index.html").write_text(f'{loads}<p id="here"></p>{body}')
     (tmp_path / "other.html").write_text('<p id="there"></p>')
 
     found = list(find_dead_links(tmp_path))
 
-    dead = {"//cdn.example/x.js": "loaded from elsewhere", **{k: v for k, v in links.items() if v}}
+    dead = {link: problem for link, problem in links.items() if problem} | dict.fromkeys(
+        ("//cdn.example/x.js", "https://cdn.example/x.png", "https://cdn.example/x.css"),
+        "loaded from elsewhere",
+    )
     assert sorted(found) == sorted(f"index.html: {link}: {problem}" for link, problem in dead.items())
     assert list(find_dead_addresses(["docs/x.md", f"{URLS['Documentation']}gone.html"], tmp_path)) == [
         "docs/x.md: not absolute",
