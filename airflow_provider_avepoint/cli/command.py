@@ -7,20 +7,23 @@ error.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_provider_avepoint.cli.terminal import say
+from airflow_provider_avepoint.cli.terminal import SayHandler, say
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
 
 GOOD, BAD, UNKNOWN = 0, 1, 2
+_LOGGER = logging.getLogger("airflow_provider_avepoint")
 # The exit statuses that a shell uses for SIGINT and SIGPIPE: 128 plus the signal's number.
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 
@@ -37,7 +40,8 @@ def as_command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
         os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
         status = UNKNOWN
         try:
-            status = run(args)
+            with _saying_what_is_logged():
+                status = run(args)
             sys.stdout.flush()
         except KeyboardInterrupt:
             _leave(_INTERRUPTED)
@@ -51,6 +55,22 @@ def as_command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
             sys.exit(status)
 
     return command
+
+
+@contextmanager
+def _saying_what_is_logged() -> Iterator[None]:
+    """Print what this provider logs as sentences above a progress bar, if there is a terminal for one."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    handler = SayHandler()
+    _LOGGER.addHandler(handler)
+    before, _LOGGER.propagate = _LOGGER.propagate, False
+    try:
+        yield
+    finally:
+        _LOGGER.propagate = before
+        _LOGGER.removeHandler(handler)
 
 
 def _leave(status: int) -> None:

@@ -6,7 +6,8 @@ What is not good: a verdict that does not pass, or a licence near or over a limi
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from airflow_provider_avepoint.cli.terminal import (
     WatchedHook,
     print_json,
     print_json_list,
+    print_line,
     print_table,
     progress_bar,
     say,
@@ -79,7 +81,7 @@ def jobs(args: Namespace) -> int:
     if is_table:
         if rows:
             print_table(rows)
-        print(listed.summary)  # noqa: T201  # part of the table
+        print_line(listed.summary)
     elif listed.left_out:
         say(listed.summary)
     return GOOD
@@ -166,8 +168,9 @@ def check(args: Namespace) -> int:
         print_json(verdict.as_dict())
     else:
         if verdict.scopes:
-            print_table([_scope_row(scope) for scope in verdict.scopes])
-        print(_describe(verdict))  # noqa: T201  # part of the table
+            names = _name_organizations(verdict)
+            print_table([_scope_row(scope, names) for scope in verdict.scopes])
+        print_line(_describe(verdict))
     return GOOD if verdict.passed else BAD
 
 
@@ -180,11 +183,26 @@ def _build_policy(args: Namespace) -> Policy:
     return Policy(**given)
 
 
-def _scope_row(scope: ScopeVerdict) -> dict[str, object]:
+def _name_organizations(verdict: Verdict) -> dict[str, str]:
+    """Return the name of each organisation by its id, as the newest job shows it.
+
+    Of two organisations that share a name, both are shown with their ids.
+    """
+    names: dict[str, str] = {}
+    for scope in verdict.scopes:
+        for job in (*scope.open_jobs, scope.job):
+            if job is not None and scope.scope.organization_id and job.organization_name:
+                names[scope.scope.organization_id] = job.organization_name
+    by_name = Counter(names.values())
+    return {key: f"{name} ({key})" if by_name[name] > 1 else name for key, name in names.items()}
+
+
+def _scope_row(scope: ScopeVerdict, names: Mapping[str, str]) -> dict[str, object]:
     job = scope.job
     named = scope.scope.organization_id, scope.scope.workload, scope.scope.location
     return {
-        "organization": named[0] or ("" if any(named) or scope.scope.content else "all jobs"),
+        "organization": names.get(named[0] or "", named[0])
+        or ("" if any(named) or scope.scope.content else "all jobs"),
         "workload": named[1],
         "location": named[2],
         "content": scope.scope.content,
@@ -240,7 +258,7 @@ def license_(args: Namespace) -> int:
     else:
         print_table([row for each in consumptions for row in _license_rows(each)])
         for sentence in (*notes, *(sentences or [f"{args.product}: within the licence"])):
-            print(f"{sentence}.")  # noqa: T201  # part of the table
+            print_line(f"{sentence}.")
     return BAD if sentences else GOOD
 
 

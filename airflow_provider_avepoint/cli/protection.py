@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_avepoint.cli.command import BAD, GOOD, UNKNOWN, as_command, get_conn_id
-from airflow_provider_avepoint.cli.terminal import print_json, print_table, say
+from airflow_provider_avepoint.cli.terminal import print_json, print_line, print_table, say
 from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.license import describe_subject, list_usages
@@ -95,7 +95,7 @@ def _print_audit(audit: ProtectionAudit) -> None:
     count = len(rows)
     end = f"{count} finding{'' if count == 1 else 's'}" if count else "everything that is required is there"
     for sentence in (*audit.notes, f"{audit.product}: {end}"):
-        print(f"{sentence}.")  # noqa: T201  # part of the table
+        print_line(f"{sentence}.")
 
 
 def _read(args: Namespace, product: Product) -> int:
@@ -131,7 +131,7 @@ def _read(args: Namespace, product: Product) -> int:
         )
     else:
         print_table([row for ask, answer in answers.items() for row in _list_rows(ask.topic, answer)])
-        print("Nothing is judged: name what the tenant must have by --required.")  # noqa: T201  # the table's
+        print_line("Nothing is judged: name what the tenant must have by --required.")
     for topic, error in problems.items():
         say(f"{topic}: {one_line(error, 1000)}")
     return UNKNOWN if problems else GOOD

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_avepoint.cli.command import BAD, GOOD, UNKNOWN, as_command, get_conn_id
-from airflow_provider_avepoint.cli.terminal import print_json, print_table, say
+from airflow_provider_avepoint.cli.terminal import print_json, print_line, print_table, say
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.fields import to_iso
@@ -61,7 +61,7 @@ def _print(product: str, schedules: list[BackupSchedule], empty: list[BackupSche
             if each in empty
             else f"{count} service{'' if count == 1 else 's'} scheduled, read at {to_iso(each.read_at)}"
         )
-        print(f"{place}: {sentence}.")  # noqa: T201  # part of the table
+        print_line(f"{place}: {sentence}.")
 
 
 def _row(schedule: BackupSchedule, service: ServiceSchedule) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.cli.simple_table import SimpleTable
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -20,6 +22,8 @@ from airflow_provider_avepoint.core.query import JobQuery
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
+_log = logging.getLogger(__name__)
+
 _BAD = ("partial", "failed", "missed", "stale", "unknown", "unknown_state", "unreadable", "clock_skew")
 _STYLES = {
     **dict.fromkeys(("success", "passed"), "green"),
@@ -28,26 +32,105 @@ _STYLES = {
 }
 # Wider than any table, so that rows in a pipe are not wrapped.
 _PIPE_WIDTH = 10_000
+# The width of what stands between two columns of a table.
+_GAP = len(" | ")
+_INDENT = "  "
+# A terminal narrower than this has no room for the name and the bar of a progress bar.
+_ROOM_FOR_BAR = 60
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print a table without its empty columns.
+    """Print rows as a table without its empty columns, or one below the other where a table does not fit.
+
+    Lines break between words only. A word that is longer than a line is left to the terminal to break.
 
     :param rows: mappings from column to value, all with the same columns; None and "" are empty.
     """
     names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)] if rows else []
+    if not names:
+        return
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    console = _open_console()
+    widths = _find_widths([[Text(name) for name in names], *cells], console.width)
+    if widths is None:
+        _print_records(console, names, cells)
+        return
     table = SimpleTable(show_header=True)  # type: ignore[no-untyped-call]  # Airflow's has no types
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in names))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False).print(table)
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, width=width)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_line(text: str) -> None:
+    """Print a sentence; at a terminal, lines break between words.
+
+    :param text: the sentence.
+    """
+    console = _open_console()
+    for line in _wrap(console, Text(text), console.width):
+        console.print(line, soft_wrap=True)
+
+
+def _open_console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def _cell(value: object) -> Text:
     # rich would read brackets in a plain text as markup.
     text = "" if value is None else one_line(to_iso(value) if isinstance(value, datetime) else value)
-    return Text(text, style=_STYLES.get(text.partition(" ")[0], ""), overflow="fold")
+    return Text(text, style=_STYLES.get(text.partition(" ")[0], ""))
+
+
+def _find_widths(lines: Sequence[Sequence[Text]], width: int) -> list[int] | None:
+    """Return the widths of columns with which no word breaks; None where they do not fit into *width*."""
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(_measure_word, column)) for column in columns]
+    wanted = [max(cell.cell_len for cell in column) for column in columns]
+    rest = width - sum(widths) - _GAP * (len(columns) - 1)
+    if rest < 0:
+        return None
+    # A column that lacks little gets it first: so the fewest columns have more than one line.
+    for number in sorted(range(len(columns)), key=lambda each: wanted[each] - widths[each]):
+        more = min(rest, wanted[number] - widths[number])
+        widths[number] += more
+        rest -= more
+    return widths
+
+
+def _print_records(console: Console, names: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    """Print each row as lines of a name and a value, without the empty values."""
+    indent = max(map(cell_len, names)) + len(_INDENT)
+    for row in rows:
+        for name, value in zip(names, row, strict=True):
+            room = console.width - indent
+            if not value.plain:
+                continue
+            if _measure_word(value) <= room:
+                first, *others = _wrap(console, value, room)
+                console.print(Text(name.ljust(indent)) + first, soft_wrap=True)
+                lines = [Text(" " * indent) + line for line in others]
+            else:
+                console.print(Text(name), soft_wrap=True)
+                lines = [Text(_INDENT) + line for line in _wrap(console, value, console.width - len(_INDENT))]
+            for line in lines:
+                console.print(line, soft_wrap=True)
+        console.print()
+
+
+def _measure_word(text: Text) -> int:
+    """Return the width of the longest word."""
+    return max(map(cell_len, text.plain.split()), default=0)
+
+
+def _wrap(console: Console, text: Text, width: int) -> list[Text]:
+    """Return *text* as lines of *width* or, where a word is longer, of that word's width."""
+    lines = list(text.wrap(console, max(width, _measure_word(text), 1)))
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def print_json(document: Any) -> None:
@@ -71,11 +154,24 @@ def print_json_list(items: Iterable[Mapping[str, Any]]) -> None:
 
 
 def say(message: str) -> None:
-    """Print a line on standard error.
+    """Print a sentence on standard error; at a terminal, lines break between words.
 
-    :param message: the line.
+    :param message: the sentence.
     """
-    print(message, file=sys.stderr)  # noqa: T201  # printing is the purpose
+    console = _open_console(stderr=True)
+    for line in _wrap(console, Text(message), console.width):
+        print(line.plain, file=sys.stderr)  # noqa: T201  # above a progress bar, if there is one
+
+
+class SayHandler(logging.Handler):
+    """Says what is logged, above a progress bar: another handler would write into the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of a record on standard error.
+
+        :param record: the record.
+        """
+        say(one_line(record.getMessage(), 1000))
 
 
 def write_span(seconds: float) -> str:
@@ -151,20 +247,20 @@ def progress_bar(what: str, unit: str, *, output: str) -> Iterator[Bar]:
     """
     console = Console(stderr=True)
     is_in_the_way = output == "json" and sys.stdout.isatty()
+    named = (TextColumn("{task.description}", markup=False), BarColumn())
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        *(named if console.width >= _ROOM_FOR_BAR else ()),
         TextColumn(f"{{task.fields[steps]}}{{task.fields[count]}} {unit}"),
         TimeElapsedColumn(),
     )
-    # With redirection, output for a pipe would go to the terminal.
+    # What is said is printed above the bar. With redirection of standard output too, output for a pipe would
+    # go to the terminal.
     with Progress(
         *columns,
         console=console,
         transient=True,
         redirect_stdout=False,
-        redirect_stderr=False,
         disable=is_in_the_way or not console.is_terminal,
     ) as progress:
         yield Bar(progress, progress.add_task(what, total=None, steps="", count="0"))
@@ -180,6 +276,11 @@ class WatchedHook(AvePointHook):
     def __init__(self, conn_id: str, bar: Bar) -> None:
         super().__init__(conn_id)
         self._bar = bar
+
+    @property
+    def log(self) -> Any:
+        """The logger that the commands listen to; Airflow's own would write into the bar."""
+        return _log
 
     def query(self, queries: list[JobQuery], *, with_changes: bool = False) -> Iterator[BackupJob]:
         """Yield the jobs of several queries, count them, and tell the bar how many queries there are.

@@ -110,11 +110,13 @@ class NoAnswer(Exception):
 
     :param message: what happened, in a few words.
     :param was_sent: whether the request may have reached the server; False where there was no connection.
+    :param is_no_host: whether the name of the host does not exist, so that trying again hardly helps.
     """
 
-    def __init__(self, message: str = "", *, was_sent: bool = True) -> None:
+    def __init__(self, message: str = "", *, was_sent: bool = True, is_no_host: bool = False) -> None:
         super().__init__(message)
         self.was_sent = was_sent
+        self.is_no_host = is_no_host
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,13 @@ def send_with_retries(build: Callable[[], Request]) -> Flow[tuple[Request, Respo
             response = yield Send(request)
         except NoAnswer as e:
             problem = f"gave no answer ({e})"
+            if (
+                e.is_no_host and attempt > 1
+            ):  # a name server that has just started may know it the second time
+                raise AvePointUnavailable(
+                    f"{request} was not sent: {e}. Check the connection's {request.addressed_by}, and that "
+                    "this machine's name server is the right one."
+                ) from None
         else:
             is_page = response.status == 200 and response.is_web_page
             if not is_page and not retry.is_transient(response.status):

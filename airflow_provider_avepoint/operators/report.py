@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_avepoint.report.figures import Report
+    from airflow_provider_avepoint.report.page import Heading
 
 __all__ = ["AvePointReportOperator"]
 
@@ -54,9 +55,15 @@ class AvePointReportOperator(BaseOperator):
         backup belongs to the day on which it started. The times in the CSV file are in UTC.
     :param tenants: a name of a tenant in the ledger, or several; None: all tenants.
     :param now: the moment of the report, an aware datetime or ISO 8601 string; None: the current time.
+    :param title: the title of the page; None: ``Backups and licences``.
+    :param company: the company that the report is about, above the title; None: no company.
+    :param author: the person or team that hands the report in; None: no author.
     """
 
-    template_fields: Sequence[str] = ("path", "ledger_conn_id", "days", "timezone", "tenants", "now")
+    template_fields: Sequence[str] = (
+        *("path", "ledger_conn_id", "days", "timezone", "tenants", "now"),
+        *("title", "company", "author"),
+    )
     ui_color = "#dcecf7"
 
     def __init__(
@@ -68,6 +75,9 @@ class AvePointReportOperator(BaseOperator):
         timezone: str = "UTC",
         tenants: str | list[str] | None = None,
         now: datetime | str | None = None,
+        title: str | None = None,
+        company: str | None = None,
+        author: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +87,9 @@ class AvePointReportOperator(BaseOperator):
         self.timezone = timezone
         self.tenants = tenants
         self.now = now
+        self.title = title
+        self.company = company
+        self.author = author
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """Read the ledger, write both files, and return the key figures.
@@ -106,6 +119,7 @@ class AvePointReportOperator(BaseOperator):
         from airflow_provider_avepoint.ledger.store import Ledger
         from airflow_provider_avepoint.report.backups import Period
         from airflow_provider_avepoint.report.ledger_queries import read_report
+        from airflow_provider_avepoint.report.page import Heading
 
         period = Period(
             now=parse_moment("now", self.now) or datetime.now(UTC),
@@ -113,17 +127,23 @@ class AvePointReportOperator(BaseOperator):
             timezone=parse_timezone("timezone", self.timezone),
         )
         tenants = parse_list("tenants", self.tenants)
+        heading = Heading(
+            title=parse_text("title", self.title),
+            company=parse_text("company", self.company),
+            author=parse_text("author", self.author),
+        )
         with Ledger(parse_text("ledger_conn_id", self.ledger_conn_id)) as ledger:
             report = read_report(ledger, period, tenants)
-            self._write(report, page, table)
+            self._write(report, heading, page, table)
             ledger.save_report(tenants, period.now, report.summarize(), report.states)
         return report
 
-    def _write(self, report: Report, page: ObjectStoragePath, table: ObjectStoragePath) -> None:
+    @staticmethod
+    def _write(report: Report, heading: Heading, page: ObjectStoragePath, table: ObjectStoragePath) -> None:
         from airflow_provider_avepoint.report.page import write_page
         from airflow_provider_avepoint.report.table import write_table
 
-        html, csv = write_page(report, csv_name=table.name), write_table(report)
+        html, csv = write_page(report, csv_name=table.name, heading=heading), write_table(report)
         with replace(table) as table_file, replace(page) as page_file:
             table_file.write(csv.encode())
             page_file.write(html.encode())

@@ -293,6 +293,7 @@ class ScopeHistory:
     :param due_at: when the run after the newest one is due, in the past where the run is late; None where no
         run is known, or where each gate leaves the scope out.
     :param allowed_age: how old the newest good backup may be by the strictest gate; None where no gate says.
+    :param known_since: when the first backup started that the ledger knows; None where none ever started.
     """
 
     place: Place
@@ -307,6 +308,7 @@ class ScopeHistory:
     has_run_before: bool
     due_at: datetime | None
     allowed_age: timedelta | None
+    known_since: datetime | None
 
     @property
     def by_date(self) -> dict[date, Day]:
@@ -449,6 +451,7 @@ class ScopeTimeline:
             has_run_before=len(self._schedule.runs) > 1,
             due_at=None if self._guard.excludes else self._schedule.find_due(),
             allowed_age=self._guard.interval,
+            known_since=self._first_at if self._past is None else self._past.first_at,
         )
 
     def _judge_now(self, loaded_until: datetime) -> Outcome:

@@ -143,15 +143,19 @@ def describe(measure: Measure) -> str:
     :param measure: the measure, with at least one reading.
     """
     first, newest = measure.readings[0], measure.newest
-    bought = f"{say_number(newest.bought)} bought" if newest.bought else "nothing bought, so no limit"
+
+    def say(amount: float) -> str:
+        return say_number(amount) if measure.unit == measure.name else f"{say_number(amount)} {measure.unit}"
+
+    bought = f"{say(newest.bought)} bought" if newest.bought else "nothing bought, so no limit"
     text = (
-        f"{say_number(first.used)} {measure.unit} used on {first.at:%Y-%m-%d}, {say_number(newest.used)} on "
+        f"{say_number(first.used)} {measure.unit} used on {first.at:%Y-%m-%d}, {say(newest.used)} on "
         f"{newest.at:%Y-%m-%d}; {bought}."
     )
     ahead = measure.forecast.estimate
     if ahead is None:
         return f"{text} No forecast: {measure.forecast.unknown}."
     return (
-        f"{text} Forecast for {measure.forecast.until:%Y-%m-%d}: {say_number(ahead.value)}, 95 % band "
-        f"{say_number(ahead.low)} to {say_number(ahead.high)}."
+        f"{text} Forecast for {measure.forecast.until:%Y-%m-%d}: {say(ahead.value)}, 95 % band "
+        f"{say(ahead.low)} to {say(ahead.high)}."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -165,7 +165,10 @@ class JudgedVerdict(Struct, frozen=True, kw_only=True, gc=False):
     :param reason: the reason.
     :param rules_version: the version of the rules that judged.
     :param gate: the DAG and the task that judged; None outside of a task.
+    :param run_id: the run of the DAG; None outside of a task.
     :param task: the DAG, task, run and last try that judged; None outside of a task.
+    :param organizations: the organisations of the scopes, by name where known, those of bad scopes first;
+        empty where *scopes* is.
     :param judged: the number of scopes that were judged.
     :param good: the number of these scopes that passed.
     :param scopes: the evidence, bad scopes first, at most twenty scopes; empty where the page leaves it out.
@@ -179,7 +182,9 @@ class JudgedVerdict(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
     rules_version: int
     gate: str | None
+    run_id: str | None
     task: str | None
+    organizations: tuple[str, ...]
     judged: int
     good: int
     scopes: tuple[JudgedScope, ...]
@@ -198,6 +203,7 @@ def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: 
         summarize_verdict(row, [each["passed"] for each in scopes if is_judged(each["reason"])]),
         scopes=tuple(_read_scope(each, row["product"], timezone) for each in scopes[:_MOST_SCOPES]),
         policy=_read_policy(evidence["policy"]),
+        organizations=_name_organizations(scopes),
     )
 
 
@@ -216,12 +222,26 @@ def summarize_verdict(row: Mapping[Any, Any], judged: Sequence[bool]) -> JudgedV
         reason=row["reason"],
         rules_version=row["rules_version"],
         gate=gate,
+        run_id=None if gate is None else row["run_id"],
         task=None if gate is None else f"{gate}, {row['run_id']}, try {row['try_number']}",
+        organizations=(),
         judged=len(judged),
         good=sum(judged),
         scopes=(),
         policy={},
     )
+
+
+def _name_organizations(scopes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the name of each organisation, or else its id, in the order of a verdict's *scopes*."""
+    names: dict[str, str] = {}
+    for each in scopes:
+        key = each["scope"]["organization_id"]
+        if key is None:
+            continue
+        known = [job.get("organization_name") for job in (each["job"], *each["open_jobs"]) if job]
+        names[key] = next(filter(None, known), None) or names.get(key) or key
+    return tuple(one_line(name, 60) for name in names.values())
 
 
 def _read_policy(policy: Mapping[str, Any]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from airflow_provider_avepoint.report.protection import (
     Subject,
     list_subjects,
 )
+from airflow_provider_avepoint.report.recurrence import find_recurrence
 
 T = TypeVar("T")
 
@@ -126,6 +127,26 @@ class Report:
         return bad
 
     @property
+    def covered(self) -> tuple[date, date] | None:
+        """The first and the last day of the period that the ledger tells of; None where it tells of none."""
+        since = [scope.known_since for scope in self.scopes if scope.known_since is not None]
+        until = [scope.loaded_until for scope in self.scopes if scope.known_since is not None]
+        told = [
+            *(newest_at for _, newest_at in self.long_gone),
+            *(verdict.judged_at for verdict in self.verdicts),
+            *(reading.at for each in self.licenses for part in each.measures for reading in part.readings),
+            *(audit.audited_at for _, audit in self.audits),
+            *(each.last.audited_at for each in self.protection),
+            *(each.newest.sent_at for each in self.drills if each.newest is not None),
+        ]
+        if not since and not told:
+            return None
+        dates = self.period.dates
+        first = max(dates[0], self.period.date_of(min([*since, *told])))
+        last = min(dates[-1], self.period.date_of(max([*until, *told])))
+        return (first, last) if first <= last else None
+
+    @property
     def bad_verdicts(self) -> tuple[JudgedVerdict, ...]:
         """The verdicts that did not pass."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
@@ -201,7 +222,8 @@ class Report:
         """Return one sentence that an auditor can quote."""
         period, outcomes = self.period, self.outcomes
         zone = period.timezone.tzname(None) or str(period.timezone)
-        when = f"From {period.dates[0]} to {period.dates[-1]} ({zone})"
+        first, last = self.covered or (period.dates[0], period.dates[-1])
+        when = f"From {first} to {last} ({zone})"
         if not self.scopes:
             return f"{when}, the ledger holds no backup{self._tell_protection()}."
         good, expected = outcomes[Outcome.GOOD], sum(scope.expected_days for scope in self.scopes)
@@ -353,7 +375,23 @@ class Report:
                 f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} not good now.", "freshness"
             ),
         )
-        mended = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
+        today = self.period.dates[-1]
+        now_good = [scope for scope in self.scopes if scope.bad_days and scope.current is Outcome.GOOD]
+        recurring = {scope.place: found for scope in now_good if (found := find_recurrence(scope, today))}
+        yield from _tell_some(
+            [scope for scope in now_good if scope.place in recurring],
+            lambda scope: [
+                _watch(
+                    f"{_name_scope(scope)}: good now, but {recurring[scope.place].describe()}.", "calendar"
+                )
+            ],
+            lambda rest: _watch(
+                f"{say_count(rest, 'more scope')} {'is' if rest == 1 else 'are'} good now, but bad time and "
+                "again.",
+                "calendar",
+            ),
+        )
+        mended = [scope for scope in now_good if scope.place not in recurring]
         if mended:
             yield _watch(
                 f"{say_count(len(mended), 'scope')} had days without a good backup, and "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from math import floor, log10
 
+_LEAST_WITH_ONE_DECIMAL = 0.1
+_MOST_DECIMALS = 9
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -38,10 +41,12 @@ def say_moment(moment: datetime, timezone: tzinfo = UTC) -> str:
 
 
 def say_number(number: float) -> str:
-    """Return a number with separators; a fraction below 1,000 gets one decimal.
+    """Return a number with separators; a fraction below 1,000 gets one decimal, below 0.1 more.
 
     :param number: the number.
     """
+    if 0 < abs(number) < _LEAST_WITH_ONE_DECIMAL:
+        return f"{number:.{min(_MOST_DECIMALS, -floor(log10(abs(number))))}f}"
     if number == int(number) or abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:,.1f}"
@@ -59,9 +64,13 @@ def say_count(number: int, noun: str) -> str:
 def say_share(share: float) -> str:
     """Return a share in percent; a share close to 1, but not 1, gets two decimals and is never 100 %.
 
+    A share close to 0, but not 0, is never 0 %.
+
     :param share: the share; 1 is all.
     """
     percent = share * 100
+    if 0 < percent < 1:
+        return f"{percent:.1f} %" if percent >= 0.1 else "less than 0.1 %"
     if share == 1 or abs(percent - 100) > 1:
         return f"{percent:.0f} %"
     return f"{min(percent, 99.99) if share < 1 else max(percent, 100.01):.2f} %"

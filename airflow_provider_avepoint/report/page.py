@@ -16,7 +16,7 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report import charts, formatting
-from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, ScopeHistory, name_of
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
@@ -46,12 +46,12 @@ class Calendar:
     weeks: tuple[date, ...]
 
     @classmethod
-    def of(cls, period: Period) -> Calendar:
-        """Return the calendar of a period.
+    def of(cls, first: date, last: date) -> Calendar:
+        """Return the calendar of the weeks from one day to another.
 
-        :param period: the period.
+        :param first: the first day.
+        :param last: the last day.
         """
-        first, last = period.dates[0], period.dates[-1]
         monday = first - timedelta(first.weekday())
         weeks = tuple(monday + timedelta(weeks=week) for week in range((last - monday).days // 7 + 1))
         months = tuple(
@@ -89,11 +89,29 @@ class Chart:
     description: str
 
 
-def write_page(report: Report, csv_name: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What stands above the figures, for whoever the report is handed to.
+
+    :param title: the title; None for ``Backups and licences``.
+    :param company: the company that the report is about; None for none.
+    :param author: who hands the report in; None for nobody.
+    """
+
+    title: str | None = None
+    company: str | None = None
+    author: str | None = None
+
+
+_NO_HEADING = Heading()
+
+
+def write_page(report: Report, csv_name: str, heading: Heading = _NO_HEADING) -> str:
     """Return the page as HTML.
 
     :param report: the figures.
     :param csv_name: the name of the CSV file beside the page.
+    :param heading: what stands above the figures.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -112,17 +130,21 @@ def write_page(report: Report, csv_name: str) -> str:
         "share": formatting.say_share,
         "scope": name_of,
     }
+    first, last = report.covered or (report.period.dates[0], report.period.dates[-1])
     good = [scope for scope in report.scopes if not scope.bad_days]
     bad = [scope for scope in report.scopes if scope.bad_days]
     return environment.get_template("page.html").render(
         report=report,
+        heading=heading,
+        first=first,
+        last=last,
         period=report.period,
         zone=str(report.period.timezone),
         now=report.period.now,
         version=__version__,
         csv_name=csv_name,
         attention=report.list_attention(),
-        calendar=Calendar.of(report.period),
+        calendar=Calendar.of(first, last),
         calendars=_fold(bad, good),
         scopes=_split(report.scopes, _OPEN_ROWS),
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),

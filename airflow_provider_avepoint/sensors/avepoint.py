@@ -321,23 +321,107 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
 
     Returns the verdict with its evidence. Defers by default: the worker looks once, then the triggerer looks.
     The window of ``started_after`` and the timeout are fixed when the wait begins; ``max_age`` is measured
-    anew at each look. The arguments for waiting:
+    anew at each look. Of the arguments of Airflow's sensors:
 
-    - ``deferrable``: None defers unless ``mode="reschedule"``. Before Airflow 3.3 that mode forgets between
-      two looks how many looks in a row have failed, and the result of the last good look.
-    - ``poke_interval``: seconds between two looks.
     - ``exponential_backoff``: each pause between looks is about twice the pause before, up to *max_wait*, in
       every mode.
     - ``timeout``: seconds after which the task ends with ``AirflowSensorTimeout``, without a retry. With
       ``on_failed="skip"`` or ``soft_fail`` the task is skipped instead, unless the last look failed: an
       outage is no verdict.
 
+    :param product: the product's name, such as ``dynamics365``.
+    :param started_after: the data cut-off: the backup must have started at or after it.
+    :param max_age: the largest age of the backup; a number is in seconds. Either *started_after* or *max_age*
+        is required.
+    :param organization_ids: the organisations that are expected.
+    :param object_types: the workloads that are expected.
+    :param locations: the Multi-Geo locations that are expected.
+    :param expect_seen_within: expect every scope that had a job within this time before the window; a number
+        is in seconds, and None switches this off.
+    :param exclude: scopes that are shown but not judged.
+    :param job_type: the job types that count as a backup.
+    :param decide_by: which ended backups of a scope must be good: ``newest``, ``any`` or ``all``.
+    :param accept_partial: a backup that finished with exceptions passes.
+    :param max_failed: a partial backup passes up to this number of failed objects.
+    :param max_failed_ratio: a partial backup passes up to this share of failed objects, 0 to 1.
+    :param on_failed: what the task does with a verdict that does not pass: ``fail``, ``retry`` or ``skip``.
+    :param fail_fast: the sensor ends as soon as a scope is bad and none of its newer backups is running.
+    :param expect_scheduled: expect every service that is scheduled (Microsoft 365). AvePoint tells the
+        schedule of the current UTC day only: with *ledger_conn_id* each schedule that is read is kept there,
+        and the due runs of past days are judged by what was kept.
+    :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
+    :param unusual_within: how far back unusual activity counts; a number is in seconds.
+    :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
+        is recorded there; None records nothing. A verdict that passes but cannot be recorded, or that would
+        pass while the schedule of past days cannot be read, fails the task: a retry may mend that.
+    :param tenant: the name of the tenant in the ledger; the connection's id unless given.
+    :param avepoint_conn_id: the id of the AvePoint connection.
+    :param poke_interval: seconds between two looks, or a timedelta.
+    :param deferrable: None defers unless ``mode="reschedule"``. Before Airflow 3.3 that mode forgets between
+        two looks how many looks in a row have failed, and the result of the last good look.
     :raises AvePointBackupFailed: with ``fail_fast``, the verdict is bad and waiting cannot mend it: the task
         fails without a retry. With ``on_failed="retry"`` the task raises ``AvePointBackupNotVerified``
         instead, and Airflow retries it by its own settings. With ``on_failed="skip"`` or ``soft_fail`` the
         task is skipped instead; downstream tasks whose trigger rule matches skipped tasks (``none_failed``,
         ``all_done``) then still run.
     """
+
+    # PolicyOperator declares the arguments of the policy. They are repeated here for editors, which show the
+    # arguments of the class that is written; a test compares both.
+    def __init__(
+        self,
+        *,
+        product: str,
+        started_after: datetime | str | None = None,
+        max_age: timedelta | float | str | None = None,
+        organization_ids: Sequence[str] | str | None = None,
+        object_types: Sequence[str] | str | None = None,
+        locations: Sequence[str] | str | None = None,
+        expect_seen_within: timedelta | float | str | None = timedelta(days=7),
+        exclude: list[dict[str, Any]] | str | None = None,
+        job_type: str | Sequence[str] = "backup",
+        decide_by: str | None = None,
+        accept_partial: bool | str = False,
+        max_failed: int | str | None = None,
+        max_failed_ratio: float | str | None = None,
+        on_failed: str = "fail",
+        fail_fast: bool | str = True,
+        expect_scheduled: bool | str = False,
+        max_unusual: int | str | None = None,
+        unusual_within: timedelta | float | str = timedelta(days=7),
+        ledger_conn_id: str | None = None,
+        tenant: str | None = None,
+        avepoint_conn_id: str = DEFAULT_CONN_ID,
+        poke_interval: timedelta | float = 300,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            product=product,
+            started_after=started_after,
+            max_age=max_age,
+            organization_ids=organization_ids,
+            object_types=object_types,
+            locations=locations,
+            expect_seen_within=expect_seen_within,
+            exclude=exclude,
+            job_type=job_type,
+            decide_by=decide_by,
+            accept_partial=accept_partial,
+            max_failed=max_failed,
+            max_failed_ratio=max_failed_ratio,
+            on_failed=on_failed,
+            fail_fast=fail_fast,
+            expect_scheduled=expect_scheduled,
+            max_unusual=max_unusual,
+            unusual_within=unusual_within,
+            ledger_conn_id=ledger_conn_id,
+            tenant=tenant,
+            avepoint_conn_id=avepoint_conn_id,
+            poke_interval=poke_interval,
+            deferrable=deferrable,
+            **kwargs,
+        )
 
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
         return watch.note_verdict(hook.judge(self.build_policy(), keep_days=self.build_keeper()))

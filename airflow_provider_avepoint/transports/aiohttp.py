@@ -29,6 +29,7 @@ from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 from airflow_provider_avepoint.transports.limits import check_size, find_longest
+from airflow_provider_avepoint.transports.lookup import explain_lookup
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.settings import Settings
@@ -130,6 +131,7 @@ class AiohttpTransport:
         return None
 
     async def _send(self, request: Request) -> Response:
+        proxy = find_proxy(self._settings, request.url)
         try:
             session = await self._open_session()
             async with session.request(
@@ -140,7 +142,7 @@ class AiohttpTransport:
                 data=request.form,
                 json=request.json,
                 allow_redirects=False,
-                proxy=find_proxy(self._settings, request.url),
+                proxy=proxy,
             ) as answer:
                 return Response(
                     status=answer.status,
@@ -149,6 +151,8 @@ class AiohttpTransport:
                     loads=loads,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
+            if (unknown := explain_lookup(e, proxy or request.url)) is not None:
+                raise unknown from None
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(type(e).__name__) from None
 

@@ -30,6 +30,7 @@ from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
 from airflow_provider_avepoint.transports.limits import check_size, find_longest
+from airflow_provider_avepoint.transports.lookup import explain_lookup
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.settings import Settings
@@ -150,6 +151,8 @@ class RequestsTransport:
                     loads=loads,
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError) as e:
+            if (unknown := explain_lookup(e, proxy or request.url)) is not None:
+                raise unknown from None
             # The exception's text may hold the query; its kind says enough.
             raise NoAnswer(_describe(e), was_sent=not _is_unconnected(e)) from None
 

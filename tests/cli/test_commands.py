@@ -196,11 +196,31 @@ def test_check_prints_each_scope_and_its_reason(avepoint: Run, three_jobs: list[
         "organization", "workload", "reason", "started", "age", "state", "failed", "open", "job",
     ]  # fmt: skip
     assert [(row[0], row[2], row[4], row[6], row[7], row[8]) for row in rows[1:]] == [
-        ("alpha", "passed", "2h", "0 of 1,500", "", three_jobs[0]["job_id"]),
-        ("bravo", "failed", "1h 30m", "3 of 100", "", three_jobs[1]["job_id"]),
-        ("charlie", "running", "1h", "", "1", three_jobs[2]["job_id"]),
+        ("Alpha", "passed", "2h", "0 of 1,500", "", three_jobs[0]["job_id"]),
+        ("Bravo", "failed", "1h 30m", "3 of 100", "", three_jobs[1]["job_id"]),
+        ("Charlie", "running", "1h", "", "1", three_jobs[2]["job_id"]),
     ]
     assert done.out.endswith("dynamics365: failed: 1 of 3 scopes good.\n")
+
+
+def test_check_shows_the_names_of_organisations(avepoint: Run, simulator: Simulator) -> None:
+    """Where two share a name, their ids tell them apart; where nobody knows a name, the id stands."""
+    for key, name in (("a", "Contoso"), ("b", "Contoso"), ("c", "Fabrikam"), ("d", None)):
+        simulator.add_job("dynamics365", organization_id=key, organization_name=name, state="success")
+
+    done = avepoint(
+        "check",
+        "dynamics365",
+        "--max-age",
+        "24h",
+        "--organization-id",
+        "zz",
+        *["--organization-ids", "a"],
+        *["--organization-id", "b", "--organization-id", "c", "--organization-id", "d"],
+    )
+
+    rows = [line.split(" | ")[0].strip() for line in done.out.splitlines() if " | " in line]
+    assert sorted(rows[1:]) == ["Contoso (a)", "Contoso (b)", "Fabrikam", "d", "zz"]
 
 
 def test_check_passes_with_status_0(avepoint: Run, simulator: Simulator) -> None:
@@ -243,7 +263,9 @@ POLICIES: list[tuple[list[str], dict[str, Any]]] = [
     (["--expect-seen-within", "none"], {"expect_seen_within": None}),
     (["--organization-ids", "a", "--organization-ids", "b"], {"organization_ids": ["a", "b"]}),
     (["--organization-id", "a"], {"organization_ids": ["a"]}),
+    (["--organization-id", "a", "--organization-ids", "b"], {"organization_ids": ["a", "b"]}),
     (["--object-types", "unified_operations"], {"object_types": ["unified_operations"]}),
+    (["--object-type", "unified_operations"], {"object_types": ["unified_operations"]}),
     (["--job-type", "backup", "--job-type", "audit_backup"], {"job_type": ["backup", "audit_backup"]}),
     (["--decide-by", "any"], {"decide_by": "any"}),
     (["--accept-partial"], {"accept_partial": True}),
@@ -458,6 +480,16 @@ def test_refused_credentials_are_a_line_and_status_2(avepoint: Run, connect: Cal
     assert (done.status, done.out) == (2, "")
     assert len(done.err.splitlines()) == 1
     assert "wrong-secret" not in done.err
+
+
+def test_a_host_that_does_not_exist_is_said_in_words(avepoint: Run, connect: Callable[..., str]) -> None:
+    connect(host="https://graph.invalid", extra={"identity_endpoint": "https://identity.invalid/token"})
+
+    done = avepoint("check", "dynamics365", "--max-age", "24h")
+
+    assert (done.status, done.out) == (2, "")
+    assert "the host" in done.err or "no host of the name" in done.err
+    assert "identity.invalid" in done.err
 
 
 def test_a_listing_that_breaks_off_is_no_json(avepoint: Run, simulator: Simulator) -> None:

@@ -98,6 +98,21 @@ def test_given_up_without_any_answer() -> None:
     assert "gave no answer (ReadTimeout)" in str(error)
 
 
+def test_a_host_that_does_not_exist_is_asked_for_once_more() -> None:
+    """Whoever has mistyped the host reads so at once, and not after all tries."""
+    missing = NoAnswer("there is no host of the name graph.exampel", was_sent=False, is_no_host=True)
+    driver, error = send([missing, missing])
+    assert type(error) is AvePointUnavailable
+    assert 2 == len(driver.sent)
+    assert sum(driver.pauses) <= 1
+    assert (
+        "GET https://graph.example/jobs was not sent: there is no host of the name graph.exampel. "
+        "Check the connection's identity_endpoint, and"
+    ) in str(error)
+    driver, outcome = send([missing, answer({})])
+    assert 200 == outcome[1].status
+
+
 def test_retry_after_is_honoured() -> None:
     driver, outcome = send([answer(status=429, retry_after="20"), answer({})])
     assert 200 == outcome[1].status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -119,6 +120,25 @@ def test_defaults_are_the_policys(cls: type) -> None:
     task = build(cls, product="dynamics365")
 
     assert {name: getattr(task, name) for name in own} == own
+
+
+def test_an_editor_shows_the_arguments_of_the_policy() -> None:
+    """Each class declares them in the order of the policy, and both describe them in the same words."""
+    signatures, texts = [], []
+    for cls in CLASSES:
+        signature = inspect.signature(cls)
+        own = {name: each for name, each in signature.parameters.items() if name in POLICY_ARGUMENTS}
+        assert list(own) == POLICY_ARGUMENTS, cls
+        assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in own.values()), cls
+        shown = (*POLICY_ARGUMENTS, "ledger_conn_id", "tenant", "avepoint_conn_id")
+        signatures.append([signature.parameters[name] for name in shown])
+        described = next(each for each in cls.__mro__ if ":param product:" in (each.__doc__ or ""))
+        text = inspect.cleandoc(described.__doc__ or "")
+        texts.append({name: re.search(rf":param {name}: (?:.|\n )*", text)[0].strip() for name in shown})
+
+    assert signatures[0] == signatures[1]
+    assert texts[0] == texts[1]
+    assert {"poke_interval", "deferrable"} <= set(inspect.signature(AvePointBackupSensor).parameters)
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -445,6 +445,9 @@ def test_every_argument_is_a_template(ledger: Ledger, tmp_path: Path) -> None:
         "timezone",
         "tenants",
         "now",
+        "title",
+        "company",
+        "author",
     ) == AvePointReportOperator.template_fields
     assert (2, ["contoso"], 2) == (found["days"], found["tenants"], found["days_by_outcome"]["good"])
 

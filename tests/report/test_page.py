@@ -204,11 +204,11 @@ def test_what_needs_attention_comes_first(show: Callable[..., Shown]) -> None:
     ]
     assert page.texts(".attention li") == ATTENTION
     assert page.texts(".tiles li") == [
-        "3 of 4\nscopes good now",
+        "3 of 4\nscopes good now (75 %)",
         "3\nfailed days",
         "3\nmissed days",
         "3\npartial days",
-        "5 of 8\nverdicts passed",
+        "5 of 8\nverdicts passed (62 %)",
         "1 of 2\nlicences to look at",
     ]
     assert page.run(
@@ -356,3 +356,27 @@ def test_print_shows_the_evidence_and_cuts_nothing(show: Callable[..., Shown], n
     assert page.texts("nav") == []
     cut = "[...document.querySelectorAll('.wide, .days, figure')].filter(e => e.scrollWidth > e.clientWidth)"
     assert page.run(f"{cut}.length") == 0
+
+
+def test_charts_fill_their_row(show: Callable[..., Shown], pages: Callable[[str], Path]) -> None:
+    """Up to three at a desk, and one on a phone; a chart that is left over has its figures beside it."""
+    gap = "(e => e.parentElement.clientWidth - e.clientWidth)(document.querySelector('.charts svg'))"
+    beyond = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+    page = show("ordinary")
+    widths = "[...document.querySelectorAll('.charts:first-of-type figure')].map(e => e.offsetWidth)"
+    row = page.run("document.querySelector('.charts').offsetWidth")
+
+    assert page.run(gap) == 0
+    assert row - sum(page.run(widths)) < 30
+    for copies in (5, 4):  # a row of three and a row of two; a row of three and one that is left over
+        page.run(
+            f"(e => {{while (e.children.length < {copies}) e.append(e.children[0].cloneNode(true));"
+            f"while (e.children.length > {copies}) e.lastChild.remove()}})(document.querySelector('.charts'))"
+        )
+        shown = page.run(widths)
+        assert row - sum(shown[:3]) < 60
+        assert row - sum(shown[3:]) < 30
+    assert page.texts(".charts figure:last-child .said")[0].startswith("80")
+    page = show("ordinary", WIDTHS["phone"])
+    page.run("document.querySelector('.charts figure').remove()")
+    assert (page.run(gap), page.run(beyond)) == (0, 0)

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.flow import NoAnswer, Request, Response
 from airflow_provider_avepoint.transports import limits
+from airflow_provider_avepoint.transports.lookup import explain_lookup
 
 from .conftest import Fetch, settings
 from .server import BODY, Server
@@ -116,6 +117,33 @@ def test_nobody_listens(fetch: Fetch) -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         assert NoAnswer is type(only(fetch(settings(url), get(url))))
+
+
+def test_a_host_that_does_not_resolve_is_named(fetch: Fetch) -> None:
+    """Without a name server nobody knows whether the host exists; the name is told all the same."""
+    for own in (
+        settings("https://nobody.invalid"),
+        settings(proxies={"https": "http://u:p@nobody.invalid:3128"}),
+    ):
+        answer = only(fetch(own, get(f"{own.base_url}/jobs", query=(("q", SECRET),))))
+        assert NoAnswer is type(answer)
+        assert not answer.was_sent
+        assert str(answer) in (
+            "there is no host of the name nobody.invalid",
+            "the name of the host nobody.invalid could not be looked up",
+        )
+
+
+def test_a_name_server_that_does_not_answer_says_nothing_of_the_host() -> None:
+    try:
+        raise OSError from socket.gaierror(socket.EAI_AGAIN, "later")
+    except OSError as e:
+        told = explain_lookup(e, "https://known.example/jobs")
+
+    assert str(told) == "the name of the host known.example could not be looked up"
+    assert told is not None
+    assert not told.is_no_host
+    assert explain_lookup(OSError(), "https://known.example") is None
 
 
 def test_a_server_that_says_nothing(fetch: Fetch, server: Server) -> None:
