@@ -26,7 +26,7 @@ help:
 	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
 	@printf "%-20s%s\n" "make format" "let ruff format the code"
 	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
-	@printf "%-20s%s\n" "make pictures" "take the README's picture of the page in Airflow anew (a minute)"
+	@printf "%-20s%s\n" "make pictures" "take the pictures of docs/pictures anew: page, gate, form, report (two minutes)"
 	@printf "%-20s%s\n" "make vendor" "fetch the libraries of the page in Airflow anew (npm)"
 	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
 	@echo "Minutes are those of two cores."
