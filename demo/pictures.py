@@ -101,7 +101,7 @@ def _show_page(browser: Chrome, stack: AirflowStack) -> bytes:
 
 def _show_gate(browser: Chrome, stack: AirflowStack) -> bytes:
     """Let the gate of the README meet the simulator's failed backup, and show the log of the gate."""
-    browser.set_window_size(_WIDTH, _HEIGHT * 3 // 5)
+    browser.set_window_size(_WIDTH, _HEIGHT * 2 // 3)
     stack.unpause(_GATE)
     run_id = stack.api.trigger(_GATE)
     stack.wait_for_run(_GATE, run_id, seconds=_PATIENCE)
