@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import listing, loading, looks, waits, wakeups
+from benchmarks import listing, loading, looks, page, waits, wakeups
 from benchmarks.report import Figure, Table
 
 Result = Mapping[str, Any]
@@ -46,6 +46,12 @@ SUBJECTS = {
         judge=loading.judge,
         tabulate=(loading.tabulate,),
         footnote=loading.footnote,
+    ),
+    "page": Subject(
+        measure=page.measure,
+        judge=page.judge,
+        tabulate=(page.tabulate,),
+        footnote=page.footnote,
     ),
     "waits": Subject(
         measure=waits.measure,

@@ -186,15 +186,16 @@ def _build_policy(args: Namespace) -> Policy:
 def _name_organizations(verdict: Verdict) -> dict[str, str]:
     """Return the name of each organisation by its id, as the newest job shows it.
 
-    Of two organisations that share a name, both are shown with their ids.
+    Where a name is also the name or the id of another organisation, the id stands beside the name.
     """
     names: dict[str, str] = {}
     for scope in verdict.scopes:
         for job in (*scope.open_jobs, scope.job):
             if job is not None and scope.scope.organization_id and job.organization_name:
                 names[scope.scope.organization_id] = job.organization_name
-    by_name = Counter(names.values())
-    return {key: f"{name} ({key})" if by_name[name] > 1 else name for key, name in names.items()}
+    ids = {scope.scope.organization_id for scope in verdict.scopes} - {None}
+    shown = Counter(names.get(key or "", key) for key in ids)
+    return {key: f"{name} ({key})" if shown[name] > 1 else name for key, name in names.items()}
 
 
 def _scope_row(scope: ScopeVerdict, names: Mapping[str, str]) -> dict[str, object]:

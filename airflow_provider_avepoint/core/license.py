@@ -342,7 +342,7 @@ def audit(
             )
             over.add(usage.name)
         elif ratio is not None and ratio >= near_limit:
-            near.append(f"{usage.name} at {ratio:.0%}")
+            near.append(f"{usage.name} at {_write_share(ratio)}")
     if near:
         findings["near_limit"] = f"near_limit: {' and '.join(near)} of what is purchased"
     if consumption.is_out_of_policy and consumption.out_of_policy_at is not None:
@@ -366,6 +366,11 @@ def describe_models(consumption: LicenseConsumption) -> list[str]:
         for usage in list_usages(consumption)
         if usage.ratio is None
     ]
+
+
+def _write_share(share: float) -> str:
+    # What is close to the limit is not at the limit.
+    return f"{share:.0%}" if share == 1 or share < 0.995 else f"{min(share, 0.999):.1%}"
 
 
 def _describe_out_of_policy(since: datetime) -> str:

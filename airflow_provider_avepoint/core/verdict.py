@@ -218,12 +218,12 @@ class ScopeVerdict:
             written["unusual_activity"] = [each.as_dict() for each in self.unusual]
         return written
 
-    def describe(self, organizations: Mapping[str | None, str] | None = None) -> str:
+    def describe(self, organizations: Mapping[str | None, str]) -> str:
         """Describe the verdict on the scope in one line: its name, the reason, and the job that decided.
 
         :param organizations: names of organisations, by :func:`.normalize_id` of their ids.
         """
-        text = f"{_name(self.scope, organizations or {})}: {self.reason}"
+        text = f"{_name(self.scope, organizations)}: {self.reason}"
         if self.reason is Reason.NOT_SCHEDULED:
             text += ", no backup is scheduled"
         if self.missed_runs:
@@ -239,9 +239,6 @@ class ScopeVerdict:
         if self.newer_good is not None:
             text += f"; the newer {describe_briefly(self.newer_good)} is good, but {self.decided_because}"
         return text
-
-    def __str__(self) -> str:
-        return self.describe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

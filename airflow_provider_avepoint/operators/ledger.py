@@ -19,12 +19,14 @@ from airflow_provider_avepoint.core.arguments import (
     parse_text,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.literals import check_each, check_listing
 from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, SEARCH_SPAN, shift
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.exceptions import to_airflow
+from airflow_provider_avepoint.gates import check_literals
 from airflow_provider_avepoint.operators.listing import Progress
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ __all__ = ["AvePointJobsToSqlOperator"]
 # Jobs that are kept in memory and written in one transaction.
 _JOBS_AT_A_TIME = 1000
 _MOST_DAYS = 3650
+
+
+# The arguments that say which jobs are listed.
+_FILTERS = ("product", "started_after", "job_type", "object_type", "organization_id", "location")
 
 
 class AvePointJobsToSqlOperator(BaseOperator):
@@ -124,6 +130,12 @@ class AvePointJobsToSqlOperator(BaseOperator):
         self.keep_schedule = keep_schedule
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        given = vars(self)
+        check_listing({name: given[name] for name in _FILTERS})
+        check_each(given, reread_days=lambda _, value: _parse_days(value), keep_schedule=parse_flag)
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """Read and write the jobs of each product, and return the counts.

@@ -280,13 +280,15 @@ class AvePointLicenseAuditOperator(LinkedOperator):
         if not sentences:
             self.log.info("%s: within the licence.", self.product)
             return result
-        for sentence in sentences:
-            self.log.warning("%s.", sentence)
+        rest = len(sentences) - _MOST_SENTENCES
         if self.on_breach == "warn":
+            for sentence in sentences[:_MOST_SENTENCES]:
+                self.log.warning("%s.", sentence)
+            if rest > 0:
+                self.log.warning("And %s more findings.", rest)
             return result
         if (ti := context.get("ti")) is not None:
             ti.xcom_push("audit", result)
-        rest = len(sentences) - _MOST_SENTENCES
         message = "; ".join(sentences[:_MOST_SENTENCES]) + (f"; and {rest} more." if rest > 0 else ".")
         if self.on_breach == "skip":
             raise AirflowSkipException(message)

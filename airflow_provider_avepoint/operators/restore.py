@@ -447,7 +447,6 @@ class AvePointRestoreOperator(LinkedOperator):
         if drill.passed:
             self.log.info("%s", drill.message)
             return evidence
-        self.log.error("%s", drill.message)
         if (ti := context.get("ti")) is not None:
             ti.xcom_push(DRILL_KEY, evidence)
         raise AvePointJobFailed(drill.message, job=evidence["job"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
 
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
@@ -23,6 +24,7 @@ from airflow_provider_avepoint.report.formatting import (
     say_share,
 )
 from airflow_provider_avepoint.report.gates import Gate, Place
+from airflow_provider_avepoint.report.kept_schedules import MissedRuns, PlannedService, Vanished
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 from airflow_provider_avepoint.report.protection import (
     KeptAudit,
@@ -34,6 +36,7 @@ from airflow_provider_avepoint.report.recurrence import find_recurrence
 
 T = TypeVar("T")
 
+_LATEST_LOAD = timedelta(hours=3)
 _MOST_NAMED = 5
 _MOST_SENTENCES = 20
 _LONGEST = 500
@@ -87,6 +90,8 @@ class Report:
     :param lost_restores: the restores that were begun, and that nobody has judged.
     :param never_drilled: the services with backups that a drill could restore: never drilled, none demanded.
     :param protection: the histories of the protection audits, those that need attention first.
+    :param missed_runs: the runs of the kept schedules that did not start, by scope.
+    :param vanished: the services that the kept schedules no longer name.
     """
 
     period: Period
@@ -107,6 +112,8 @@ class Report:
     lost_restores: tuple[LostRestore, ...]
     never_drilled: tuple[DrillPlace, ...]
     protection: tuple[ProtectionHistory, ...]
+    missed_runs: tuple[MissedRuns, ...]
+    vanished: tuple[Vanished, ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -285,6 +292,7 @@ class Report:
         found = [
             *self._about_silence(),
             *self._about_scopes(),
+            *self._about_schedules(),
             *self._about_audits(),
             *self._about_licenses(),
             *self._about_protection(),
@@ -351,9 +359,10 @@ class Report:
                 f"{tenant}, {get_product(product).label}: backups are loaded, and there has never been one.",
                 "method",
             )
-        today = self.period.begin(self.period.dates[-1])
+        # A ledger that is loaded by the hour is not behind in the first hours of a day.
+        expected = min(self.period.begin(self.period.dates[-1]), shift(self.period.now, -_LATEST_LOAD))
         behind = sorted(
-            (scope for scope in self.scopes if scope.loaded_until < today),
+            (scope for scope in self.scopes if scope.loaded_until < expected),
             key=lambda scope: (scope.place.tenant, scope.place.product),
         )
         for (tenant, product), scopes in groupby(
@@ -404,6 +413,42 @@ class Report:
             self.long_gone,
             lambda each: [tell[each[0].tenant in known](self._describe_long_gone(*each), "gone")],
             lambda rest: _watch(f"{say_count(rest, 'more scope')} no longer expected.", "gone"),
+        )
+
+    def _about_schedules(self) -> Iterator[Attention]:
+        tell = {True: _urgent, False: _watch}
+        yield from _tell_some(
+            self.vanished,
+            lambda each: [
+                _urgent(
+                    f"{_name_planned(each.planned)}: no longer scheduled. It was on {each.last_day} (UTC); "
+                    f"the schedule of {each.missing_on} does not name it.",
+                    "calendar",
+                )
+            ],
+            lambda rest: _urgent(
+                f"{say_count(rest, 'more service')} {'is' if rest == 1 else 'are'} no longer scheduled.",
+                "calendar",
+            ),
+        )
+        yield from _tell_some(
+            sorted(self.missed_runs, key=lambda each: each.newest is None),
+            lambda each: [tell[each.newest is not None](self._describe_missed(each), "calendar")],
+            lambda rest: _watch(
+                f"{say_count(rest, 'more scope')} with scheduled backups that did not start.", "calendar"
+            ),
+        )
+
+    def _describe_missed(self, found: MissedRuns) -> str:
+        name = _name_planned(found.planned) if found.history is None else _name_scope(found.history)
+        last = self._say(found.newest or found.missed[-1])
+        if found.history is None:
+            return f"{name}: scheduled, and the ledger knows no backup of it; one was due {last}."
+        if not found.missed:
+            return f"{name}: the newest scheduled backup did not start; it was due {last}."
+        return (
+            f"{name}: {len(found.missed):,} of {say_count(found.due, 'scheduled backup')} did not start; the "
+            f"last of these was due {last}."
         )
 
     def _describe_long_gone(self, place: Place, newest_at: datetime) -> str:
@@ -612,6 +657,11 @@ def _name_gate(gate: Gate) -> str:
 
 def _name_scope(scope: ScopeHistory) -> str:
     return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
+
+
+def _name_planned(planned: PlannedService) -> str:
+    parts = (planned.tenant, get_product(planned.product).label, planned.service, planned.location)
+    return ", ".join(one_line(part, 80) for part in parts if part)
 
 
 def _name_audit(audit: KeptAudit) -> str:

@@ -45,7 +45,14 @@ class Place:
 
 
 class TaskRun(NamedTuple):
-    """A try of a task in a DAG run."""
+    """A try of a task in a DAG run.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    :param task_id: the task.
+    :param map_index: the index of a mapped task.
+    :param try_number: the number of the try.
+    """
 
     dag_id: str
     run_id: str | None

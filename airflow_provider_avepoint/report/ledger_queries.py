@@ -64,6 +64,7 @@ from airflow_provider_avepoint.report.gates import (
     read_evidence,
     read_judgement,
 )
+from airflow_provider_avepoint.report.kept_schedules import judge_by_schedules
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
@@ -197,6 +198,8 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
     """
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
+    kept = judge_by_schedules(ledger, period, tenants, scopes)
+    scopes = kept.scopes
     audits = tuple(reader.read_audits())
     license_histories = tuple(reader.read_licenses(audits))
     audited = reader.read_protection()
@@ -231,6 +234,8 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         lost_restores=lost_restores,
         never_drilled=tuple(dict.fromkeys(_list_never_drilled(scopes, drilled))),
         protection=protection.judge_drills(audited, drilled),
+        missed_runs=kept.missed,
+        vanished=kept.vanished,
     )
 
 

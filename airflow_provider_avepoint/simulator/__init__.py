@@ -6,7 +6,9 @@ In a test::
 
     with Simulator() as avepoint:
         avepoint.add_job("dynamics365", organization_id="contoso", state="failed")
-        ...  # point a connection at avepoint.url and avepoint.token_url
+        ...  # avepoint.connection has the fields of an Airflow connection
+
+``airflow_provider_avepoint.testing`` has both as fixtures of pytest.
 
 As a program: ``avepoint-simulator --port 8080 --seed-demo``. Both ways have the same controls. Over HTTP they
 take JSON:

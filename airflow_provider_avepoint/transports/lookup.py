@@ -19,10 +19,18 @@ def explain_lookup(error: BaseException, url: str) -> NoAnswer | None:
     """
     cause: BaseException | None = error
     while cause is not None:
+        host = urlsplit(url).hostname
+        if _is_no_name(cause):
+            return NoAnswer(f"there is no host of the name {host}", was_sent=False, is_no_host=True)
         if isinstance(cause, socket.gaierror):
-            host = urlsplit(url).hostname
-            if cause.errno in _NO_SUCH_NAME:
-                return NoAnswer(f"there is no host of the name {host}", was_sent=False, is_no_host=True)
             return NoAnswer(f"the name of the host {host} could not be looked up", was_sent=False)
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _is_no_name(error: BaseException) -> bool:
+    """Tell whether *error* says that a host's name does not exist, or cannot be one, such as a long one."""
+    if isinstance(error, socket.gaierror):
+        return error.errno in _NO_SUCH_NAME
+    # The codec of names raises one of these, by the version of Python; other codecs raise other errors.
+    return type(error) is UnicodeError or getattr(error, "encoding", None) == "idna"

@@ -137,6 +137,16 @@ class Page:
         """Show the list of connections."""
         self._browser.get(f"{self._url}/connections")
 
+    def read_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int) -> list[str]:
+        """Return the lines of a mapped task's log, once the log is shown to its end."""
+        self._browser.get(f"{self._url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/mapped/{map_index}")
+        text = self._wait.until(
+            lambda browser: (
+                "Post Execute" in (text := browser.find_element(By.TAG_NAME, "body").text) and text
+            )
+        )
+        return str(text).splitlines()
+
     def test(self, conn_id: str) -> str:
         """Press the connection's Test button; return GOOD, or what the page says of a test that failed."""
         button = f"//tr[.//*[normalize-space()='{conn_id}']]//button[@aria-label='Test Connection']"

@@ -205,7 +205,7 @@ def test_check_prints_each_scope_and_its_reason(avepoint: Run, three_jobs: list[
 
 def test_check_shows_the_names_of_organisations(avepoint: Run, simulator: Simulator) -> None:
     """Where two share a name, their ids tell them apart; where nobody knows a name, the id stands."""
-    for key, name in (("a", "Contoso"), ("b", "Contoso"), ("c", "Fabrikam"), ("d", None)):
+    for key, name in (("a", "Contoso"), ("b", "Contoso"), ("c", "Fabrikam"), ("d", None), ("e", "d")):
         simulator.add_job("dynamics365", organization_id=key, organization_name=name, state="success")
 
     done = avepoint(
@@ -217,10 +217,11 @@ def test_check_shows_the_names_of_organisations(avepoint: Run, simulator: Simula
         "zz",
         *["--organization-ids", "a"],
         *["--organization-id", "b", "--organization-id", "c", "--organization-id", "d"],
+        *["--organization-id", "e"],
     )
 
     rows = [line.split(" | ")[0].strip() for line in done.out.splitlines() if " | " in line]
-    assert sorted(rows[1:]) == ["Contoso (a)", "Contoso (b)", "Fabrikam", "d", "zz"]
+    assert sorted(rows[1:]) == ["Contoso (a)", "Contoso (b)", "Fabrikam", "d", "d (e)", "zz"]
 
 
 def test_check_passes_with_status_0(avepoint: Run, simulator: Simulator) -> None:

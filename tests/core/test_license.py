@@ -88,6 +88,10 @@ def test_reasons(fields: dict[str, Any], near_limit: float, reasons: list[str]) 
             "near_limit: seats at 95% and storage at 90% of what is purchased",
         ),
         (
+            {"assigned_user_seats": 100, "protected_gb": 999.9},
+            "near_limit: seats at 100% and storage at 99.9% of what is purchased",
+        ),
+        (
             {"out_of_policy_at": SINCE, "is_out_of_policy": True},
             (
                 "out_of_policy since 2026-10-01: new objects are not backed up; with a licence by GB all "

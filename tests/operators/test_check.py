@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors, retry
 from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 from airflow_provider_avepoint.simulator import Simulator
 from tests.sensors.modes import TaskInstance, World
 
@@ -234,11 +236,19 @@ def test_no_argument_is_changed_by_a_run(simulator: Simulator, connect: Callable
     assert (task.started_after, task.organization_ids) == (started_after, ["contoso"])
 
 
+@pytest.mark.parametrize("cls", [AvePointBackupCheckOperator, AvePointBackupSensor])
 def test_a_verdict_is_said_once_and_without_a_stack(
-    simulator: Simulator, connect: Callable[..., str], caplog: pytest.LogCaptureFixture
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    cls: Any,
 ) -> None:
     """Airflow logs the error with its stack; Airflow's own context managers are around every task."""
     connect()
+    monkeypatch.setattr(cls, "log", logging.getLogger("task"))
+    caplog.set_level(logging.INFO, "task")
+    task = cls(task_id="gate", product="dynamics365", max_age=86400)
     simulator.add_job("dynamics365", job_id="J1", organization_id="contoso", state="failed")
 
     @contextmanager
@@ -246,8 +256,14 @@ def test_a_verdict_is_said_once_and_without_a_stack(
         yield
 
     with pytest.raises(exceptions.AvePointBackupFailed) as caught, around():
-        check().execute({})
+        task.execute({})
 
     assert "job J1, 4 (Failed)" in str(caught.value)
-    assert [] == [record.getMessage() for record in caplog.records if "J1" in record.getMessage()]
-    assert caught.tb is None
+    assert "J1" not in caplog.text
+    assert (caught.tb, caught.value.__traceback__) == (None, None)
+
+    simulator.patch_job("dynamics365", "J1", state="success")
+    task.execute({})
+    assert 1 == caplog.text.count(
+        "verified in 1 of 1 scopes.\n- contoso / customer_engagement: passed (job J1"
+    )

@@ -603,9 +603,15 @@ def test_a_subscription_has_its_own_trend(partner: Simulator, ledger: Ledger) ->
     ]
 
 
-def test_a_message_names_the_first_of_many(simulator: Simulator, connect: Callable[..., str]) -> None:
-    """The log and the result have all."""
+def test_message_and_log_name_the_first_of_many(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once: the error's message is not logged beside the error. The result has all."""
     connect()
+    monkeypatch.setattr(AvePointLicenseAuditOperator, "log", logging.getLogger("task"))
     for index in range(30):
         simulator.set_license("elements", organization_id=f"c{index:02}", assigned_user_seats=101)
 
@@ -613,7 +619,10 @@ def test_a_message_names_the_first_of_many(simulator: Simulator, connect: Callab
         audit(product="elements").execute({})
 
     assert "c20" not in str(caught.value)
+    assert "c19, Cloud" not in caplog.text
     assert len(audit(product="elements", on_breach="warn").execute({})["findings"]) == 30
+    words = ("c19, Cloud", "c20, Cloud", "And 10 more findings.")
+    assert [True, False, True] == [said in caplog.text for said in words]
 
 
 # Many tenants, and ledgers that fail

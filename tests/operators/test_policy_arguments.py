@@ -23,6 +23,7 @@ from airflow_provider_avepoint.core.verdict import Policy
 from airflow_provider_avepoint.exceptions import AvePointAuthError, AvePointBackupNotVerified
 from airflow_provider_avepoint.operators.avepoint import (
     AvePointBackupCheckOperator,
+    AvePointJobsToSqlOperator,
     AvePointLicenseAuditOperator,
     AvePointListJobsOperator,
     AvePointProtectionAuditOperator,
@@ -322,6 +323,11 @@ def test_a_bad_literal_is_named_when_the_dag_is_parsed() -> None:
             AvePointListJobsOperator,
             {"product": ["dynamics365", "m365"]},
             {"product": None, "job_type": "bakcup", "started_after": "now", "state": "done", "max_rows": -1},
+        ),
+        (
+            AvePointJobsToSqlOperator,
+            {"product": "m365"},
+            {"product": ["m356"], "object_type": "x", "reread_days": -1, "keep_schedule": "?"},
         ),
         (AvePointListJobsOperator, {"product": "{{ x }}"}, {"started_before": "now", "state": "done"}),
         (

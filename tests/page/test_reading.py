@@ -72,6 +72,21 @@ def test_an_empty_ledger_is_not_in_order(site: Site, ledger: Ledger) -> None:
     }
 
 
+def test_a_ledger_that_is_loaded_by_the_hour_is_not_behind_after_midnight(ledger: Ledger) -> None:
+    midnight = (NOW + DAY).replace(hour=0, minute=0)
+    jobs = [job(night, finished_at=night + HOUR) for night in nights(20, hour=20)]
+    ledger.save_jobs("contoso", jobs, midnight - timedelta(minutes=17))
+
+    def is_behind(after: timedelta) -> bool:
+        report = read_report(ledger, Period(now=midnight + after, days=DAYS), None)
+        return any("was last loaded" in each.text for each in report.list_attention())
+
+    assert [is_behind(after) for after in (timedelta(minutes=27), 2 * HOUR, 3 * HOUR, 9 * HOUR)] == [
+        *(False, False),
+        *(True, True),
+    ]
+
+
 def test_a_scope_in_full(site: Site, ledger: Ledger) -> None:
     starts = nights(60)
     jobs = [job(night) for night in starts[:-1]]

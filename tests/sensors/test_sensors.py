@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -467,3 +468,41 @@ def test_default_args_and_mapping_of_job_sensors(simulator: Simulator, connect: 
         second.execute({})
     with pytest.raises(AvePointAuthError):
         by_kwargs.unmap({"job_id": JOB, "avepoint_conn_id": "another"}).execute({})
+
+
+def test_a_wait_logs_what_has_changed(
+    simulator: Simulator,
+    connect: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The age of the window alone is no news, and a value that nobody can poll with is no failed poll."""
+    connect()
+    monkeypatch.setattr(AvePointBackupSensor, "log", logging.getLogger("task"))
+    caplog.set_level(logging.INFO, "task")
+    simulator.add_job("dynamics365", job_id="A1", organization_id="a", state="running")
+    simulator.add_job("dynamics365", job_id="B1", organization_id="b", started_ago=3 * 86400)
+
+    def look(sensor: AvePointBackupSensor, job_id: str | None = None) -> list[str]:
+        caplog.clear()
+        sensor.poke({})
+        said = [record.getMessage() for record in caplog.records]
+        assert (
+            job_id is None or len(said[0].split(f"- a / customer_engagement: running (job {job_id}, ")) == 2
+        )
+        return said
+
+    sensor = AvePointBackupSensor(task_id="wait", product="dynamics365", max_age="24h", deferrable=False)
+    look(sensor, "A1")
+    assert look(sensor) == ["Nothing has changed."]
+    simulator.add_job("dynamics365", job_id="A2", organization_id="a", state="running", started_ago=-60)
+    look(sensor, "A2")
+    simulator.add_fault("missing_rows", count=None)
+    assert look(sensor)[-1].startswith("The poll failed (1 in a row): ")
+
+    caplog.clear()
+    sensor = AvePointBackupSensor(task_id="wait", product="dynamics365", max_age="{{ 24 }}")
+    sensor.render_template_fields({}, sensor.get_template_env())
+    with pytest.raises(AirflowFailException, match="max_age: '24'"):
+        sensor.execute({})
+    assert "poll failed" not in caplog.text

@@ -134,6 +134,14 @@ def test_a_host_that_does_not_resolve_is_named(fetch: Fetch) -> None:
         )
 
 
+def test_a_name_that_cannot_be_one_is_no_host(fetch: Fetch) -> None:
+    own = settings(f"https://{'a' * 70}.example")
+    answer = only(fetch(own, get(f"{own.base_url}/jobs")))
+    assert NoAnswer is type(answer)
+    assert "there is no host of the name aaaa" in str(answer)
+    assert answer.is_no_host
+
+
 def test_a_name_server_that_does_not_answer_says_nothing_of_the_host() -> None:
     try:
         raise OSError from socket.gaierror(socket.EAI_AGAIN, "later")
@@ -144,6 +152,9 @@ def test_a_name_server_that_does_not_answer_says_nothing_of_the_host() -> None:
     assert told is not None
     assert not told.is_no_host
     assert explain_lookup(OSError(), "https://known.example") is None
+    assert (
+        explain_lookup(UnicodeEncodeError("latin-1", "ü", 0, 1, "a header"), "https://known.example") is None
+    )
 
 
 def test_a_server_that_says_nothing(fetch: Fetch, server: Server) -> None:

@@ -50,9 +50,10 @@ export function sayDuration(seconds) {
 export const sayMoment = (text) => `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
 export const sayCount = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 export const sayNumber = (number) => number.toLocaleString("en", { maximumFractionDigits: Math.abs(number) < 1000 ? 1 : 0 });
-// Close to 1, but not 1, a share gets two decimals and is never 100 %.
+// Close to 1, but not 1, a share gets two decimals and is never 100 %; close to 0, but not 0, never 0 %.
 export function sayShare(share) {
   const percent = share * 100;
+  if (percent > 0 && percent < 1) return percent >= 0.1 ? `${percent.toFixed(1)} %` : "less than 0.1 %";
   if (share === 1 || Math.abs(percent - 100) > 1) return `${percent.toFixed(0)} %`;
   return `${(share < 1 ? Math.min(percent, 99.99) : Math.max(percent, 100.01)).toFixed(2)} %`;
 }

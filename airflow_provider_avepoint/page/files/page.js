@@ -22,6 +22,7 @@ const SORTS = {
 const CHUNK = 40;
 const FINDINGS = 3;
 const OLD = 86400;
+const SOON = 300;
 let posture = null;
 let licenses = null;
 const isOpen = { findings: false, licenses: false };
@@ -273,10 +274,13 @@ function followHistory() {
   else if ($("drawer").open) $("drawer").close();
 }
 
-function sayAsOf() {
-  const read = `read ${sayMoment(posture.read_at)}`;
-  const loaded = posture.loaded_until ? `Ledger loaded until ${sayMoment(posture.loaded_until)}, ${read}` : `Ledger ${read}`;
-  return `${loaded}. Days and times are in UTC.`;
+// Until when the ledger is loaded, by the scope with the oldest load; that is bad news where it is not of late.
+function tellAsOf() {
+  const { loaded_until: loaded, read_at: read } = posture;
+  const left = loaded ? secondsUntil(loaded) : 0;
+  const said = loaded ? `Ledger loaded until ${sayMoment(loaded)}${left > SOON ? ", ahead of this clock" : ""}, read` : "Ledger read";
+  $("asof").textContent = `${said} ${sayMoment(read)}. Days and times are in UTC.`;
+  $("asof").classList.toggle("bad", left < -OLD || left > SOON);
 }
 
 async function load() {
@@ -287,8 +291,7 @@ async function load() {
     posture = await get("api/v1/posture");
     posture.scopes.forEach((scope, place) => { scope.place = place; scope.text = textOf(scope); });
     $("content").hidden = false;
-    $("asof").textContent = sayAsOf();
-    $("asof").classList.toggle("bad", Boolean(posture.loaded_until) && secondsUntil(posture.loaded_until) < -OLD);
+    tellAsOf();
     $("strip-head").textContent = `Last ${posture.days.length} days`;
     fillFilters();
     drawLegend();
