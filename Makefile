@@ -82,7 +82,7 @@ cluster-test: $(VENV)/.installed system
 
 bench: $(VENV)/.installed system
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks --page
+	$(BIN)/python -m benchmarks --write
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check

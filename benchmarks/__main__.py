@@ -1,4 +1,4 @@
-"""``python -m benchmarks [subject …]`` measures; ``--page`` writes the tables of docs/benchmarks.md."""
+"""``python -m benchmarks [subject …]`` measures; ``--write`` writes the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the subjects that are named, or all, and print what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="subject", help=", ".join(SUBJECTS))
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the tables of the page")
+    parser.add_argument("--write", action="store_true", help="measure nothing, write the tables of the page")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.subjects if name not in SUBJECTS]:
         parser.error(f"there is no subject {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
-    if options.page:
+    if options.write:
         PAGE.write_text(put_into(PAGE.read_text(), write_tables(json.loads(RESULTS.read_text()))))
         return 0
     for name in options.subjects or SUBJECTS:
