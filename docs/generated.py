@@ -64,7 +64,8 @@ def include(text: str, folder: Path) -> str:
             code = code[code.index(start) :]
         return f"```python\n{code.strip()}\n```"
 
-    text = _PAGE.sub(lambda found: (folder / found[1]).read_text(), text)
+    # A page of the root links to docs/.
+    text = _PAGE.sub(lambda found: (folder / found[1]).read_text().replace("](docs/", "]("), text)
     return _CODE.sub(write_code, text)
 
 

@@ -21,6 +21,7 @@ from airflow_provider_avepoint.get_provider_info import get_provider_info
 ROOT = Path(__file__).parent.parent
 URLS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 _LOADS = {"audio", "embed", "iframe", "img", "link", "script", "source", "track", "video"}
+_PLAIN_LINK = re.compile(r"\]\(([^)#\s`][^)\s]*)\)")
 _STYLE_LOADS = re.compile(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')\s]+)")
 #: ``rel`` of a <link> that loads nothing.
 _TELLS = {"index", "search", "next", "prev", "canonical", "top", "up", "author"}
@@ -62,6 +63,17 @@ def find_dead_links(html: Path) -> Iterator[str]:
     for path in sorted((*html.rglob("*.html"), *html.rglob("*.css"))):
         for link in _STYLE_LOADS.findall(path.read_text()):
             yield f"{path.relative_to(html)}: {link}: loaded from elsewhere"
+
+
+def find_dead_plain_links(html: Path) -> Iterator[str]:
+    """Yield a sentence for each link of ``llms.txt``, and of the plain pages that it leads to, that is dead.
+
+    :param html: the folder of the built pages.
+    """
+    for path in (html / "llms.txt", *sorted(html.rglob("_sources/**/*.md.txt"))):
+        for link in _PLAIN_LINK.findall(path.read_text()):
+            if not urlsplit(link).scheme and not (path.parent / link.partition("#")[0]).exists():
+                yield f"{path.relative_to(html)}: {link}: no such file"
 
 
 def list_addresses() -> list[str]:
@@ -117,6 +129,10 @@ def _check_repository(link: str) -> str | None:
 
 if __name__ == "__main__":
     built = Path(sys.argv[1])
-    dead = [*find_dead_links(built), *find_dead_addresses(list_addresses(), built)]
+    dead = [
+        *find_dead_links(built),
+        *find_dead_plain_links(built),
+        *find_dead_addresses(list_addresses(), built),
+    ]
     print("\n".join(dead) or "Every link leads somewhere.")
     sys.exit(bool(dead))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from docs.generated import expand, include
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+_PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:)([^)#\s]+)\.md(#[^)]*)?\)")
 _HEAD = """\
 # {title}
 
@@ -35,6 +38,8 @@ def write(app: Sphinx, error: Exception | None) -> None:
         for name in names:
             source = sources / f"{name}.md"
             text = include(expand(source.read_text()), source.parent)
+            text = _PICTURE.sub(r"(Picture: \1)", text)
+            text = _LINK.sub(partial(_write_link, app, source), text)
             address = f"_sources/{name}.md.txt"
             (target / address).write_text(text)
             # What Sphinx writes from docstrings stands in the built page alone.
@@ -42,6 +47,13 @@ def write(app: Sphinx, error: Exception | None) -> None:
             lines.append(f"- [{app.env.titles[name].astext()}]({address}): {_summarise(text)}")
         lines.append("")
     (target / "llms.txt").write_text("\n".join(lines))
+
+
+def _write_link(app: Sphinx, page: Path, found: re.Match[str]) -> str:
+    """Return a link to another page as a link between the plain pages, with a text."""
+    text, path, anchor = found.groups()
+    name = (page.parent / path).resolve().relative_to(app.srcdir).as_posix()
+    return f"[{text or app.env.titles[name].astext()}]({path}.md.txt{anchor or ''})"
 
 
 def list_pages(index: str) -> Iterator[tuple[str, list[str]]]:

@@ -29,7 +29,7 @@ from airflow_provider_avepoint.get_provider_info import get_provider_info
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.simulator.control_schema import JobSpec
 from docs.generated import PARTS, expand, include
-from docs.links import URLS, find_dead_addresses, find_dead_links, list_addresses
+from docs.links import URLS, find_dead_addresses, find_dead_links, find_dead_plain_links, list_addresses
 from docs.llms import list_pages
 from tests.versions import needs_airflow
 
@@ -264,6 +264,13 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         "loaded from elsewhere",
     )
     assert sorted(found) == sorted(f"index.html: {link}: {problem}" for link, problem in dead.items())
+    (tmp_path / "_sources").mkdir()
+    (tmp_path / "_sources" / "a.md.txt").write_text("[A](a.md.txt#x), [B](b.md.txt), [C](https://c.example)")
+    (tmp_path / "llms.txt").write_text("- [A](_sources/a.md.txt): a\n- [B](b.html): b\n")
+    assert list(find_dead_plain_links(tmp_path)) == [
+        "llms.txt: b.html: no such file",
+        "_sources/a.md.txt: b.md.txt: no such file",
+    ]
     assert list(find_dead_addresses(["docs/x.md", f"{URLS['Documentation']}gone.html"], tmp_path)) == [
         "docs/x.md: not absolute",
         f"{URLS['Documentation']}gone.html: no such file",
