@@ -20,7 +20,8 @@ Microsoft 365 rows do not say which tenant or location they belong to, so *all* 
 window must be good. Where a connection has a single tenant and location, `decide_by="newest"` is enough.
 
 **Params.** `services`: object types such as `exchange_online`; a wrong word is answered with the known ones.
-`avepoint_conn_id`: the connection. `max_unusual`: the largest count of unusual activity that passes; 0 keeps
+`avepoint_conn_id`: the connection. `ledger_conn_id`: where verdicts are recorded; null: nowhere.
+`max_unusual`: the largest count of unusual activity that passes; 0 keeps
 the gate shut while any file of the tenant looks attacked, null does not ask. `expect_scheduled`: whether to
 ask for the backup schedule; a service without a backup that nobody has scheduled then ends as `not_scheduled`
 at once, while unusual activity may be over before the timeout. They need the permissions
@@ -45,6 +46,7 @@ with DAG(
             ["exchange_online", "sharepoint_online", "teams"], type="array", items={"type": "string"}
         ),
         "avepoint_conn_id": Param("avepoint_default", type="string"),
+        "ledger_conn_id": Param(None, type=["null", "string"]),
         "max_unusual": Param(None, type=["null", "integer"], minimum=0),
         "expect_scheduled": Param(default=False, type="boolean"),
     },
@@ -66,6 +68,7 @@ with DAG(
         max_age=timedelta(hours=26),
         max_unusual="{{ params.max_unusual }}",
         expect_scheduled="{{ params.expect_scheduled }}",
+        ledger_conn_id="{{ params.ledger_conn_id }}",
         timeout=TIMEOUT,
         map_index_template="Service {{ task.object_types }}",
     ).expand(object_types=list_services())

@@ -4,7 +4,8 @@
 organisation whose backup ends well and one whose fails, shows a gate that stays shut while files look
 attacked and one whose backup nobody has scheduled, loads sixty days of jobs into the ledger, audits the
 licences, writes the report, and restores a canary folder. It ends with 0 only if every task came out as it
-should. ``KEEP=1`` lets a backup's end start ``avepoint_event_driven``, and leaves all of it up until Ctrl-C.
+should. ``KEEP=1`` lets a backup's end start ``avepoint_event_driven``, and leaves all of it up until Ctrl-C,
+with the page of backups in Airflow's UI.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def _run(directory: Path, progress: Progress, *, keep: bool) -> int:
             if keep:
                 print(f"\nThe report: {directory / REPORT}")
                 print(events.describe())
+                print(f"The backups at a glance: {stack.url}/plugin/avepoint-page")
                 print(f"Airflow's UI: {stack.url}  user: {stack.username}  password: {stack.password}")
                 print("Ctrl-C stops everything.", flush=True)
                 with suppress(KeyboardInterrupt):

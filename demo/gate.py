@@ -103,6 +103,7 @@ def build_stack(
         },
         retry_delay=1,
         environment={
+            "AIRFLOW__AVEPOINT__LEDGER_CONN_ID": LEDGER_CONN_ID,
             "AVEPOINT_GATE_POKE_INTERVAL": "5",
             "AVEPOINT_GATE_TIMEOUT": "120",
             "AVEPOINT_M365_GATE_TIMEOUT": f"{M365_TIMEOUT:.0f}",

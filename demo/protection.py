@@ -74,8 +74,10 @@ class Protection:
         self._say("The site's canary folder is gone; the drill must bring it back")
         for dag_id in (GATE_DAG, DRILL_DAG):
             self._stack.unpause(dag_id)
-        self._trigger(GATE_DAG, ATTACKED, {"services": ["sharepoint_online"], "max_unusual": 0})
-        self._trigger(GATE_DAG, UNSCHEDULED, {"services": ["project_online"], "expect_scheduled": True})
+        recorded = {"ledger_conn_id": LEDGER_CONN_ID}
+        self._trigger(GATE_DAG, ATTACKED, {"services": ["sharepoint_online"], "max_unusual": 0, **recorded})
+        unscheduled = {"services": ["project_online"], "expect_scheduled": True, **recorded}
+        self._trigger(GATE_DAG, UNSCHEDULED, unscheduled)
         self._trigger(
             DRILL_DAG,
             DRILL,

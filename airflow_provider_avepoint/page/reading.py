@@ -92,9 +92,6 @@ class Snapshot:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._gates_by_name = {
-            (gate.tenant, gate.product, gate.name): gate for gate in report.gates if gate.name is not None
-        }
         failures: dict[Place, Failure] = {}
         for each in report.failures:
             known = failures.get(each.place)
@@ -151,14 +148,11 @@ class Snapshot:
         )
 
     def _describe_gates(self, scope: ScopeHistory) -> Iterable[schema.GateAnswer]:
-        place = scope.place
-        for name in scope.gates:
-            gate = self._gates_by_name[place.tenant, place.product, name]
-            on_scope = gate.find_newest_on(place)
+        for gate, on_scope in self.gates.list_newest(scope.place, self._report.period.now):
             newest = on_scope or gate.newest
-            if newest.task is not None:
+            if gate.name is not None and newest.task is not None:
                 yield schema.GateAnswer(
-                    name=one_line(name, 300),
+                    name=one_line(gate.name, 300),
                     has_judged_scope=on_scope is not None,
                     judged_at=newest.judged_at,
                     passed=newest.passed,

@@ -159,11 +159,14 @@ class Gate:
     @cached_property
     def guards_until(self) -> datetime:
         """When the gate no longer guards, unless it judges again: after twice the usual time between two."""
-        moments = self._moments
-        if len(moments) == 1:
-            return shift(moments[0], _PATIENCE_WITH_ONE)
-        usual = median((later - earlier).total_seconds() for earlier, later in pairwise(moments))
-        return shift(moments[-1], max(_LEAST_PATIENCE, 2 * timedelta(seconds=usual)))
+        return shift(self.newest.judged_at, self._patience)
+
+    @cached_property
+    def _patience(self) -> timedelta:
+        if len(self._moments) == 1:
+            return _PATIENCE_WITH_ONE
+        usual = median((later - earlier).total_seconds() for earlier, later in pairwise(self._moments))
+        return max(_LEAST_PATIENCE, 2 * timedelta(seconds=usual))
 
     @property
     def newest(self) -> Judgement:
@@ -180,17 +183,21 @@ class Gate:
             return None
         return self.judgements[max(0, bisect_right(self._moments, at) - 1)]
 
-    def find_newest_on(self, place: Place) -> Judgement | None:
-        """Return the newest judgement whose evidence holds the scope of a place; None where there is none.
+    def find_newest_on(self, place: Place, at: datetime) -> Judgement | None:
+        """Return the newest judgement whose evidence holds the scope of a place; None where none is of late.
+
+        A task that guards another organisation in each run has judged the place in one of them.
 
         :param place: the place.
+        :param at: the moment of the question.
         """
         scope = normalize_scope(place.scope)
         return next(
             (
                 each
                 for each in reversed(self.judgements)
-                if scope in each.rules or any(may_be_of(scope, named) for named in each.rules)
+                if shift(each.judged_at, self._patience) >= at
+                and (scope in each.rules or any(may_be_of(scope, named) for named in each.rules))
             ),
             None,
         )
@@ -299,8 +306,21 @@ class Gates:
             ),
         )
 
+    def list_newest(self, place: Place, at: datetime) -> Iterator[tuple[Gate, Judgement | None]]:
+        """Yield the gates that guard a place, or have judged it of late, with the newest judgement on it.
+
+        :param place: the place.
+        :param at: the time, in UTC.
+        :returns: None beside a gate that guards the place and has not judged it yet.
+        """
+        guarding = set(self.guard(place, at).names)
+        for gate in self._find_gates(place):
+            newest = gate.find_newest_on(place, at)
+            if newest is not None or gate.name in guarding:
+                yield gate, newest
+
     def _find_gates(self, place: Place) -> tuple[Gate, ...]:
-        """Return the gates that name the organisation of a place, or every organisation."""
+        """Return the gates that name the organisation of a place, or every organisation, at any time."""
         known = self._of_place.get(place)
         if known is None:
             gates = self._of(place.tenant, place.product)

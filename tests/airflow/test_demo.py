@@ -114,8 +114,9 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
         demo.wait_for("Ctrl-C stops everything.", seconds=2 * DEMO_SECONDS)
         report = Path(re.search(r"^The report: (\S+)$", demo.output, flags=re.MULTILINE)[1])
         page = report.read_text()
-        url = re.search(r"Airflow's UI: (\S+)  user: admin  password: \S+", demo.output)[1]
+        url, password = re.search(r"Airflow's UI: (\S+)  user: admin  password: (\S+)", demo.output).groups()
         health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False).json()
+        posture = read_posture(url, password)
         demo.interrupt()
         status = demo.wait_for_exit(STOP_SECONDS)
 
@@ -140,6 +141,19 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
     assert "fails by its task 'verdict', because there are findings." in demo.output
     assert "avepoint_event_driven: started because the backup has ended; success" in demo.output
     assert "WRONG" not in demo.output
+    assert f"The backups at a glance: {url}/plugin/avepoint-page\n" in demo.output
+    scopes = posture["scopes"]
+    assert [len(scopes) >= 7, scopes[0]["state"]] == [True, "failed"]
+    assert {gate["reason"] for scope in scopes for gate in scope["gates"]} >= {"passed", "failed"}
+
+
+def read_posture(url, password):
+    """Return what the page of backups shows, as a script reads it."""
+    user = {"username": "admin", "password": password}
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+        token = client.post("/auth/token", json=user).json()["access_token"]
+        path = "/avepoint-page/api/v1/posture"
+        return client.get(path, headers={"Authorization": f"Bearer {token}"}).json()
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,8 @@ def use(jobs: list[BackupJob], policy: Policy) -> Verdict:
         store([key_of(job), {name: value for name, value in job.as_dict().items() if name != "raw"}])
     verdict = judge(jobs, policy, NOW)
     store(verdict.as_dict())
-    assert is_one_line(verdict.describe())
+    assert is_one_line(verdict.summary)
+    assert all(map(is_one_line, verdict.describe().split("\n")))
     return verdict
 
 

@@ -249,3 +249,23 @@ def test_answers_are_given_again_for_some_seconds(
     assert site.get("/api/v1/posture")["scopes"] == []
     monkeypatch.setenv("AIRFLOW__AVEPOINT__PAGE_CACHE_SECONDS", "3599")  # other settings, another answer
     assert len(site.get("/api/v1/posture")["scopes"]) == 1
+
+
+def test_a_task_that_guards_another_organization_in_each_run(site: Site, ledger: Ledger) -> None:
+    """Each organisation shows the run that judged it, until nobody has judged it for some time."""
+    states = {"org1": "success", "org2": "failed", "org3": "success"}
+    jobs = [job(night, state, organization_id=name) for name, state in states.items() for night in nights(60)]
+    ledger.save_jobs("contoso", jobs, NOW)
+    for number, name in enumerate(["org1", "org2", "org3"] * 5):
+        at = NOW - 15 * HOUR + number * HOUR - (60 * DAY if name == "org3" else timedelta())
+        policy = Policy(product="dynamics365", max_age=2 * DAY, organization_ids=[name])
+        evidence = judge([each for each in jobs if each.started_at <= at], policy, at).as_dict()
+        task = {"dag_id": "load", "run_id": f"{number}", "task_id": "gate", "map_index": -1, "try_number": 1}
+        ledger.save_verdict("contoso", evidence, task)
+
+    scopes = {each["organization_id"]: each for each in site.get("/api/v1/posture")["scopes"]}
+
+    assert [(each["run_id"], each["passed"]) for each in scopes["org1"]["gates"]] == [("12", True)]
+    assert [(each["run_id"], each["passed"]) for each in scopes["org2"]["gates"]] == [("13", False)]
+    assert scopes["org3"]["gates"] == []
+    assert all(each["has_judged_scope"] for name in ("org1", "org2") for each in scopes[name]["gates"])
