@@ -7,7 +7,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 # Compiled once at installation: Airflow's processes start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench check compose-env format lock pictures vendor clean
+.PHONY: help demo test test-system system faults fuzz restore-kills compat release-check cluster-test bench docs check compose-env format lock pictures vendor clean
 
 help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
@@ -20,12 +20,13 @@ help:
 	@printf "%-20s%s\n" "make cluster-test" "300 gates in a Celery cluster whose parts are killed (13 minutes)"
 	@printf "%-20s%s\n" "make compat" "the suite on every supported Airflow, from the wheel (ten runs, an hour and a half)"
 	@printf "%-20s%s\n" "make release-check" "build, check and install the wheel, and run the demo from it (3 minutes)"
-	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the README's tables (15 minutes)"
+	@printf "%-20s%s\n" "make bench" "measure beside HttpOperator and HttpSensor, and write the tables of docs/benchmarks.md (15 minutes)"
 	@printf "%-20s%s\n" "make check" "ruff, mypy --strict, the import directions"
+	@printf "%-20s%s\n" "make docs" "build the documentation into docs/_build/html, and check its links"
 	@printf "%-20s%s\n" "make compose-env" "write the .env that docker-compose.yaml needs"
 	@printf "%-20s%s\n" "make format" "let ruff format the code"
 	@printf "%-20s%s\n" "make lock" "resolve constraints.txt anew"
-	@printf "%-20s%s\n" "make pictures" "take the README's picture of the page in Airflow anew (a minute)"
+	@printf "%-20s%s\n" "make pictures" "take the pictures of docs/pictures anew: page, gate, form, report (two minutes)"
 	@printf "%-20s%s\n" "make vendor" "fetch the libraries of the page in Airflow anew (npm)"
 	@printf "%-20s%s\n" "make clean" "remove the virtual environment and what the demo left"
 	@echo "Minutes are those of two cores."
@@ -34,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This project needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[simulator]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[simulator]' --group dev --group docs
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -81,13 +82,19 @@ cluster-test: $(VENV)/.installed system
 
 bench: $(VENV)/.installed system
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks --readme
+	$(BIN)/python -m benchmarks --write
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py tests/test_docstrings.py
+
+# Warnings are errors. Nothing is fetched: neither by the build nor by the pages.
+docs: $(VENV)/.installed
+	rm -rf docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --builder html --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m docs.links docs/_build/html
 
 compose-env:
 	@$(PYTHON) demo/compose_env.py
@@ -97,7 +104,7 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format
 
 lock: $(VENV)/.installed
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --upgrade --extra simulator --group dev --group docs pyproject.toml --output-file constraints.txt
 
 pictures: $(VENV)/.installed system
 	$(BIN)/python -m demo.pictures
@@ -112,4 +119,4 @@ vendor:
 	done < versions.txt
 
 clean:
-	rm -rf $(VENV) .demo .compat
+	rm -rf $(VENV) .demo .compat docs/_build

@@ -6,6 +6,21 @@ from typing import Any
 
 _ROOT = "airflow_provider_avepoint"
 _NAME = "AvePoint"
+_PAGES = "https://airflow-provider-avepoint.readthedocs.io/en/latest"
+_GUIDES = (
+    "guard-a-load",
+    "guard-a-delete",
+    "several-tenants",
+    "microsoft-365",
+    "start-when-a-backup-ends",
+    "audit-licences-and-mail",
+    "report-to-an-auditor",
+    "drill-a-restore",
+    "alert-slack-or-teams",
+    "test-your-dag",
+    "celery-and-kubernetes",
+    "upgrade",
+)
 # Those of core.settings; a test compares the two.
 # fmt: off
 _REGIONS = [
@@ -86,6 +101,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _NAME,
                 "external-doc-url": "https://learn.avepoint.com/",
+                "how-to-guide": [f"{_PAGES}/guides/{name}.html" for name in _GUIDES],
+                "logo": f"{_PAGES}/_static/icon.svg",
                 "tags": ["service"],
             }
         ],

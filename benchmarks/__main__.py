@@ -1,4 +1,4 @@
-"""``python -m benchmarks [subject …]`` measures; ``--readme`` writes the README's tables from the results."""
+"""``python -m benchmarks [subject …]`` measures; ``--write`` writes the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.report import describe_machine, put_into, tabulate_figures
 from benchmarks.subjects import SUBJECTS
 
 RESULTS = Path(__file__).with_name("results.json")
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 _WIDTH = 114
 
 
@@ -23,12 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the subjects that are named, or all, and print what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="subject", help=", ".join(SUBJECTS))
-    parser.add_argument("--readme", action="store_true", help="measure nothing, write the README's tables")
+    parser.add_argument("--write", action="store_true", help="measure nothing, write the tables of the page")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.subjects if name not in SUBJECTS]:
         parser.error(f"there is no subject {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
-    if options.readme:
-        README.write_text(put_into(README.read_text(), write_tables(json.loads(RESULTS.read_text()))))
+    if options.write:
+        PAGE.write_text(put_into(PAGE.read_text(), write_tables(json.loads(RESULTS.read_text()))))
         return 0
     for name in options.subjects or SUBJECTS:
         _measure(name)
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_tables(results: Mapping[str, Any]) -> str:
-    """Return the README's block: each subject's tables, and what they were measured on."""
+    """Return the page's block: each subject's tables, and what they were measured on."""
     parts = []
     for name, result in results.items():
         subject, machine = SUBJECTS[name], result["machine"]

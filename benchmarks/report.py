@@ -1,4 +1,4 @@
-"""What a subject has to say: figures against their bounds, and tables, for a terminal and for the README."""
+"""What a subject has to say: figures against their bounds, and tables, for a terminal and for the page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Table:
         return "\n".join(line.rstrip() for line in lines)
 
     def as_markdown(self) -> str:
-        """Return it as the README has it."""
+        """Return it as the page has it."""
         rule = ["---"] + ["---:"] * (len(self.head) - 1)
         return "\n".join(f"| {' | '.join(row)} |" for row in (self.head, rule, *self.rows))
 

@@ -18,7 +18,7 @@ class Subject:
 
     :param measure: takes readings, and says meanwhile what it does; the result is JSON.
     :param judge: the figures to reach.
-    :param tabulate: the tables, of which the README shows all.
+    :param tabulate: the tables, of which the page shows all.
     :param footnote: how to read them.
     """
 

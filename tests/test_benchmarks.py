@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say, and the README says what they measured."""
+"""The benchmarks measure what they say, and docs/benchmarks.md says what they measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_avepoint.simulator import Simulator
 from benchmarks import loading, looks, waits, wakeups
-from benchmarks.__main__ import README, RESULTS, write_tables
+from benchmarks.__main__ import PAGE, RESULTS, write_tables
 from benchmarks.dags.wakeups import benchmark_wakeups
 from benchmarks.listers import (
     PRODUCT,
@@ -50,8 +50,8 @@ def _environment_restored(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
 
 
-def test_the_readme_shows_what_was_measured() -> None:
-    text = README.read_text()
+def test_the_page_shows_what_was_measured() -> None:
+    text = PAGE.read_text()
 
     assert text == put_into(text, write_tables(RECORDED))
 

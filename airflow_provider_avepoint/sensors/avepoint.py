@@ -457,6 +457,7 @@ class AvePointJobSensor(_AvePointSensor, LinkedOperator):
 
     - ``deferrable``: None defers unless ``mode="reschedule"``. Before Airflow 3.3 that mode forgets between
       two looks how many looks in a row have failed, and the result of the last good look.
+    - ``poke_interval``: seconds between two looks.
     - ``exponential_backoff``: each pause between looks is about twice the pause before, up to *max_wait*, in
       every mode.
     - ``timeout``: seconds after which the task ends with ``AirflowSensorTimeout``, without a retry. With
