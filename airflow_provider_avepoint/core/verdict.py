@@ -240,6 +240,9 @@ class ScopeVerdict:
             text += f"; the newer {describe_briefly(self.newer_good)} is good, but {self.decided_because}"
         return text
 
+    def __str__(self) -> str:
+        return self.describe({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
