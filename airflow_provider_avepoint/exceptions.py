@@ -9,14 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 
 from airflow_provider_avepoint.core import errors
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from airflow.providers.common.compat.sdk import BaseOperator
 
 __all__ = [
     "AvePointAuthError",
@@ -32,46 +39,13 @@ __all__ = [
     "AvePointProtectionBreach",
     "AvePointRequestError",
     "AvePointRestoreUncertain",
+    "AvePointSkipped",
     "AvePointUnavailable",
+    "AvePointWaitTimeout",
     "for_airflow",
+    "skip",
     "to_airflow",
 ]
-
-
-class AvePointConfigError(errors.AvePointConfigError, AirflowFailException):
-    """An argument or a connection field cannot be used."""
-
-
-class AvePointAuthError(errors.AvePointAuthError, AirflowFailException):
-    """The credentials are refused."""
-
-
-class AvePointPermissionError(errors.AvePointPermissionError, AirflowFailException):
-    """The app registration lacks a permission."""
-
-
-class AvePointRequestError(errors.AvePointRequestError, AirflowFailException):
-    """The API refused a parameter."""
-
-
-class AvePointJobNotFound(errors.AvePointJobNotFound, AvePointRequestError):
-    """No job has this id."""
-
-
-class AvePointUnavailable(errors.AvePointUnavailable, AirflowException):
-    """The API does not answer; nothing is known about the backup."""
-
-
-class AvePointPayloadError(errors.AvePointPayloadError, AirflowException):
-    """The API's answer cannot be understood; nothing is known about the backup."""
-
-
-class AvePointRestoreUncertain(errors.AvePointRestoreUncertain, AirflowFailException):
-    """Nobody knows whether the restore began; a retry would not know either."""
-
-
-class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
-    """The ledger's database failed; this step wrote nothing."""
 
 
 _stack = BaseException.__dict__["__traceback__"]
@@ -93,6 +67,42 @@ class _WithoutStack(Exception):
     @__traceback__.setter
     def __traceback__(self, _: TracebackType | None) -> None:
         _stack.__set__(self, None)
+
+
+class AvePointConfigError(errors.AvePointConfigError, AirflowFailException):
+    """An argument or a connection field cannot be used."""
+
+
+class AvePointAuthError(_WithoutStack, errors.AvePointAuthError, AirflowFailException):
+    """The credentials are refused."""
+
+
+class AvePointPermissionError(_WithoutStack, errors.AvePointPermissionError, AirflowFailException):
+    """The app registration lacks a permission."""
+
+
+class AvePointRequestError(_WithoutStack, errors.AvePointRequestError, AirflowFailException):
+    """The API refused a parameter."""
+
+
+class AvePointJobNotFound(errors.AvePointJobNotFound, AvePointRequestError):
+    """No job has this id."""
+
+
+class AvePointUnavailable(_WithoutStack, errors.AvePointUnavailable, AirflowException):
+    """The API does not answer; nothing is known about the backup."""
+
+
+class AvePointPayloadError(errors.AvePointPayloadError, AirflowException):
+    """The API's answer cannot be understood; nothing is known about the backup."""
+
+
+class AvePointRestoreUncertain(errors.AvePointRestoreUncertain, AirflowFailException):
+    """Nobody knows whether the restore began; a retry would not know either."""
+
+
+class AvePointLedgerError(errors.AvePointLedgerError, AirflowException):
+    """The ledger's database failed; this step wrote nothing."""
 
 
 class AvePointBackupNotVerified(_WithoutStack, errors.AvePointError, AirflowException):
@@ -145,6 +155,36 @@ class AvePointProtectionBreach(_WithoutStack, errors.AvePointError, AirflowExcep
     def __init__(self, message: str, *, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.reasons = reasons
+
+
+class AvePointWaitTimeout(_WithoutStack, AirflowSensorTimeout):
+    """A wait has reached its timeout; the message has the last verdict, or why nothing is known."""
+
+
+class AvePointSkipped(AirflowSkipException):
+    """A task is skipped. Airflow logs the first line of the message as one field; ``str`` has all of it.
+
+    :param message: why.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.partition("\n")[0])
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def skip(task: BaseOperator, message: str) -> NoReturn:
+    """Skip a task, and log all of the message where it has several lines.
+
+    :param task: the task that ends.
+    :param message: why.
+    :raises AvePointSkipped: always.
+    """
+    if "\n" in message:
+        task.log.warning("%s", message)
+    raise AvePointSkipped(message)
 
 
 _COUNTERPARTS: dict[type[errors.AvePointError], type[errors.AvePointError]] = {

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-
 from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.literals import check_policy
@@ -19,6 +17,7 @@ from airflow_provider_avepoint.exceptions import (
     AvePointBackupFailed,
     AvePointBackupNotVerified,
     for_airflow,
+    skip,
     to_airflow,
 )
 from airflow_provider_avepoint.lineage import describe_gate
@@ -211,7 +210,7 @@ class PolicyOperator(LinkedOperator):
         :raises AvePointBackupNotVerified: in every other case; Airflow retries the task by its own settings.
         """
         if self.on_failed == "skip":
-            raise AirflowSkipException(message)
+            skip(self, message)
         if is_settled and self.on_failed != "retry":
             raise AvePointBackupFailed(message, verdict=evidence)
         raise AvePointBackupNotVerified(message, verdict=evidence)

@@ -10,13 +10,14 @@ Then a test names the fixtures that it needs::
         avepoint.add_job("dynamics365", organization_id="contoso", state="failed")
         assert run_dag(dag) == {"backup": "failed", "load": "upstream_failed"}
 
-The simulator needs the extra ``simulator``.
+A wait is short in a test: see :func:`run_dag`. The simulator needs the extra ``simulator``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from airflow_provider_avepoint.simulator import Simulator
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+    from airflow.sdk.types import Operator
 
 __all__ = ["airflow_database", "avepoint", "avepoint_server", "run_dag"]
 
@@ -87,17 +89,23 @@ def run_dag(
 ) -> Callable[..., dict[str, str | None]]:
     """Return a function that runs a DAG with ``dag.test()`` and returns the state of each task.
 
-    The arguments of the function are the DAG, and what the run gets as its ``conf``. A mapped task is called
-    ``task_id[0]``, ``task_id[1]`` …
+    The arguments of the function are the DAG, *give_up_after*, and what the run gets as its ``conf``. A
+    mapped task is called ``task_id[0]``, ``task_id[1]`` …
+
+    In the test nobody waits for hours: a sensor looks each second, and its ``timeout`` is *give_up_after*
+    seconds at most, 15 unless given. A retry comes at once. So a backup that is missing, or runs on, ends the
+    sensor as ``failed``.
 
     :param airflow_database: the database of the run.
-    :param monkeypatch: tells Airflow where the DAG's file is.
+    :param monkeypatch: tells Airflow where the DAG's file is, and shortens the waits for this test.
     """
 
-    def run(dag: DAG, **conf: Any) -> dict[str, str | None]:
+    def run(dag: DAG, *, give_up_after: float = 15, **conf: Any) -> dict[str, str | None]:
         from airflow import settings
 
         monkeypatch.setattr(settings, "DAGS_FOLDER", str(Path(dag.fileloc).parent))
+        for task in dag.tasks:
+            _shorten(task, give_up_after, monkeypatch)
         ended = dag.test(run_conf=conf or None)
         return {
             each.task_id if each.map_index < 0 else f"{each.task_id}[{each.map_index}]": each.state
@@ -105,3 +113,19 @@ def run_dag(
         }
 
     return run
+
+
+def _shorten(task: Operator, give_up_after: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a task neither wait long nor pause before a retry, for this test."""
+    from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+    arguments = getattr(task, "partial_kwargs", None)  # of a mapped task
+    shorter: dict[str, Any] = {"retry_delay": timedelta(0)}
+    if issubclass(getattr(task, "operator_class", None) or type(task), BaseSensorOperator):
+        given = getattr(task, "timeout", give_up_after)
+        shorter |= {"timeout": min(given, give_up_after), "poke_interval": 1}
+    for name, value in shorter.items():
+        if arguments is None:
+            monkeypatch.setattr(task, name, value)
+        else:
+            monkeypatch.setitem(arguments, name, value)

@@ -48,15 +48,58 @@ def test_a_missing_pytest_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch)
 def test_the_documented_example_runs(tmp_path: Path) -> None:
     """In a directory and an Airflow home of its own, as a user has it."""
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "project")
+
+    assert "2 passed" in run_tests(tmp_path)
+
+
+WAITING_DAG = """
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
+
+gate = {"product": "dynamics365", "max_age": "24h"}
+with DAG("waits", schedule=None) as dag:
+    AvePointBackupSensor(task_id="deferred", retries=1, **gate)
+    AvePointBackupSensor(task_id="again", mode="reschedule", poke_interval=timedelta(minutes=5), **gate)
+    AvePointBackupSensor.partial(task_id="mapped", **gate).expand(organization_ids=[["contoso"]])
+    AvePointBackupSensor(task_id="short", deferrable=False, timeout=1, **gate)
+    AvePointBackupCheckOperator(task_id="retried", retries=1, **gate)
+"""
+WAITING_TEST = """
+from waits import dag
+
+def test_no_backup(avepoint, run_dag):
+    assert set(run_dag(dag, give_up_after=3).values()) == {"failed"}
+    assert dag.get_task("short").timeout == 1
+"""
+
+
+@pytest.mark.system
+@needs_airflow("3.2", "gives DAG.test() such states")
+def test_a_backup_that_never_comes_ends_a_test(tmp_path: Path) -> None:
+    """A sensor waits for a week, and a retry for five minutes, where no test is."""
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(ROOT / "docs" / "examples" / "conftest.py", project)
+    (project / "waits.py").write_text(WAITING_DAG)
+    (project / "test_waits.py").write_text(WAITING_TEST)
+
+    assert "1 passed" in run_tests(tmp_path)
+
+
+def run_tests(folder: Path) -> str:
+    """Return what pytest prints for the tests in *folder*/project, with an Airflow home of their own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        cwd=tmp_path / "project",
-        env=environment | {"AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
+        cwd=folder / "project",
+        env=environment | {"AIRFLOW_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=250,
         check=False,
     )
-
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr

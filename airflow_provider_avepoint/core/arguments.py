@@ -288,12 +288,12 @@ def parse_timezone(name: str, value: object) -> tzinfo:
     :param value: a name of the IANA database, such as ``Europe/London``; None is UTC.
     :raises AvePointConfigError: no time zone has this name.
     """
+    text = parse_text(name, value)
+    if text is None or text == "UTC":
+        return UTC
     import pendulum  # imported late, so that parsing a DAG file does not load pendulum
     from pendulum.tz.exceptions import InvalidTimezone
 
-    text = parse_text(name, value)
-    if text is None:
-        return UTC
     try:
         return pendulum.timezone(text)
     except (InvalidTimezone, ValueError):

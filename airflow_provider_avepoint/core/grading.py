@@ -67,7 +67,7 @@ class Limits:
         for level in counting:
             if not level.total or level.failed is None:
                 return False
-            failed = level.failed + _count_unexplained(level)
+            failed = level.failed + level.unexplained
             if self.max_failed is not None and failed > self.max_failed:
                 return False
             if self.max_failed_ratio is not None and failed / level.total > self.max_failed_ratio:
@@ -75,23 +75,8 @@ class Limits:
         return bool(counting)
 
 
-def _count_done(level: Counts) -> int:
-    """Count the objects that a job saved, skipped, or saved with a warning."""
-    return sum(filter(None, (level.successful, level.skipped, level.warning)))
-
-
-def _count_unexplained(level: Counts) -> int:
-    """Count the objects of the total that no other count holds.
-
-    The result is 0 where the row does not count the successful objects: then the total explains nothing.
-    """
-    if level.successful is None:
-        return 0
-    return max(0, (level.total or 0) - _count_done(level) - (level.failed or 0))
-
-
 def _has_done_nothing(level: Counts) -> bool:
-    return bool(level.total) and level.successful is not None and not _count_done(level)
+    return bool(level.total) and level.successful is not None and not level.done
 
 
 _FAR_FUTURE = datetime.max.replace(tzinfo=UTC)

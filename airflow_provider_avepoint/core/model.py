@@ -116,6 +116,21 @@ class Counts(Value, frozen=True, kw_only=True):
     skipped: int | None = None
     warning: int | None = None
 
+    @property
+    def done(self) -> int:
+        """How many objects were saved, skipped, or saved with a warning."""
+        return sum(filter(None, (self.successful, self.skipped, self.warning)))
+
+    @property
+    def unexplained(self) -> int:
+        """How many objects of the total no other count holds.
+
+        0 where the row does not count the successful objects: then the total explains nothing.
+        """
+        if self.successful is None:
+            return 0
+        return max(0, (self.total or 0) - self.done - (self.failed or 0))
+
 
 NO_COUNTS = Counts()
 #: What a job counts, in the order of ``BackupJob.levels``. They are never added up.
@@ -206,11 +221,16 @@ class BackupJob(Value, frozen=True, kw_only=True):
         return (self.counts, self.record_counts, self.metadata_counts)
 
     def describe_failures(self) -> str:
-        """Say how many objects, records and metadata failed, each after a comma; return "" if none failed."""
+        """Say how many objects, records and metadata failed, each after a comma; return "" if none failed.
+
+        Of an ended job, objects that no count explains are named too: a gate counts them as failed.
+        """
         text = ""
         for what, level in zip(LEVELS, self.levels, strict=True):
             if level.failed:
                 text += f", {level.failed}{'' if level.total is None else f' of {level.total}'} {what} failed"
+            if self.state.is_terminal and level.unexplained:
+                text += f", no count explains {level.unexplained} of {level.total} {what}"
         return text
 
     @property

@@ -339,7 +339,7 @@ def _judge_scans(demand: Demand, verdicts: list[Verdict], _now: datetime, _notes
     scopes = [each for verdict in verdicts for each in verdict.scopes]
     bad = [each for each in scopes if not each.passed and each.reason not in _NO_SCAN]
     if bad:
-        yield _find("scan_failed", list_some(map(str, bad), _MOST), demand.service)
+        yield _find("scan_failed", list_some((each.describe({}) for each in bad), _MOST), demand.service)
     elif not any(verdict.passed for verdict in verdicts):
         none = f"no scan has begun within {write_span(demand.value)}"
         yield _find("scan_failed", none, demand.service)

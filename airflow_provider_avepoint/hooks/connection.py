@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,14 @@ async def afind_connection(conn_id: str) -> Connection:
 
 
 def _connection_not_found(conn_id: str) -> AvePointConfigError:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if os.environ.get(variable):
+        return AvePointConfigError(
+            f"avepoint_conn_id: Airflow cannot read the environment variable {variable} of the "
+            f"connection {conn_id!r}: write it as JSON, "
+            '{"conn_type": "avepoint", "login": "…", "password": "…", "extra": {"region": "us"}}.'
+        )
     return AvePointConfigError(
         f"avepoint_conn_id: there is no connection {conn_id!r}; add one of type avepoint, or set the "
-        f"environment variable AIRFLOW_CONN_{conn_id.upper()}."
+        f"environment variable {variable}."
     )

@@ -15,14 +15,14 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.literals import check_each, check_listing
+from airflow_provider_avepoint.core.literals import check_each, check_listing, is_literal
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.gates import PolicyOperator, check_literals
 from airflow_provider_avepoint.operators.drills import record_content_check
-from airflow_provider_avepoint.operators.files import JobFile
+from airflow_provider_avepoint.operators.files import JobFile, check_file
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
@@ -168,6 +168,8 @@ class AvePointListJobsOperator(BaseOperator):
     def _check_literals(self) -> None:
         check_listing({"product": self.product, **self._filters()})
         check_each(vars(self), max_rows=lambda _, value: _parse_row_limit(value))
+        if is_literal(self.path) and is_literal(self.file_format):
+            check_file(self.path, self.file_format)
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """List, count and write the jobs, and return the summary.

@@ -14,7 +14,7 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointP
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.operators.stores import find_file, replace
+from airflow_provider_avepoint.operators.stores import check_path, find_file, replace
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +74,17 @@ class JobFile:
         """Yield a function that writes one job; the file appears only if the block ends without an error."""
         with replace(self.path) as file, self.encode(file) as write:
             yield write
+
+
+def check_file(path: object, file_format: object) -> None:
+    """Check what is written out of a path and a format; no store is asked.
+
+    :param path: a path, or a URL that ``ObjectStoragePath`` takes; None for no file.
+    :param file_format: ``jsonl`` or ``parquet``; None takes the format from the path's suffix.
+    :raises AvePointConfigError: this is no path, or the format is not known.
+    """
+    if path is not None:
+        _find_format(check_path("path", path).casefold(), file_format)
 
 
 def _find_format(name: str, file_format: object) -> str:

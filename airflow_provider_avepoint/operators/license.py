@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-
 from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
 from airflow_provider_avepoint.core.ids import normalize_id
@@ -30,7 +28,7 @@ from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, to_airflow
+from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, skip, to_airflow
 from airflow_provider_avepoint.gates import check_literals, name_try
 from airflow_provider_avepoint.links import LinkedOperator
 
@@ -291,7 +289,7 @@ class AvePointLicenseAuditOperator(LinkedOperator):
             ti.xcom_push("audit", result)
         message = "; ".join(sentences[:_MOST_SENTENCES]) + (f"; and {rest} more." if rest > 0 else ".")
         if self.on_breach == "skip":
-            raise AirflowSkipException(message)
+            skip(self, message)
         raise AvePointLicenseBreach(message, reasons=tuple(result["reasons"]))
 
 

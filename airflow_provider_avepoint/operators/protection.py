@@ -9,18 +9,16 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-
 from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
 from airflow_provider_avepoint.core.errors import AvePointError
-from airflow_provider_avepoint.core.literals import check_each
+from airflow_provider_avepoint.core.literals import check_each, is_literal
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
 from airflow_provider_avepoint.core.requirements import Required, parse_required
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import list_some, trim
-from airflow_provider_avepoint.exceptions import AvePointProtectionBreach, to_airflow
+from airflow_provider_avepoint.exceptions import AvePointProtectionBreach, skip, to_airflow
 from airflow_provider_avepoint.gates import check_literals, name_try
 from airflow_provider_avepoint.links import LinkedOperator
 
@@ -144,6 +142,9 @@ class AvePointProtectionAuditOperator(LinkedOperator):
             product=lambda _, value: get_product(value),
             on_breach=parse_breach,
         )
+        # A text may be the name of a file, which is read where the task runs.
+        if is_literal(self.product) and is_literal(self.required) and not isinstance(self.required, str):
+            parse_required(self.required, get_product(self.product))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read and judge what the tenant has, record the result, and return it.
@@ -266,5 +267,5 @@ class AvePointProtectionAuditOperator(LinkedOperator):
             ti.xcom_push(AUDIT_KEY, result)
         message = f"{list_some(result['findings'])}."
         if self.on_breach == "skip":
-            raise AirflowSkipException(message)
+            skip(self, message)
         raise AvePointProtectionBreach(message, reasons=tuple(result["reasons"]))

@@ -16,9 +16,11 @@ from airflow_provider_avepoint.core.arguments import (
     parse_timezone,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
+from airflow_provider_avepoint.core.literals import check_each
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.exceptions import to_airflow
-from airflow_provider_avepoint.operators.stores import find_file, replace
+from airflow_provider_avepoint.gates import check_literals
+from airflow_provider_avepoint.operators.stores import check_path, find_file, replace
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -90,6 +92,21 @@ class AvePointReportOperator(BaseOperator):
         self.title = title
         self.company = company
         self.author = author
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_each(
+            vars(self),
+            path=check_path,
+            ledger_conn_id=parse_text,
+            days=lambda _, value: _parse_days(value),
+            timezone=parse_timezone,
+            tenants=parse_list,
+            now=parse_moment,
+            title=parse_text,
+            company=parse_text,
+            author=parse_text,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """Read the ledger, write both files, and return the key figures.

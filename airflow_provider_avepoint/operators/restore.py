@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_span
+from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_moment, parse_span
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointError,
@@ -19,6 +19,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRestoreUncertain,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.literals import check_each, is_literal
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.restore import (
     BUSY_PAUSE,
@@ -45,7 +46,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
 from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
-from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.gates import check_literals, name_try
 from airflow_provider_avepoint.lineage import describe_drill
 from airflow_provider_avepoint.links import LinkedOperator
 from airflow_provider_avepoint.operators.drills import DrillLedger
@@ -61,6 +62,11 @@ __all__ = ["AvePointRestoreOperator"]
 #: The XCom key of a drill that does not pass; one that passes is returned.
 DRILL_KEY = "drill"
 _INTENT_KEY = "avepoint_restore"
+# The arguments of RestoreRequest.parse.
+_ASKED = (
+    *("service", "site_url", "onedrive_upn", "library"),
+    *("files", "folders", "recovery_time", "location"),
+)
 # An intent has to outlive every retry of its task, whatever Airflow's own retention is.
 _RETENTION = timedelta(days=365)
 # Airflow 3.3.2 can fail a correct task if its trigger fires within seconds of the deferral.
@@ -196,6 +202,20 @@ class AvePointRestoreOperator(LinkedOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self._drill: dict[str, Any] | None = None
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        check_each(
+            vars(self),
+            recovery_time=parse_moment,
+            expect_files=lambda _, value: parse_expected(value),
+            expect_content_check=parse_flag,
+        )
+        asked = {name: getattr(self, name) for name in _ASKED}
+        if not is_literal(asked["recovery_time"]):
+            asked["recovery_time"] = datetime.now(UTC)  # stands for what is rendered later
+        if all(map(is_literal, asked.values())):
+            RestoreRequest.parse(**asked)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Restore, or go on with the restore that an earlier try has begun, and return the drill.
@@ -469,17 +489,8 @@ class AvePointRestoreOperator(LinkedOperator):
         count(name, product=request.product, service=request.service, outcome=str(outcome))
 
     def _build_request(self, default_location: str | None) -> RestoreRequest:
-        return RestoreRequest.parse(
-            service=self.service,
-            site_url=self.site_url,
-            onedrive_upn=self.onedrive_upn,
-            library=self.library,
-            files=self.files,
-            folders=self.folders,
-            recovery_time=self.recovery_time,
-            location=self.location,
-            default_location=default_location,
-        )
+        asked = {name: getattr(self, name) for name in _ASKED}
+        return RestoreRequest.parse(**asked, default_location=default_location)
 
     @staticmethod
     def _parse_span(name: str, value: object) -> timedelta:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
 
-__all__ = ["find_file", "replace"]
+__all__ = ["check_path", "find_file", "replace"]
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,10 @@ def find_file(path: object) -> ObjectStoragePath:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec.implementations.local import LocalFileSystem
 
-    if not isinstance(path, (str, os.PathLike, ObjectStoragePath)):
-        raise refuse("path", path, "is not the URL of a file.")
-    if isinstance(path, str) and is_rendered_none(path):
-        raise refuse("path", path, "names no file.")
+    if not isinstance(path, ObjectStoragePath):
+        path = check_path("path", path)
     try:
-        place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(_anchor(os.fspath(path)))
+        place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(_anchor(path))
         store = place.fs
     except AirflowNotFoundException as e:
         raise AvePointConfigError(f"path: {path}: {e}.") from None
@@ -63,6 +61,20 @@ def find_file(path: object) -> ObjectStoragePath:
     if isinstance(store, LocalFileSystem) and store.isdir(place.path):
         raise AvePointConfigError(f"path: {path} is a directory.")
     return place
+
+
+def check_path(name: str, path: object) -> str:
+    """Return a path as text; no store is asked.
+
+    :param name: the argument's name.
+    :param path: a path, or a URL that ``ObjectStoragePath`` takes.
+    :raises AvePointConfigError: this is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise refuse(name, path, "is not the URL of a file.")
+    if isinstance(path, str) and is_rendered_none(path):
+        raise refuse(name, path, "names no file.")
+    return os.fspath(path)
 
 
 def _anchor(path: str) -> str:

@@ -107,7 +107,7 @@ class _AvePointSensor(BaseSensorOperator):
             raise
         except Exception as e:
             if self.never_fail:  # for any error, as the base sensor does in the other modes
-                raise AirflowSkipException(f"never_fail: {e}") from e
+                exceptions.skip(self, f"never_fail: {e}")
             raise
 
     def _execute_in_place(self, context: Context) -> Any:
@@ -168,7 +168,7 @@ class _AvePointSensor(BaseSensorOperator):
         failure = next_kwargs or {}
         if failure.get("error") in _DEFERRAL_TIMEOUTS:
             self._fail(
-                AirflowSensorTimeout(
+                exceptions.AvePointWaitTimeout(
                     f"No triggerer ran this wait to its end{_tell_age(context)}, and nothing is known of "
                     "what was waited for. Check that a triggerer is running and has room for more triggers, "
                     "then clear the task."
@@ -265,7 +265,7 @@ class _AvePointSensor(BaseSensorOperator):
             return self._reject(message, evidence)
         # An outage is no verdict: settings that skip a bad verdict do not skip an outage.
         self._skip_if(status is Status.TIMEOUT and (self.soft_fail or self._skips_when_bad), message)
-        return self._fail(AirflowSensorTimeout(message))
+        return self._fail(exceptions.AvePointWaitTimeout(message))
 
     def _check(self, event: Event | None) -> tuple[Status, Event]:
         """Return the event and its status; fail the task where the event is malformed or doubtful."""
@@ -290,10 +290,9 @@ class _AvePointSensor(BaseSensorOperator):
         self._skip_if(self.never_fail, str(error))
         raise error
 
-    @staticmethod
-    def _skip_if(condition: bool, message: str) -> None:  # noqa: FBT001  # reads as a sentence
+    def _skip_if(self, condition: bool, message: str) -> None:  # noqa: FBT001  # reads as a sentence
         if condition:
-            raise AirflowSkipException(message)
+            exceptions.skip(self, message)
 
 
 def _tell_age(context: Context) -> str:

@@ -332,8 +332,16 @@ def test_describe_job(seen: BackupJob, expected: str) -> None:
     [
         ({"record_counts": Counts(total=9, failed=2)}, "2 of 9 records failed"),
         ({"counts": Counts(failed=2)}, "2 objects failed"),
+        (
+            {"counts": Counts(total=9, successful=0, failed=0, skipped=0)},
+            "no count explains 9 of 9 objects",
+        ),
+        (
+            {"counts": Counts(total=9, successful=5, failed=1)},
+            "1 of 9 objects failed, no count explains 3 of 9 objects",
+        ),
     ],
-    ids=["records only", "no total"],
+    ids=["records only", "no total", "nothing done", "some unexplained"],
 )
 def test_describe_job_by_whatever_counts_there_are(counts: dict[str, Counts], text: str) -> None:
     """A failure in the records alone is the reason, too; and nobody says "2 of None"."""

@@ -830,3 +830,15 @@ class TestConnections:
             first = next(iter(hook.iter_jobs("dynamics365"))).job_id
 
         assert asyncio.run(take_one()) == first
+
+
+def test_a_variable_that_airflow_cannot_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask for a variable that is set already would help nobody; what it holds may be a secret."""
+    for held in ('{"conn_type": "avepoint", "password": "hunter22",}', "{hunter22"):
+        monkeypatch.setenv("AIRFLOW_CONN_AVEPOINT_DEFAULT", held)
+
+        passed, message = AvePointHook().test_connection()
+
+        assert not passed
+        assert "cannot read the environment variable AIRFLOW_CONN_AVEPOINT_DEFAULT" in message
+        assert "hunter22" not in message

@@ -135,7 +135,7 @@ def test_the_evidence_of_a_bad_verdict_is_kept(
     with pytest.raises(error, match="contoso") as caught:
         check(on_failed=on_failed).execute({"ti": ti})
 
-    assert type(caught.value) is error
+    assert isinstance(caught.value, error)
     assert isinstance(caught.value, AirflowFailException) == (on_failed == "fail"), "who is retried"
     assert list(ti.xcoms) == ["verdict"]
     assert ti.xcoms["verdict"]["reason"] == "failed"
@@ -236,6 +236,25 @@ def test_no_argument_is_changed_by_a_run(simulator: Simulator, connect: Callable
     assert (task.started_after, task.organization_ids) == (started_after, ["contoso"])
 
 
+def test_an_error_whose_message_says_all_has_no_stack() -> None:
+    """A wait that is given up, and an API that refuses or does not answer."""
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        yield
+
+    for error in (
+        exceptions.AvePointWaitTimeout("Gave up."),
+        exceptions.AvePointAuthError("Refused."),
+        exceptions.AvePointPermissionError("Not allowed."),
+        exceptions.AvePointRequestError("Refused."),
+        exceptions.AvePointUnavailable("Away."),
+    ):
+        with pytest.raises(type(error)) as caught, around():
+            raise error
+        assert caught.value.__traceback__ is None
+
+
 @pytest.mark.parametrize("cls", [AvePointBackupCheckOperator, AvePointBackupSensor])
 def test_a_verdict_is_said_once_and_without_a_stack(
     simulator: Simulator,
@@ -261,6 +280,14 @@ def test_a_verdict_is_said_once_and_without_a_stack(
     assert "job J1, 4 (Failed)" in str(caught.value)
     assert "J1" not in caplog.text
     assert (caught.tb, caught.value.__traceback__) == (None, None)
+
+    skipping = cls(task_id="gate", product="dynamics365", max_age=86400, on_failed="skip")
+    with pytest.raises(AirflowSkipException) as skipped, around():
+        skipping.execute({})
+    # Airflow logs the first argument as one field, where line breaks are no lines.
+    assert skipped.value.args == ("dynamics365: failed: 0 of 1 scopes good.",)
+    assert 1 == caplog.text.count("\n- contoso / customer_engagement: failed (job J1")
+    assert str(skipped.value) in caplog.text
 
     simulator.patch_job("dynamics365", "J1", state="success")
     task.execute({})

@@ -27,6 +27,8 @@ from airflow_provider_avepoint.operators.avepoint import (
     AvePointLicenseAuditOperator,
     AvePointListJobsOperator,
     AvePointProtectionAuditOperator,
+    AvePointReportOperator,
+    AvePointRestoreOperator,
 )
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
 from airflow_provider_avepoint.simulator import Simulator
@@ -322,7 +324,14 @@ def test_a_bad_literal_is_named_when_the_dag_is_parsed() -> None:
         (
             AvePointListJobsOperator,
             {"product": ["dynamics365", "m365"]},
-            {"product": None, "job_type": "bakcup", "started_after": "now", "state": "done", "max_rows": -1},
+            {
+                "product": None,
+                "job_type": "bakcup",
+                "started_after": "now",
+                "state": "done",
+                "max_rows": -1,
+                "path": "x.xlsx",
+            },
         ),
         (
             AvePointJobsToSqlOperator,
@@ -335,7 +344,36 @@ def test_a_bad_literal_is_named_when_the_dag_is_parsed() -> None:
             {},
             {"product": "d365", "on_breach": "f", "near_limit": 90, "forecast_days": -1},
         ),
-        (AvePointProtectionAuditOperator, {"required": "x.yaml"}, {"product": "d365", "on_breach": ["fail"]}),
+        (
+            AvePointProtectionAuditOperator,
+            {"required": "x.yaml"},
+            {"product": "d365", "on_breach": ["fail"], "required": {"exchange_online": {"runs_pr_day": 1}}},
+        ),
+        (
+            AvePointReportOperator,
+            {"path": "/x/{{ ds }}.html"},
+            {
+                "path": "None",
+                "days": 0,
+                "timezone": "Mars/Port",
+                "tenants": [],
+                "now": "now",
+                "title": " ",
+                "company": ["x"],
+                "author": "",
+            },
+        ),
+        (
+            AvePointRestoreOperator,
+            {
+                "service": "onedrive",
+                "onedrive_upn": "a@example.com",
+                "library": "Documents",
+                "files": ["a.txt"],
+                "recovery_time": "{{ x }}",
+            },
+            {"service": "mail", "recovery_time": "now", "expect_files": 0, "expect_content_check": "?"},
+        ),
         (AvePointBackupCheckOperator, {"product": "{{ x }}"}, {"max_age": "24", "decide_by": "oldest"}),
     ]:
         assert "" == parse(task, **given)

@@ -17,8 +17,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseSensorOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    TaskDeferred,
+)
 
+from airflow_provider_avepoint.exceptions import AvePointSkipped, AvePointWaitTimeout
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers import avepoint as triggers
 from airflow_provider_avepoint.triggers import poll
@@ -120,7 +127,9 @@ class Outcome:
 
     @property
     def kind(self) -> type[BaseException] | None:
-        return None if self.error is None else type(self.error)
+        """The class of the error; of a skip and a timeout, Airflow's class."""
+        ours = {AvePointSkipped: AirflowSkipException, AvePointWaitTimeout: AirflowSensorTimeout}
+        return None if self.error is None else ours.get(type(self.error), type(self.error))
 
     @property
     def message(self) -> str:

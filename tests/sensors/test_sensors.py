@@ -311,7 +311,7 @@ def poke_once(arguments: dict[str, Any], *, context: Any = None, render: dict[st
     try:
         return sensor.execute({} if context is None else context)["state"]
     except AirflowException as e:
-        return type(e).__name__
+        return "AirflowSensorTimeout" if isinstance(e, AirflowSensorTimeout) else type(e).__name__
 
 
 # Argument → its value, the jobs that are there, and the outcome with it and without it.
