@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import func, or_, select
 
-from airflow_provider_avepoint.core.circumstances import DUE_TOLERANCE, find_missed_runs
+from airflow_provider_avepoint.core.circumstances import DUE_TOLERANCE, find_missed_runs, has_begun
 from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import BackupJob, JobState
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.schedule import DaySchedule
 from airflow_provider_avepoint.core.text import one_line
@@ -163,6 +163,7 @@ def _read_days(
         .where(
             SCHEDULES.c.day >= first,
             SCHEDULES.c.day <= last,
+            SCHEDULES.c.product.in_(PRODUCTS),
             *([] if tenants is None else [SCHEDULES.c.tenant.in_(tenants)]),
         )
         .order_by(SCHEDULES.c.tenant, SCHEDULES.c.product, SCHEDULES.c.location)
@@ -277,14 +278,15 @@ def _find_missed(
     """Return the runs that no backup answers; None where each has one, or where nobody knows."""
     until = period.now if history is None else min(period.now, history.loaded_until)
     judged = [each for each in due if each <= until - DUE_TOLERANCE]
-    starts = [_start_of(job) for job in jobs]
+    begun = [job for job in jobs if has_begun(job, period.now)]
+    starts = [_start_of(job) for job in begun]
     missed: list[datetime] = []
     for index, each in enumerate(judged):
         next_start = bisect_left(starts, each)
         if next_start < len(starts) and starts[next_start] <= each + DUE_TOLERANCE:
             continue  # answered in time, as most runs are
-        near = jobs[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
-        if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, until):
+        near = begun[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
+        if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, period.now):
             missed.append(each)
     is_mended = bool(starts and missed) and starts[-1] >= missed[-1]
     newest = judged[-1] if missed and missed[-1] == judged[-1] and not is_mended else None

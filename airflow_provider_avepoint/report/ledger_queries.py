@@ -36,6 +36,7 @@ from airflow_provider_avepoint.ledger.tables import (
     LOADS,
     PROTECTION_AUDITS,
     REPORTS,
+    SCHEDULES,
     VERDICTS,
     Moment,
 )
@@ -472,7 +473,7 @@ class _Reader:
                 table.c.product.not_in(PRODUCTS),
                 *([] if self._tenants is None else [table.c.tenant.in_(self._tenants)]),
             )
-            for table in (JOBS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS)
+            for table in (JOBS, LOADS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS, SCHEDULES)
         ]
         unknown = union(*queries).subquery()
         for row in self._ledger.iter_rows(select(unknown).order_by(*unknown.c)):

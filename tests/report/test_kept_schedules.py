@@ -236,6 +236,33 @@ def test_many_are_counted(ledger: Ledger) -> None:
     assert "3 more scopes with scheduled backups that did not start." in texts
 
 
+def test_a_backup_that_is_planned_has_not_started(ledger: Ledger) -> None:
+    """A job that waits for tomorrow's start, or a start in the future by a wrong clock, mends nothing."""
+    for planned in (NOW + 15 * HOUR, NOW + 5 * DAY):
+        for back in range(7):
+            keep(ledger, back, {"exchange_online": [1, 7]})
+        fill(ledger, "contoso", [exchange(night) for night in nights(7)])
+        fill(ledger, "contoso", [exchange(night) for night in nights(6, hour=7, until=NOW - DAY)])
+        fill(ledger, "contoso", [exchange(planned, "waiting", job_id="next")])
+
+        report = read(ledger)
+
+        assert (spell(report), report.scopes[0].current) == ("GGGGGGM", "missed")
+
+
+def test_a_schedule_of_a_newer_release_leaves_the_others(ledger: Ledger) -> None:
+    keep(ledger, 1, {"exchange_online": [1]})
+    fill(ledger, "contoso", [exchange(night) for night in nights(7)])
+    with ledger._engine.begin() as connection:
+        connection.execute(update(SCHEDULES).values(product="next"))
+    keep(ledger, 1, {"exchange_online": [1]})
+
+    report = read(ledger)
+
+    assert spell(report) == "GGGGGGG"
+    assert report.unknown_products == (("contoso", "next"),)
+
+
 def test_a_row_that_is_not_understood_ends_the_report(ledger: Ledger) -> None:
     keep(ledger, 1, {"exchange_online": [1]})
     with ledger._engine.begin() as connection:
