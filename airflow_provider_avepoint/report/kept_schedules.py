@@ -19,12 +19,12 @@ from sqlalchemy import func, or_, select
 from airflow_provider_avepoint.core.circumstances import DUE_TOLERANCE, find_missed_runs, has_begun
 from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.model import BackupJob, JobState
+from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.schedule import DaySchedule
 from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.ledger.rows import read_days
+from airflow_provider_avepoint.ledger.rows import read_days, read_state
 from airflow_provider_avepoint.ledger.tables import JOBS, SCHEDULES
 from airflow_provider_avepoint.report.backups import RECENT, Outcome, Period, ScopeHistory
 
@@ -243,7 +243,7 @@ def _read_jobs(
         job = BackupJob(
             product=row["product"],
             job_id="",
-            state=JobState(row["state"]),
+            state=read_state(row["state"]),
             started_at=row["started_at"],
             finished_at=row["finished_at"],
             duration=None if row["duration_seconds"] is None else timedelta(seconds=row["duration_seconds"]),

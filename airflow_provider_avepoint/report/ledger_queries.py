@@ -665,9 +665,7 @@ class _Reader:
                 keys.add(each.key)
         query = select(*_VERDICT).where(tuple_(VERDICTS.c.tenant, VERDICTS.c.verdict_id).in_(keys))
         whole = {
-            (row["tenant"], row["verdict_id"]): read_verdict(
-                row, json.loads(row["evidence"]), self._period.timezone
-            )
+            (row["tenant"], row["verdict_id"]): read_verdict(row, self._period.timezone)
             for row in (self._ledger.iter_rows(query) if keys else ())
         }
         for each in newest_first:
@@ -827,7 +825,7 @@ class _KeptVerdict:
         self.order = (row["try_number"] or 0, row["judged_at"])
         self.judgement = read_judgement(row, evidence)
         self.verdict = summarize_verdict(
-            row, [each.passed for each in evidence.scopes if is_judged(each.reason)]
+            row, [each.passed for each in (evidence.scopes if evidence else ()) if is_judged(each.reason)]
         )
 
 
