@@ -253,8 +253,22 @@ def read_audit(row: Mapping[Any, Any]) -> Audit:
         near_limit=row["near_limit"],
         forecast_days=row["forecast_days"],
         error=row["error"],
-        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+        findings=read_findings(row["findings"]),
     )
+
+
+def read_findings(written: str) -> tuple[Finding, ...]:
+    """Return the findings of an audit; one that says so where this release does not understand them.
+
+    :param written: the findings as the ledger holds them.
+    """
+    try:
+        return tuple(msgspec.json.decode(written, type=list[Finding]))
+    except msgspec.MsgspecError:
+        text = "the ledger's row of the findings is not understood"
+        return (
+            Finding(organization_id=None, service=None, location=None, reason="not_understood", text=text),
+        )
 
 
 def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetime) -> Row:
@@ -374,7 +388,7 @@ def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
             services=tuple(
                 ServiceSchedule(
                     service=row["service"],
-                    runs_a_day=row["runs_a_day"],
+                    runs_a_day=int(row["runs_a_day"]),
                     starts=_read_starts(row["starts"]),
                 )
                 for row in sorted(of_day, key=itemgetter("service"))

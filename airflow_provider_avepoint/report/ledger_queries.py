@@ -19,13 +19,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
-from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
+from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
-from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
+from airflow_provider_avepoint.ledger.rows import read_audit, read_findings, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
     COUNTS,
@@ -237,6 +237,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         protection=protection.judge_drills(audited, drilled),
         missed_runs=kept.missed,
         vanished=kept.vanished,
+        unread_schedules=kept.unread,
     )
 
 
@@ -764,9 +765,9 @@ def _holds_backups(selection: str) -> bool:
     """Tell whether a load reads backups, by the job types that the load selects."""
     try:
         job_types, _ = json.loads(selection)
-    except ValueError:
+        return not job_types or any(word == ALL or "backup" in word for word in job_types)
+    except (TypeError, ValueError):
         return True  # not this release's
-    return not job_types or any(word == ALL or "backup" in word for word in job_types)
 
 
 def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
@@ -780,7 +781,7 @@ def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
         task=tuple(task),
         audited_at=row["audited_at"],
         error=row["error"],
-        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+        findings=read_findings(row["findings"]),
         required=required if isinstance(required, dict) else {},
     )
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.schedule import BackupSchedule, ServiceSchedule
@@ -263,10 +262,22 @@ def test_a_schedule_of_a_newer_release_leaves_the_others(ledger: Ledger) -> None
     assert report.unknown_products == (("contoso", "next"),)
 
 
-def test_a_row_that_is_not_understood_ends_the_report(ledger: Ledger) -> None:
-    keep(ledger, 1, {"exchange_online": [1]})
+@pytest.mark.parametrize("odd", [{"starts": '["soon"]'}, {"starts": "null"}, {"runs_a_day": None}])
+def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, odd: dict[str, str | None]) -> None:
+    for back in range(7):
+        keep(ledger, back, {"exchange_online": [1]})
+    fill(ledger, "contoso", [exchange(night) for night in nights(6, until=NOW - DAY)])
     with ledger._engine.begin() as connection:
-        connection.execute(update(SCHEDULES).values(starts='["soon"]'))
+        connection.execute(
+            update(SCHEDULES)
+            .where(SCHEDULES.c.day == (NOW - 2 * DAY).date(), SCHEDULES.c.service != "")
+            .values(odd)
+        )
 
-    with pytest.raises(AvePointLedgerError, match="avepoint_schedules is not understood"):
-        read(ledger)
+    report = read(ledger)
+    texts = [text for text, _ in told(report)]
+
+    assert (spell(report), report.scopes[0].current) == ("GGGGGGM", "missed")
+    assert texts[0] == (
+        f"{NAME}: the kept schedule of 2026-11-20 is not understood; delete its rows in avepoint_schedules."
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import JOBS, VERDICTS
+from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
+from airflow_provider_avepoint.ledger.tables import AUDITS, JOBS, PROTECTION_AUDITS, VERDICTS
 from airflow_provider_avepoint.page import reading
 from airflow_provider_avepoint.report.backups import Outcome, Period
 from airflow_provider_avepoint.report.ledger_queries import read_report
-from tests.report.histories import DAY, NOW, fill, job, nights
+from tests.report.histories import DAY, HOUR, NOW, fill, job, nights, save_protection
 from tests.report.test_gates import guard
 
 ODD = ["null", "5", "[]", "{}", '"x"', "", '{"policy": {}, "scopes": [{"scope": {"organization_id": 5}}]}']
@@ -90,3 +91,27 @@ def test_a_job_that_is_not_understood_hides_no_other(
 
     assert {each.place.tenant: each.current for each in report.scopes} == {"contoso": "good", "other": now}
     assert [each.message for each in report.failures] == ([] if message is None else [message])
+
+
+def test_an_audit_and_a_load_that_are_not_understood_hide_nothing(ledger: Ledger) -> None:
+    fill(ledger, "contoso", [job(night) for night in nights(7)])
+    save_protection(ledger, HOUR)
+    ledger.save_audit(
+        "contoso", Audit(product="m365", audited_at=NOW - HOUR, near_limit=0.9, forecast_days=30)
+    )
+    stream = Stream(
+        tenant="contoso", product="dynamics365", location="", organization_id="", selection="null"
+    )
+    moment = NOW - HOUR
+    ledger.save_load_point(stream, LoadPoint(loaded_from=moment, resume_from=moment, begun_at=moment), None)
+    for findings in ("null", '[{"reason": "near"}]', ""):
+        with ledger._engine.begin() as connection:
+            for table in (AUDITS, PROTECTION_AUDITS):
+                connection.execute(update(table).values(findings=findings))
+
+        report = read_report(ledger, MONTH, None)
+
+        assert [each.current for each in report.scopes] == ["good"]
+        assert [each.reason for _, audit in report.audits for each in audit.findings] == ["not_understood"]
+        texts = [each.text for each in report.list_attention()]
+        assert any("findings is not understood" in each for each in texts)
