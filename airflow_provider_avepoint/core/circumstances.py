@@ -141,14 +141,14 @@ def find_missed_runs(
 
     A job answers a time where it started then, or later and before the next time, or was running at the time:
     the vendor skips a backup that is due while another one runs, and may list no row for the skipped one. So
-    a late backup is missed until it starts.
+    a late backup is missed until it starts: a job that waits for a start to come answers nothing.
 
     :param due: the times of the schedule.
     :param jobs: the jobs of the service, in any state.
     :param start: the begin of the window.
     :param now: the time of judgement.
     """
-    listed, times = list(jobs), sorted(due)
+    listed, times = [job for job in jobs if has_begun(job, now)], sorted(due)
     missed = []
     for index, each in enumerate(times):
         end = min([*times[index + 1 : index + 2], shift(each, _DAY)])
@@ -160,6 +160,16 @@ def find_missed_runs(
 def _is_due(moment: datetime, start: datetime, now: datetime) -> bool:
     """Tell whether a backup that is scheduled for *moment* was due in the window, and must have begun."""
     return start <= moment <= now - DUE_TOLERANCE
+
+
+def has_begun(job: BackupJob, now: datetime) -> bool:
+    """Tell whether a job may have begun: it states no start, or one that has come.
+
+    :param job: the job; a job that waits states its planned start.
+    :param now: the time of judgement.
+    """
+    begun = job.effective_start
+    return begun is None or begun <= shift(now, CLOCK_SKEW)
 
 
 def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:

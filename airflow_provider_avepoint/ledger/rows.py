@@ -27,6 +27,8 @@ from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 Row = dict[str, Any]
 _LARGEST = 2**63 - 1
 
+_STATES = frozenset(JobState)
+_ERROR = ("is_error_code", "message", "url", "count")
 _JOB_COLUMNS = tuple(column.name for column in JOBS.columns)
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _NUL, _HALF = "\\u0000", "\\ud"
@@ -139,7 +141,7 @@ def read_job(row: Mapping[Any, Any]) -> BackupJob:
         job_id=row["job_id"],
         job_type=row["job_type"],
         workload=row["workload"] or None,
-        state=JobState(row["state"]),
+        state=read_state(row["state"]),
         raw_state=row["raw_state"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
@@ -150,11 +152,34 @@ def read_job(row: Mapping[Any, Any]) -> BackupJob:
         organization_id=row["organization_id"] or None,
         organization_name=row["organization_name"],
         location=row["location"] or None,
-        errors=()
-        if row["errors"] == "[]"
-        else tuple(JobError(**error) for error in json.loads(row["errors"])),
-        problems=() if row["problems"] == "[]" else tuple(json.loads(row["problems"])),
+        errors=() if row["errors"] == "[]" else _read_errors(row["errors"]),
+        problems=() if row["problems"] == "[]" else _read_problems(row["problems"]),
     )
+
+
+def read_state(word: str) -> JobState:
+    """Return a state of the table of jobs: ``unknown`` for a word that only a newer release knows.
+
+    :param word: the word in the table.
+    """
+    return JobState(word) if word in _STATES else JobState.UNKNOWN
+
+
+def _read_errors(written: str) -> tuple[JobError, ...]:
+    """Return the errors of a row, as far as this release understands them."""
+    try:
+        known = [{name: each[name] for name in _ERROR if name in each} for each in json.loads(written)]
+        return tuple(msgspec.convert(known, list[JobError]))
+    except (TypeError, ValueError):
+        return (JobError(message="The ledger's row of the errors is not understood."),)
+
+
+def _read_problems(written: str) -> tuple[str, ...]:
+    """Return the problems of a row: a text that is not understood is a problem."""
+    try:
+        return msgspec.json.decode(written, type=tuple[str, ...])
+    except msgspec.MsgspecError:
+        return ("the ledger's row of the problems is not understood",)
 
 
 def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, Any] | None) -> Row:
@@ -228,8 +253,22 @@ def read_audit(row: Mapping[Any, Any]) -> Audit:
         near_limit=row["near_limit"],
         forecast_days=row["forecast_days"],
         error=row["error"],
-        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+        findings=read_findings(row["findings"]),
     )
+
+
+def read_findings(written: str) -> tuple[Finding, ...]:
+    """Return the findings of an audit; one that says so where this release does not understand them.
+
+    :param written: the findings as the ledger holds them.
+    """
+    try:
+        return tuple(msgspec.json.decode(written, type=list[Finding]))
+    except msgspec.MsgspecError:
+        text = "the ledger's row of the findings is not understood"
+        return (
+            Finding(organization_id=None, service=None, location=None, reason="not_understood", text=text),
+        )
 
 
 def write_license(tenant: str, consumption: LicenseConsumption, read_at: datetime) -> Row:
@@ -349,7 +388,7 @@ def read_days(rows: Iterable[Mapping[Any, Any]]) -> list[DaySchedule]:
             services=tuple(
                 ServiceSchedule(
                     service=row["service"],
-                    runs_a_day=row["runs_a_day"],
+                    runs_a_day=int(row["runs_a_day"]),
                     starts=_read_starts(row["starts"]),
                 )
                 for row in sorted(of_day, key=itemgetter("service"))

@@ -303,7 +303,7 @@ def read_verdicts(
     total = sum(by_outcome.values())
     return _write(
         schema.VerdictsAnswer(
-            verdicts=[_describe_verdict(row, json.loads(row["evidence"])) for row in rows],
+            verdicts=[_describe_verdict(row) for row in rows],
             total=total,
             not_passed=by_outcome.get(False, 0),
             is_complete=offset + len(rows) >= total,
@@ -338,7 +338,7 @@ def read_scope(snapshot: Snapshot, scope: ScopeHistory) -> bytes:
             narrowed = _narrow(evidence, place)
             if not narrowed["scopes"]:
                 continue
-            of_gate = _describe_verdict(row, evidence)
+            of_gate = _describe_verdict(row)
             counts = {"judged": of_gate.judged, "good": of_gate.good}
             verdicts.append(_describe_verdict(row, narrowed).model_copy(update=counts))
             if len(verdicts) >= _MOST_OF_SCOPE:
@@ -377,8 +377,12 @@ def _narrow(evidence: Mapping[str, Any], place: Place) -> dict[str, Any]:
     return {**evidence, "scopes": scopes}
 
 
-def _describe_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> schema.VerdictAnswer:
-    verdict = read_verdict(row, evidence, UTC)
+def _describe_verdict(
+    row: Mapping[Any, Any], evidence: Mapping[str, Any] | None = None
+) -> schema.VerdictAnswer:
+    verdict = read_verdict(row, UTC, evidence)
+    whole = read_evidence(row["evidence"])
+    scopes = () if whole is None else whole.scopes if evidence is None else evidence["scopes"]
     return schema.VerdictAnswer(
         **{name: row[name] for name in TaskRun._fields},
         tenant=one_line(verdict.tenant, 200),
@@ -407,7 +411,7 @@ def _describe_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any]) -> sc
             )
             for each in verdict.scopes
         ],
-        scopes_left_out=len(evidence["scopes"]) - len(verdict.scopes),
+        scopes_left_out=max(0, len(scopes) - len(verdict.scopes)),
     )
 
 

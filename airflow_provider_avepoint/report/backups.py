@@ -80,6 +80,8 @@ _OUTCOMES = {
     Reason.PARTIAL: Outcome.PARTIAL,
     Reason.FAILED: Outcome.FAILED,
     Reason.MISSED: Outcome.MISSED,
+    # No backup of the types that the gate counts.
+    Reason.STALE: Outcome.MISSED,
     Reason.RUNNING: Outcome.RUNNING,
     Reason.SKIPPED: Outcome.SKIPPED,
     Reason.UNKNOWN_STATE: Outcome.UNKNOWN,
@@ -486,9 +488,9 @@ class ScopeTimeline:
         if since and len(plain) == len(since):
             return Outcome.GOOD
         product, scope = self._place.product, self._place.scope
-        jobs = [
-            each.as_job(product, scope) if isinstance(each, PlainBackup) else each for each in self._recent
-        ]
+        jobs = _name_runs(
+            [each.as_job(product, scope) if isinstance(each, PlainBackup) else each for each in self._recent]
+        )
         found = [
             _OUTCOMES[each.reason]
             for each in judge(jobs, _since(policy, start, jobs), self._period.now).scopes
@@ -652,13 +654,22 @@ class ProductDays:
                 continue
             for policy in guard.windows:
                 guarded.setdefault(policy, set()).add(normalized)
-        jobs = [job for scope, found in backups.items() for job in found.list_jobs(self._product, scope)]
+        jobs = _name_runs(
+            [job for scope, found in backups.items() for job in found.list_jobs(self._product, scope)]
+        )
         for policy, scopes in guarded.items():
             for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
+
+
+def _name_runs(jobs: list[BackupJob]) -> list[BackupJob]:
+    """Return jobs with an id a run: a vendor may use an id again, and the rules take one id for one job."""
+    if len({job.job_id for job in jobs}) == len(jobs):
+        return jobs
+    return [replace(job, job_id=f"{job.job_id} {job.effective_start}") for job in jobs]
 
 
 def _since(policy: Policy, start: datetime, jobs: Iterable[BackupJob]) -> Policy:

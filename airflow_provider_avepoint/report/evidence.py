@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -191,13 +192,22 @@ class JudgedVerdict(Struct, frozen=True, kw_only=True, gc=False):
     policy: dict[str, str]
 
 
-def read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo) -> JudgedVerdict:
-    """Return a verdict of the ledger with its evidence.
+def read_verdict(
+    row: Mapping[Any, Any], timezone: tzinfo, evidence: Mapping[str, Any] | None = None
+) -> JudgedVerdict:
+    """Return a verdict of the ledger with its evidence; without it where the evidence is not understood.
 
     :param row: a row of the table of verdicts, by column name.
-    :param evidence: ``Verdict.as_dict()``.
     :param timezone: the time zone of the report.
+    :param evidence: ``Verdict.as_dict()``; None for that of the row.
     """
+    try:
+        return _read_verdict(row, json.loads(row["evidence"]) if evidence is None else evidence, timezone)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return summarize_verdict(row, [])
+
+
+def _read_verdict(row: Mapping[Any, Any], evidence: Mapping[str, Any], timezone: tzinfo) -> JudgedVerdict:
     scopes = sorted(evidence["scopes"], key=lambda each: (each["passed"], not is_judged(each["reason"])))
     return structs.replace(
         summarize_verdict(row, [each["passed"] for each in scopes if is_judged(each["reason"])]),

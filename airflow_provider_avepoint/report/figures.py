@@ -24,7 +24,7 @@ from airflow_provider_avepoint.report.formatting import (
     say_share,
 )
 from airflow_provider_avepoint.report.gates import Gate, Place
-from airflow_provider_avepoint.report.kept_schedules import MissedRuns, PlannedService, Vanished
+from airflow_provider_avepoint.report.kept_schedules import MissedRuns, PlannedService, UnreadDay, Vanished
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 from airflow_provider_avepoint.report.protection import (
     KeptAudit,
@@ -92,6 +92,7 @@ class Report:
     :param protection: the histories of the protection audits, those that need attention first.
     :param missed_runs: the runs of the kept schedules that did not start, by scope.
     :param vanished: the services that the kept schedules no longer name.
+    :param unread_schedules: the tenants, products and days whose kept schedules are not understood.
     """
 
     period: Period
@@ -114,6 +115,7 @@ class Report:
     protection: tuple[ProtectionHistory, ...]
     missed_runs: tuple[MissedRuns, ...]
     vanished: tuple[Vanished, ...]
+    unread_schedules: tuple[UnreadDay, ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -352,6 +354,12 @@ class Report:
             yield _urgent(
                 f"{tenant}: the ledger holds {one_line(product, 60)!r} from a newer release of the provider, "
                 "and this release does not know it. Update the provider here, too.",
+                "method",
+            )
+        for tenant, product, day in self.unread_schedules[:_MOST_NAMED]:
+            yield _urgent(
+                f"{tenant}, {get_product(product).label}: the kept schedule of {day} is not understood; "
+                "delete its rows in avepoint_schedules.",
                 "method",
             )
         for tenant, product in self.loaded_without_jobs:

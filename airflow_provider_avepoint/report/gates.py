@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
-from msgspec import Raw, Struct, json
+from msgspec import MsgspecError, Raw, Struct, json
 
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.grading import Limits
@@ -473,20 +473,32 @@ def name_gate(row: Mapping[Any, Any]) -> str | None:
     return f"{row['dag_id']}.{row['task_id']}{index}"
 
 
-#: Returns the evidence of a verdict from its JSON text; raises ``msgspec.MsgspecError`` for any other text.
-read_evidence = json.Decoder(Evidence).decode
+_decode_evidence = json.Decoder(Evidence).decode
 
 
-def read_judgement(row: Mapping[Any, Any], evidence: Evidence) -> Judgement | None:
-    """Return a verdict as a judgement; None where this release does not know an argument of its policy.
+def read_evidence(text: str) -> Evidence | None:
+    """Return the evidence of a verdict; None where this release does not understand the evidence.
+
+    :param text: the evidence as the ledger holds it.
+    """
+    try:
+        return _decode_evidence(text)
+    except MsgspecError:
+        return None
+
+
+def read_judgement(row: Mapping[Any, Any], evidence: Evidence | None) -> Judgement | None:
+    """Return a verdict as a judgement; None where this release does not understand its policy or its scopes.
 
     :param row: a row of the table of verdicts, by column name.
-    :param evidence: the evidence of the row.
+    :param evidence: the evidence of the row; None where it is not understood.
     """
+    if evidence is None:
+        return None
     try:
         policy = _read_policy(bytes(evidence.policy))
         scopes = [(_read_scope(bytes(each.scope)), each) for each in evidence.scopes]
-    except (AvePointConfigError, TypeError):
+    except (AvePointConfigError, AttributeError, TypeError):
         return None
     late = [(scope, each) for scope, each in scopes if each.reason in _LATE]
     return Judgement(

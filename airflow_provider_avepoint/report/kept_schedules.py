@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import func, or_, select
 
-from airflow_provider_avepoint.core.circumstances import DUE_TOLERANCE, find_missed_runs
-from airflow_provider_avepoint.core.errors import AvePointLedgerError
+from airflow_provider_avepoint.core.circumstances import DUE_TOLERANCE, find_missed_runs, has_begun
 from airflow_provider_avepoint.core.ids import normalize_id
-from airflow_provider_avepoint.core.model import BackupJob, JobState
-from airflow_provider_avepoint.core.products import get_product
+from airflow_provider_avepoint.core.model import BackupJob
+from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.schedule import DaySchedule
-from airflow_provider_avepoint.core.text import one_line
-from airflow_provider_avepoint.ledger.rows import read_days
+from airflow_provider_avepoint.ledger.rows import read_days, read_state
 from airflow_provider_avepoint.ledger.tables import JOBS, SCHEDULES
 from airflow_provider_avepoint.report.backups import RECENT, Outcome, Period, ScopeHistory
 
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
 # A backup that runs longer than this answers no further run.
 _LONGEST_RUN = timedelta(days=7)
 _DAY = timedelta(days=1)
+#: A tenant, a product and a day.
+UnreadDay = tuple[str, str, date]
 # An older schedule does not tell how things are now.
 _PRESENT = timedelta(days=8)
 
@@ -105,11 +105,13 @@ class KeptSchedules:
     :param scopes: the histories of all scopes, judged by the schedules too.
     :param missed: the runs that did not start, by scope.
     :param vanished: the services that are no longer scheduled.
+    :param unread: the tenants, products and days whose rows are not understood.
     """
 
     scopes: list[ScopeHistory]
     missed: tuple[MissedRuns, ...]
     vanished: tuple[Vanished, ...]
+    unread: tuple[UnreadDay, ...]
 
 
 def judge_by_schedules(
@@ -121,13 +123,13 @@ def judge_by_schedules(
     :param period: the period.
     :param tenants: the names of the tenants; None for every tenant in the ledger.
     :param scopes: the histories of the scopes.
-    :raises AvePointLedgerError: the database fails, or a row of the schedules is not understood.
+    :raises AvePointLedgerError: the database fails.
     """
     known = list(scopes)
-    days = _read_days(ledger, period, tenants)
+    days, unread = _read_days(ledger, period, tenants)
     due = _list_due(days, period)
     if not due:
-        return KeptSchedules(scopes=known, missed=(), vanished=tuple(_find_vanished(days)))
+        return KeptSchedules(scopes=known, missed=(), vanished=tuple(_find_vanished(days)), unread=unread)
     jobs = _read_jobs(ledger, due)
     judged: list[ScopeHistory] = []
     missed: list[MissedRuns] = []
@@ -146,7 +148,9 @@ def judge_by_schedules(
     for planned, starts in due.items():
         if planned not in seen and (found := _find_missed(planned, None, starts, [], period)) is not None:
             missed.append(found)
-    return KeptSchedules(scopes=judged, missed=tuple(missed), vanished=tuple(_find_vanished(days)))
+    return KeptSchedules(
+        scopes=judged, missed=tuple(missed), vanished=tuple(_find_vanished(days)), unread=unread
+    )
 
 
 _Place = tuple[str, str, str | None]
@@ -154,8 +158,8 @@ _Place = tuple[str, str, str | None]
 
 def _read_days(
     ledger: Rows, period: Period, tenants: tuple[str, ...] | None
-) -> dict[_Place, list[DaySchedule]]:
-    """Return the kept days, earliest first, by tenant, product and location."""
+) -> tuple[dict[_Place, list[DaySchedule]], tuple[UnreadDay, ...]]:
+    """Return the kept days, earliest first, by tenant, product and location; and the days not understood."""
     first = min(period.start, shift(period.now, -RECENT)).astimezone(UTC).date()
     last = period.now.astimezone(UTC).date()
     query = (
@@ -163,22 +167,24 @@ def _read_days(
         .where(
             SCHEDULES.c.day >= first,
             SCHEDULES.c.day <= last,
+            SCHEDULES.c.product.in_(PRODUCTS),
             *([] if tenants is None else [SCHEDULES.c.tenant.in_(tenants)]),
         )
-        .order_by(SCHEDULES.c.tenant, SCHEDULES.c.product, SCHEDULES.c.location)
+        .order_by(*(SCHEDULES.c[name] for name in ("tenant", "product", "location", "day")))
     )
     by_place: dict[_Place, list[DaySchedule]] = {}
+    unread: list[UnreadDay] = []
     for (tenant, product, location), rows in groupby(
         ledger.iter_rows(query), key=lambda row: (row["tenant"], row["product"], row["location"])
     ):
-        try:
-            days = read_days(list(rows))
-        except (TypeError, ValueError) as e:
-            raise AvePointLedgerError(
-                f"A row of {SCHEDULES.name} is not understood ({one_line(e)}); delete the rows of its day."
-            ) from None
-        by_place[tenant, product, location or None] = sorted(days, key=lambda each: each.day)
-    return by_place
+        days = by_place[tenant, product, location or None] = []
+        for day, of_day in groupby(rows, key=lambda row: row["day"]):
+            known = list(of_day)
+            try:
+                days += read_days(known)
+            except (TypeError, ValueError):
+                unread.append((tenant, product, day))
+    return by_place, tuple(unread)
 
 
 def _list_due(
@@ -242,7 +248,7 @@ def _read_jobs(
         job = BackupJob(
             product=row["product"],
             job_id="",
-            state=JobState(row["state"]),
+            state=read_state(row["state"]),
             started_at=row["started_at"],
             finished_at=row["finished_at"],
             duration=None if row["duration_seconds"] is None else timedelta(seconds=row["duration_seconds"]),
@@ -277,14 +283,15 @@ def _find_missed(
     """Return the runs that no backup answers; None where each has one, or where nobody knows."""
     until = period.now if history is None else min(period.now, history.loaded_until)
     judged = [each for each in due if each <= until - DUE_TOLERANCE]
-    starts = [_start_of(job) for job in jobs]
+    begun = [job for job in jobs if has_begun(job, period.now)]
+    starts = [_start_of(job) for job in begun]
     missed: list[datetime] = []
     for index, each in enumerate(judged):
         next_start = bisect_left(starts, each)
         if next_start < len(starts) and starts[next_start] <= each + DUE_TOLERANCE:
             continue  # answered in time, as most runs are
-        near = jobs[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
-        if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, until):
+        near = begun[bisect_left(starts, each - _LONGEST_RUN) : bisect_right(starts, each + _DAY)]
+        if each in find_missed_runs([each, *due[index + 1 : index + 2]], near, each, period.now):
             missed.append(each)
     is_mended = bool(starts and missed) and starts[-1] >= missed[-1]
     newest = judged[-1] if missed and missed[-1] == judged[-1] and not is_mended else None

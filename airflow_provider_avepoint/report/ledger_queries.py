@@ -19,13 +19,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_avepoint.core.arguments import ALL
 from airflow_provider_avepoint.core.grading import Limits
-from airflow_provider_avepoint.core.license import HISTORY, Audit, Finding
+from airflow_provider_avepoint.core.license import HISTORY, Audit
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState, LicenseConsumption
 from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
-from airflow_provider_avepoint.ledger.rows import read_audit, read_job, write_tenants
+from airflow_provider_avepoint.ledger.rows import read_audit, read_findings, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
     COUNTS,
@@ -36,6 +36,7 @@ from airflow_provider_avepoint.ledger.tables import (
     LOADS,
     PROTECTION_AUDITS,
     REPORTS,
+    SCHEDULES,
     VERDICTS,
     Moment,
 )
@@ -236,6 +237,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         protection=protection.judge_drills(audited, drilled),
         missed_runs=kept.missed,
         vanished=kept.vanished,
+        unread_schedules=kept.unread,
     )
 
 
@@ -472,7 +474,7 @@ class _Reader:
                 table.c.product.not_in(PRODUCTS),
                 *([] if self._tenants is None else [table.c.tenant.in_(self._tenants)]),
             )
-            for table in (JOBS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS)
+            for table in (JOBS, LOADS, VERDICTS, LICENSES, AUDITS, PROTECTION_AUDITS, DRILLS, SCHEDULES)
         ]
         unknown = union(*queries).subquery()
         for row in self._ledger.iter_rows(select(unknown).order_by(*unknown.c)):
@@ -664,9 +666,7 @@ class _Reader:
                 keys.add(each.key)
         query = select(*_VERDICT).where(tuple_(VERDICTS.c.tenant, VERDICTS.c.verdict_id).in_(keys))
         whole = {
-            (row["tenant"], row["verdict_id"]): read_verdict(
-                row, json.loads(row["evidence"]), self._period.timezone
-            )
+            (row["tenant"], row["verdict_id"]): read_verdict(row, self._period.timezone)
             for row in (self._ledger.iter_rows(query) if keys else ())
         }
         for each in newest_first:
@@ -765,9 +765,9 @@ def _holds_backups(selection: str) -> bool:
     """Tell whether a load reads backups, by the job types that the load selects."""
     try:
         job_types, _ = json.loads(selection)
-    except ValueError:
+        return not job_types or any(word == ALL or "backup" in word for word in job_types)
+    except (TypeError, ValueError):
         return True  # not this release's
-    return not job_types or any(word == ALL or "backup" in word for word in job_types)
 
 
 def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
@@ -781,7 +781,7 @@ def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
         task=tuple(task),
         audited_at=row["audited_at"],
         error=row["error"],
-        findings=tuple(Finding(**finding) for finding in json.loads(row["findings"])),
+        findings=read_findings(row["findings"]),
         required=required if isinstance(required, dict) else {},
     )
 
@@ -826,7 +826,7 @@ class _KeptVerdict:
         self.order = (row["try_number"] or 0, row["judged_at"])
         self.judgement = read_judgement(row, evidence)
         self.verdict = summarize_verdict(
-            row, [each.passed for each in evidence.scopes if is_judged(each.reason)]
+            row, [each.passed for each in (evidence.scopes if evidence else ()) if is_judged(each.reason)]
         )
 
 

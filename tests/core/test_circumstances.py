@@ -99,6 +99,8 @@ def reasons(verdict: Verdict) -> dict[str, str]:
         ([job(0.1), job(12.2)], [0, 6, 12], "missed", [6]),
         ([job(0.1)], [0, 6, 12], "missed", [6, 12]),
         ([job(5, "stopped", finished_at=at(5.5)), job(5.2)], [6], "missed", [6]),
+        # A job that waits for a start to come has answered nothing.
+        ([job(9), job(23, "waiting")], [17], "missed", [17]),
         # Not due: still to come, or its tolerance has not passed, or before the window.
         ([job(9)], [17.5, 18, 23], "passed", []),
         ([job(9)], [17], "missed", [17]),

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.schedule import BackupSchedule, ServiceSchedule
@@ -236,10 +235,49 @@ def test_many_are_counted(ledger: Ledger) -> None:
     assert "3 more scopes with scheduled backups that did not start." in texts
 
 
-def test_a_row_that_is_not_understood_ends_the_report(ledger: Ledger) -> None:
-    keep(ledger, 1, {"exchange_online": [1]})
-    with ledger._engine.begin() as connection:
-        connection.execute(update(SCHEDULES).values(starts='["soon"]'))
+def test_a_backup_that_is_planned_has_not_started(ledger: Ledger) -> None:
+    """A job that waits for tomorrow's start, or a start in the future by a wrong clock, mends nothing."""
+    for planned in (NOW + 15 * HOUR, NOW + 5 * DAY):
+        for back in range(7):
+            keep(ledger, back, {"exchange_online": [1, 7]})
+        fill(ledger, "contoso", [exchange(night) for night in nights(7)])
+        fill(ledger, "contoso", [exchange(night) for night in nights(6, hour=7, until=NOW - DAY)])
+        fill(ledger, "contoso", [exchange(planned, "waiting", job_id="next")])
 
-    with pytest.raises(AvePointLedgerError, match="avepoint_schedules is not understood"):
-        read(ledger)
+        report = read(ledger)
+
+        assert (spell(report), report.scopes[0].current) == ("GGGGGGM", "missed")
+
+
+def test_a_schedule_of_a_newer_release_leaves_the_others(ledger: Ledger) -> None:
+    keep(ledger, 1, {"exchange_online": [1]})
+    fill(ledger, "contoso", [exchange(night) for night in nights(7)])
+    with ledger._engine.begin() as connection:
+        connection.execute(update(SCHEDULES).values(product="next"))
+    keep(ledger, 1, {"exchange_online": [1]})
+
+    report = read(ledger)
+
+    assert spell(report) == "GGGGGGG"
+    assert report.unknown_products == (("contoso", "next"),)
+
+
+@pytest.mark.parametrize("odd", [{"starts": '["soon"]'}, {"starts": "null"}, {"runs_a_day": None}])
+def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, odd: dict[str, str | None]) -> None:
+    for back in range(7):
+        keep(ledger, back, {"exchange_online": [1]})
+    fill(ledger, "contoso", [exchange(night) for night in nights(6, until=NOW - DAY)])
+    with ledger._engine.begin() as connection:
+        connection.execute(
+            update(SCHEDULES)
+            .where(SCHEDULES.c.day == (NOW - 2 * DAY).date(), SCHEDULES.c.service != "")
+            .values(odd)
+        )
+
+    report = read(ledger)
+    texts = [text for text, _ in told(report)]
+
+    assert (spell(report), report.scopes[0].current) == ("GGGGGGM", "missed")
+    assert texts[0] == (
+        f"{NAME}: the kept schedule of 2026-11-20 is not understood; delete its rows in avepoint_schedules."
+    )

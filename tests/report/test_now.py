@@ -253,3 +253,41 @@ def test_all_clear_says_of_how_much(ledger: Ledger) -> None:
         == "Nothing. Scopes: 1 of 1 are good now. Licences: 1, none near a limit. Verdicts: 1, all passed. "
         "Protection audits: none recorded. Restores: none recorded."
     )
+
+
+@pytest.mark.parametrize(
+    ("states", "now", "days"),
+    [
+        ("failed success failed success", "good", "...FGFG"),
+        ("success success success failed", "failed", "...GGGF"),
+        ("success partial success success", "good", "...GPGG"),
+    ],
+)
+def test_an_id_that_is_used_again_is_another_backup(ledger: Ledger, states: str, now: str, days: str) -> None:
+    """Of the nightly runs of one id, the newest decides how the scope is now."""
+    words = states.split()
+    fill(
+        ledger,
+        "contoso",
+        [job(at(7 - len(words) + day), state, job_id="nightly") for day, state in enumerate(words)],
+    )
+
+    history = only(read_report(ledger, Period(now=NOW, days=7), None))
+
+    assert (history.current, spell(history)) == (now, days)
+
+
+def test_an_id_that_is_used_again_within_a_day(ledger: Ledger) -> None:
+    fill(
+        ledger,
+        "contoso",
+        [
+            *nightly(range(6)),
+            job(at(6), "failed", job_id="again"),
+            job(at(6, 5), job_id="again"),
+        ],
+    )
+
+    history = only(read_report(ledger, Period(now=NOW, days=7), None))
+
+    assert (history.current, spell(history)) == ("good", "GGGGGGG")
