@@ -471,12 +471,15 @@ class ScopeTimeline:
         newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
             return Outcome.MISSED
+        came_late = len(runs) > 1 and any(
+            runs[-2] < each.known_at < newest for each in self._schedule.iter_missed()
+        )
         outcomes = []
         for policy, window in self._guard.windows.items():
             start = min(newest, now - max(window, DAY))
             outcome = self._judge_since(policy, start)
-            if outcome is Outcome.RUNNING and len(runs) > 1 and runs[-2] < start:
-                # While a backup runs, the one before holds.
+            if outcome is Outcome.RUNNING and len(runs) > 1 and runs[-2] < start and not came_late:
+                # While a backup runs, the one before holds, unless a run was missed between the two.
                 outcome = self._judge_since(policy, runs[-2])
             outcomes.append(outcome)
         return min(outcomes, key=_WORST.index)

@@ -32,7 +32,6 @@ _FEWEST = 4
 # A run is missed if it has not come after this share of the time to the next one.
 _LATE = 1 / 4
 _LEAST_MISSED = _DAY * (1 + _LATE)
-_LEAST_MISSED = _DAY * (1 + _LATE)
 # The first three weeks are read together with what follows.
 _LEAST_HISTORY = timedelta(days=21)
 # A usual weekday has had three runs at least, and a run in more than three of five weeks: a backup that runs

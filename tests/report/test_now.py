@@ -291,3 +291,12 @@ def test_an_id_that_is_used_again_within_a_day(ledger: Ledger) -> None:
     history = only(read_report(ledger, Period(now=NOW, days=7), None))
 
     assert (history.current, spell(history)) == ("good", "GGGGGGG")
+
+
+def test_a_backup_that_runs_after_missed_nights_is_not_good_yet(ledger: Ledger) -> None:
+    """The good one before is weeks old: a backup that hangs would hide the gap."""
+    fill(ledger, "contoso", [job(NOW - 30 * DAY), job(NOW - HOUR, "running")])
+
+    history = only(read_report(ledger, Period(now=NOW, days=7), None))
+
+    assert (history.current, history.needs_attention) == (Outcome.RUNNING, True)
