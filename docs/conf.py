@@ -30,7 +30,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 
-smartquotes = False  # "--state" and JSON are to be copied
+smartquotes_action = "D"  # dashes alone: quotes are to be copied
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -256,7 +256,9 @@ def _write_description(command: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([<>*_\[\]{}])", r"\\\1", text)
+    """Return a text of the command line as Markdown, with its flags as code."""
+    text = re.sub(r"([<>*_\[\]{}])", r"\\\1", text)
+    return re.sub(r"(?<!\S)(--[\w-]+)", r"`\1`", text)
 
 
 def write_simulator_help() -> str:
