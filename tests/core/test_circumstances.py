@@ -131,6 +131,7 @@ def test_a_missed_run_is_not_settled_and_is_named() -> None:
 
     assert not verdict.is_settled
     assert "teams: missed, no job answers the backup due 2026-11-22 12:00:00 UTC" in verdict.describe()
+    assert "teams: missed, no job answers the backup due" in str(verdict.scopes[0])
 
 
 def test_a_run_before_the_cut_off_is_of_another_night() -> None:
