@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@printf "%-20s%s\n" "make demo" "run the backup gate against a simulator, in a real Airflow (KEEP=1 leaves it up)"
 	@printf "%-20s%s\n" "make test" "the test suite, without what the next line runs (7 minutes)"
-	@printf "%-20s%s\n" "make test-system" "tests that start Airflow, PostgreSQL, Redis, a browser (12 minutes; see make system)"
+	@printf "%-20s%s\n" "make test-system" "tests that start Airflow, PostgreSQL, Redis, a browser (13 minutes; see make system)"
 	@printf "%-20s%s\n" "make system" "install those servers and the browser where they are missing (apt, sudo)"
 	@printf "%-20s%s\n" "make faults" "every fault of docs/faults.md with every product, driver and page (7 minutes)"
 	@printf "%-20s%s\n" "make fuzz" "100,000 made-up answers and policies (a quarter of an hour)"

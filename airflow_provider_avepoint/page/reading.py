@@ -148,7 +148,8 @@ class Snapshot:
         )
 
     def _describe_gates(self, scope: ScopeHistory) -> Iterable[schema.GateAnswer]:
-        for gate, on_scope in self.gates.list_newest(scope.place, self._report.period.now):
+        now = self._report.period.now
+        for gate, on_scope in self.gates.list_newest(scope.place, now, scope.gates):
             newest = on_scope or gate.newest
             if gate.name is not None and newest.task is not None:
                 yield schema.GateAnswer(

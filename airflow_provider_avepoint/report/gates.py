@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -306,14 +306,16 @@ class Gates:
             ),
         )
 
-    def list_newest(self, place: Place, at: datetime) -> Iterator[tuple[Gate, Judgement | None]]:
+    def list_newest(
+        self, place: Place, at: datetime, guarding: Container[str | None]
+    ) -> Iterator[tuple[Gate, Judgement | None]]:
         """Yield the gates that guard a place, or have judged it of late, with the newest judgement on it.
 
         :param place: the place.
         :param at: the time, in UTC.
+        :param guarding: the names of the gates that guard the place at this time.
         :returns: None beside a gate that guards the place and has not judged it yet.
         """
-        guarding = set(self.guard(place, at).names)
         for gate in self._find_gates(place):
             newest = gate.find_newest_on(place, at)
             if newest is not None or gate.name in guarding:
