@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
 import shlex
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +28,7 @@ from airflow_provider_avepoint.simulator.control_schema import JobSpec
 from docs.generated import PARTS, expand, include
 from docs.links import URLS, find_dead_addresses, find_dead_links, find_dead_plain_links, list_addresses
 from docs.llms import list_pages
+from tests.projects import run_tests
 from tests.versions import needs_airflow
 
 ROOT = Path(__file__).parent.parent
@@ -282,18 +280,8 @@ def test_the_examples_run_as_a_user_runs_them(tmp_path: Path) -> None:
     pytest.importorskip("airflow.providers.apprise", reason="make docs installs the notifiers")
     shutil.copytree(DOCS / "examples", tmp_path / "project", ignore=shutil.ignore_patterns("test_*"))
     shutil.copy(ROOT / "tests" / "examples_of_pages.py", tmp_path / "project" / "test_examples.py")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        cwd=tmp_path / "project",
-        env=environment | {"AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in run_tests(tmp_path, seconds=600)
 
 
 def load_gates(path: Path) -> list[Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from airflow_provider_avepoint import testing
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.testing import avepoint, avepoint_server
+from tests.projects import run_tests
 from tests.versions import needs_airflow
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +48,7 @@ def test_the_documented_example_runs(tmp_path: Path) -> None:
     """In a directory and an Airflow home of its own, as a user has it."""
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "project")
 
-    assert "2 passed" in run_tests(tmp_path)
+    assert "2 passed" in run_tests(tmp_path, seconds=250)
 
 
 WAITING_DAG = """
@@ -87,19 +86,4 @@ def test_a_backup_that_never_comes_ends_a_test(tmp_path: Path) -> None:
     (project / "waits.py").write_text(WAITING_DAG)
     (project / "test_waits.py").write_text(WAITING_TEST)
 
-    assert "1 passed" in run_tests(tmp_path)
-
-
-def run_tests(folder: Path) -> str:
-    """Return what pytest prints for the tests in *folder*/project, with an Airflow home of their own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        cwd=folder / "project",
-        env=environment | {"AIRFLOW_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    return done.stdout + done.stderr
+    assert "1 passed" in run_tests(tmp_path, seconds=250)
