@@ -124,9 +124,12 @@ def test_the_demo_shows_a_gate_that_opens_and_one_that_stays_shut(tmp_path):
     assert (0, []) == (status, demo.survivors())
     assert "backup-ends-well: organization.wait_for_backup[0] deferred" in demo.output
     table = dict(re.findall(r"^(backup-\S+  +\S+) +(\S+ +\S+.*)$", demo.output, flags=re.MULTILINE))
+    # A backup each night of a week, and tonight's: in the minutes after 02:00 UTC, one of them still runs.
+    rows = table["backup-ends-well  organization.load_jobs[0]"].split()[-1]
+    assert rows in {"7", "8"}
     assert {
         "backup-ends-well  organization.wait_for_backup[0]": ["success", "passed"],
-        "backup-ends-well  organization.load_jobs[0]": ["success", "8"],
+        "backup-ends-well  organization.load_jobs[0]": ["success", rows],
         "backup-fails      organization.wait_for_backup[0]": ["failed", "failed"],
         "backup-fails      organization.load_jobs[0]": ["upstream_failed", "0"],
     } == {
