@@ -47,19 +47,19 @@ def is_literal(value: object) -> bool:
 def check_policy(arguments: Mapping[str, Any]) -> None:
     """Check those arguments of a policy that are literals, each alone and with the other literals.
 
-    That neither *started_after* nor *max_age* is given is left to the task.
-
     :param arguments: all arguments of the policy, as they were given.
-    :raises AvePointConfigError: a literal cannot be used; the message names the argument.
+    :raises AvePointConfigError: a literal cannot be used, or neither *started_after* nor *max_age* is given;
+        the message names the argument.
     """
     known = {name: value for name, value in arguments.items() if is_literal(value)}
+    is_known = {"started_after", "max_age"} <= known.keys()
+    if not is_known and known.get("started_after") is None and known.get("max_age") is None:
+        known["max_age"] = timedelta(days=1)  # stands for the one that is rendered later
     if "product" in known:
         if get_product(known["product"]).needs_organization and "organization_ids" not in known:
             known["organization_ids"] = _RENDERED_LATER
     else:
         known = {name: known[name] for name in _OF_ANY_PRODUCT if name in known} | {"product": "m365"}
-    if known.get("started_after") is None and known.get("max_age") is None:
-        known["max_age"] = timedelta(days=1)
     Policy(**known)
 
 

@@ -113,8 +113,7 @@ _SEVERITY = (
 # Scopes with these reasons are in the evidence but do not count in the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
 _RANKS = {
-    reason: rank
-    for rank, reason in enumerate((*_SEVERITY, Reason.PASSED, Reason.FORGOTTEN, Reason.EXCLUDED))
+    reason: rank for rank, reason in enumerate((*_SEVERITY, Reason.PASSED, Reason.FORGOTTEN, Reason.EXCLUDED))
 }
 # A scope with one of these reasons waits for a backup, which comes only where one is scheduled.
 _WAITS_FOR_BACKUP = frozenset({Reason.MISSED, Reason.STALE, Reason.SKIPPED})

@@ -97,8 +97,8 @@ def test_taken_port_is_one_line(capsys: pytest.CaptureFixture[str], running_simu
 
     assert 1 == main(["--port", port])
     assert capsys.readouterr().err == (
-        f"avepoint-simulator: cannot listen at port {port} of 127.0.0.1: address already in use; name another "
-        "port with --port, or leave --port out for a free one.\n"
+        f"avepoint-simulator: cannot listen at port {port} of 127.0.0.1: address already in use; name "
+        "another port with --port, or leave --port out for a free one.\n"
     )
     for no_port in ("70000", "-1", "http"):
         with pytest.raises(SystemExit) as caught:
