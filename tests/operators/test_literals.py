@@ -153,7 +153,7 @@ def parse_mapped(cls: Any, name: str, value: object, **arguments: Any) -> list[s
 
 @pytest.fixture(autouse=True)
 def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A DAG file is parsed again and again: no connection is looked up."""
+    """Fail where a connection is looked up: a DAG file is parsed again and again."""
 
     def fail(*_arguments: object) -> None:
         raise AssertionError("a connection was looked up")
@@ -184,21 +184,21 @@ def test_a_bad_literal_of_a_policy_is_named() -> None:
                 assert name in parse(cls, **(GATE | {name: value})), (cls, name, value)
 
 
-def test_a_gate_without_a_window_is_refused() -> None:
+@pytest.mark.parametrize("cls", [AvePointBackupCheckOperator, AvePointBackupSensor])
+def test_a_gate_without_a_window_is_refused(cls: Any) -> None:
     """Neither started_after nor max_age: any old backup would pass."""
     product = {"product": "m365"}
-    for cls in (AvePointBackupCheckOperator, AvePointBackupSensor):
-        for told in (
-            parse(cls, **product),
-            tell(lambda: cls.partial(task_id="look", **product).expand(tenant=["a", "b"])),
-            tell(lambda: cls.partial(task_id="look").expand(product=["m365"])),
-            tell(lambda: cls.partial(task_id="look").expand_kwargs([{**product, "max_age": DAY}, product])),
-        ):
-            assert "started_after" in told
-            assert "max_age" in told
-        assert "" == parse(cls, **product, started_after=LATER)
-        assert "" == parse(cls, **product, max_age=LATER)
-        assert "" == parse(cls, dag={"default_args": {"max_age": DAY}}, **product)
+    for told in (
+        parse(cls, **product),
+        tell(lambda: cls.partial(task_id="look", **product).expand(tenant=["a", "b"])),
+        tell(lambda: cls.partial(task_id="look").expand(product=["m365"])),
+        tell(lambda: cls.partial(task_id="look").expand_kwargs([{**product, "max_age": DAY}, product])),
+    ):
+        assert "started_after" in told
+        assert "max_age" in told
+    assert "" == parse(cls, **product, started_after=LATER)
+    assert "" == parse(cls, **product, max_age=LATER)
+    assert "" == parse(cls, dag={"default_args": {"max_age": DAY}}, **product)
 
 
 def test_a_mapped_task_without_a_required_argument_is_refused() -> None:
