@@ -151,7 +151,7 @@ class AvePointLicenseAuditOperator(AuditOperator):
                 each.purchased_storage_gb,
             )
         result = _summarize(self._judge(asked, consumptions, name_try(context)), asked)
-        self._log(result)
+        self._tell(result)
         return result
 
     def _save(self, ledger: Ledger, tenant: str, audit: Any, task: dict[str, Any] | None) -> None:
@@ -204,7 +204,7 @@ class AvePointLicenseAuditOperator(AuditOperator):
             self._save(ledger, tenant, replace(asked, findings=findings), task)
         return audited
 
-    def _log(self, result: dict[str, Any]) -> None:
+    def _tell(self, result: dict[str, Any]) -> None:
         """Log what the result does not end the task with."""
         for line in (*result["notes"], *(each["text"] for each in result["forecast"])):
             self.log.info("%s.", line)

@@ -165,7 +165,7 @@ class AvePointProtectionAuditOperator(AuditOperator):
                 location=self.location,
                 proofs=self._find_proofs,
             )
-        self._log(audit)
+        self._tell(audit)
         with self._open_ledger() as (ledger, tenant):
             self._save(ledger, tenant, audit, name_try(context))
             if audit.schedule is not None:
@@ -198,7 +198,7 @@ class AvePointProtectionAuditOperator(AuditOperator):
         with self._open_ledger() as (ledger, tenant):
             return find_proofs(ledger, tenant, product, location, now)
 
-    def _log(self, audit: ProtectionAudit) -> None:
+    def _tell(self, audit: ProtectionAudit) -> None:
         for note in audit.notes:
             self.log.info("%s.", note)
         if not audit.findings:

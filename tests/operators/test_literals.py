@@ -136,7 +136,9 @@ def parse(cls: type, *, dag: dict[str, Any] | None = None, **arguments: Any) -> 
 def parse_mapped(cls: Any, name: str, value: object, **arguments: Any) -> list[str]:
     """Return what is told of the value of a mapped task: for all tasks, for one of two, in an object."""
     others = {key: each for key, each in arguments.items() if key != name}
-    over = {"doc": ["one", "two"]}
+    free = next(
+        key for key in ("avepoint_conn_id", "days", "title") if key in cls.template_fields and key != name
+    )
 
     def map_one() -> None:
         cls.partial(task_id="look", **others).expand(**{name: [LATER, value]})
@@ -145,7 +147,7 @@ def parse_mapped(cls: Any, name: str, value: object, **arguments: Any) -> list[s
         cls.partial(task_id="look").expand_kwargs([{**others, name: LATER}, {**others, name: value}])
 
     return [
-        tell(lambda: cls.partial(task_id="look", **others, **{name: value}).expand(**over)),
+        tell(lambda: cls.partial(task_id="look", **others, **{name: value}).expand(**{free: [LATER]})),
         tell(map_one),
         tell(map_objects),
     ]
