@@ -56,11 +56,7 @@ class CheckedOperator(BaseOperator):
         :raises AvePointConfigError: a literal cannot be used; the message names the argument.
         """
         if _is_checked(self.get_dag()):
-            given: Mapping[str, Any] = vars(self)
-            if not _is_ours(type(self)):  # its constructor may yet set what is None
-                given = {name: _LATER if value is None else value for name, value in given.items()}
-            with for_airflow():
-                self._check_literals(given)
+            _check(type(self), vars(self))
 
 
 class CheckedPartial:
@@ -75,6 +71,8 @@ class CheckedPartial:
         self._partial = partial
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # such as what copy() asks an object without attributes for
+            raise AttributeError(name)
         return getattr(self._partial, name)
 
     def expand(self, **mapped: Any) -> Any:
@@ -108,28 +106,38 @@ class CheckedPartial:
         :raises AvePointConfigError: a literal cannot be used, or an argument is missing.
         """
         common = self._partial.kwargs
-        if not _is_checked(common["dag"]) or not _is_ours(self._operator):
+        # A constructor that is not ours may give arguments of its own choice to ours.
+        if not _is_checked(common["dag"]) or not _is_ours(self._operator.__init__):
             return
         defaults = dict(_read_defaults(self._operator))
         for group in (common["dag"], common["task_group"]):
             named = getattr(group, "default_args", None) or {}
             defaults |= {name: named[name] for name in defaults.keys() & named.keys()}
-        with for_airflow():
-            for task in tasks:
-                given = {**defaults, **common, **task}
-                for name, value in given.items():
-                    if value is inspect.Parameter.empty:
-                        raise AvePointConfigError(f"{name} is missing: give it to partial() or to expand().")
-                self._operator._check_literals(given)  # noqa: SLF001  # the other half of this module
+        for task in tasks:
+            _check(self._operator, {**defaults, **common, **task})
+
+
+def _check(operator: type[CheckedOperator], given: Mapping[str, Any]) -> None:
+    """Check the literals among the arguments of a task.
+
+    :raises AvePointConfigError: a literal cannot be used, or an argument is missing.
+    """
+    if not _is_ours(operator):  # a class of the user's may yet set what is None
+        given = {name: _LATER if value is None else value for name, value in given.items()}
+    with for_airflow():
+        for name, value in given.items():
+            if value is inspect.Parameter.empty:
+                raise AvePointConfigError(f"{name} is missing: give it to partial() or to expand().")
+        operator._check_literals(given)  # noqa: SLF001  # of this module
 
 
 def _is_checked(dag: DAG | None) -> bool:
     return dag is not None and not dag.jinja_environment_kwargs
 
 
-def _is_ours(operator: type[BaseOperator]) -> bool:
-    """Tell whether the constructor is ours; another one may give arguments of its own choice to ours."""
-    return operator.__init__.__module__.partition(".")[0] == _PACKAGE
+def _is_ours(defined: Any) -> bool:
+    """Tell whether this package defines a class or a function."""
+    return bool(defined.__module__.partition(".")[0] == _PACKAGE)
 
 
 def _list_values(mapped: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -146,7 +154,7 @@ def _read_defaults(operator: type[BaseOperator]) -> Mapping[str, Any]:
     return {
         name: parameter.default
         for base in reversed(operator.__mro__)
-        if base.__module__.partition(".")[0] == _PACKAGE and "__init__" in vars(base)
+        if _is_ours(base) and "__init__" in vars(base)
         for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }

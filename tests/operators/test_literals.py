@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -267,7 +268,18 @@ class OwnGate(AvePointBackupCheckOperator):
         self.max_age = "24h"
 
 
+class LateGate(AvePointBackupCheckOperator):
+    """A user's own: it sets an argument when it runs."""
+
+    def execute(self, context: Any) -> Any:
+        self.max_age = "24h"
+        return super().execute(context)
+
+
 def test_a_class_of_the_users_may_give_arguments_itself() -> None:
+    assert "" == parse(LateGate, product="dynamics365")
+    assert "" == tell(lambda: LateGate.partial(task_id="look").expand(product=["dynamics365"]))
+    assert "product" in tell(lambda: LateGate.partial(task_id="look").expand(product=["d365"]))
     assert "" == parse(OwnGate, customer="contoso")
     assert "" == tell(lambda: OwnGate.partial(task_id="look").expand(customer=["contoso"]))
     assert "organization_ids" in parse(OwnGate, customer="")
@@ -276,7 +288,7 @@ def test_a_class_of_the_users_may_give_arguments_itself() -> None:
 def test_a_mapped_task_is_still_airflows() -> None:
     """Nothing of Airflow's own object is lost, nor its own complaints."""
     with DAG("mapped", schedule=None) as dag:
-        partial = AvePointBackupCheckOperator.partial(task_id="look", **GATE)
+        partial = copy(AvePointBackupCheckOperator.partial(task_id="look", **GATE))
         assert partial.kwargs["max_age"] == DAY
         mapped = partial.expand(organization_ids=[["a"], ["b"]])
         with pytest.raises(TypeError, match="max_ago"):
