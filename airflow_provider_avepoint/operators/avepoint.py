@@ -21,7 +21,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
 from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.operators.drills import record_content_check
-from airflow_provider_avepoint.operators.files import JobFile, check_file
+from airflow_provider_avepoint.operators.files import JobFile, check_file, parse_format
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
@@ -177,6 +177,8 @@ class AvePointListJobsOperator(CheckedOperator):
         check_each(given, max_rows=lambda _, value: _parse_row_limit(value))
         if is_literal(given["path"]) and is_literal(given["file_format"]):
             check_file(given["path"], given["file_format"])
+        elif given["file_format"] is not None:
+            check_each(given, file_format=parse_format)
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """List, count and write the jobs, and return the summary.

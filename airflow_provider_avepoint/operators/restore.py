@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_avepoint.checked import CheckedOperator
-from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_moment, parse_span
+from airflow_provider_avepoint.core.arguments import (
+    parse_flag,
+    parse_ledger,
+    parse_moment,
+    parse_span,
+    parse_text,
+    require_text,
+)
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointError,
@@ -40,6 +47,8 @@ from airflow_provider_avepoint.core.restore import (
     look_for_news,
     name_account,
     parse_expected,
+    parse_paths,
+    parse_service,
     prepare_restore,
     start_restore,
 )
@@ -210,6 +219,11 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
         super()._check_literals(given)
         check_each(
             given,
+            service=parse_service,
+            library=require_text,
+            files=parse_paths,
+            folders=parse_paths,
+            location=parse_text,
             recovery_time=parse_moment,
             expect_files=lambda _, value: parse_expected(value),
             expect_content_check=parse_flag,

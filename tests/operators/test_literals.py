@@ -40,9 +40,20 @@ TASKS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (AvePointBackupCheckOperator, GATE, LEDGER),
     (AvePointBackupSensor, GATE, LEDGER),
     (
-        AvePointBackupCheckOperator,
+        AvePointBackupSensor,
         {"product": LATER, "max_age": DAY},
-        {"max_age": "24", "decide_by": "oldest"},
+        {
+            "max_age": "24",
+            "decide_by": "oldest",
+            "organization_ids": [],
+            "object_types": {},
+            "locations": "",
+            "exclude": 5,
+            "job_type": [],
+            "expect_scheduled": "?",
+            "max_unusual": -1,
+            "unusual_within": "7",
+        },
     ),
     (
         AvePointJobSensor,
@@ -61,7 +72,20 @@ TASKS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
             "path": "x.xlsx",
         },
     ),
-    (AvePointListJobsOperator, {"product": LATER}, {"started_before": "now", "state": "done"}),
+    (
+        AvePointListJobsOperator,
+        {"product": LATER},
+        {
+            "started_before": "now",
+            "state": "done",
+            "job_type": [],
+            "object_type": {},
+            "organization_id": "",
+            "location": ["NAM"],
+            "file_format": "jsonl",
+        },
+    ),
+    (AvePointListJobsOperator, {"product": "m365", "path": LATER}, {"file_format": "xlsx"}),
     (
         AvePointJobsToSqlOperator,
         {"product": "m365"},
@@ -114,6 +138,11 @@ TASKS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
             "timeout": None,
             **LEDGER,
         },
+    ),
+    (
+        AvePointRestoreOperator,
+        {**DRILL, "onedrive_upn": LATER, "files": LATER},
+        {"service": "mail", "library": "", "folders": [], "location": 1.5},
     ),
 ]
 # The operators that have a connection to AvePoint.
@@ -215,6 +244,7 @@ def test_what_a_template_may_yet_mend_is_left_to_the_task() -> None:
         assert "" == parse(AvePointBackupCheckOperator, **(GATE | {name: LATER})), name
     for given in (
         {"product": LATER, "object_types": ["nonsense"], "max_age": DAY},
+        {"product": LATER, "max_unusual": 0, "unusual_within": "30d", "max_age": DAY},
         {"product": "elements", "organization_ids": LATER, "max_age": DAY},
         {
             "product": "dynamics365",
