@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_avepoint.checked import CheckedOperator
 from airflow_provider_avepoint.core.arguments import parse_ledger
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.literals import check_policy
@@ -16,7 +17,6 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import (
     AvePointBackupFailed,
     AvePointBackupNotVerified,
-    for_airflow,
     skip,
     to_airflow,
 )
@@ -24,7 +24,7 @@ from airflow_provider_avepoint.lineage import describe_gate
 from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
+    from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_avepoint.core.questions import KeepDays
@@ -35,7 +35,7 @@ VERDICT_KEY = "verdict"
 _POLICY_FIELDS = tuple(each.name for each in fields(Policy))
 
 
-class PolicyOperator(LinkedOperator):
+class PolicyOperator(CheckedOperator, LinkedOperator):
     """An operator that takes the arguments of a :class:`~airflow_provider_avepoint.core.policy.Policy`.
 
     All arguments are template fields. ``Policy`` says how each may be written. A literal that cannot be used
@@ -122,7 +122,12 @@ class PolicyOperator(LinkedOperator):
         self.unusual_within = unusual_within
         self.ledger_conn_id = ledger_conn_id
         self.tenant = tenant
-        check_literals(self, lambda: check_policy({name: getattr(self, name) for name in _POLICY_FIELDS}))
+        self.check_literals()
+
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
+        check_policy({name: given[name] for name in _POLICY_FIELDS})
 
     def build_policy(self) -> Policy:
         """Return the policy; call this after Airflow has rendered the templates.
@@ -214,22 +219,6 @@ class PolicyOperator(LinkedOperator):
         if is_settled and self.on_failed != "retry":
             raise AvePointBackupFailed(message, verdict=evidence)
         raise AvePointBackupNotVerified(message, verdict=evidence)
-
-
-def check_literals(task: BaseOperator, check: Callable[[], None]) -> None:
-    """Check the arguments of a task that are written out, where its DAG file is parsed.
-
-    Nothing is checked without a DAG, where a call of ``execute()`` soon checks all arguments, nor in a DAG
-    with a Jinja environment of its own, where any text may be a template.
-
-    :param task: the task, with its DAG.
-    :param check: raises for a literal that cannot be used.
-    :raises AvePointConfigError: a literal cannot be used; the message names the argument.
-    """
-    dag = task.get_dag()
-    if dag is not None and not dag.jinja_environment_kwargs:
-        with for_airflow():
-            check()
 
 
 def name_try(context: Context) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from unittest.mock import patch
 from airflow_provider_avepoint.cli.definition import get_avepoint_cli_commands
 from airflow_provider_avepoint.core.features import list_features
 from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.protection import REASONS
 from airflow_provider_avepoint.core.settings import ENVIRONMENTS, REGIONS
 from airflow_provider_avepoint.get_provider_info import get_provider_info
 from airflow_provider_avepoint.simulator.__main__ import main as run_simulator
@@ -273,6 +274,11 @@ def write_simulator_help() -> str:
     return f"```text\n{shown.getvalue().strip()}\n```"
 
 
+def write_protection_reasons() -> str:
+    """Return the table of the reasons that a finding of a protection audit may have."""
+    return _table(("reason", "what it means"), ((_code(name), text) for name, text in REASONS.items()))
+
+
 def write_example_dags() -> str:
     """Return the table of the example DAGs, with what each is for."""
     address = f"{_read_urls()['Source']}/blob/main/dags"
@@ -300,6 +306,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "arguments": write_arguments,
     "products": write_products,
     "permissions": write_permissions,
+    "protection_reasons": write_protection_reasons,
     "product_words": write_product_words,
     "connection_fields": write_connection_fields,
     "regions": write_regions,

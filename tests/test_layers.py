@@ -20,6 +20,7 @@ LAYERS = [
     ("operators",),
     ("sensors",),
     ("gates",),
+    ("checked",),
     ("triggers",),
     ("hooks",),
     ("report",),

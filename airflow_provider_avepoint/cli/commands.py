@@ -169,7 +169,7 @@ def check(args: Namespace) -> int:
     else:
         if verdict.scopes:
             names = _name_organizations(verdict)
-            print_table([_scope_row(scope, names) for scope in verdict.scopes])
+            print_table([_scope_row(scope, names) for scope in verdict.worst_first])
         print_line(_describe(verdict))
     return GOOD if verdict.passed else BAD
 

@@ -17,10 +17,10 @@ from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.protection import Ask, ProtectionAudit, summarize_readings
 from airflow_provider_avepoint.core.query import choose_location
 from airflow_provider_avepoint.core.refusals import refuse
-from airflow_provider_avepoint.core.requirements import Required, Topic
+from airflow_provider_avepoint.core.requirements import Required, Topic, choose_organization
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
-from airflow_provider_avepoint.hooks.protection import Readings, choose_organization
+from airflow_provider_avepoint.hooks.protection import Readings
 from airflow_provider_avepoint.required_file import read_required
 
 _Rows = Iterator[tuple[str, str]]

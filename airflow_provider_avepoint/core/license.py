@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.forecast import (
     LEAST_READINGS,
     LEAST_SPAN,
@@ -17,6 +18,8 @@ from airflow_provider_avepoint.core.forecast import (
     look_ahead,
 )
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.products import PRODUCTS
+from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.text import one_line
 
 #: The default number of days that an audit looks ahead.
@@ -55,6 +58,22 @@ class Usage(NamedTuple):
     def ratio(self) -> float | None:
         """Used divided by purchased; None if nothing is purchased: a licence model without a limit."""
         return self.used / self.purchased if self.purchased else None
+
+
+def require_license(product: Product, organization_id: str | None) -> None:
+    """Refuse a product without licences, and a customer where the tenant has one licence.
+
+    :param product: the product.
+    :param organization_id: the one customer; None for all of them.
+    :raises AvePointConfigError: the product has no licences, or cannot tell customers apart.
+    """
+    if product.license is None and product.subscriptions is None:
+        able = ", ".join(each.name for each in PRODUCTS.values() if each.license or each.subscriptions)
+        raise AvePointConfigError(
+            f"product: {product.label} has no API for licence consumption; those that have: {able}."
+        )
+    if product.subscriptions is None and organization_id is not None:
+        raise AvePointConfigError(f"organization_id: {product.label} has one licence for the tenant.")
 
 
 def describe_subject(consumption: LicenseConsumption) -> str:

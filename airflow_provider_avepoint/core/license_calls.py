@@ -24,6 +24,7 @@ from airflow_provider_avepoint.core.fields import (
 )
 from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.ids import normalize_id
+from airflow_provider_avepoint.core.license import require_license
 from airflow_provider_avepoint.core.listing import Listing, read_all
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.pages import Answer, find_rows, read_page
@@ -50,13 +51,12 @@ def get_license(
     :param now: the moment by which the licence may have gone out of policy.
     :raises AvePointConfigError: the product has no such endpoint, or one that lists many subscriptions.
     """
+    require_license(product, None)
     endpoint = product.license
-    if product.subscriptions is not None:
+    if endpoint is None:
         raise AvePointConfigError(
             f"product: {product.label} has the licences of many customers; use get_license_consumptions."
         )
-    if endpoint is None:
-        raise AvePointConfigError(f"product: {product.label} has no API for licence consumption.")
     if location and not endpoint.location:
         raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
     query = [(endpoint.location, location)] if endpoint.location and location else []
@@ -81,10 +81,9 @@ def get_licenses(
     :raises AvePointConfigError: the product has no such endpoint, or cannot tell customers or locations.
     :raises AvePointRequestError: there is no subscription (of this customer): that is no good licence.
     """
+    require_license(product, organization_id)
     endpoint = product.subscriptions
     if endpoint is None:
-        if organization_id is not None:
-            raise AvePointConfigError(f"organization_id: {product.label} has one licence for the tenant.")
         return [(yield from get_license(client, product, location, now))]
     if organization_id is not None and not organization_id.strip():
         raise AvePointConfigError("organization_id is empty; leave it out for all customers.")

@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from airflow_provider_avepoint.core.arguments import parse_list, parse_moment, parse_states
+from airflow_provider_avepoint.core.arguments import (
+    parse_flag,
+    parse_ids,
+    parse_limit,
+    parse_list,
+    parse_moment,
+    parse_objects,
+    parse_span,
+    parse_states,
+    parse_text,
+)
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
@@ -47,19 +57,30 @@ def is_literal(value: object) -> bool:
 def check_policy(arguments: Mapping[str, Any]) -> None:
     """Check those arguments of a policy that are literals, each alone and with the other literals.
 
-    That neither *started_after* nor *max_age* is given is left to the task.
-
     :param arguments: all arguments of the policy, as they were given.
-    :raises AvePointConfigError: a literal cannot be used; the message names the argument.
+    :raises AvePointConfigError: a literal cannot be used, or neither *started_after* nor *max_age* is given;
+        the message names the argument.
     """
     known = {name: value for name, value in arguments.items() if is_literal(value)}
+    is_known = {"started_after", "max_age"} <= known.keys()
+    if not is_known and known.get("started_after") is None and known.get("max_age") is None:
+        known["max_age"] = timedelta(days=1)  # stands for the one that is rendered later
     if "product" in known:
         if get_product(known["product"]).needs_organization and "organization_ids" not in known:
             known["organization_ids"] = _RENDERED_LATER
     else:
+        check_each(
+            known,
+            organization_ids=parse_ids,
+            object_types=parse_list,
+            locations=parse_list,
+            exclude=parse_objects,
+            job_type=parse_list,
+            expect_scheduled=parse_flag,
+            max_unusual=parse_limit,
+            unusual_within=parse_span,
+        )
         known = {name: known[name] for name in _OF_ANY_PRODUCT if name in known} | {"product": "m365"}
-    if known.get("started_after") is None and known.get("max_age") is None:
-        known["max_age"] = timedelta(days=1)
     Policy(**known)
 
 
@@ -76,6 +97,10 @@ def check_listing(arguments: Mapping[str, Any]) -> None:
             started_after=parse_moment,
             started_before=parse_moment,
             state=lambda _, it: parse_states(it),
+            job_type=parse_list,
+            object_type=parse_list,
+            organization_id=parse_text,
+            location=parse_text,
         )
         return
     products = parse_list("product", known.pop("product"))

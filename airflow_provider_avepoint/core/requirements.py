@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_avepoint.core.arguments import parse_flag, parse_limit, parse_ratio, parse_span
+from airflow_provider_avepoint.core.arguments import (
+    parse_flag,
+    parse_limit,
+    parse_ratio,
+    parse_span,
+    parse_text,
+)
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.products import PRODUCTS
 from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -26,6 +32,7 @@ __all__ = [
     "Rule",
     "Topic",
     "build_schema",
+    "choose_organization",
     "parse_required",
 ]
 
@@ -528,3 +535,24 @@ def _build_rules(is_meant: Callable[[Rule], bool]) -> dict[str, Any]:
             meaning = f"How far back {rule.name} counts; {write_span(WITHIN)} unless said otherwise."
             properties[rule.within] = {"description": meaning, **_SPAN.schema}
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
+
+def choose_organization(value: object, product: Product, topics: Iterable[Topic]) -> str | None:
+    """Return the customer or organisation.
+
+    :param value: the caller's.
+    :param product: the product.
+    :param topics: what is to be read.
+    :raises AvePointConfigError: nothing is told about one, or the one is missing that has to be named.
+    """
+    organization = parse_text("organization_id", value)
+    by_customer = product.coverage is not None
+    if by_customer and organization is None and set(topics) - {Topic.LICENSE}:
+        raise AvePointConfigError(f"organization_id: {product.label} knows one customer at a time; name it.")
+    if organization is not None and not (by_customer or product.alerts is not None):
+        able = ", ".join(each.name for each in PRODUCTS.values() if each.coverage or each.alerts)
+        raise AvePointConfigError(
+            f"organization_id: {product.label} tells about the whole tenant; leave the id out. Those that "
+            f"tell about one: {able}."
+        )
+    return organization

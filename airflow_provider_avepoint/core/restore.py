@@ -127,11 +127,8 @@ class RestoreRequest:
         :raises AvePointConfigError: an argument cannot be used; the message names it and what would do.
         """
         known = get_product(product)
-        word = require_text("service", service)
-        services = _endpoint_of(known).services
-        if word not in services:
-            raise refuse("service", word, f"cannot be restored; known are {', '.join(services)}.")
-        chosen = _parse_paths("files", files), _parse_paths("folders", folders)
+        word = parse_service("service", service, product)
+        chosen = parse_paths("files", files), parse_paths("folders", folders)
         _check_paths(*chosen)
         moment = parse_moment("recovery_time", recovery_time)
         if moment is None:
@@ -141,7 +138,9 @@ class RestoreRequest:
         request = cls(
             product=known.name,
             service=word,
-            owner=_parse_owner(word, services[word], site_url=site_url, onedrive_upn=onedrive_upn),
+            owner=_parse_owner(
+                word, _endpoint_of(known).services[word], site_url=site_url, onedrive_upn=onedrive_upn
+            ),
             library=require_text("library", library),
             files=chosen[0],
             folders=chosen[1],
@@ -246,8 +245,28 @@ def _parse_owner(word: str, service: RestoreService, **given: object) -> str:
     return owner.rstrip("/")
 
 
-def _parse_paths(name: str, value: object) -> tuple[str, ...]:
-    """Return paths as given, each once. A text is one path, or a JSON array of paths."""
+def parse_service(name: str, value: object, product: str = "m365") -> str:
+    """Parse the service that is restored.
+
+    :param name: the argument's name.
+    :param value: a service, such as ``onedrive``.
+    :param product: the product's name.
+    :raises AvePointConfigError: it cannot be restored; the message lists those that can.
+    """
+    word = require_text(name, value)
+    services = _endpoint_of(get_product(product)).services
+    if word not in services:
+        raise refuse(name, word, f"cannot be restored; known are {', '.join(services)}.")
+    return word
+
+
+def parse_paths(name: str, value: object) -> tuple[str, ...]:
+    """Return paths as given, each once. A text is one path, or a JSON array of paths.
+
+    :param name: the argument's name.
+    :param value: a path, or several; None for none.
+    :raises AvePointConfigError: *value* is something else, or an empty list.
+    """
     if value is None:
         return ()
     items: object = value

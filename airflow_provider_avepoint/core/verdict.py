@@ -112,6 +112,9 @@ _SEVERITY = (
 )
 # Scopes with these reasons are in the evidence but do not count in the verdict.
 _NOT_JUDGED = frozenset({Reason.EXCLUDED, Reason.FORGOTTEN})
+_RANKS = {
+    reason: rank for rank, reason in enumerate((*_SEVERITY, Reason.PASSED, Reason.FORGOTTEN, Reason.EXCLUDED))
+}
 # A scope with one of these reasons waits for a backup, which comes only where one is scheduled.
 _WAITS_FOR_BACKUP = frozenset({Reason.MISSED, Reason.STALE, Reason.SKIPPED})
 # No backup of a scope with one of these reasons has started in the window.
@@ -344,16 +347,18 @@ class Verdict:
             return f"{product}: missed: no backup of any scope since {since}{tail}."
         return f"{product}: {self.reason}: {good} of {len(judged)} scopes good{tail}."
 
+    @property
+    def worst_first(self) -> list[ScopeVerdict]:
+        """The scopes, worst first: after those that pass come those that do not count in the verdict."""
+        return sorted(self.scopes, key=lambda scope: _RANKS[scope.reason])
+
     def describe(self) -> str:
         """Describe the verdict for a log: a summary, and one line a scope, worst first.
 
         Of a verdict that passes, the lines name the jobs that decided. Of any other, the lines name the
         scopes that are not good; then come the window, the rule, and what to do.
         """
-        bad = sorted(
-            (scope for scope in self._judged if not scope.passed),
-            key=lambda scope: _SEVERITY.index(scope.reason),
-        )
+        bad = [scope for scope in self.worst_first if scope.reason in _SEVERITY]
         names = name_organizations(job for scope in self.scopes for job in (scope.job, *scope.open_jobs))
         shown = self._judged if self.passed else bad
         lines = [self.summary]

@@ -49,6 +49,7 @@ from airflow_provider_avepoint.hooks.connection import (
 )
 from airflow_provider_avepoint.hooks.protection import audit_protection
 from airflow_provider_avepoint.metrics import count, count_reading
+from airflow_provider_avepoint.transports.agent import name_agent
 from airflow_provider_avepoint.transports.aiohttp import AiohttpTransport
 from airflow_provider_avepoint.transports.requests import RequestsTransport
 
@@ -127,6 +128,7 @@ class AvePointHook(HttpHook):
         :param extra_options: overrides of ``timeout`` and ``allow_redirects`` for ``HttpHook.run()``.
         """
         from requests import Session
+        from requests.utils import default_user_agent
 
         self.base_url = self.settings.base_url
         self._base_url_initialized = True
@@ -136,6 +138,7 @@ class AvePointHook(HttpHook):
         session.proxies = dict(self.settings.proxies)
         session.verify = self.settings.verify
         session.trust_env = self.settings.trust_env
+        session.headers["User-Agent"] = name_agent(default_user_agent())
         session.headers.update(headers or {})
         # What HttpHook.run() reads.
         self.merged_extra = {"timeout": self.settings.timeout, "allow_redirects": False}

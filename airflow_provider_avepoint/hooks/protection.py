@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_avepoint.core.arguments import parse_text
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -16,7 +15,7 @@ from airflow_provider_avepoint.core.errors import (
 )
 from airflow_provider_avepoint.core.fields import get_key, read_text
 from airflow_provider_avepoint.core.policy import Policy
-from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.protection import (
     Ask,
@@ -26,7 +25,7 @@ from airflow_provider_avepoint.core.protection import (
     summarize_readings,
 )
 from airflow_provider_avepoint.core.query import choose_location
-from airflow_provider_avepoint.core.requirements import Required, Topic, parse_required
+from airflow_provider_avepoint.core.requirements import Required, Topic, choose_organization, parse_required
 from airflow_provider_avepoint.core.verdict import judge
 
 if TYPE_CHECKING:
@@ -84,27 +83,6 @@ def audit_protection(
         notes=tuple(notes),
         schedule=None if isinstance(schedule, AvePointError) else schedule,
     )
-
-
-def choose_organization(value: object, product: Product, topics: Iterable[Topic]) -> str | None:
-    """Return the customer or organisation.
-
-    :param value: the caller's.
-    :param product: the product.
-    :param topics: what is to be read.
-    :raises AvePointConfigError: nothing is told about one, or the one is missing that has to be named.
-    """
-    organization = parse_text("organization_id", value)
-    by_customer = product.coverage is not None
-    if by_customer and organization is None and set(topics) - {Topic.LICENSE}:
-        raise AvePointConfigError(f"organization_id: {product.label} knows one customer at a time; name it.")
-    if organization is not None and not (by_customer or product.alerts is not None):
-        able = ", ".join(each.name for each in PRODUCTS.values() if each.coverage or each.alerts)
-        raise AvePointConfigError(
-            f"organization_id: {product.label} tells about the whole tenant; leave the id out. Those that "
-            f"tell about one: {able}."
-        )
-    return organization
 
 
 class Readings:

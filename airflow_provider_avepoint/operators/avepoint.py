@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from itertools import chain
@@ -11,8 +11,7 @@ from os import PathLike
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_avepoint.checked import CheckedOperator
 from airflow_provider_avepoint.core.arguments import parse_list
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
 from airflow_provider_avepoint.core.literals import check_each, check_listing, is_literal
@@ -20,9 +19,9 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.exceptions import to_airflow
-from airflow_provider_avepoint.gates import PolicyOperator, check_literals
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.operators.drills import record_content_check
-from airflow_provider_avepoint.operators.files import JobFile, check_file
+from airflow_provider_avepoint.operators.files import JobFile, check_file, parse_format
 from airflow_provider_avepoint.operators.ledger import AvePointJobsToSqlOperator
 from airflow_provider_avepoint.operators.license import AvePointLicenseAuditOperator
 from airflow_provider_avepoint.operators.listing import Progress, Summary
@@ -43,6 +42,12 @@ __all__ = [
     "AvePointRestoreOperator",
     "record_content_check",
 ]
+
+# The arguments that say which jobs of a product are listed.
+_FILTERS = (
+    *("started_after", "started_before", "job_type", "state"),
+    *("object_type", "organization_id", "location"),
+)
 
 
 class AvePointBackupCheckOperator(PolicyOperator):
@@ -80,7 +85,7 @@ class AvePointBackupCheckOperator(PolicyOperator):
         return self.reject(message, evidence, is_settled=verdict.is_settled)
 
 
-class AvePointListJobsOperator(BaseOperator):
+class AvePointListJobsOperator(CheckedOperator):
     """List the jobs of one product or several, write them to a file if a path is given; return a summary.
 
     The summary holds ``product``, ``total``, ``states`` (counts by state), ``newest_started_at``,
@@ -163,13 +168,17 @@ class AvePointListJobsOperator(BaseOperator):
         if max_rows is ...:
             max_rows = 100 if path is None else 0
         self.max_rows = max_rows
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
-        check_listing({"product": self.product, **self._filters()})
-        check_each(vars(self), max_rows=lambda _, value: _parse_row_limit(value))
-        if is_literal(self.path) and is_literal(self.file_format):
-            check_file(self.path, self.file_format)
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
+        check_listing({name: given[name] for name in ("product", *_FILTERS)})
+        check_each(given, max_rows=lambda _, value: _parse_row_limit(value))
+        if is_literal(given["path"]) and is_literal(given["file_format"]):
+            check_file(given["path"], given["file_format"])
+        elif given["file_format"] is not None:
+            check_each(given, file_format=parse_format)
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """List, count and write the jobs, and return the summary.
@@ -208,15 +217,7 @@ class AvePointListJobsOperator(BaseOperator):
             sys.exit("The listing was told to end.")
 
     def _filters(self) -> dict[str, Any]:
-        return {
-            "started_after": self.started_after,
-            "started_before": self.started_before,
-            "job_type": self.job_type,
-            "state": self.state,
-            "object_type": self.object_type,
-            "organization_id": self.organization_id,
-            "location": self.location,
-        }
+        return {name: getattr(self, name) for name in _FILTERS}
 
     def _list(self, jobs: Iterable[BackupJob], summary: Summary, file: JobFile | None) -> dict[str, Any]:
         progress = Progress(self.log.info)

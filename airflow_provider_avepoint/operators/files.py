@@ -58,8 +58,7 @@ class JobFile:
         :raises AvePointConfigError: the path cannot be written to, or not in this format.
         """
         if path is None:
-            if file_format is not None:
-                raise AvePointConfigError(f"file_format: {file_format!r} needs a path to write to.")
+            _require_no_format(file_format)
             return None
         place = find_file(path)
         encode = _ENCODINGS[_find_format(place.name.casefold(), file_format)]
@@ -83,8 +82,15 @@ def check_file(path: object, file_format: object) -> None:
     :param file_format: ``jsonl`` or ``parquet``; None takes the format from the path's suffix.
     :raises AvePointConfigError: this is no path, or the format is not known.
     """
-    if path is not None:
+    if path is None:
+        _require_no_format(file_format)
+    else:
         _find_format(check_path("path", path).casefold(), file_format)
+
+
+def _require_no_format(file_format: object) -> None:
+    if file_format is not None:
+        raise AvePointConfigError(f"file_format: {file_format!r} needs a path to write to.")
 
 
 def _find_format(name: str, file_format: object) -> str:
@@ -95,9 +101,19 @@ def _find_format(name: str, file_format: object) -> str:
         raise AvePointConfigError(
             f"path: {name} says no format by its suffix ({', '.join(_SUFFIXES)}); give file_format."
         )
-    if not isinstance(file_format, str) or file_format not in _ENCODINGS:
-        raise refuse("file_format", file_format, f"is not one of {', '.join(_ENCODINGS)}.")
-    return file_format
+    return parse_format("file_format", file_format)
+
+
+def parse_format(name: str, value: object) -> str:
+    """Parse the format of a file.
+
+    :param name: the argument's name.
+    :param value: ``jsonl`` or ``parquet``.
+    :raises AvePointConfigError: the format is not known.
+    """
+    if not isinstance(value, str) or value not in _ENCODINGS:
+        raise refuse(name, value, f"is not one of {', '.join(_ENCODINGS)}.")
+    return value
 
 
 def _import_pyarrow() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_avepoint.checked import CheckedOperator
 from airflow_provider_avepoint.core.arguments import (
     parse_flag,
     parse_ledger,
@@ -19,14 +18,13 @@ from airflow_provider_avepoint.core.arguments import (
     parse_text,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointError
-from airflow_provider_avepoint.core.literals import check_each, check_listing
+from airflow_provider_avepoint.core.literals import check_each, check_listing, is_literal
 from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.query import CLOCK_SKEW, LISTED_LATE, LONGEST_JOB, SEARCH_SPAN, shift
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.starts import find_start_range
 from airflow_provider_avepoint.exceptions import to_airflow
-from airflow_provider_avepoint.gates import check_literals
 from airflow_provider_avepoint.operators.listing import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ _MOST_DAYS = 3650
 _FILTERS = ("product", "started_after", "job_type", "object_type", "organization_id", "location")
 
 
-class AvePointJobsToSqlOperator(BaseOperator):
+class AvePointJobsToSqlOperator(CheckedOperator):
     """Load jobs into the ledger: new jobs, and jobs that have changed since the last load.
 
     A load begins at the start of the oldest job that had not ended in the last load, at least six hours
@@ -130,12 +128,15 @@ class AvePointJobsToSqlOperator(BaseOperator):
         self.keep_schedule = keep_schedule
         self.tenant = tenant
         self.ledger_conn_id = ledger_conn_id
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
-        given = vars(self)
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
         check_listing({name: given[name] for name in _FILTERS})
         check_each(given, reread_days=lambda _, value: _parse_days(value), keep_schedule=parse_flag)
+        if is_literal(given["product"]) and is_literal(given["keep_schedule"]):
+            _find_scheduled(_parse_products(given["product"]), given["keep_schedule"])
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """Read and write the jobs of each product, and return the counts.
@@ -149,12 +150,10 @@ class AvePointJobsToSqlOperator(BaseOperator):
         from airflow_provider_avepoint.ledger.store import Changes, Ledger
 
         try:
-            products = parse_list("product", self.product)
-            if products is None:
-                raise AvePointConfigError("product is None; name one product or several.")
+            products = _parse_products(self.product)
             asked = parse_moment("started_after", self.started_after)
             reread = _parse_days(self.reread_days)
-            scheduled = self._find_scheduled(products)
+            scheduled = _find_scheduled(products, self.keep_schedule)
             ledger_conn_id, tenant = parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
             loaded: dict[str, dict[str, Any]] = {}
             total = Changes()
@@ -170,18 +169,6 @@ class AvePointJobsToSqlOperator(BaseOperator):
         except AvePointError as e:
             raise to_airflow(e) from None
         return {"tenant": tenant, **total._asdict(), "products": loaded}
-
-    def _find_scheduled(self, products: Sequence[str]) -> list[str]:
-        """Return the products whose schedule is kept."""
-        if not parse_flag("keep_schedule", self.keep_schedule):
-            return []
-        able = [product for product in products if get_product(product).schedule is not None]
-        if not able:
-            try:
-                require_endpoint(products[0], "schedule", "backup schedule")
-            except AvePointConfigError as e:
-                raise AvePointConfigError(f"keep_schedule: {e}") from None
-        return able
 
     def _keep_schedule(self, tenant: str, product: str, hook: AvePointHook, ledger: Ledger) -> bool:
         """Keep the schedule; where the API does not tell it, say so, and return False."""
@@ -287,6 +274,29 @@ def _plan(
     if asked is not None:
         since = min(since, asked)
     return since, min(since, point.loaded_from)
+
+
+def _parse_products(value: object) -> Sequence[str]:
+    products = parse_list("product", value)
+    if products is None:
+        raise AvePointConfigError("product is None; name one product or several.")
+    return products
+
+
+def _find_scheduled(products: Sequence[str], keep_schedule: object) -> list[str]:
+    """Return the products whose schedule is kept.
+
+    :raises AvePointConfigError: it shall be kept, and none of the products tells it.
+    """
+    if not parse_flag("keep_schedule", keep_schedule):
+        return []
+    able = [product for product in products if get_product(product).schedule is not None]
+    if not able:
+        try:
+            require_endpoint(products[0], "schedule", "backup schedule")
+        except AvePointConfigError as e:
+            raise AvePointConfigError(f"keep_schedule: {e}") from None
+    return able
 
 
 def _parse_days(value: object) -> timedelta:

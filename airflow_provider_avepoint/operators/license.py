@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
-from airflow_provider_avepoint.core.errors import AvePointError
+from airflow_provider_avepoint.core.arguments import parse_text
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import (
     FORECAST_DAYS,
@@ -22,29 +21,32 @@ from airflow_provider_avepoint.core.license import (
     describe_models,
     describe_subject,
     forecast,
+    require_license,
 )
-from airflow_provider_avepoint.core.literals import check_each
+from airflow_provider_avepoint.core.literals import check_each, is_literal
 from airflow_provider_avepoint.core.model import LicenseConsumption
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.exceptions import AvePointLicenseBreach, skip, to_airflow
-from airflow_provider_avepoint.gates import check_literals, name_try
-from airflow_provider_avepoint.links import LinkedOperator
+from airflow_provider_avepoint.exceptions import AvePointLicenseBreach
+from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.operators.audit import AuditOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_avepoint.ledger.store import Ledger
+
 __all__ = ["AvePointLicenseAuditOperator"]
 
 _MOST_DAYS = 3650
-# The most findings in an error message: a partner may have many customers. The result and the log hold all.
+# The most findings in the log: a partner may have many customers. The result holds all.
 _MOST_SENTENCES = 20
 
 _Audited = tuple[LicenseConsumption, list[Forecast], dict[str, str]]
 
 
-class AvePointLicenseAuditOperator(LinkedOperator):
+class AvePointLicenseAuditOperator(AuditOperator):
     """Compare used licences with purchased ones, record both in the ledger, and forecast their use.
 
     The forecast uses the readings of the last 90 days in the ledger, since the last change of the figure,
@@ -81,19 +83,10 @@ class AvePointLicenseAuditOperator(LinkedOperator):
     :raises AvePointLedgerError: the database fails; the figures have been logged before.
     """
 
-    template_fields: Sequence[str] = (
-        "avepoint_conn_id",
-        "product",
-        "near_limit",
-        "forecast_days",
-        "on_breach",
-        "organization_id",
-        "location",
-        "tenant",
-        "ledger_conn_id",
-    )
-    ui_color = "#dcecf7"
+    template_fields: Sequence[str] = (*AuditOperator.template_fields, "near_limit", "forecast_days")
+    _breach = AvePointLicenseBreach
 
+    # AuditOperator declares what both audits have. It is repeated here for editors.
     def __init__(
         self,
         *,
@@ -108,72 +101,47 @@ class AvePointLicenseAuditOperator(LinkedOperator):
         avepoint_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.avepoint_conn_id = avepoint_conn_id
-        self.product = product
+        super().__init__(
+            product=product,
+            on_breach=on_breach,
+            organization_id=organization_id,
+            location=location,
+            tenant=tenant,
+            ledger_conn_id=ledger_conn_id,
+            avepoint_conn_id=avepoint_conn_id,
+            **kwargs,
+        )
         self.near_limit = near_limit
         self.forecast_days = forecast_days
-        self.on_breach = on_breach
-        self.organization_id = organization_id
-        self.location = location
-        self.tenant = tenant
-        self.ledger_conn_id = ledger_conn_id
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
         check_each(
-            vars(self),
-            product=lambda _, value: get_product(value),
-            on_breach=parse_breach,
+            given,
             near_limit=lambda _, value: _parse_share(value),
             forecast_days=lambda _, value: _parse_days(value),
         )
+        if is_literal(given["product"]):
+            organization_id = given["organization_id"]
+            product = get_product(given["product"])
+            require_license(product, organization_id if is_literal(organization_id) else None)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Read, record and compare the figures, and return them.
-
-        :param context: Airflow's context of the task.
-        :returns: the figures that the class describes, ready for JSON.
-        :raises AvePointConfigError: an argument cannot be used.
-        :raises AvePointError: the API or the database failed; the error is also an ``AirflowException``.
-        """
-        try:
-            parse_breach("on_breach", self.on_breach)
-            self._name_ledger()
-            asked = Audit(
-                product=get_product(self.product).name,
-                audited_at=datetime.now(UTC),
-                location=parse_text("location", self.location),
-                organization_id=parse_text("organization_id", self.organization_id),
-                near_limit=_parse_share(self.near_limit),
-                forecast_days=_parse_days(self.forecast_days),
+    def _audit(self, context: Context) -> dict[str, Any]:
+        asked = Audit(
+            product=get_product(self.product).name,
+            audited_at=datetime.now(UTC),
+            location=parse_text("location", self.location),
+            organization_id=parse_text("organization_id", self.organization_id),
+            near_limit=_parse_share(self.near_limit),
+            forecast_days=_parse_days(self.forecast_days),
+        )
+        with self._open_hook(context, lambda _: asked) as hook:
+            consumptions = hook.get_license_consumptions(
+                asked.product, organization_id=asked.organization_id, location=asked.location
             )
-            audited = self._audit(asked, self._read(context, asked), name_try(context))
-        except AvePointError as e:
-            raise to_airflow(e) from None
-        return self._end(context, self._summarize(audited, asked))
-
-    def _name_ledger(self) -> tuple[str | None, str]:
-        """Return the ledger's connection, and the tenant's name in the ledger."""
-        return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
-
-    def _read(self, context: Context, asked: Audit) -> list[LicenseConsumption]:
-        """Return what is bought and used, now; log it, whatever comes next. Record why it cannot be read.
-
-        :raises AvePointError: it cannot be read.
-        """
-        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
-
-        try:
-            with AvePointHook(self.avepoint_conn_id) as hook:
-                self.leave_link(context, hook.settings)
-                consumptions = hook.get_license_consumptions(
-                    asked.product, organization_id=asked.organization_id, location=asked.location
-                )
-        except AvePointError as e:
-            self._record_error(replace(asked, error=str(e)), name_try(context))
-            raise
-        for each in consumptions:
+        for each in consumptions:  # whatever comes next
             self.log.info(
                 "%s: %s of %s seats, %s of %s GB.",
                 describe_subject(each),
@@ -182,39 +150,31 @@ class AvePointLicenseAuditOperator(LinkedOperator):
                 each.protected_gb,
                 each.purchased_storage_gb,
             )
-        return consumptions
+        result = _summarize(self._judge(asked, consumptions, name_try(context)), asked)
+        self._tell(result)
+        return result
 
-    def _record_error(self, failed: Audit, task: dict[str, Any] | None) -> None:
-        """Keep in the ledger why an audit has no figures; the task's own error is the greater news."""
-        from airflow_provider_avepoint.ledger.store import Ledger
+    def _save(self, ledger: Ledger, tenant: str, audit: Any, task: dict[str, Any] | None) -> None:
+        ledger.save_audit(tenant, audit, task)
 
-        ledger_conn_id, tenant = self._name_ledger()
-        try:
-            with Ledger(ledger_conn_id) as ledger:
-                ledger.save_audit(tenant, failed, task)
-        except AvePointError as e:
-            self.log.error("The failed audit could not be recorded: %s", e)  # noqa: TRY400  # no bug, no stack
-
-    def _audit(
+    def _judge(
         self, asked: Audit, consumptions: list[LicenseConsumption], task: dict[str, Any] | None
     ) -> list[_Audited]:
         """Record what was read, and what is wrong with it; return both, with the forecasts."""
         from sqlalchemy import select
 
         from airflow_provider_avepoint.ledger.rows import write_license
-        from airflow_provider_avepoint.ledger.store import Ledger
         from airflow_provider_avepoint.ledger.tables import LICENSES
 
-        ledger_conn_id, tenant = self._name_ledger()
         now = asked.audited_at
         history = defaultdict(list)
-        query = select(LICENSES).where(
-            LICENSES.c.tenant == tenant,
-            LICENSES.c.product == asked.product,
-            LICENSES.c.read_at >= now - HISTORY,
-        )
-        with Ledger(ledger_conn_id) as ledger:
+        with self._open_ledger() as (ledger, tenant):
             ledger.save_licenses(tenant, consumptions, now)
+            query = select(LICENSES).where(
+                LICENSES.c.tenant == tenant,
+                LICENSES.c.product == asked.product,
+                LICENSES.c.read_at >= now - HISTORY,
+            )
             for row in ledger.iter_rows(query):
                 past = LicenseConsumption(
                     product=asked.product,
@@ -241,56 +201,47 @@ class AvePointLicenseAuditOperator(LinkedOperator):
                 for each, _, wrong in audited
                 for reason, text in wrong.items()
             )
-            ledger.save_audit(tenant, replace(asked, findings=findings), task)
+            self._save(ledger, tenant, replace(asked, findings=findings), task)
         return audited
 
-    def _summarize(self, audited: list[_Audited], asked: Audit) -> dict[str, Any]:
-        consumptions = [consumption.as_dict() for consumption, _, _ in audited]
-        reasons = list(dict.fromkeys(reason for _, _, findings in audited for reason in findings))
-        return {
-            "tenant": self._name_ledger()[1],
-            "passed": not reasons,
-            "reasons": reasons,
-            "findings": [
-                f"{describe_subject(one)}: {text}" for one, _, found in audited for text in found.values()
-            ],
-            "notes": [
-                f"{describe_subject(one)}: {text}"
-                for one, forecasts, _ in audited
-                for text in (*describe_models(one), *(each.doubt for each in forecasts if each.doubt))
-            ],
-            "consumptions": consumptions,
-            "consumption": consumptions[0] if len(consumptions) == 1 else None,
-            "forecast": [
-                {"organization_id": one.organization_id, "service": one.service, **each.as_dict()}
-                for one, forecasts, _ in audited
-                for each in forecasts
-            ],
-            "near_limit": asked.near_limit,
-            "forecast_days": asked.forecast_days,
-        }
-
-    def _end(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        """Log the result; then return it, skip the task or fail the task, as *on_breach* says."""
+    def _tell(self, result: dict[str, Any]) -> None:
+        """Log what the result does not end the task with."""
         for line in (*result["notes"], *(each["text"] for each in result["forecast"])):
             self.log.info("%s.", line)
         sentences = result["findings"]
         if not sentences:
             self.log.info("%s: within the licence.", self.product)
-            return result
-        rest = len(sentences) - _MOST_SENTENCES
-        if self.on_breach == "warn":
+        elif self.on_breach == "warn":
             for sentence in sentences[:_MOST_SENTENCES]:
                 self.log.warning("%s.", sentence)
-            if rest > 0:
+            if (rest := len(sentences) - _MOST_SENTENCES) > 0:
                 self.log.warning("And %s more findings.", rest)
-            return result
-        if (ti := context.get("ti")) is not None:
-            ti.xcom_push("audit", result)
-        message = "; ".join(sentences[:_MOST_SENTENCES]) + (f"; and {rest} more." if rest > 0 else ".")
-        if self.on_breach == "skip":
-            skip(self, message)
-        raise AvePointLicenseBreach(message, reasons=tuple(result["reasons"]))
+
+
+def _summarize(audited: list[_Audited], asked: Audit) -> dict[str, Any]:
+    consumptions = [consumption.as_dict() for consumption, _, _ in audited]
+    reasons = list(dict.fromkeys(reason for _, _, findings in audited for reason in findings))
+    return {
+        "passed": not reasons,
+        "reasons": reasons,
+        "findings": [
+            f"{describe_subject(one)}: {text}" for one, _, found in audited for text in found.values()
+        ],
+        "notes": [
+            f"{describe_subject(one)}: {text}"
+            for one, forecasts, _ in audited
+            for text in (*describe_models(one), *(each.doubt for each in forecasts if each.doubt))
+        ],
+        "consumptions": consumptions,
+        "consumption": consumptions[0] if len(consumptions) == 1 else None,
+        "forecast": [
+            {"organization_id": one.organization_id, "service": one.service, **each.as_dict()}
+            for one, forecasts, _ in audited
+            for each in forecasts
+        ],
+        "near_limit": asked.near_limit,
+        "forecast_days": asked.forecast_days,
+    }
 
 
 def _key_of(row: Any) -> tuple[str, str, str]:

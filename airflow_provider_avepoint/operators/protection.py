@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_avepoint.core.arguments import parse_breach, parse_ledger, parse_text
-from airflow_provider_avepoint.core.errors import AvePointError
-from airflow_provider_avepoint.core.literals import check_each, is_literal
+from airflow_provider_avepoint.core.arguments import parse_text
+from airflow_provider_avepoint.core.literals import is_literal
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.refusals import is_rendered_none, refuse
-from airflow_provider_avepoint.core.requirements import Required, parse_required
+from airflow_provider_avepoint.core.requirements import Required, choose_organization, parse_required
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
-from airflow_provider_avepoint.core.text import list_some, trim
-from airflow_provider_avepoint.exceptions import AvePointProtectionBreach, skip, to_airflow
-from airflow_provider_avepoint.gates import check_literals, name_try
-from airflow_provider_avepoint.links import LinkedOperator
+from airflow_provider_avepoint.core.text import trim
+from airflow_provider_avepoint.exceptions import AvePointProtectionBreach
+from airflow_provider_avepoint.gates import name_try
+from airflow_provider_avepoint.operators.audit import AuditOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_avepoint.core.products.vocabulary import Product
+    from airflow_provider_avepoint.ledger.store import Ledger
+
 __all__ = ["AvePointProtectionAuditOperator"]
 
-#: The XCom key of an audit with findings; one without findings is returned.
-AUDIT_KEY = "audit"
 
-
-class AvePointProtectionAuditOperator(LinkedOperator):
+class AvePointProtectionAuditOperator(AuditOperator):
     """Judge a tenant against what it must have beside good jobs, and record the result in the ledger.
 
     *required* names services, each with its rules; the rules under ``tenant`` hold for the whole tenant::
@@ -99,19 +99,11 @@ class AvePointProtectionAuditOperator(LinkedOperator):
     :raises AvePointLedgerError: the database fails; the findings have been logged before.
     """
 
-    template_fields: Sequence[str] = (
-        "avepoint_conn_id",
-        "required",
-        "product",
-        "on_breach",
-        "organization_id",
-        "location",
-        "tenant",
-        "ledger_conn_id",
-    )
+    template_fields: Sequence[str] = (*AuditOperator.template_fields, "required")
     template_fields_renderers = {"required": "json"}  # noqa: RUF012  # as BaseOperator declares it
-    ui_color = "#dcecf7"
+    _breach = AvePointProtectionBreach
 
+    # AuditOperator declares what both audits have. It is repeated here for editors.
     def __init__(
         self,
         *,
@@ -125,133 +117,88 @@ class AvePointProtectionAuditOperator(LinkedOperator):
         avepoint_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.avepoint_conn_id = avepoint_conn_id
-        self.required = required
-        self.product = product
-        self.on_breach = on_breach
-        self.organization_id = organization_id
-        self.location = location
-        self.tenant = tenant
-        self.ledger_conn_id = ledger_conn_id
-        check_literals(self, self._check_literals)
-
-    def _check_literals(self) -> None:
-        check_each(
-            vars(self),
-            product=lambda _, value: get_product(value),
-            on_breach=parse_breach,
+        super().__init__(
+            product=product,
+            on_breach=on_breach,
+            organization_id=organization_id,
+            location=location,
+            tenant=tenant,
+            ledger_conn_id=ledger_conn_id,
+            avepoint_conn_id=avepoint_conn_id,
+            **kwargs,
         )
-        # A text may be the name of a file, which is read where the task runs.
-        if is_literal(self.product) and is_literal(self.required) and not isinstance(self.required, str):
-            parse_required(self.required, get_product(self.product))
+        self.required = required
+        self.check_literals()
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Read and judge what the tenant has, record the result, and return it.
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
+        if not (is_literal(given["product"]) and is_literal(given["required"])):
+            return
+        product = get_product(given["product"])
+        required = _parse_written(given["required"], product)
+        # What a file holds is read where the task runs.
+        if required is not None and is_literal(given["organization_id"]):
+            choose_organization(given["organization_id"], product, required.topics)
 
-        :param context: Airflow's context of the task.
-        :returns: the audit that the class describes, ready for JSON.
-        :raises AvePointConfigError: an argument cannot be used.
-        :raises AvePointError: nothing could be read, or the database failed; the error is also an
-            ``AirflowException``.
-        """
-        try:
-            parse_breach("on_breach", self.on_breach)
-            self._name_ledger()
-            required = self._read_required()
-            audit = self._audit(context, required)
-            self._log(audit)
-            self._record(audit, context)
-        except AvePointError as e:
-            raise to_airflow(e) from None
-        return self._end(context, {"tenant": self._name_ledger()[1], **audit.as_dict()})
+    def _audit(self, context: Context) -> dict[str, Any]:
+        product = get_product(self.product)
+        required = self._read_required(product)
+        location = parse_text("location", self.location)
+        asked = ProtectionAudit(
+            product=product.name,
+            audited_at=datetime.now(UTC),
+            location=location,
+            organization_id=parse_text("organization_id", self.organization_id),
+            required=required.written,
+        )
 
-    def _name_ledger(self) -> tuple[str | None, str]:
-        """Return the ledger's connection, and the tenant's name in the ledger."""
-        return parse_ledger(self.ledger_conn_id, self.tenant, self.avepoint_conn_id)
+        def begin(own_location: str | None) -> ProtectionAudit:
+            is_own = location is None and product.tells_locations
+            return replace(asked, location=own_location) if is_own else asked
 
-    def _read_required(self) -> Required:
+        with self._open_hook(context, begin) as hook:
+            audit = hook.audit_protection(
+                required,
+                product=product.name,
+                organization_id=self.organization_id,
+                location=self.location,
+                proofs=self._find_proofs,
+            )
+        self._tell(audit)
+        with self._open_ledger() as (ledger, tenant):
+            self._save(ledger, tenant, audit, name_try(context))
+            if audit.schedule is not None:
+                ledger.save_schedule(tenant, audit.schedule)
+        return audit.as_dict()
+
+    def _save(self, ledger: Ledger, tenant: str, audit: Any, task: dict[str, Any] | None) -> None:
+        ledger.save_protection_audit(tenant, audit, task)
+
+    def _read_required(self, product: Product) -> Required:
         """Return what is required.
 
         :raises AvePointConfigError: it cannot be used, or its file cannot be read.
         """
-        product = get_product(self.product)
-        required = self.required
-        if isinstance(required, PathLike):
-            required = fspath(required)
-        if not isinstance(required, str):
-            return parse_required(required, product)
-        text = trim(required)
-        if text.startswith("{"):
-            try:
-                return parse_required(json.loads(text), product)
-            except (ValueError, RecursionError):
-                raise refuse("required", required, "is not JSON.") from None
-        if is_rendered_none(text):
-            raise refuse("required", required, "names no file.")
+        written = _parse_written(self.required, product)
+        if written is not None:
+            return written
         from airflow_provider_avepoint.required_file import read_required
 
-        return read_required(text, self._find_folder(), product)
+        return read_required(trim(fspath(cast("str", self.required))), self._find_folder(), product)
 
     def _find_folder(self) -> Path:
         """Return the folder of the DAG's file; the working directory where the task has no DAG."""
         dag = self.get_dag()
         return Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd()
 
-    def _audit(self, context: Context, required: Required) -> ProtectionAudit:
-        """Return the audit; record why there is none.
-
-        :raises AvePointError: nothing can be read.
-        """
-        from airflow_provider_avepoint.hooks.avepoint import AvePointHook
-
-        try:
-            with AvePointHook(self.avepoint_conn_id) as hook:
-                self.leave_link(context, hook.settings)
-                return hook.audit_protection(
-                    required,
-                    product=required.product.name,
-                    organization_id=self.organization_id,
-                    location=self.location,
-                    proofs=self._find_proofs,
-                )
-        except AvePointError as e:
-            failed = ProtectionAudit(
-                product=required.product.name,
-                audited_at=datetime.now(UTC),
-                location=parse_text("location", self.location),
-                organization_id=parse_text("organization_id", self.organization_id),
-                required=required.written,
-                error=str(e),
-            )
-            try:
-                self._record(failed, context)
-            except AvePointError as second:  # the first is the greater news
-                self.log.error("The failed audit could not be recorded: %s", second)  # noqa: TRY400  # no bug
-            raise
-
     def _find_proofs(self, product: str, location: str | None, now: datetime) -> dict[str, datetime]:
         from airflow_provider_avepoint.ledger.proofs import find_proofs
-        from airflow_provider_avepoint.ledger.store import Ledger
 
-        ledger_conn_id, tenant = self._name_ledger()
-        with Ledger(ledger_conn_id) as ledger:
+        with self._open_ledger() as (ledger, tenant):
             return find_proofs(ledger, tenant, product, location, now)
 
-    def _record(self, audit: ProtectionAudit, context: Context) -> None:
-        """Keep the audit in the ledger, with the schedule that it has read.
-
-        :raises AvePointLedgerError: the database fails.
-        """
-        from airflow_provider_avepoint.ledger.store import Ledger
-
-        ledger_conn_id, tenant = self._name_ledger()
-        with Ledger(ledger_conn_id) as ledger:
-            ledger.save_protection_audit(tenant, audit, name_try(context))
-            if audit.schedule is not None:
-                ledger.save_schedule(tenant, audit.schedule)
-
-    def _log(self, audit: ProtectionAudit) -> None:
+    def _tell(self, audit: ProtectionAudit) -> None:
         for note in audit.notes:
             self.log.info("%s.", note)
         if not audit.findings:
@@ -259,13 +206,22 @@ class AvePointProtectionAuditOperator(LinkedOperator):
         for sentence in audit.as_dict()["findings"]:
             self.log.warning("%s.", sentence)
 
-    def _end(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        """Return the result; skip or fail the task where there are findings, as *on_breach* says."""
-        if result["passed"] or self.on_breach == "warn":
-            return result
-        if (ti := context.get("ti")) is not None:
-            ti.xcom_push(AUDIT_KEY, result)
-        message = f"{list_some(result['findings'])}."
-        if self.on_breach == "skip":
-            skip(self, message)
-        raise AvePointProtectionBreach(message, reasons=tuple(result["reasons"]))
+
+def _parse_written(required: object, product: Product) -> Required | None:
+    """Return what is required where the argument says it; None where the argument names a file.
+
+    :raises AvePointConfigError: it cannot be used.
+    """
+    if isinstance(required, PathLike):
+        return None
+    if not isinstance(required, str):
+        return parse_required(required, product)
+    text = trim(required)
+    if text.startswith("{"):
+        try:
+            return parse_required(json.loads(text), product)
+        except (ValueError, RecursionError):
+            raise refuse("required", required, "is not JSON.") from None
+    if is_rendered_none(text):
+        raise refuse("required", required, "names no file.")
+    return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_avepoint.checked import CheckedOperator
 from airflow_provider_avepoint.core.arguments import (
     parse_list,
     parse_moment,
@@ -19,7 +18,6 @@ from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointE
 from airflow_provider_avepoint.core.literals import check_each
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.exceptions import to_airflow
-from airflow_provider_avepoint.gates import check_literals
 from airflow_provider_avepoint.operators.stores import check_path, find_file, replace
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ __all__ = ["AvePointReportOperator"]
 _MOST_DAYS = 366
 
 
-class AvePointReportOperator(BaseOperator):
+class AvePointReportOperator(CheckedOperator):
     """Write a report on some weeks of the ledger: one self-contained HTML page, and a CSV file beside it.
 
     Needs the extra ``report``. Both files appear when they are complete; a task that fails leaves older files
@@ -92,13 +90,14 @@ class AvePointReportOperator(BaseOperator):
         self.title = title
         self.company = company
         self.author = author
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
         check_each(
-            vars(self),
-            path=check_path,
-            ledger_conn_id=parse_text,
+            given,
+            path=lambda name, value: _check_page(check_path(name, value)),
             days=lambda _, value: _parse_days(value),
             timezone=parse_timezone,
             tenants=parse_list,
@@ -176,11 +175,15 @@ def _import_matplotlib() -> None:
 
 
 def _find_table(page: ObjectStoragePath) -> ObjectStoragePath:
-    if page.suffix == ".csv":
-        raise AvePointConfigError(
-            f"path: {page} is where the CSV file goes; give the page's, such as x.html."
-        )
+    _check_page(str(page))
     return find_file(page.with_suffix(".csv"))
+
+
+def _check_page(path: str) -> None:
+    if path.endswith(".csv"):
+        raise AvePointConfigError(
+            f"path: {path} is where the CSV file goes; give the page's, such as x.html."
+        )
 
 
 def _parse_days(value: object) -> int:

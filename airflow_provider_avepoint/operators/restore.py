@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_provider_avepoint.core.arguments import parse_flag, parse_ledger, parse_moment, parse_span
+from airflow_provider_avepoint.checked import CheckedOperator
+from airflow_provider_avepoint.core.arguments import (
+    parse_flag,
+    parse_ledger,
+    parse_moment,
+    parse_span,
+    parse_text,
+    require_text,
+)
 from airflow_provider_avepoint.core.errors import (
     AvePointConfigError,
     AvePointError,
@@ -39,6 +47,8 @@ from airflow_provider_avepoint.core.restore import (
     look_for_news,
     name_account,
     parse_expected,
+    parse_paths,
+    parse_service,
     prepare_restore,
     start_restore,
 )
@@ -46,7 +56,7 @@ from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.wait_events import MAX_FAILED_POLLS
 from airflow_provider_avepoint.exceptions import AvePointJobFailed, for_airflow, to_airflow
-from airflow_provider_avepoint.gates import check_literals, name_try
+from airflow_provider_avepoint.gates import name_try
 from airflow_provider_avepoint.lineage import describe_drill
 from airflow_provider_avepoint.links import LinkedOperator
 from airflow_provider_avepoint.operators.drills import DrillLedger
@@ -91,7 +101,7 @@ class _Wait:
     is_paused: bool = False
 
 
-class AvePointRestoreOperator(LinkedOperator):
+class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
     """Restore files and folders of Microsoft 365, follow the restore job, and judge it as a backup is judged.
 
     **This writes.** AvePoint's API restores in place: it has no destination, and its documents do not say
@@ -202,16 +212,26 @@ class AvePointRestoreOperator(LinkedOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self._drill: dict[str, Any] | None = None
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
         check_each(
-            vars(self),
+            given,
+            service=parse_service,
+            library=require_text,
+            files=parse_paths,
+            folders=parse_paths,
+            location=parse_text,
             recovery_time=parse_moment,
             expect_files=lambda _, value: parse_expected(value),
             expect_content_check=parse_flag,
+            deferrable=parse_flag,
+            poll_interval=_parse_span,
+            timeout=_parse_span,
         )
-        asked = {name: getattr(self, name) for name in _ASKED}
+        asked = {name: given[name] for name in _ASKED}
         if not is_literal(asked["recovery_time"]):
             asked["recovery_time"] = datetime.now(UTC)  # stands for what is rendered later
         if all(map(is_literal, asked.values())):
@@ -262,8 +282,8 @@ class AvePointRestoreOperator(LinkedOperator):
         """
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
-        interval = self._parse_span("poll_interval", self.poll_interval)
-        deadline = begun + self._parse_span("timeout", self.timeout)
+        interval = _parse_span("poll_interval", self.poll_interval)
+        deadline = begun + _parse_span("timeout", self.timeout)
         expected = parse_expected(self.expect_files)
         is_deferrable = parse_flag("deferrable", self.deferrable)
         is_checked = parse_flag("expect_content_check", self.expect_content_check)
@@ -492,12 +512,12 @@ class AvePointRestoreOperator(LinkedOperator):
         asked = {name: getattr(self, name) for name in _ASKED}
         return RestoreRequest.parse(**asked, default_location=default_location)
 
-    @staticmethod
-    def _parse_span(name: str, value: object) -> timedelta:
-        span = parse_span(name, value)
-        if span is None:
-            raise refuse(name, value, "is no time span.")
-        return span
+
+def _parse_span(name: str, value: object) -> timedelta:
+    span = parse_span(name, value)
+    if span is None:
+        raise refuse(name, value, "is no time span.")
+    return span
 
 
 def open_intents(

@@ -93,6 +93,7 @@ class Report:
     :param missed_runs: the runs of the kept schedules that did not start, by scope.
     :param vanished: the services that the kept schedules no longer name.
     :param unread_schedules: the tenants, products and days whose kept schedules are not understood.
+    :param unread_verdicts: of each gate whose newest verdict is not understood, that verdict.
     """
 
     period: Period
@@ -116,6 +117,7 @@ class Report:
     missed_runs: tuple[MissedRuns, ...]
     vanished: tuple[Vanished, ...]
     unread_schedules: tuple[UnreadDay, ...]
+    unread_verdicts: tuple[JudgedVerdict, ...]
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -360,6 +362,13 @@ class Report:
             yield _urgent(
                 f"{tenant}, {get_product(product).label}: the kept schedule of {day} is not understood; "
                 "delete its rows in avepoint_schedules.",
+                "method",
+            )
+        for each in self.unread_verdicts[:_MOST_NAMED]:
+            yield _urgent(
+                f"{each.tenant}, {get_product(each.product).label}: the newest verdict of "
+                f"{each.gate or 'a check outside of Airflow'} is not understood, and only verdicts before "
+                "it count. If a newer release of the provider wrote it, update the provider here, too.",
                 "method",
             )
         for tenant, product in self.loaded_without_jobs:

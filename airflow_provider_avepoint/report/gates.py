@@ -464,6 +464,15 @@ def is_judged(reason: str) -> bool:
     return reason not in (Reason.EXCLUDED, Reason.FORGOTTEN)
 
 
+def may_guard(judged_at: datetime, now: datetime) -> bool:
+    """Tell whether a gate may still guard of whose newest verdict no more is known than its time.
+
+    :param judged_at: when the gate judged.
+    :param now: the moment of the question.
+    """
+    return shift(judged_at, _PATIENCE_WITH_ONE) >= now
+
+
 def name_gate(row: Mapping[Any, Any]) -> str | None:
     """Return the DAG and the task of a verdict; None outside of a task.
 

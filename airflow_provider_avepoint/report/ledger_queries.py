@@ -61,6 +61,7 @@ from airflow_provider_avepoint.report.gates import (
     Judgement,
     Place,
     is_judged,
+    may_guard,
     name_gate,
     read_evidence,
     read_judgement,
@@ -238,6 +239,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         missed_runs=kept.missed,
         vanished=kept.vanished,
         unread_schedules=kept.unread,
+        unread_verdicts=reader.unread_verdicts,
     )
 
 
@@ -248,7 +250,7 @@ class _Reader:
         self._tenants = tenants
         self._earliest = min(period.start, shift(period.now, -_LONG_GONE))
         self._first_recent = period.date_of(shift(period.now, -backups.RECENT))
-        self.gates, self.verdicts = self._read_verdicts()
+        self.gates, self.verdicts, self.unread_verdicts = self._read_verdicts()
         self.loaded_without_jobs: tuple[tuple[str, str], ...] = ()
         self._pasts: dict[Place, Past] = {}
         self._timelines: dict[Place, ScopeTimeline] = {}
@@ -626,8 +628,10 @@ class _Reader:
             return Reported(generated_at=row["generated_at"], states=json.loads(row["states"]))
         return None
 
-    def _read_verdicts(self) -> tuple[Gates, tuple[JudgedVerdict, ...]]:
-        """Return the gates, and the verdicts of the period, newest first, the newest with their evidence.
+    def _read_verdicts(self) -> tuple[Gates, tuple[JudgedVerdict, ...], tuple[JudgedVerdict, ...]]:
+        """Return the gates, the verdicts of the period, and the newest ones of gates that are not understood.
+
+        Verdicts come newest first; the newest of the period have their evidence.
 
         Verdicts from some time before the period tell of the gates, too. Of the tries of a task in one run,
         the last one counts.
@@ -646,15 +650,23 @@ class _Reader:
         newest_first = sorted(last.values(), key=lambda each: each.key)
         newest_first.sort(key=lambda each: each.verdict.judged_at, reverse=True)
         gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
+        unread: dict[tuple[str, str, str | None], JudgedVerdict] = {}
         for each in newest_first:
+            of = each.verdict
+            key = (of.tenant, of.product, of.gate)
             if each.judgement is not None:
-                of = each.verdict
-                gates[of.tenant, of.product, of.gate].append(each.judgement)
+                gates[key].append(each.judgement)
+            elif key not in gates and may_guard(of.judged_at, self._period.now):
+                unread.setdefault(key, of)
         shown = self._show([each for each in newest_first if each.verdict.judged_at >= self._period.start])
-        return Gates(
-            Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
-            for (tenant, product, name), judgements in gates.items()
-        ), tuple(shown)
+        return (
+            Gates(
+                Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
+                for (tenant, product, name), judgements in gates.items()
+            ),
+            tuple(shown),
+            tuple(unread.values()),
+        )
 
     def _show(self, newest_first: Sequence[_KeptVerdict]) -> Iterator[JudgedVerdict]:
         """Yield the verdicts, the newest with their evidence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,13 +19,14 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint.checked import CheckedOperator
 from airflow_provider_avepoint.core.arguments import parse_flag, parse_text, require_text
 from airflow_provider_avepoint.core.errors import AvePointError, AvePointJobNotFound
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.literals import check_each, check_listing
 from airflow_provider_avepoint.core.settings import DEFAULT_CONN_ID
 from airflow_provider_avepoint.core.wait_events import Event, Status, Watch, doubt_job, doubt_verdict
-from airflow_provider_avepoint.gates import PolicyOperator, check_literals
+from airflow_provider_avepoint.gates import PolicyOperator
 from airflow_provider_avepoint.links import LinkedOperator
 
 if TYPE_CHECKING:
@@ -63,10 +64,14 @@ class _AvePointSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if deferrable and self.mode == "reschedule":
-            raise ValueError("deferrable=True and mode='reschedule' are two ways to wait; choose one.")
+        _check_ways(deferrable, self.mode)
         self.deferrable = self.mode != "reschedule" if deferrable is None else deferrable
         self._watch = Watch()
+
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)  # type: ignore[misc]  # both sensors are checked operators
+        _check_ways(given.get("deferrable"), given.get("mode"))
 
     @abstractmethod
     def _look(self, hook: AvePointHook, watch: Watch) -> Event | None:
@@ -295,6 +300,11 @@ class _AvePointSensor(BaseSensorOperator):
             exceptions.skip(self, message)
 
 
+def _check_ways(deferrable: object, mode: object) -> None:
+    if deferrable is True and mode == "reschedule":
+        raise ValueError("deferrable=True and mode='reschedule' are two ways to wait; choose one.")
+
+
 def _tell_age(context: Context) -> str:
     """Say how long ago the task began; an empty text where that is unknown."""
     started_at = getattr(context.get("ti"), "start_date", None)
@@ -449,7 +459,7 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
         return self.on_failed == "skip"
 
 
-class AvePointJobSensor(_AvePointSensor, LinkedOperator):
+class AvePointJobSensor(_AvePointSensor, CheckedOperator, LinkedOperator):
     """Wait until one job has ended well: ``success``, or ``partial`` with *accept_partial*.
 
     Returns the job. A job that is not listed yet is waited for. The arguments for waiting:
@@ -500,10 +510,11 @@ class AvePointJobSensor(_AvePointSensor, LinkedOperator):
         self.accept_partial = accept_partial
         self.location = location
         self.organization_id = organization_id
-        check_literals(self, self._check_literals)
+        self.check_literals()
 
-    def _check_literals(self) -> None:
-        given = vars(self)
+    @classmethod
+    def _check_literals(cls, given: Mapping[str, Any]) -> None:
+        super()._check_literals(given)
         check_listing({name: given[name] for name in ("product", "location", "organization_id")})
         check_each(
             given, product=require_text, job_id=require_text, accept_partial=parse_flag, location=parse_text

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from . import DEMO_CLIENT_ID, DEMO_CLIENT_SECRET, Simulator
 
+_LAST_PORT = 65535
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; print the URL as one line when the server answers requests.
@@ -43,10 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 fields = shlex.quote(json.dumps(simulator.connection))
                 print(f"export AIRFLOW_CONN_AVEPOINT_DEFAULT={fields}", flush=True)  # noqa: T201 - the same
             stopped.wait()
-    except (ModuleNotFoundError, OSError) as error:
-        print(f"avepoint-simulator: {error}", file=sys.stderr)  # noqa: T201 - a script's way to fail
-        return 1
+    except OSError as error:
+        fault = (error.strerror or str(error)).partition(" (")[0].lower()
+        advice = "name another port with --port, or leave --port out for a free one"
+        return _fail(f"cannot listen at port {options.port} of {options.host}: {fault}; {advice}.")
+    except (ModuleNotFoundError, RuntimeError) as error:
+        return _fail(str(error))
     return 0
+
+
+def _fail(message: str) -> int:
+    """Say in a line why the server cannot run; return the exit status."""
+    print(f"avepoint-simulator: {message}", file=sys.stderr)  # noqa: T201 - a script's way to fail
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="avepoint-simulator", description="Serve a stand-in for the AvePoint Graph API."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen at (default: a free one)")
+    parser.add_argument("--port", type=_parse_port, default=0, help="port to listen at (default: a free one)")
     parser.add_argument(
         "--client-id", default=DEMO_CLIENT_ID, help="registered client (default: %(default)s)"
     )
@@ -66,6 +77,16 @@ def _parser() -> argparse.ArgumentParser:
         "--quiet", action="store_true", help="print the URL alone, and no line for each request"
     )
     return parser
+
+
+def _parse_port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to {_LAST_PORT}.")
+    return port
 
 
 if __name__ == "__main__":

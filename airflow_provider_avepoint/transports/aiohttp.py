@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 import aiohttp
+from aiohttp.http import SERVER_SOFTWARE
 
 from airflow_provider_avepoint.core.flow import (
     Effect,
@@ -25,6 +26,7 @@ from airflow_provider_avepoint.core.flow import (
     Response,
     Send,
 )
+from airflow_provider_avepoint.transports.agent import name_agent
 from airflow_provider_avepoint.transports.body import loads
 from airflow_provider_avepoint.transports.counting import Count, Tally, count_nothing
 from airflow_provider_avepoint.transports.environment import find_ca_bundle, find_proxy
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_avepoint.core.settings import Settings
 
 T = TypeVar("T")
+_AGENT = {"User-Agent": name_agent(SERVER_SOFTWARE)}
 
 
 class AiohttpTransport:
@@ -143,6 +146,7 @@ class AiohttpTransport:
                 json=request.json,
                 allow_redirects=False,
                 proxy=proxy,
+                proxy_headers=_AGENT,
             ) as answer:
                 return Response(
                     status=answer.status,
@@ -163,6 +167,7 @@ class AiohttpTransport:
                 # Built in a thread: loading the CA bundle would hold up every other trigger.
                 context = await asyncio.to_thread(_build_ssl, settings)
                 self._session = aiohttp.ClientSession(
+                    headers=_AGENT,
                     connector=aiohttp.TCPConnector(ssl=context, limit=settings.max_concurrency),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(

@@ -187,7 +187,7 @@ def test_the_vendors_words_cannot_format_the_table(avepoint: Run, simulator: Sim
 # check
 
 
-def test_check_prints_each_scope_and_its_reason(avepoint: Run, three_jobs: list[dict]) -> None:
+def test_check_prints_each_scope_worst_first(avepoint: Run, three_jobs: list[dict]) -> None:
     done = avepoint("check", "dynamics365", "--max-age", "24h")
 
     assert (done.status, done.err) == (1, "")
@@ -196,9 +196,9 @@ def test_check_prints_each_scope_and_its_reason(avepoint: Run, three_jobs: list[
         "organization", "workload", "reason", "started", "age", "state", "failed", "open", "job",
     ]  # fmt: skip
     assert [(row[0], row[2], row[4], row[6], row[7], row[8]) for row in rows[1:]] == [
-        ("Alpha", "passed", "2h", "0 of 1,500", "", three_jobs[0]["job_id"]),
         ("Bravo", "failed", "1h 30m", "3 of 100", "", three_jobs[1]["job_id"]),
         ("Charlie", "running", "1h", "", "1", three_jobs[2]["job_id"]),
+        ("Alpha", "passed", "2h", "0 of 1,500", "", three_jobs[0]["job_id"]),
     ]
     assert done.out.endswith("dynamics365: failed: 1 of 3 scopes good.\n")
 

@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_avepoint import exceptions
+from airflow_provider_avepoint import __version__, exceptions
 from airflow_provider_avepoint.core import errors
 from airflow_provider_avepoint.core.auth import TOKENS
 from airflow_provider_avepoint.core.features import list_features
@@ -156,6 +156,10 @@ class TestWhatLeaves:
             assert "authorization" not in {name.lower() for each in tokens for name in each["header_names"]}
             names = {name.lower() for each in requests for name in each["header_names"]}
             assert names <= usual | {"content-length", "content-type"}
+            library = "python-requests/" if isinstance(driver, Worker) else "aiohttp/"
+            for agent in {each["user_agent"] for each in requests}:
+                assert agent.startswith(f"airflow-provider-avepoint/{__version__} ")
+                assert library in agent
 
     def test_run_sends_no_credentials_either(self, simulator: Simulator, connect: Callable[..., str]) -> None:
         """The inherited ``run`` goes through the same session."""
@@ -166,6 +170,7 @@ class TestWhatLeaves:
 
         (request,) = simulator.requests()
         assert "authorization" not in {name.lower() for name in request["header_names"]}
+        assert request["user_agent"].startswith("airflow-provider-avepoint/")
 
     def test_a_session_has_the_connections_proxies_and_tls(self, connect: Callable[..., str]) -> None:
         hook = AvePointHook(

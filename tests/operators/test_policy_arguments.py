@@ -21,16 +21,8 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_avepoint.core.verdict import Policy
 from airflow_provider_avepoint.exceptions import AvePointAuthError, AvePointBackupNotVerified
-from airflow_provider_avepoint.operators.avepoint import (
-    AvePointBackupCheckOperator,
-    AvePointJobsToSqlOperator,
-    AvePointLicenseAuditOperator,
-    AvePointListJobsOperator,
-    AvePointProtectionAuditOperator,
-    AvePointReportOperator,
-    AvePointRestoreOperator,
-)
-from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor, AvePointJobSensor
+from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
+from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 from airflow_provider_avepoint.simulator import Simulator
 from airflow_provider_avepoint.triggers.avepoint import AvePointBackupTrigger
 from tests.operators.policy_cases import CASES, DAY, Case, as_text
@@ -294,112 +286,6 @@ def test_a_bad_value_is_named_and_nothing_is_sent(
                 pytest.fail(f"{cls.__name__} takes {value!r}: {task.execute({})}")
 
     assert simulator.requests() == []
-
-
-def parse(cls: type, *, dag: dict[str, Any] | None = None, **arguments: Any) -> str:
-    """Return what a DAG file with one task says when it is parsed; an empty text where it says nothing."""
-    try:
-        with DAG("parsed", schedule=None, **(dag or {})):
-            cls(task_id="look", **arguments)
-    except AirflowFailException as e:
-        return str(e)
-    return ""
-
-
-def test_a_bad_literal_is_named_when_the_dag_is_parsed() -> None:
-    """Nothing is sent, and a value that a template may yet mend says nothing."""
-    gate = {"product": "dynamics365", "max_age": DAY}
-    for cls in CLASSES:
-        for name, values in BAD_VALUES.items():
-            for value in values:
-                if not (name in ("max_age", "started_after") and value is None):
-                    assert name in parse(cls, **(gate | {name: value})), (cls, name, value)
-    job = {"product": "dynamics365", "job_id": "J"}
-    for task, given, wrong in [
-        (
-            AvePointJobSensor,
-            job,
-            {"product": "d365", "job_id": " ", "accept_partial": "perhaps", "location": "EUR"},
-        ),
-        (
-            AvePointListJobsOperator,
-            {"product": ["dynamics365", "m365"]},
-            {
-                "product": None,
-                "job_type": "bakcup",
-                "started_after": "now",
-                "state": "done",
-                "max_rows": -1,
-                "path": "x.xlsx",
-            },
-        ),
-        (
-            AvePointJobsToSqlOperator,
-            {"product": "m365"},
-            {"product": ["m356"], "object_type": "x", "reread_days": -1, "keep_schedule": "?"},
-        ),
-        (AvePointListJobsOperator, {"product": "{{ x }}"}, {"started_before": "now", "state": "done"}),
-        (
-            AvePointLicenseAuditOperator,
-            {},
-            {"product": "d365", "on_breach": "f", "near_limit": 90, "forecast_days": -1},
-        ),
-        (
-            AvePointProtectionAuditOperator,
-            {"required": "x.yaml"},
-            {"product": "d365", "on_breach": ["fail"], "required": {"exchange_online": {"runs_pr_day": 1}}},
-        ),
-        (
-            AvePointReportOperator,
-            {"path": "/x/{{ ds }}.html"},
-            {
-                "path": "None",
-                "days": 0,
-                "timezone": "Mars/Port",
-                "tenants": [],
-                "now": "now",
-                "title": " ",
-                "company": ["x"],
-                "author": "",
-            },
-        ),
-        (
-            AvePointRestoreOperator,
-            {
-                "service": "onedrive",
-                "onedrive_upn": "a@example.com",
-                "library": "Documents",
-                "files": ["a.txt"],
-                "recovery_time": "{{ x }}",
-            },
-            {"service": "mail", "recovery_time": "now", "expect_files": 0, "expect_content_check": "?"},
-        ),
-        (AvePointBackupCheckOperator, {"product": "{{ x }}"}, {"max_age": "24", "decide_by": "oldest"}),
-    ]:
-        assert "" == parse(task, **given)
-        for name, value in wrong.items():
-            assert name in parse(task, **(given | {name: value})), (task, name)
-
-
-def test_what_a_template_may_yet_mend_is_left_to_the_task() -> None:
-    later = "{{ params.later }}"
-    gate = {"product": "dynamics365", "max_age": DAY}
-    for name in POLICY_ARGUMENTS:
-        assert "" == parse(AvePointBackupCheckOperator, **(gate | {name: later})), name
-    for given in (
-        {"product": "m365"},
-        {"product": later, "object_types": ["nonsense"]},
-        {"product": "elements", "organization_ids": later, "max_age": DAY},
-        {"product": "dynamics365", "exclude": [{"organization_id": later, "until": later, "reason": "x"}]},
-        {"product": "dynamics365", "organization_ids": ["a", "{% if x %}b{% endif %}"], "max_age": "{# #}"},
-        {"product": "dynamics365", "exclude": object()},
-    ):
-        assert "" == parse(AvePointBackupCheckOperator, **given), given
-    assert "" == parse(AvePointListJobsOperator, product="elements", organization_id=later)
-    assert "" == parse(AvePointJobSensor, product="elements", job_id=later, organization_id=later)
-    assert "organization_ids" in parse(AvePointBackupCheckOperator, product="elements", max_age=DAY)
-    own = {"jinja_environment_kwargs": {"variable_start_string": "<<"}}
-    assert "" == parse(AvePointBackupCheckOperator, dag=own, product="<< params.product >>")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -449,6 +450,30 @@ def test_an_outage_is_an_error_that_is_recorded(
     assert json.loads(rows[0]["required"]) == {
         "teams": {"scheduled": True, "max_unusual": 0, "unusual_within": "P7D"}
     }
+
+
+def test_an_audit_that_fails_is_of_the_same_location(
+    simulator: Simulator, ledger: Ledger, connect: Callable[..., str]
+) -> None:
+    """The connection's own, unless the task names one: else the report would follow two series."""
+    connect(extra={"location": "EUR"})
+    calm = {"teams": {"scheduled": False, "max_unusual": 0}}
+    removed = {"tenant": {"max_removed": 5}}
+    for fails in (False, True):
+        if fails:
+            simulator.add_fault("status", path="/", count=None, status=403)
+        for required, arguments in (
+            (calm, {}),
+            (calm, {"location": "GBR"}),
+            (removed, {"product": "salesforce"}),
+        ):
+            with pytest.raises(AvePointPermissionError) if fails else nullcontext():
+                audit(required, **arguments).execute({})
+
+    rows = [
+        (row["location"], row["error"] is not None) for row in ledger.iter_rows(select(PROTECTION_AUDITS))
+    ]
+    assert sorted(rows) == [(place, fails) for place in ("", "EUR", "GBR") for fails in (False, True)]
 
 
 def test_a_ledger_that_is_away_hides_no_finding(

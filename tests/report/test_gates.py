@@ -258,7 +258,34 @@ def test_evidence_of_another_release_is_no_policy(ledger: Ledger) -> None:
             update(VERDICTS).values(evidence=evidence.replace('"fail_fast"', '"a_later_argument"'))
         )
 
-    assert spell(only(read(ledger))) == "PPPPPPP"
+    report = read(ledger)
+    assert spell(only(report)) == "PPPPPPP"
+    (told,) = (each for each in report.list_attention() if "understood" in each.text)
+    assert told.is_urgent
+    assert told.text == (
+        "contoso, Cloud Backup for Dynamics 365: the newest verdict of load.gate is not understood, and only "
+        "verdicts before it count. If a newer release of the provider wrote it, update the provider here, "
+        "too."
+    )
+
+
+def test_a_verdict_that_is_not_understood_is_told_while_it_is_the_newest(ledger: Ledger) -> None:
+    """Not of a gate that has judged since, nor of one that has stopped long ago."""
+    jobs = nightly(range(7))
+    fill(ledger, "contoso", jobs)
+    for task, days in (("now", 0), ("since", 1), ("retired", 46)):
+        guard(ledger, jobs, task=task, at=NOW - DAY * days)
+    with writing(ledger._engine) as connection:
+        connection.execute(update(VERDICTS).values(evidence="{}"))
+    guard(ledger, jobs, task="now", at=NOW - 2 * DAY)
+    guard(ledger, jobs, task="since")
+
+    report = read(ledger, Period(now=NOW, days=90))
+    told = [each.text.partition(" is not understood")[0] for each in report.list_attention()]
+    assert [each for each in told if "newest verdict" in each] == [
+        "contoso, Cloud Backup for Dynamics 365: the newest verdict of load.now"
+    ]
+    assert {gate.name for gate in report.gates} == {"load.now", "load.since"}
 
 
 def test_elements_is_reported(ledger: Ledger) -> None:

@@ -92,11 +92,19 @@ def test_console_script_logs_requests() -> None:
 
 
 def test_taken_port_is_one_line(capsys: pytest.CaptureFixture[str], running_simulator: Simulator) -> None:
-    """A port that is taken ends the script with a line and status 1."""
+    """A port that is taken ends the script with a line and status 1; one that cannot be, with the usage."""
     port = running_simulator.url.rpartition(":")[2]
 
     assert 1 == main(["--port", port])
-    assert capsys.readouterr().err.startswith("avepoint-simulator: ")
+    assert capsys.readouterr().err == (
+        f"avepoint-simulator: cannot listen at port {port} of 127.0.0.1: address already in use; name "
+        "another port with --port, or leave --port out for a free one.\n"
+    )
+    for no_port in ("70000", "-1", "http"):
+        with pytest.raises(SystemExit) as caught:
+            main([f"--port={no_port}"])
+        assert caught.value.code == 2
+        assert f"{no_port!r} is no port" in capsys.readouterr().err
 
 
 def test_missing_dependency_is_one_line() -> None:
