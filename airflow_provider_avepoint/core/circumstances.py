@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,20 +42,37 @@ def require_answers(policy: Policy, known: Circumstances) -> None:
             raise AvePointConfigError(f"{argument}: judge() needs the answers to Policy.questions().")
 
 
-def list_scheduled(policy: Policy, known: Circumstances, product: Product, now: datetime) -> Iterator[Scope]:
-    """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
+#: Location and service → the starts of the service that the schedule of the location tells.
+DueRuns = Mapping[tuple[str | None, str], set[datetime]]
+
+
+def list_due_runs(policy: Policy, known: Circumstances, product: Product) -> DueRuns:
+    """Return the starts of each service that the policy may expect, of all days that are known.
 
     :param policy: the policy; its object types, where given, leave out all others.
-    :param known: what was asked.
+    :param known: what was asked, and what is known of past days.
     :param product: the policy's product.
+    """
+    return {
+        (schedule.location, service): list_due(schedule, service, known)
+        for schedule in known.schedules
+        for service in policy.object_types or product.object_types
+    }
+
+
+def list_scheduled(policy: Policy, known: Circumstances, due: DueRuns, now: datetime) -> Iterator[Scope]:
+    """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
+
+    :param policy: the policy.
+    :param known: what was asked.
+    :param due: what :func:`list_due_runs` returned.
     :param now: the time of judgement.
     """
     start = policy.window_start(now)
-    for schedule in known.schedules:
-        for service in policy.object_types or product.object_types:
-            due = list_due(schedule, service, known)
-            if service in schedule.scheduled or any(_is_due(each, start, now) for each in due):
-                yield Scope(workload=service, location=schedule.location)
+    scheduled = {(each.location, service) for each in known.schedules for service in each.scheduled}
+    for (location, service), starts in due.items():
+        if (location, service) in scheduled or any(_is_due(each, start, now) for each in starts):
+            yield Scope(workload=service, location=location)
 
 
 def list_due(schedule: BackupSchedule, service: str, known: Circumstances) -> set[datetime]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_avepoint.core.circumstances import (
     Alarms,
+    DueRuns,
     describe_days,
     find_missed_runs,
     find_schedule,
-    list_due,
+    list_due_runs,
     list_scheduled,
     require_answers,
 )
@@ -435,7 +436,8 @@ def judge(
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
-    for scope in list_scheduled(policy, known, product, now):
+    due = list_due_runs(policy, known, product)
+    for scope in list_scheduled(policy, known, due, now):
         if not any(_covers(each, scope) for each in expected):
             expected[scope] = by_scope.get(scope, [])
     forgotten = {
@@ -451,6 +453,7 @@ def judge(
             policy,
             now,
             known=known,
+            due=due,
             unusual=alarms.of(scope),
         )
         for scope, rows in expected.items()
@@ -481,6 +484,7 @@ def _weigh(
     now: datetime,
     *,
     known: Circumstances,
+    due: DueRuns,
     unusual: tuple[ActivityCounts, ...],
 ) -> ScopeVerdict:
     """Return the verdict on a scope with what the schedule and unusual activity say of the scope.
@@ -492,10 +496,9 @@ def _weigh(
         return verdict
     scope, service = verdict.scope, verdict.scope.workload
     schedule = find_schedule(scope, known) if policy.expect_scheduled else None
-    if schedule is not None and service in get_product(policy.product).object_types:
-        missed = find_missed_runs(
-            list_due(schedule, service or "", known), seen, policy.window_start(now), now
-        )
+    starts = due.get((scope.location, service or ""))
+    if schedule is not None and starts is not None:
+        missed = find_missed_runs(starts, seen, policy.window_start(now), now)
         verdict = replace(verdict, missed_runs=missed)
         if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
             if service in (policy.object_types or ()):
