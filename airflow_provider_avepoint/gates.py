@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -62,7 +63,8 @@ class PolicyOperator(LinkedOperator):
         schedule of the current UTC day only: with *ledger_conn_id* each schedule that is read is kept there,
         and the due runs of past days are judged by what was kept.
     :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
-    :param unusual_within: how far back unusual activity counts; a number is in seconds.
+    :param unusual_within: how far back unusual activity counts; a number is in seconds. It does nothing while
+        *max_unusual* is None.
     :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
         is recorded there; None records nothing. A verdict that passes but cannot be recorded, or that would
         pass while the schedule of past days cannot be read, fails the task: a retry may mend that.
@@ -122,7 +124,11 @@ class PolicyOperator(LinkedOperator):
         self.unusual_within = unusual_within
         self.ledger_conn_id = ledger_conn_id
         self.tenant = tenant
-        check_literals(self, lambda: check_policy({name: getattr(self, name) for name in _POLICY_FIELDS}))
+        check_literals(self, self._check_literals)
+
+    def _check_literals(self) -> None:
+        for note in check_policy({name: getattr(self, name) for name in _POLICY_FIELDS}):
+            warnings.warn(f"Task {self.task_id}: {note}", stacklevel=2)
 
     def build_policy(self) -> Policy:
         """Return the policy; call this after Airflow has rendered the templates.

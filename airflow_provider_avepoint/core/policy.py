@@ -151,7 +151,8 @@ class Policy:
         does not ask. The documents do not say under which service the files of a team count, so an alarm of
         one service shuts every scope of the same organisation. Microsoft 365, Salesforce and Elements.
     :param unusual_within: how far back unusual activity counts. Accepts the forms of *max_age*. Elements
-        knows 7 days only.
+        knows 7 days only. It does nothing while *max_unusual* is None: a DAG may take both from its params,
+        and leave the limit out.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
 

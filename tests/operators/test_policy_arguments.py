@@ -306,6 +306,22 @@ def parse(cls: type, *, dag: dict[str, Any] | None = None, **arguments: Any) -> 
     return ""
 
 
+def test_a_window_without_its_limit_warns_when_the_dag_is_parsed() -> None:
+    """A DAG that takes both from its params may leave the limit out, so nothing is refused."""
+    gate = {"product": "m365", "max_age": DAY}
+    for cls in CLASSES:
+        with pytest.warns(UserWarning, match=r"^Task look: unusual_within does nothing without max_unusual"):
+            assert parse(cls, **gate, unusual_within="36h") == ""
+        for given in (
+            {},
+            {"unusual_within": "P7D"},
+            {"unusual_within": "36h", "max_unusual": 0},
+            {"unusual_within": "36h", "max_unusual": "{{ params.limit }}"},
+            {"unusual_within": "{{ params.within }}"},
+        ):
+            assert parse(cls, **gate, **given) == ""  # and pytest raises a warning
+
+
 def test_a_bad_literal_is_named_when_the_dag_is_parsed() -> None:
     """Nothing is sent, and a value that a template may yet mend says nothing."""
     gate = {"product": "dynamics365", "max_age": DAY}
