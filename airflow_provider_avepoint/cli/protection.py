@@ -196,7 +196,7 @@ def _write_licenses(consumptions: Any) -> _Rows:
             for usage in list_usages(each)
             if usage.purchased
         )
-        yield describe_subject(each), "; ".join((state, *used))
+        yield describe_subject(each), "; ".join((*(each.problems or (state,)), *used))
 
 
 _WRITERS: Mapping[Topic, Callable[[Any], _Rows]] = {

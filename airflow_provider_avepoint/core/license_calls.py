@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.fields import (
     get_key,
     get_path,
+    is_absent,
     parse_date,
     parse_integer,
     parse_time,
@@ -33,7 +34,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     SubscriptionEndpoint,
     TenantEndpoint,
 )
-from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.core.text import one_line, quoted
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -230,8 +231,19 @@ def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[s
             raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
         return figure
 
+    def tell_unknown(key: str | None, unknown: str) -> Iterator[str]:
+        found = get_key(row, key, ...) if key else 0
+        is_told = columns.not_applicable is not None and found == columns.not_applicable
+        if not is_told and (found is ... or is_absent(found)):
+            yield f"{key} is {'missing' if found is ... else quoted(found)}, so nobody knows {unknown}"
+
     return {
         "product": product.name,
+        "problems": (
+            # 0 is the documented form for "in policy": the vendor's number is always there.
+            *tell_unknown(columns.out_of_policy_at, "whether the licence is out of policy"),
+            *tell_unknown(columns.expires_at, "when the subscription ends"),
+        ),
         "out_of_policy_at": read(parse_time, columns.out_of_policy_at),
         "purchased_user_seats": read_figure(parse_integer, columns.purchased_user_seats),
         "assigned_user_seats": read_figure(parse_integer, columns.assigned_user_seats),

@@ -46,6 +46,7 @@ REASONS = {
     "scan_failed": "no good scan has found new objects in time",
     "out_of_policy": "the licence is out of policy: new objects are not backed up",
     "expired": "the subscription has ended",
+    "license_unknown": "the licence does not tell whether it is out of policy, or when it ends",
     "not_drilled": "no restore was proven in time",
     "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
 }
@@ -324,15 +325,18 @@ def _judge_license(
     _demand: Demand, consumptions: Iterable[LicenseConsumption], now: datetime, _notes: list[str]
 ) -> _Found:
     for each in consumptions:
-        for reason, text in audit(each, 1.0, now=now).items():
-            if reason in _LICENSE_REASONS:
-                yield Finding(
-                    organization_id=each.organization_id,
-                    service=None,
-                    location=each.location,
-                    reason=reason,
-                    text=f"{text} ({describe_subject(each)})",
-                )
+        found = [
+            (reason, text) for reason, text in audit(each, 1.0, now=now).items() if reason in _LICENSE_REASONS
+        ]
+        found += [("license_unknown", f"license_unknown: {problem}") for problem in each.problems]
+        for reason, text in found:
+            yield Finding(
+                organization_id=each.organization_id,
+                service=None,
+                location=each.location,
+                reason=reason,
+                text=f"{text} ({describe_subject(each)})",
+            )
 
 
 def _judge_scans(demand: Demand, verdicts: list[Verdict], _now: datetime, _notes: list[str]) -> _Found:

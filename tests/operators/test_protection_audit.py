@@ -321,6 +321,35 @@ def test_scan_and_licence(simulator: Simulator) -> None:
     }
 
 
+def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator) -> None:
+    """0 is the documented word for "in policy", and N/A for "no end"; nothing at all is neither."""
+    unknown = "so nobody knows whether the licence is out of policy"
+    path = "/backup/m365/cloudbackuplicenseconsumption"
+    figures = dict.fromkeys(
+        ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
+    )
+    for given, said in (
+        ({"outOfPolicyTime": None}, "outOfPolicyTime is None"),
+        ({"outOfPolicyTime": ""}, "outOfPolicyTime is ''"),
+        ({}, "outOfPolicyTime is missing"),
+    ):
+        simulator.add_fault("status", path=path, status=200, body={"data": figures | given})
+        (found,) = find({"tenant": {"licensed": True}}).items()
+        assert found == ("license_unknown", f"m365: license_unknown: {said}, {unknown} (m365)")
+    for zero in (0, "0", "0001-01-01T00:00:00Z"):
+        body = {"data": figures | {"outOfPolicyTime": zero}}
+        simulator.add_fault("status", path=path, status=200, body=body)
+        assert find({"tenant": {"licensed": True}}) == {}
+
+    customer = {"product": "elements", "organization_id": CUSTOMER}
+    subscription = {"organization_id": CUSTOMER, "service": "Backup"}
+    for given in ({"extra": {"expirationDate": None}}, {"omit": ["expirationDate"]}):
+        simulator.set_license("elements", **subscription, **given)
+        assert set(find({"tenant": {"licensed": True}}, **customer)) == {"license_unknown"}
+    simulator.set_license("elements", **subscription, extra={"expirationDate": "N/A"}, omit=[])
+    assert find({"tenant": {"licensed": True}}, **customer) == {}
+
+
 def test_a_subscription_that_has_ended(simulator: Simulator) -> None:
     subscription = {"organization_id": CUSTOMER, "service": "Backup"}
     simulator.set_license("elements", **subscription, expiration_date="2020-01-31")
