@@ -162,14 +162,15 @@ def _write_retention(policy: Any) -> _Rows:
 
 def _write_activity(activity: Any) -> _Rows:
     for each in activity.counts:
-        subject, _, counts = str(each).rpartition(": ")
-        yield subject, f"alarm: {counts}" if each.alarm else counts
+        yield each.subject, f"alarm: {each.shown}" if each.alarm else each.shown
 
 
-def _write_alerts(alerts: Any) -> _Rows:
-    summary = summarize_readings({Ask(Topic.ALERTS): alerts})["alerts"]
+def _write_alerts(read: Any) -> _Rows:
+    summary = summarize_readings({Ask(Topic.ALERTS): read})["alerts"]
     for organization, counts in summary.items():
         yield organization, ", ".join(f"{count:,} {operation}" for operation, count in counts.items())
+    for problem in read.problems:
+        yield "not understood", problem
 
 
 def _write_services(coverage: Any) -> _Rows:

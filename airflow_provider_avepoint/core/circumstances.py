@@ -199,7 +199,7 @@ def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:
 
 
 class Alarms:
-    """The counts of unusual activity above the limit of a policy.
+    """The counts of unusual activity above the limit of a policy, and the rows that are not understood.
 
     :param policy: the policy; what it excludes is no alarm.
     :param known: what was asked.
@@ -213,7 +213,9 @@ class Alarms:
             counts
             for activity in known.activities
             for counts in activity.counts
-            if limit is not None and counts.alarm > limit and not _is_excluded(counts, policy, now)
+            if limit is not None
+            and (counts.alarm > limit or counts.problem is not None)
+            and not _is_excluded(counts, policy, now)
         ]
         organizations = {scope.organization_id for scope in scopes}
         #: Those that belong to every scope: no scope is of their organisation.
@@ -230,13 +232,13 @@ class Alarms:
         :param scope: the scope.
         """
         if scope.organization_id is None:
-            return tuple(self._above)
+            return tuple(dict.fromkeys(self._above))
         own = (
             counts
             for counts in self._above
             if is_same_organization(counts.organization_id, scope.organization_id)
         )
-        return (*own, *self._everywhere)
+        return tuple(dict.fromkeys((*own, *self._everywhere)))
 
 
 def _is_excluded(counts: ActivityCounts, policy: Policy, now: datetime) -> bool:

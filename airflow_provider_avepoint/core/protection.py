@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.text import list_some, one_line, quoted
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import ActivityCounts, UnusualActivity
-    from airflow_provider_avepoint.core.alerts import MonitorAlert
+    from airflow_provider_avepoint.core.alerts import Alerts
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import LicenseConsumption
     from airflow_provider_avepoint.core.retention import RetentionPolicy
@@ -48,7 +48,8 @@ REASONS = {
     "expired": "the subscription has ended",
     "license_unknown": "the licence does not tell whether it is out of policy, or when it ends",
     "not_drilled": "no restore was proven in time",
-    "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
+    "unreadable": "a part, or a row of it, could not be read, such as for a missing permission; all else was "
+    "judged",
 }
 _LICENSE_REASONS = ("out_of_policy", "expired")
 _NO_SCAN = ("missed", "stale", "excluded", "forgotten")
@@ -290,25 +291,39 @@ def _judge_changes(demand: Demand, coverage: Coverage, _now: datetime, _notes: l
 def _judge_activity(demand: Demand, activity: UnusualActivity, _now: datetime, _notes: list[str]) -> _Found:
     above: dict[str | None, list[ActivityCounts]] = defaultdict(list)
     parts = _list_parts(demand, activity.product)
-    for counts in activity.counts:
-        is_meant = (
-            demand.service is None
-            or counts.service is None
-            or any(is_same_service(counts.service, each) for each in parts)
-        )
-        if is_meant and counts.alarm > demand.value:
+    meant = [
+        each
+        for each in activity.counts
+        if demand.service is None
+        or each.service is None
+        or any(is_same_service(each.service, part) for part in parts)
+    ]
+    for counts in meant:
+        if counts.alarm > demand.value:
             above[counts.organization_id].append(counts)
     for organization_id, each in above.items():
         since = f"since {activity.detected_after:%Y-%m-%d %H:%M} UTC"
         text = f"{list_some(map(str, each), _MOST)}, {since}, {demand.value} allowed"
         yield _find("unusual_activity", text, demand.service, organization_id)
+    odd = [each for each in meant if each.problem is not None]
+    for organization_id in dict.fromkeys(each.organization_id for each in odd):
+        problems = [each.problem or "" for each in odd if each.organization_id == organization_id]
+        yield _refuse_rows(demand, problems, organization_id)
 
 
-def _judge_alerts(
-    demand: Demand, alerts: Iterable[MonitorAlert], _now: datetime, _notes: list[str]
-) -> _Found:
+def _refuse_rows(demand: Demand, problems: Sequence[str], organization_id: str | None = None) -> Finding:
+    """Return the finding for rows that are not understood: nobody knows what they say."""
+    rows = "1 row is" if len(problems) == 1 else f"{len(problems)} rows are"
+    text = f"{rows} not understood of {demand.rule.topic}, so nobody knows"
+    asked = f"{demand.rule.name} of {demand.subject}"
+    return _find(
+        "unreadable", f"{text}: {asked}: {list_some(problems, _MOST)}", demand.service, organization_id
+    )
+
+
+def _judge_alerts(demand: Demand, read: Alerts, _now: datetime, _notes: list[str]) -> _Found:
     removed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for each in alerts:
+    for each in read.alerts:
         if each.operation == "removed":
             removed[each.organization_id][each.object_type] += each.records
     for organization_id, by_type in removed.items():
@@ -319,6 +334,8 @@ def _judge_alerts(
             since = f"within {write_span(demand.within)}" if demand.within else ""
             text = f"{total} records removed {since}, {demand.value} allowed: {named}"
             yield _find("mass_deletion", text, demand.service, organization_id)
+    if read.problems:
+        yield _refuse_rows(demand, read.problems)
 
 
 def _judge_license(
@@ -397,9 +414,9 @@ def _summarize_users(coverage: Coverage) -> dict[str, int]:
     return {"users": len(users), "unprotected": sum(not each.is_protected for each in users)}
 
 
-def _summarize_alerts(alerts: Iterable[MonitorAlert]) -> dict[str, dict[str, int]]:
+def _summarize_alerts(read: Alerts) -> dict[str, dict[str, int]]:
     records: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for each in alerts:
+    for each in read.alerts:
         records[each.organization_id][each.operation] += each.records
     return {organization: dict(counts) for organization, counts in records.items()}
 

@@ -149,7 +149,7 @@ _ADVICE = {
         "Look at the job in AvePoint Online Services; update this provider, or report the state."
     ),
     Reason.UNREADABLE: (
-        "Look at the job in AvePoint Online Services; update this provider, or report the row."
+        "Look in AvePoint Online Services at what is named; update this provider, or report the row."
     ),
     Reason.CLOCK_SKEW: "Compare the clocks of this machine and of the API, and look at the job's times.",
 }
@@ -179,7 +179,7 @@ class ScopeVerdict:
     :param window_start: the earliest start that counts.
     :param is_settled: the scope is bad, and no running or waiting job can mend that.
     :param missed_runs: the times at which a backup was due in the window, and that no job answers.
-    :param unusual: the counts of unusual activity that are above the policy's limit.
+    :param unusual: the counts of unusual activity that are above the policy's limit, or are not understood.
     """
 
     scope: Scope
@@ -508,7 +508,9 @@ def _weigh(
     if unusual:
         verdict = replace(verdict, unusual=unusual)
         if verdict.passed:
-            verdict = replace(verdict, passed=False, reason=Reason.UNUSUAL_ACTIVITY)
+            is_alarm = any(each.alarm > (policy.max_unusual or 0) for each in unusual)
+            reason = Reason.UNUSUAL_ACTIVITY if is_alarm else Reason.UNREADABLE
+            verdict = replace(verdict, passed=False, reason=reason)
     return verdict
 
 

@@ -33,6 +33,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
 from airflow_provider_avepoint.core.listing import JobListing, JobListings, find_job
 from airflow_provider_avepoint.core.look import Look
+from airflow_provider_avepoint.core.objects import require_all
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import JobQuery, build_job_query, build_queries, choose_location
 from airflow_provider_avepoint.core.retention import get_retention
@@ -337,19 +338,22 @@ class AvePointHook(HttpHook):
         :param location: the Multi-Geo location; the connection's own, or else all, unless given.
         :raises AvePointConfigError: the product knows no unusual activity, or an argument cannot be used.
         :raises AvePointRequestError: the customer is not known, or has no tenant.
-        :raises AvePointPayloadError: the answer is not understood.
+        :raises AvePointPayloadError: the answer, or one of its rows, is not understood. Gates and audits
+            judge the other rows all the same.
         """
         return self._read(
             "activity",
             product,
-            get_activity(
-                self.client,
-                product,
-                detected_after=detected_after,
-                detected_before=detected_before,
-                organization_id=organization_id,
-                tenant_id=tenant_id,
-                location=location,
+            require_all(
+                get_activity(
+                    self.client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
             ),
         )
 
@@ -395,18 +399,21 @@ class AvePointHook(HttpHook):
         :param organization_id: the organisation; all unless given.
         :param alert_type: sent as it is: the documents do not list the values.
         :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
-        :raises AvePointPayloadError: the answer is not understood.
+        :raises AvePointPayloadError: the answer, or one of its rows, is not understood. An audit judges the
+            other rows all the same.
         """
         alerts = self._read(
             "alerts",
             product,
-            list_alerts(
-                self.client,
-                product,
-                collected_after=collected_after,
-                collected_before=collected_before,
-                organization_id=organization_id,
-                alert_type=alert_type,
+            require_all(
+                list_alerts(
+                    self.client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
             ),
         )
         return iter(alerts)
@@ -729,14 +736,16 @@ class AvePointAsyncHook(BaseHook):
         return await self._read(
             "activity",
             product,
-            get_activity(
-                client,
-                product,
-                detected_after=detected_after,
-                detected_before=detected_before,
-                organization_id=organization_id,
-                tenant_id=tenant_id,
-                location=location,
+            require_all(
+                get_activity(
+                    client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
             ),
         )
 
@@ -782,13 +791,15 @@ class AvePointAsyncHook(BaseHook):
         alerts = await self._read(
             "alerts",
             product,
-            list_alerts(
-                client,
-                product,
-                collected_after=collected_after,
-                collected_before=collected_before,
-                organization_id=organization_id,
-                alert_type=alert_type,
+            require_all(
+                list_alerts(
+                    client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
             ),
         )
         for alert in alerts:

@@ -219,6 +219,41 @@ def test_salesforce(simulator: Simulator) -> None:
     assert "mass_deletion" not in result["reasons"]
 
 
+def test_a_row_that_is_not_understood_hides_no_other(simulator: Simulator) -> None:
+    """The others are judged; the audit is not in order while nobody knows what the row says."""
+    moment = (NOW - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    alert = {"organizationId": "org-1", "objectType": 1, "operation": 2, "collectTime": moment}
+    odd = {**alert, "operation": 3, "recordNumber": 1}
+    old = {**odd, "collectTime": "2020-01-01T00:00:00Z"}
+    required = {"tenant": {"max_removed": 1000}}
+    simulator.set_quirks("salesforce", ignored_parameters=("startTime", "organizationId"))
+    told = (
+        "salesforce: unreadable: 1 row is not understood of monitor alerts, so nobody knows: max_removed of "
+        "tenant: row 2 of 3: operation: 3 is not a documented operation"
+    )
+    for number, reasons in ((600, {"unreadable"}), (1600, {"unreadable", "mass_deletion"})):
+        simulator.set_reading("salesforce", "monitor_alerts", [{**alert, "recordNumber": number}, odd, old])
+        found = find(required, product="salesforce")
+        assert (set(found), found["unreadable"]) == (reasons, told)
+    with_another = [{**alert, "organizationId": "org-2", "recordNumber": 1}, odd]
+    simulator.set_reading("salesforce", "monitor_alerts", with_another)
+    result = audit(required, product="salesforce", organization_id="org-2").execute({})
+    assert result["findings"] == []  # the odd row is another organisation's
+
+    row = {"tenantOwner": "o", "tenantId": "t", "serviceType": TEAMS, "potentialRansomwareAttackCount": 0}
+    rows = [{**row, "unusualActivitiesCount": 5}, {**row, "unusualActivitiesCount": None}, "none"]
+    simulator.set_reading("m365", "unusual_activity", rows)
+    calm = {"scheduled": False, "max_unusual": 0}
+    found = find({"teams": calm})
+    assert set(found) == {"unusual_activity", "unreadable"}
+    assert found["unreadable"] == (
+        "m365, teams: unreadable: 2 rows are not understood of unusual activity, so nobody knows: "
+        "max_unusual of teams: row 2 of 3: unusualActivitiesCount is missing; row 3 of 3: 'none' stands where an object "
+        "was expected"
+    )
+    assert "row 3 of 3" in find({"exchange_online": calm})["unreadable"]
+
+
 def test_elements(simulator: Simulator) -> None:
     def overview(*rows: tuple[str, int, int]) -> None:
         named = {"customerId": CUSTOMER, "customer": "c", "dataSizeStoredInAvePoint": "0 GB"}
