@@ -313,12 +313,13 @@ def _judge_activity(demand: Demand, activity: UnusualActivity, _now: datetime, _
 
 def _refuse_rows(demand: Demand, problems: Sequence[str], organization_id: str | None = None) -> Finding:
     """Return the finding for rows that are not understood: nobody knows what they say."""
-    rows = "1 row is" if len(problems) == 1 else f"{len(problems)} rows are"
-    text = f"{rows} not understood of {demand.rule.topic}, so nobody knows"
-    asked = f"{demand.rule.name} of {demand.subject}"
-    return _find(
-        "unreadable", f"{text}: {asked}: {list_some(problems, _MOST)}", demand.service, organization_id
+    count = len(problems)
+    rows = f"{count} row{'' if count == 1 else 's'} of {demand.rule.topic} {'is' if count == 1 else 'are'}"
+    text = (
+        f"{rows} not understood, so nobody knows {demand.rule.name} of {demand.subject}: "
+        f"{list_some(problems, _MOST)}"
     )
+    return _find("unreadable", text, demand.service, organization_id)
 
 
 def _judge_alerts(demand: Demand, read: Alerts, _now: datetime, _notes: list[str]) -> _Found:

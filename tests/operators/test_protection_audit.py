@@ -228,7 +228,7 @@ def test_a_row_that_is_not_understood_hides_no_other(simulator: Simulator) -> No
     required = {"tenant": {"max_removed": 1000}}
     simulator.set_quirks("salesforce", ignored_parameters=("startTime", "organizationId"))
     told = (
-        "salesforce: unreadable: 1 row is not understood of monitor alerts, so nobody knows: max_removed of "
+        "salesforce: unreadable: 1 row of monitor alerts is not understood, so nobody knows max_removed of "
         "tenant: row 2 of 3: operation: 3 is not a documented operation"
     )
     for number, reasons in ((600, {"unreadable"}), (1600, {"unreadable", "mass_deletion"})):
@@ -247,8 +247,8 @@ def test_a_row_that_is_not_understood_hides_no_other(simulator: Simulator) -> No
     found = find({"teams": calm})
     assert set(found) == {"unusual_activity", "unreadable"}
     assert found["unreadable"] == (
-        "m365, teams: unreadable: 2 rows are not understood of unusual activity, so nobody knows: "
-        "max_unusual of teams: row 2 of 3: unusualActivitiesCount is missing; row 3 of 3: 'none' stands where an object "
+        "m365, teams: unreadable: 2 rows of unusual activity are not understood, so nobody knows max_unusual "
+        "of teams: row 2 of 3: unusualActivitiesCount is missing; row 3 of 3: 'none' stands where an object "
         "was expected"
     )
     assert "row 3 of 3" in find({"exchange_online": calm})["unreadable"]
