@@ -179,7 +179,7 @@ class PolicyOperator(LinkedOperator):
         try:
             ledger_conn_id, tenant = self._name_ledger()
             with Ledger(ledger_conn_id) as ledger:
-                ledger.save_verdict(tenant, evidence, name_try(context))
+                ledger.save_verdict(tenant, evidence, name_try(context, self.task_id))
         except AvePointError as e:
             if evidence["passed"]:
                 raise to_airflow(e) from None
@@ -238,13 +238,15 @@ def check_literals(task: BaseOperator, check: Callable[[], None]) -> None:
             check()
 
 
-def name_try(context: Context) -> dict[str, Any] | None:
-    """Return which try of which task this is, as the ledger keeps it; None outside of a task.
+def name_try(context: Context, name: str | None = None) -> dict[str, Any] | None:
+    """Return which try of which task this is, as the ledger keeps it.
 
     :param context: what Airflow gave the task.
+    :param name: the name for what is recorded outside of a task, such as the operator's ``task_id``.
+    :returns: outside of a task the name alone; None where there is none.
     """
     if (ti := context.get("ti")) is None:
-        return None
+        return None if name is None else {"task_id": name}
     return {
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,

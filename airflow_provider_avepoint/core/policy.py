@@ -262,6 +262,11 @@ class Policy:
             written[each.name] = value
         return written
 
+    @property
+    def guarded(self) -> tuple[Any, ...]:
+        """What the policy is about, however good it must be: it tells two policies of one product apart."""
+        return (self.organization_ids, self.object_types, self.locations, self.job_type)
+
     def names(self, scope: Scope) -> bool:
         """Tell whether the lists of the policy, where given, name the dimensions of *scope*.
 

@@ -248,7 +248,7 @@ class AvePointProtectionAuditOperator(LinkedOperator):
 
         ledger_conn_id, tenant = self._name_ledger()
         with Ledger(ledger_conn_id) as ledger:
-            ledger.save_protection_audit(tenant, audit, name_try(context))
+            ledger.save_protection_audit(tenant, audit, name_try(context, self.task_id))
             if audit.schedule is not None:
                 ledger.save_schedule(tenant, audit.schedule)
 
