@@ -385,6 +385,38 @@ def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator
     assert find({"tenant": {"licensed": True}}, **customer) == {}
 
 
+def test_a_customer_in_two_rows(simulator: Simulator) -> None:
+    """Neither row hides the subscriptions or the tenants of the other, whichever comes first."""
+    customer = {"customerId": CUSTOMER, "organization": "o"}
+    names = {"service": "Backup", "subscriptionName": "s", "package": "p", "purchasedCapacity": "N/A"}
+    seats = {"purchasedUserSeats": "1", "microsoftLicenseAssigned": "1", "protectedCapacity": "N/A"}
+    ended, fine = (
+        {**customer, "products": [names | seats | {"expirationDate": end}]}
+        for end in ("2020-01-31T00:00:00Z", "2999-01-31T00:00:00Z")
+    )
+    services = "/partner/external/v3/general/customers/services/batch"
+    for rows in ([ended, fine], [fine, ended]):
+        body = {"data": rows, "metadata": {"totalCount": len(rows), "nextLink": ""}}
+        simulator.clear_faults()
+        simulator.add_fault("status", path=services, status=200, body=body, count=None)
+        for asked in ({}, {"organization_id": CUSTOMER}):
+            result = audit({"tenant": {"licensed": True}}, product="elements", **asked).execute({})
+            assert result["reasons"] == ["expired"]
+            assert len(result["readings"]["license"]) == 2
+
+    one, other = ({"id": CUSTOMER, "tenants": [{"id": each}]} for each in ("T-1", "T-2"))
+    listed = {"data": [one, other], "metadata": {"totalCount": 2, "nextLink": ""}}
+    base = "/partner/external/v3/general/customers"
+    simulator.add_fault("status", path=f"{base}/batch", status=200, body=listed, count=None)
+    for tenant, is_protected in (("T-1", False), ("T-2", True)):
+        user = {"id": tenant, "moduleStatus": [{"module": 0, "isProtected": is_protected}]}
+        users = {"data": [user], "metadata": {"totalCount": 1, "nextLink": ""}}
+        path = f"{base}/{CUSTOMER}/tenants/{tenant}/cloud-backup-m365/users/batch"
+        simulator.add_fault("status", path=path, status=200, body=users, count=None)
+    found = find({"tenant": {"max_unprotected_users": 0}}, product="elements", organization_id=CUSTOMER)
+    assert found["users_unprotected"].endswith("1 of 2 users, 0 allowed: T-1")
+
+
 def test_a_subscription_that_has_ended(simulator: Simulator) -> None:
     subscription = {"organization_id": CUSTOMER, "service": "Backup"}
     simulator.set_license("elements", **subscription, expiration_date="2020-01-31")
