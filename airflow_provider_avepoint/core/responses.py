@@ -78,8 +78,8 @@ class Unanswered:
 
     :param problem: what came instead of an answer, in a sentence.
     :param status: the HTTP status, or the status in the body of a 200; None where there is none.
-    :param is_by_the_api: whether AvePoint's API itself has answered so: the body repeats the HTTP status and
-        names the request. A gateway's body does not.
+    :param is_by_the_api: whether AvePoint's API itself has refused: the body repeats the HTTP status, names
+        the request and holds no data. A gateway's body does not name the request.
     """
 
     problem: str
@@ -129,6 +129,8 @@ def _is_by_the_api(request: Request, response: Response) -> bool:
     except AvePointPayloadError:
         return False
     if not isinstance(document, Mapping) or _embedded_status(document) != response.status:
+        return False
+    if get_key(document, "data"):
         return False
     return any(read_id(get_key(document, name)) is not None for name in _REQUEST_IDS)
 

@@ -364,6 +364,7 @@ def test_a_lost_answer_never_restores_twice(
         ("status", {"status": 429, "body": "3 jobs are running"}),
         ("status", {"status": 429, "body": {"statusCode": 429, "message": "Rate limit is exceeded."}}),
         ("status", {"status": 429, "body": {"statusCode": 400, "requestId": "0HN:1"}}),
+        ("status", {"status": 429, "body": {"statusCode": 429, "requestId": "1", "data": {"jobId": "R"}}}),
         ("status", {"status": 200, "body": {"statusCode": 429, "requestId": "0HN:1"}}),
         ("redirect", {"location": "/elsewhere"}),
         ("html", {}),
