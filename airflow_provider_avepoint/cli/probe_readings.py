@@ -102,7 +102,8 @@ class ReadingProbe:
             self._note(
                 "schedule, starts", f"as many as {endpoint.runs} in {even} of {_count(rows.items, 'row')}"
             )
-        self._try("schedule", lambda: read_schedule(self._product, rows.document))
+        about = "schedule"
+        self._try(about, lambda: self._require_all(about, read_schedule(self._product, rows.document)))
 
     def _probe_retention(self) -> None:
         endpoint = self._product.retention

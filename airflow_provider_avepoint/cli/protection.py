@@ -150,6 +150,8 @@ def _write_schedule(schedule: Any) -> _Rows:
     for each in schedule.services:
         listed = len(each.starts)
         yield each.service, f"{each.runs_a_day:,} a day, {listed:,} start{'' if listed == 1 else 's'} listed"
+    for odd in schedule.odd:
+        yield odd.service or "", f"not understood ({odd.problem})"
 
 
 def _write_retention(policy: Any) -> _Rows:
@@ -170,7 +172,7 @@ def _write_alerts(read: Any) -> _Rows:
     for organization, counts in summary.items():
         yield organization, ", ".join(f"{count:,} {operation}" for operation, count in counts.items())
     for problem in read.problems:
-        yield "not understood", problem
+        yield "", f"not understood ({problem})"
 
 
 def _write_services(coverage: Any) -> _Rows:

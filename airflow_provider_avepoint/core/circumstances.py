@@ -63,13 +63,19 @@ def list_due_runs(policy: Policy, known: Circumstances, product: Product) -> Due
 def list_scheduled(policy: Policy, known: Circumstances, due: DueRuns, now: datetime) -> Iterator[Scope]:
     """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
 
+    A service whose row is not understood is expected, too: nobody knows that it is not scheduled.
+
     :param policy: the policy.
     :param known: what was asked.
     :param due: what :func:`list_due_runs` returned.
     :param now: the time of judgement.
     """
     start = policy.window_start(now)
-    scheduled = {(each.location, service) for each in known.schedules for service in each.scheduled}
+    scheduled = {
+        (each.location, service)
+        for each in known.schedules
+        for service in (*each.scheduled, *(odd.service for odd in each.odd))
+    }
     for (location, service), starts in due.items():
         if (location, service) in scheduled or any(_is_due(each, start, now) for each in starts):
             yield Scope(workload=service, location=location)

@@ -188,7 +188,9 @@ def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, no
     service = demand.service or ""
     runs = [each.runs_a_day for each in schedule.services if each.is_scheduled and each.service == service]
     starts = schedule.list_starts(service)
-    if demand.rule.name == "scheduled":
+    if problems := schedule.list_problems(service):
+        yield _refuse_rows(demand, problems)
+    elif demand.rule.name == "scheduled":
         if not runs:
             yield _find("not_scheduled", "no backup is scheduled today", service)
         elif schedule.is_of_another_day(service):

@@ -180,6 +180,7 @@ class ScopeVerdict:
     :param is_settled: the scope is bad, and no running or waiting job can mend that.
     :param missed_runs: the times at which a backup was due in the window, and that no job answers.
     :param unusual: the counts of unusual activity that are above the policy's limit, or are not understood.
+    :param schedule_problems: what is odd of rows of the schedule that may be about the service of the scope.
     """
 
     scope: Scope
@@ -195,11 +196,12 @@ class ScopeVerdict:
     is_settled: bool = False
     missed_runs: tuple[datetime, ...] = ()
     unusual: tuple[ActivityCounts, ...] = ()
+    schedule_problems: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the scope's evidence, ready for JSON; jobs come without their raw rows.
 
-        Missed runs and unusual activity are there only where there are any.
+        Missed runs, unusual activity and problems of the schedule are there only where there are any.
         """
         written = {
             "scope": self.scope.as_dict(),
@@ -217,6 +219,8 @@ class ScopeVerdict:
             written["missed_runs"] = [each.isoformat() for each in self.missed_runs]
         if self.unusual:
             written["unusual_activity"] = [each.as_dict() for each in self.unusual]
+        if self.schedule_problems:
+            written["schedule_problems"] = list(self.schedule_problems)
         return written
 
     def describe(self, organizations: Mapping[str | None, str]) -> str:
@@ -234,6 +238,8 @@ class ScopeVerdict:
             text += f", no backup has started since {show_minute(self.window_start)}"
         if self.unusual:
             text += f", {list_some(map(str, self.unusual), _MOST_COUNTS)}"
+        if self.schedule_problems:
+            text += f", its schedule is not understood: {list_some(self.schedule_problems, _MOST_COUNTS)}"
         if self.job is not None:
             error = "" if self.passed else quote_error(self.job)
             text += f" ({describe_briefly(self.job)}{error})"
@@ -499,8 +505,13 @@ def _weigh(
     starts = due.get((scope.location, service or ""))
     if schedule is not None and starts is not None:
         missed = find_missed_runs(starts, seen, policy.window_start(now), now)
-        verdict = replace(verdict, missed_runs=missed)
-        if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
+        problems = schedule.list_problems(service)
+        verdict = replace(verdict, missed_runs=missed, schedule_problems=problems)
+        if problems:
+            is_named = service in (policy.object_types or ())
+            if verdict.passed or (verdict.reason is Reason.MISSED and not is_named):
+                verdict = replace(verdict, passed=False, reason=Reason.UNREADABLE)
+        elif service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
             if service in (policy.object_types or ()):
                 verdict = replace(verdict, reason=Reason.NOT_SCHEDULED, is_settled=True)
         elif missed and verdict.passed:

@@ -316,7 +316,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no schedule.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        return self._read("schedule", product, get_schedule(self.client, product, location))
+        return self._read("schedule", product, require_all(get_schedule(self.client, product, location)))
 
     def get_unusual_activity(
         self,
@@ -711,7 +711,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its schedule.
         """
         client = await self.aget_client()
-        return await self._read("schedule", product, get_schedule(client, product, location))
+        return await self._read("schedule", product, require_all(get_schedule(client, product, location)))
 
     async def aget_unusual_activity(
         self,

@@ -30,6 +30,7 @@ from airflow_provider_avepoint.core.protection import (
 )
 from airflow_provider_avepoint.core.query import choose_location
 from airflow_provider_avepoint.core.requirements import Required, Topic, parse_required
+from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.metrics import count_reading
 
@@ -136,7 +137,9 @@ class Readings:
         self._product = product
         self._proofs = proofs
         self._readers: Mapping[Topic, Callable[[timedelta | None], Any]] = {
-            Topic.SCHEDULE: lambda _: hook.get_backup_schedule(location, product=product.name),
+            Topic.SCHEDULE: lambda _: self._perform(
+                "schedule", get_schedule(hook.client, product.name, location)
+            ),
             Topic.RETENTION: lambda _: hook.get_retention(location, product=product.name),
             Topic.ACTIVITY: self._read_activity,
             Topic.COVERAGE: lambda _: self._read_coverage("services"),

@@ -408,12 +408,15 @@ class Ledger:
     def save_schedule(self, tenant: str, schedule: BackupSchedule) -> None:
         """Keep a schedule under the days of its starts.
 
-        How several readings of a day go together is said in :func:`.merge_days`.
+        A schedule with rows that are not understood is not kept: a service would look as if it were not
+        scheduled. How several readings of a day go together is said in :func:`.merge_days`.
 
         :param tenant: the name of the tenant.
         :param schedule: the schedule, as it was read.
         :raises AvePointLedgerError: the database fails.
         """
+        if schedule.odd:
+            return
         key = _name_schedule(tenant, schedule.product, schedule.location)
         told = split_into_days(schedule)
         is_told = SCHEDULES.c.day.in_([each.day for each in told])

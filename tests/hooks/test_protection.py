@@ -1127,3 +1127,35 @@ class TestGate:
             verdict = driver.judge(**asked)
             assert reason == verdict.reason
             assert "teamsWithUnusualActivities is missing" in verdict.describe()
+
+    @both_drivers
+    def test_a_row_of_the_schedule_that_is_not_understood(self, simulator: Simulator, driver: Driver) -> None:
+        """It shuts the scope of its service, or each where it names none, and no other."""
+        now = datetime.now(UTC)
+        teams = {"serviceType": 6, "frequency": 0, "backupStartTime": []}
+        odd = {"serviceType": 1, "frequency": None, "backupStartTime": [now.isoformat()]}
+        told = (
+            "sharepoint_online: unreadable, its schedule is not understood: row 2 of 2: frequency is missing"
+        )
+        asked = {"product": "m365", "max_age": 86400, "expect_scheduled": True}
+        simulator.add_job("m365", workload="teams", state="success")
+        simulator.set_reading("m365", "schedule", [teams, odd])
+
+        assert driver.judge(**asked, object_types=["teams"]).passed
+        # Not seen, and maybe not scheduled: nobody knows whether it has to be there.
+        assert told in driver.judge(**asked).describe()
+        named = driver.judge(**asked, object_types=["teams", "sharepoint_online"])
+        assert "sharepoint_online: missed" in named.describe()
+        assert not named.is_settled
+        simulator.add_job("m365", workload="sharepoint_online", state="success")
+        for types in ({}, {"object_types": ["teams", "sharepoint_online"]}):
+            verdict = driver.judge(**asked, **types)
+            assert {"teams": "passed", "sharepoint_online": "unreadable"} == {
+                each.scope.workload: each.reason.value for each in verdict.scopes
+            }
+            assert told in verdict.describe()
+            written = json.loads(json.dumps(verdict.as_dict()))
+            assert written["schedules"][0]["odd"][0]["service"] == "sharepoint_online"
+        simulator.set_reading("m365", "schedule", [teams, None])
+        verdict = driver.judge(**asked)
+        assert ["unreadable", "unreadable"] == [each.reason.value for each in verdict.scopes]

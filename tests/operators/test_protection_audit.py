@@ -25,7 +25,7 @@ from airflow_provider_avepoint.exceptions import (
 )
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import PROTECTION_AUDITS
+from airflow_provider_avepoint.ledger.tables import PROTECTION_AUDITS, SCHEDULES
 from airflow_provider_avepoint.operators.avepoint import AvePointProtectionAuditOperator
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import free_port
@@ -252,6 +252,22 @@ def test_a_row_that_is_not_understood_hides_no_other(simulator: Simulator) -> No
         "was expected"
     )
     assert "row 3 of 3" in find({"exchange_online": calm})["unreadable"]
+
+
+def test_an_odd_row_of_the_schedule_hides_no_other(simulator: Simulator, home: Path) -> None:
+    """It is a finding of its service, or of each; and such a schedule is not kept."""
+    good = {"serviceType": TEAMS, "frequency": 1, "backupStartTime": []}
+    for odd, expected in (
+        ({"serviceType": 1, "frequency": -1}, {"sharepoint_online": "unreadable"}),
+        ({}, {"sharepoint_online": "unreadable", "teams": "unreadable"}),
+    ):
+        simulator.set_reading("m365", "schedule", [good, odd])
+        result = audit({"teams": {}, "sharepoint_online": {"scheduled": True}}).execute({})
+        assert {each.split(", ")[1].split(":")[0] for each in result["findings"]} == set(expected)
+        assert set(result["reasons"]) == {"unreadable"}
+        assert "row 2 of 2: " in result["findings"][0]
+    with Ledger(None) as ledger:
+        assert list(ledger.iter_rows(select(SCHEDULES))) == []
 
 
 def test_elements(simulator: Simulator) -> None:
