@@ -150,8 +150,12 @@ def _write_schedule(schedule: Any) -> _Rows:
     for each in schedule.services:
         listed = len(each.starts)
         yield each.service, f"{each.runs_a_day:,} a day, {listed:,} start{'' if listed == 1 else 's'} listed"
-    for odd in schedule.odd:
-        yield odd.service or "", f"not understood ({odd.problem})"
+    yield from _write_odd(schedule)
+
+
+def _write_odd(reading: Any) -> _Rows:
+    for each in reading.odd:
+        yield each.service or "", f"not understood ({each.problem})"
 
 
 def _write_retention(policy: Any) -> _Rows:
@@ -179,11 +183,13 @@ def _write_services(coverage: Any) -> _Rows:
     for each in coverage.services:
         share = "nothing scanned" if each.ratio is None else f"{each.ratio:.0%}"
         yield each.service, f"{each.protected:,} of {each.scanned:,} protected, {share}"
+    yield from _write_odd(coverage)
 
 
 def _write_users(coverage: Any) -> _Rows:
     unprotected = sum(not each.is_protected for each in coverage.users)
     yield "users", f"{unprotected:,} of {len(coverage.users):,} with an unprotected part"
+    yield from _write_odd(coverage)
 
 
 def _write_changes(coverage: Any) -> _Rows:

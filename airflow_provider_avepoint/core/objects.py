@@ -215,20 +215,42 @@ def read_each_row(
     :param document: the answer's JSON.
     :param places: the places where the list may be.
     :param read: reads a row, or raises AvePointPayloadError.
-    :param tell: returns what stands for a row that is not understood, from the row (an empty object where the
-        row is none) and what is odd of which row, in words.
+    :param tell: returns what stands for a row that is not understood, from the row and what is odd of which
+        row, in words.
     :raises AvePointPayloadError: as :func:`read_every_row`, but for a row that is no object.
     """
     rows = _list_rows(product, what, document, places)
+    objects = [(JsonObject if isinstance(row, Mapping) else _NoObject)(product, what, row) for row in rows]
+    return read_apart(objects, read=read, tell=tell)
+
+
+def read_apart(
+    rows: Sequence[JsonObject], *, read: Callable[[JsonObject], T], tell: Callable[[JsonObject, str], T]
+) -> list[T]:
+    """Return what each row says; a row that is not understood hides no other.
+
+    :param rows: the rows.
+    :param read: as for :func:`read_each_row`.
+    :param tell: likewise.
+    """
     found: list[T] = []
-    for number, each in enumerate(rows, 1):
-        row = JsonObject(product, what, {})
+    for number, row in enumerate(rows, 1):
         try:
-            row = JsonObject(product, what, each)
             found.append(read(row))
         except AvePointPayloadError as e:
             found.append(tell(row, f"row {number} of {len(rows)}: {e.problem}"))
     return found
+
+
+class _NoObject(JsonObject):
+    """A value in the place of an object: nothing can be read of it."""
+
+    def __init__(self, product: Product, what: str, value: object) -> None:
+        super().__init__(product, what, {})
+        self._value = value
+
+    def get(self, key: Key) -> object:  # noqa: ARG002  # no key is there
+        raise self.refuse(f"{quoted(self._value)} stands where an object was expected")
 
 
 def refuse_odd(product: Product, what: str, problems: Sequence[str]) -> None:

@@ -252,7 +252,14 @@ def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: l
         for each in coverage.services or ()
         if demand.service is None or is_same_service(each.service, demand.service)
     ]
-    if not rows:
+    problems = [
+        each.problem
+        for each in coverage.odd
+        if None in (demand.service, each.service) or is_same_service(each.service or "", demand.service or "")
+    ]
+    if problems:
+        yield _refuse_rows(demand, problems)
+    elif not rows:
         listed = list_some(dict.fromkeys(each.label for each in coverage.services or ()), _MOST) or "nothing"
         yield _find("coverage_unknown", f"the coverage lists {one_line(listed)}", demand.service)
     for row in rows:
@@ -270,7 +277,9 @@ def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: l
 
 def _judge_users(demand: Demand, coverage: Coverage, _now: datetime, _notes: list[str]) -> _Found:
     users = coverage.users or ()
-    if not users:
+    if coverage.odd:
+        yield _refuse_rows(demand, [each.problem for each in coverage.odd])
+    elif not users:
         yield _find("coverage_unknown", "no user is listed", demand.service)
     unprotected = [each for each in users if not each.is_protected]
     if len(unprotected) > demand.value:

@@ -380,7 +380,9 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: an answer is not understood.
         """
-        return self._read("coverage", product, get_coverage(self.client, product, organization_id, parts))
+        return self._read(
+            "coverage", product, require_all(get_coverage(self.client, product, organization_id, parts))
+        )
 
     def iter_monitor_alerts(
         self,
@@ -768,7 +770,9 @@ class AvePointAsyncHook(BaseHook):
         :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
         """
         client = await self.aget_client()
-        return await self._read("coverage", product, get_coverage(client, product, organization_id, parts))
+        return await self._read(
+            "coverage", product, require_all(get_coverage(client, product, organization_id, parts))
+        )
 
     async def aiter_monitor_alerts(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_avepoint.core.activity import get_activity
 from airflow_provider_avepoint.core.alerts import list_alerts
 from airflow_provider_avepoint.core.arguments import parse_text
+from airflow_provider_avepoint.core.coverage import get_coverage
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -188,7 +189,8 @@ class Readings:
             return self._hook.perform(flow)
 
     def _read_coverage(self, part: str) -> Any:
-        return self._hook.get_coverage(self.organization_id or "", product=self._product.name, parts=part)
+        flow = get_coverage(self._hook.client, self._product.name, self.organization_id, part)
+        return self._perform("coverage", flow)
 
     def _read_alerts(self, within: timedelta | None) -> Any:
         now = self._hook.client.clock.now()

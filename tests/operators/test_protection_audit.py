@@ -270,6 +270,34 @@ def test_an_odd_row_of_the_schedule_hides_no_other(simulator: Simulator, home: P
         assert list(ledger.iter_rows(select(SCHEDULES))) == []
 
 
+def test_an_odd_row_of_the_coverage_hides_no_other(simulator: Simulator) -> None:
+    row = {"customerId": CUSTOMER, "totalScannedObjects": 100, "totalProtectedObjects": 1}
+    services = [
+        row | {"serviceModule": "Teams"},
+        row | {"serviceModule": "OneDrive", "totalScannedObjects": None},
+    ]
+    required = {"microsoft_teams": {"coverage": 0.5}, "onedrive": {"coverage": 0.5}}
+    customer = {"product": "elements", "organization_id": CUSTOMER}
+    simulator.set_reading("elements", "overview", services)
+    findings = audit(required, **customer).execute({})["findings"]
+    assert [each.split(": ")[:2] for each in findings] == [
+        ["elements, microsoft_teams", "coverage_low"],
+        ["elements, onedrive", "unreadable"],
+    ]
+    assert findings[1].endswith("row 2 of 2: totalScannedObjects is missing")
+    simulator.set_reading("elements", "overview", [*services[:1], row | {"customerId": "another"}])
+    assert set(find(required, **customer)) == {"coverage_low", "unreadable"}
+
+    users = [
+        {"id": "u1", "moduleStatus": []},
+        {"id": "u2", "moduleStatus": [{"module": 0, "isProtected": "yes"}]},
+    ]
+    simulator.set_reading("elements", "users", users)
+    found = find({"tenant": {"max_unprotected_users": 0}}, **customer)
+    assert set(found) == {"users_unprotected", "unreadable"}
+    assert found["unreadable"].endswith("row 2 of 2: isProtected: 'yes' is neither true nor false (user u2)")
+
+
 def test_elements(simulator: Simulator) -> None:
     def overview(*rows: tuple[str, int, int]) -> None:
         named = {"customerId": CUSTOMER, "customer": "c", "dataSizeStoredInAvePoint": "0 GB"}
