@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -62,7 +63,8 @@ class PolicyOperator(CheckedOperator, LinkedOperator):
         schedule of the current UTC day only: with *ledger_conn_id* each schedule that is read is kept there,
         and the due runs of past days are judged by what was kept.
     :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
-    :param unusual_within: how far back unusual activity counts; a number is in seconds.
+    :param unusual_within: how far back unusual activity counts; a number is in seconds. It does nothing while
+        *max_unusual* is None.
     :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
         is recorded there; None records nothing. A verdict that passes but cannot be recorded, or that would
         pass while the schedule of past days cannot be read, fails the task: a retry may mend that.
@@ -127,7 +129,8 @@ class PolicyOperator(CheckedOperator, LinkedOperator):
     @classmethod
     def _check_literals(cls, given: Mapping[str, Any]) -> None:
         super()._check_literals(given)
-        check_policy({name: given[name] for name in _POLICY_FIELDS})
+        for note in check_policy({name: given[name] for name in _POLICY_FIELDS}):
+            warnings.warn(f"Task {given['task_id']}: {note}", stacklevel=2)
 
     def build_policy(self) -> Policy:
         """Return the policy; call this after Airflow has rendered the templates.
@@ -178,7 +181,7 @@ class PolicyOperator(CheckedOperator, LinkedOperator):
         try:
             ledger_conn_id, tenant = self._name_ledger()
             with Ledger(ledger_conn_id) as ledger:
-                ledger.save_verdict(tenant, evidence, name_try(context))
+                ledger.save_verdict(tenant, evidence, name_try(context, self.task_id))
         except AvePointError as e:
             if evidence["passed"]:
                 raise to_airflow(e) from None
@@ -221,13 +224,15 @@ class PolicyOperator(CheckedOperator, LinkedOperator):
         raise AvePointBackupNotVerified(message, verdict=evidence)
 
 
-def name_try(context: Context) -> dict[str, Any] | None:
-    """Return which try of which task this is, as the ledger keeps it; None outside of a task.
+def name_try(context: Context, name: str | None = None) -> dict[str, Any] | None:
+    """Return which try of which task this is, as the ledger keeps it.
 
     :param context: what Airflow gave the task.
+    :param name: the name for what is recorded outside of a task, such as the operator's ``task_id``.
+    :returns: outside of a task the name alone; None where there is none.
     """
     if (ti := context.get("ti")) is None:
-        return None
+        return None if name is None else {"task_id": name}
     return {
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,

@@ -21,6 +21,7 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointAuthError, AvePointError, AvePointPermissionError
 from airflow_provider_avepoint.core.fields import get_key, get_path, is_absent, read_id, to_iso
 from airflow_provider_avepoint.core.flow import Flow, Pairs
+from airflow_provider_avepoint.core.objects import refuse_odd
 from airflow_provider_avepoint.core.pages import Answer
 from airflow_provider_avepoint.core.products.vocabulary import Key, ListEndpoint, Path
 from airflow_provider_avepoint.core.retention import parse_period, read_retention
@@ -101,7 +102,8 @@ class ReadingProbe:
             self._note(
                 "schedule, starts", f"as many as {endpoint.runs} in {even} of {_count(rows.items, 'row')}"
             )
-        self._try("schedule", lambda: read_schedule(self._product, rows.document))
+        about = "schedule"
+        self._try(about, lambda: self._require_all(about, read_schedule(self._product, rows.document)))
 
     def _probe_retention(self) -> None:
         endpoint = self._product.retention
@@ -163,7 +165,7 @@ class ReadingProbe:
         if endpoint.detected_at:
             times = [get_value(row, endpoint.detected_at) for row in rows.items]
             self._describe_times(f"{about}, {endpoint.detected_at}", times)
-        self._try(about, lambda: read_activity(self._product, rows.document))
+        self._try(about, lambda: self._require_all(about, read_activity(self._product, rows.document)))
 
     def _probe_alerts(self) -> None:
         endpoint = self._product.alerts
@@ -189,7 +191,12 @@ class ReadingProbe:
                 self._note(f"monitor alerts, {key}", f"{form} in {number} of {_count(rows.items, 'row')}")
         times = [get_value(row, endpoint.collected_at) for row in rows.items]
         self._describe_times(f"monitor alerts, {endpoint.collected_at}", times)
-        self._try("monitor alerts", lambda: read_alerts(self._product, rows.document))
+        about = "monitor alerts"
+        self._try(about, lambda: self._require_all(about, read_alerts(self._product, rows.document)))
+
+    def _require_all(self, about: str, rows: Iterable[object]) -> None:
+        problems = (getattr(each, "problem", None) for each in rows)
+        refuse_odd(self._product, about, [each for each in problems if each is not None])
 
     def _probe_customer(self) -> None:
         """Probe what is told of one customer and its first tenant."""

@@ -150,6 +150,12 @@ def _write_schedule(schedule: Any) -> _Rows:
     for each in schedule.services:
         listed = len(each.starts)
         yield each.service, f"{each.runs_a_day:,} a day, {listed:,} start{'' if listed == 1 else 's'} listed"
+    yield from _write_odd(schedule)
+
+
+def _write_odd(reading: Any) -> _Rows:
+    for each in reading.odd:
+        yield each.service or "", f"not understood ({each.problem})"
 
 
 def _write_retention(policy: Any) -> _Rows:
@@ -162,25 +168,28 @@ def _write_retention(policy: Any) -> _Rows:
 
 def _write_activity(activity: Any) -> _Rows:
     for each in activity.counts:
-        subject, _, counts = str(each).rpartition(": ")
-        yield subject, f"alarm: {counts}" if each.alarm else counts
+        yield each.subject, f"alarm: {each.shown}" if each.alarm else each.shown
 
 
-def _write_alerts(alerts: Any) -> _Rows:
-    summary = summarize_readings({Ask(Topic.ALERTS): alerts})["alerts"]
+def _write_alerts(read: Any) -> _Rows:
+    summary = summarize_readings({Ask(Topic.ALERTS): read})["alerts"]
     for organization, counts in summary.items():
         yield organization, ", ".join(f"{count:,} {operation}" for operation, count in counts.items())
+    for problem in read.problems:
+        yield "", f"not understood ({problem})"
 
 
 def _write_services(coverage: Any) -> _Rows:
     for each in coverage.services:
         share = "nothing scanned" if each.ratio is None else f"{each.ratio:.0%}"
         yield each.service, f"{each.protected:,} of {each.scanned:,} protected, {share}"
+    yield from _write_odd(coverage)
 
 
 def _write_users(coverage: Any) -> _Rows:
     unprotected = sum(not each.is_protected for each in coverage.users)
     yield "users", f"{unprotected:,} of {len(coverage.users):,} with an unprotected part"
+    yield from _write_odd(coverage)
 
 
 def _write_changes(coverage: Any) -> _Rows:
@@ -196,7 +205,7 @@ def _write_licenses(consumptions: Any) -> _Rows:
             for usage in list_usages(each)
             if usage.purchased
         )
-        yield describe_subject(each), "; ".join((state, *used))
+        yield describe_subject(each), "; ".join((*(each.problems or (state,)), *used))
 
 
 _WRITERS: Mapping[Topic, Callable[[Any], _Rows]] = {

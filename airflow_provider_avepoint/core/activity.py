@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,12 @@ from urllib.parse import quote
 from airflow_provider_avepoint.core.arguments import parse_text
 from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.errors import AvePointConfigError, AvePointPayloadError
-from airflow_provider_avepoint.core.fields import parse_integer, parse_time, read_id, to_iso
+from airflow_provider_avepoint.core.fields import parse_integer, parse_time, read_id, read_text, to_iso
 from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import is_same_organization, normalize_id
 from airflow_provider_avepoint.core.model import Value
-from airflow_provider_avepoint.core.objects import JsonObject, read_every_row
-from airflow_provider_avepoint.core.products import require_endpoint
+from airflow_provider_avepoint.core.objects import JsonObject, read_each_row, refuse_odd
+from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import ActivityEndpoint, Product
 from airflow_provider_avepoint.core.query import choose_location, shift
 from airflow_provider_avepoint.core.tenants import list_tenants
@@ -49,7 +49,9 @@ class ActivityCounts(Value, frozen=True, kw_only=True):
     :param added: files that were added, for Salesforce: everyday life.
     :param modified: files that were modified, for Salesforce: everyday life.
     :param deleted: files that were deleted, for Salesforce: everyday life.
-    :param alarm: the largest of the counts that are an alarm.
+    :param alarm: the largest of the counts that are an alarm, and could be read.
+    :param problem: what is odd of which row, in words, where it is not understood: then *alarm* is the least
+        that there is. None where all is understood.
     """
 
     service: str | None = None
@@ -64,16 +66,32 @@ class ActivityCounts(Value, frozen=True, kw_only=True):
     modified: int | None = None
     deleted: int | None = None
     alarm: int
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every field, ready for JSON; the problem only where there is one."""
+        written = Value.as_dict(self)
+        if self.problem is None:
+            del written["problem"]
+        return written
+
+    @property
+    def subject(self) -> str:
+        """The names of what was counted, on one line."""
+        names = (self.organization_name or self.organization_id, self.tenant_id, self.service)
+        return " / ".join(one_line(name, 100) for name in names if name) or "tenant"
+
+    @property
+    def shown(self) -> str:
+        """The counts that may be an alarm, and what is not understood, on one line."""
+        names = ("ransomware", "unusual", "suspicious")
+        told = [f"{count} {name}" for name in names if (count := getattr(self, name)) is not None]
+        if self.problem is not None:
+            told.append(f"not understood ({self.problem})")
+        return ", ".join(told)
 
     def __str__(self) -> str:
-        names = (self.organization_name or self.organization_id, self.tenant_id, self.service)
-        counts = {
-            name: getattr(self, name)
-            for name in ("ransomware", "unusual", "suspicious")
-            if getattr(self, name) is not None
-        }
-        subject = " / ".join(one_line(name, 100) for name in names if name)
-        return f"{subject or 'tenant'}: {', '.join(f'{count} {name}' for name, count in counts.items())}"
+        return f"{self.subject}: {self.shown}"
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
@@ -99,8 +117,21 @@ class UnusualActivity(Value, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> int:
-        """The largest count that is an alarm; 0 if nothing was detected."""
+        """The largest count that is an alarm; 0 if nothing was detected, as far as there are no problems."""
         return max((each.alarm for each in self.counts), default=0)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is odd of each row that is not understood: while there are any, nobody knows all."""
+        return tuple(each.problem for each in self.counts if each.problem is not None)
+
+    def require_all(self) -> UnusualActivity:
+        """Return this reading, whose every row is understood.
+
+        :raises AvePointPayloadError: there is a row that is not.
+        """
+        refuse_odd(get_product(self.product), _WHAT, self.problems)
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field and the alarm, ready for JSON."""
@@ -117,7 +148,7 @@ def get_activity(
     tenant_id: object = None,
     location: object = None,
 ) -> Flow[UnusualActivity]:
-    """Return what a product has detected.
+    """Return what a product has detected; rows that are not understood stand among the others.
 
     :param client: the connection.
     :param product: the product's name.
@@ -128,7 +159,7 @@ def get_activity(
     :param location: the Multi-Geo location; None for the connection's own, or else all.
     :raises AvePointConfigError: the product knows no unusual activity, or an argument cannot be used.
     :raises AvePointRequestError: the customer is not known, or has no tenant.
-    :raises AvePointPayloadError: the answer is not understood, or is about other organisations only.
+    :raises AvePointPayloadError: there is no list, or the answer is about other organisations only.
     """
     known = require_endpoint(product, "activity", "unusual activity")
     endpoint = known.activity
@@ -199,39 +230,31 @@ def read_activity(product: Product, document: object) -> list[ActivityCounts]:
 
     :param product: a product with unusual activity in rows.
     :param document: the answer's JSON.
-    :raises AvePointPayloadError: the list is missing, or a field is missing or not understood that a verdict
-        depends on.
+    :raises AvePointPayloadError: the list is missing.
     """
     endpoint = product.activity
     assert endpoint is not None  # noqa: S101  # its answer is what is read
-    found = []
-    for row in read_every_row(product, _WHAT, document, endpoint.rows or ()):
-        counts: dict[str, Any] = {
-            name: row.require(key, parse_integer)
-            if name in endpoint.alarms
-            else row.read_or_none(key, parse_integer)
-            for name, key in endpoint.counts.items()
-        }
-        found.append(
-            ActivityCounts(
-                service=row.require(endpoint.service, product.read_service_type)
-                if endpoint.service
-                else None,
-                tenant_id=row.read(endpoint.tenant_id, read_id) if endpoint.tenant_id else None,
-                organization_id=row.require_id(endpoint.organization_id)
-                if endpoint.organization_id
-                else None,
-                organization_name=(
-                    row.read_text(endpoint.organization_name) if endpoint.organization_name else None
-                ),
-                detected_at=(
-                    row.read_or_none(endpoint.detected_at, parse_time) if endpoint.detected_at else None
-                ),
-                alarm=max(counts[name] for name in endpoint.alarms),
-                **counts,
-            )
+
+    def read(row: JsonObject, problem: str | None = None) -> ActivityCounts:
+        told = row.require if problem is None else row.read_or_none
+        owner, tenant = endpoint.organization_id, endpoint.tenant_id
+        return ActivityCounts(
+            service=told(endpoint.service, product.read_service_type) if endpoint.service else None,
+            tenant_id=row.read_or_none(tenant, read_id) if tenant else None,
+            organization_id=told(owner, read_id) if owner else None,
+            organization_name=(
+                row.read_or_none(endpoint.organization_name, read_text)
+                if endpoint.organization_name
+                else None
+            ),
+            detected_at=(
+                row.read_or_none(endpoint.detected_at, parse_time) if endpoint.detected_at else None
+            ),
+            problem=problem,
+            **_read_counts(endpoint, row, told),
         )
-    return found
+
+    return read_each_row(product, _WHAT, document, endpoint.rows or (), read=read, tell=read)
 
 
 def _read_bare(
@@ -240,16 +263,29 @@ def _read_bare(
     """Yield the counts of each service, from one object with a key for each service and count."""
     whole = JsonObject(product, _WHAT, document)
     for service, prefix in endpoint.services.items():
-        counts: dict[str, Any] = {
-            name: whole.require(prefix + end, parse_integer) for name, end in endpoint.counts.items()
-        }
+        problem = None
+        try:
+            counts = _read_counts(endpoint, whole, whole.require, prefix)
+        except AvePointPayloadError as e:
+            problem = f"tenant {one_line(tenant, 100)}: {e.problem}"
+            counts = _read_counts(endpoint, whole, whole.read_or_none, prefix)
         yield ActivityCounts(
-            service=service,
-            tenant_id=tenant,
-            organization_id=organization,
-            alarm=max(counts[name] for name in endpoint.alarms),
-            **counts,
+            service=service, tenant_id=tenant, organization_id=organization, problem=problem, **counts
         )
+
+
+def _read_counts(
+    endpoint: ActivityEndpoint,
+    row: JsonObject,
+    read_alarm: Callable[[str, Callable[[object], int | None]], int | None],
+    prefix: str = "",
+) -> dict[str, Any]:
+    """Return the counts of a row or of a service, and the largest that is an alarm."""
+    counts = {
+        name: (read_alarm if name in endpoint.alarms else row.read_or_none)(prefix + key, parse_integer)
+        for name, key in endpoint.counts.items()
+    }
+    return counts | {"alarm": max(counts[name] or 0 for name in endpoint.alarms)}
 
 
 def _parse_told(name: str, value: object, product: Product, is_told: object) -> str | None:
@@ -262,13 +298,17 @@ def _parse_told(name: str, value: object, product: Product, is_told: object) -> 
 def _keep_organization(
     product: Product, counts: list[ActivityCounts], organization: str | None
 ) -> list[ActivityCounts]:
-    """Return the counts of *organization*.
+    """Return the counts of *organization*, and of rows that do not tell theirs.
 
     Counts of others only do not mean that nothing was detected: the server may spell the id otherwise.
     """
     if organization is None:
         return counts
-    kept = [each for each in counts if is_same_organization(each.organization_id, organization)]
+    kept = [
+        each
+        for each in counts
+        if each.organization_id is None or is_same_organization(each.organization_id, organization)
+    ]
     if counts and not kept:
         others = ", ".join(dict.fromkeys(one_line(each.organization_id, 100) for each in counts[:20]))
         raise AvePointPayloadError(

@@ -19,7 +19,7 @@ from airflow_provider_avepoint.core.fields import (
 from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import is_same_organization, normalize_id
 from airflow_provider_avepoint.core.model import Value
-from airflow_provider_avepoint.core.objects import read_every_row
+from airflow_provider_avepoint.core.objects import JsonObject, read_each_row, refuse_odd
 from airflow_provider_avepoint.core.pages import Answer
 from airflow_provider_avepoint.core.products import require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import AlertEndpoint, Product
@@ -27,8 +27,9 @@ from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.text import one_line, quoted
 from airflow_provider_avepoint.core.windows import ask_by_clock, begin_of, parse_window
 
-__all__ = ["MonitorAlert", "list_alerts", "read_alerts"]
+__all__ = ["Alerts", "MonitorAlert", "OddAlert", "list_alerts", "read_alerts"]
 
+_WHAT = "monitor alert"
 #: How far back alerts are asked for unless the caller says.
 ALERT_SPAN = timedelta(days=7)
 # No document says whether the ends of a window are included, nor of which time: ask wider, and filter here.
@@ -55,6 +56,43 @@ class MonitorAlert(Value, frozen=True, kw_only=True):
     collected_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddAlert:
+    """An alert that is not understood: it may be a deletion.
+
+    :param organization_id: the organisation's id; None where it is not told.
+    :param collected_at: when the change was detected; None where that is not told.
+    :param problem: what is odd of which row, in words.
+    """
+
+    organization_id: str | None
+    collected_at: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """The alerts of a window.
+
+    :param product: the product.
+    :param alerts: those that are understood, each once.
+    :param problems: what is odd of each other row that may be in the window, in words: while there are any,
+        nothing is known to be all.
+    """
+
+    product: Product
+    alerts: tuple[MonitorAlert, ...]
+    problems: tuple[str, ...]
+
+    def require_all(self) -> list[MonitorAlert]:
+        """Return the alerts.
+
+        :raises AvePointPayloadError: there is a row that is not understood.
+        """
+        refuse_odd(self.product, _WHAT, self.problems)
+        return list(self.alerts)
+
+
 def list_alerts(
     client: Client,
     product: object,
@@ -63,7 +101,7 @@ def list_alerts(
     collected_before: object = None,
     organization_id: object = None,
     alert_type: object = None,
-) -> Flow[list[MonitorAlert]]:
+) -> Flow[Alerts]:
     """Return the alerts of a window, each once: alerts have no id, so alike ones are one.
 
     :param client: the connection.
@@ -73,7 +111,7 @@ def list_alerts(
     :param organization_id: the organisation; by default all.
     :param alert_type: sent as it is: the documents do not list the values.
     :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
-    :raises AvePointPayloadError: the answer is not understood, or is about other organisations only.
+    :raises AvePointPayloadError: there is no list, or the answer is about other organisations only.
     """
     known = require_endpoint(product, "alerts", "monitor alerts")
     endpoint = known.alerts
@@ -97,24 +135,32 @@ def list_alerts(
     answer = yield from ask_by_clock(client, ask)
     after = begin_of(begin, before, ALERT_SPAN, client.clock.now())
     found = list(dict.fromkeys(read_alerts(known, answer.document)))
-    kept = [each for each in found if organization is None or _is_of(each, organization)]
+    kept = [each for each in found if _may_be_of(each, organization)]
     if found and not kept:
-        others = ", ".join(dict.fromkeys(one_line(each.organization_id, 100) for each in found[:20]))
+        named = dict.fromkeys(each.organization_id for each in found[:20] if each.organization_id)
         raise AvePointPayloadError(
             f"{known.label} was asked for the alerts of organisation {one_line(organization, 100)} and "
-            f"answered with those of {others} only; check the id."
+            f"answered with those of {', '.join(one_line(each, 100) for each in named)} only; check the id."
         )
-    return [
-        each for each in kept if each.collected_at >= after and (before is None or each.collected_at < before)
+    dated = [
+        each
+        for each in kept
+        if each.collected_at is None
+        or (each.collected_at >= after and (before is None or each.collected_at < before))
     ]
+    return Alerts(
+        product=known,
+        alerts=tuple(each for each in dated if isinstance(each, MonitorAlert)),
+        problems=tuple(each.problem for each in dated if isinstance(each, OddAlert)),
+    )
 
 
-def read_alerts(product: Product, document: object) -> list[MonitorAlert]:
-    """Return the alerts of an answer.
+def read_alerts(product: Product, document: object) -> list[MonitorAlert | OddAlert]:
+    """Return the alerts of an answer, row by row.
 
     :param product: a product with alerts.
     :param document: the answer's JSON.
-    :raises AvePointPayloadError: the list is missing, or a field is missing or not understood.
+    :raises AvePointPayloadError: the list is missing.
     """
     endpoint = product.alerts
     assert endpoint is not None  # noqa: S101  # its answer is what is read
@@ -122,8 +168,8 @@ def read_alerts(product: Product, document: object) -> list[MonitorAlert]:
     def read_operation(value: object) -> str | None:
         return _read_operation(endpoint, value)
 
-    return [
-        MonitorAlert(
+    def read(row: JsonObject) -> MonitorAlert | OddAlert:
+        return MonitorAlert(
             product=product.name,
             organization_id=row.require_id(endpoint.organization_id),
             object_type=row.require(endpoint.object_type, read_id),
@@ -131,8 +177,15 @@ def read_alerts(product: Product, document: object) -> list[MonitorAlert]:
             records=row.require(endpoint.records, parse_integer),
             collected_at=row.require(endpoint.collected_at, parse_time),
         )
-        for row in read_every_row(product, "monitor alert", document, endpoint.rows)
-    ]
+
+    def tell(row: JsonObject, problem: str) -> MonitorAlert | OddAlert:
+        return OddAlert(
+            organization_id=row.read_or_none(endpoint.organization_id, read_id),
+            collected_at=row.read_or_none(endpoint.collected_at, parse_time),
+            problem=problem,
+        )
+
+    return read_each_row(product, _WHAT, document, endpoint.rows, read=read, tell=tell)
 
 
 def _read_operation(endpoint: AlertEndpoint, value: object) -> str | None:
@@ -147,5 +200,7 @@ def _read_operation(endpoint: AlertEndpoint, value: object) -> str | None:
     raise ValueError(f"{quoted(value)} is not a documented operation")
 
 
-def _is_of(alert: MonitorAlert, organization: str) -> bool:
-    return is_same_organization(alert.organization_id, organization)
+def _may_be_of(alert: MonitorAlert | OddAlert, organization: str | None) -> bool:
+    return None in (organization, alert.organization_id) or is_same_organization(
+        alert.organization_id, organization
+    )

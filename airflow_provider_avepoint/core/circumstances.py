@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,20 +42,43 @@ def require_answers(policy: Policy, known: Circumstances) -> None:
             raise AvePointConfigError(f"{argument}: judge() needs the answers to Policy.questions().")
 
 
-def list_scheduled(policy: Policy, known: Circumstances, product: Product, now: datetime) -> Iterator[Scope]:
-    """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
+#: Location and service → the starts of the service that the schedule of the location tells.
+DueRuns = Mapping[tuple[str | None, str], set[datetime]]
+
+
+def list_due_runs(policy: Policy, known: Circumstances, product: Product) -> DueRuns:
+    """Return the starts of each service that the policy may expect, of all days that are known.
 
     :param policy: the policy; its object types, where given, leave out all others.
-    :param known: what was asked.
+    :param known: what was asked, and what is known of past days.
     :param product: the policy's product.
+    """
+    return {
+        (schedule.location, service): list_due(schedule, service, known)
+        for schedule in known.schedules
+        for service in policy.object_types or product.object_types
+    }
+
+
+def list_scheduled(policy: Policy, known: Circumstances, due: DueRuns, now: datetime) -> Iterator[Scope]:
+    """Yield the scopes that the schedule makes expected: what is scheduled today, or was due in the window.
+
+    A service whose row is not understood is expected, too: nobody knows that it is not scheduled.
+
+    :param policy: the policy.
+    :param known: what was asked.
+    :param due: what :func:`list_due_runs` returned.
     :param now: the time of judgement.
     """
     start = policy.window_start(now)
-    for schedule in known.schedules:
-        for service in policy.object_types or product.object_types:
-            due = list_due(schedule, service, known)
-            if service in schedule.scheduled or any(_is_due(each, start, now) for each in due):
-                yield Scope(workload=service, location=schedule.location)
+    scheduled = {
+        (each.location, service)
+        for each in known.schedules
+        for service in (*each.scheduled, *(odd.service for odd in each.odd))
+    }
+    for (location, service), starts in due.items():
+        if (location, service) in scheduled or any(_is_due(each, start, now) for each in starts):
+            yield Scope(workload=service, location=location)
 
 
 def list_due(schedule: BackupSchedule, service: str, known: Circumstances) -> set[datetime]:
@@ -182,7 +205,7 @@ def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:
 
 
 class Alarms:
-    """The counts of unusual activity above the limit of a policy.
+    """The counts of unusual activity above the limit of a policy, and the rows that are not understood.
 
     :param policy: the policy; what it excludes is no alarm.
     :param known: what was asked.
@@ -196,7 +219,9 @@ class Alarms:
             counts
             for activity in known.activities
             for counts in activity.counts
-            if limit is not None and counts.alarm > limit and not _is_excluded(counts, policy, now)
+            if limit is not None
+            and (counts.alarm > limit or counts.problem is not None)
+            and not _is_excluded(counts, policy, now)
         ]
         organizations = {scope.organization_id for scope in scopes}
         #: Those that belong to every scope: no scope is of their organisation.
@@ -213,13 +238,13 @@ class Alarms:
         :param scope: the scope.
         """
         if scope.organization_id is None:
-            return tuple(self._above)
+            return tuple(dict.fromkeys(self._above))
         own = (
             counts
             for counts in self._above
             if is_same_organization(counts.organization_id, scope.organization_id)
         )
-        return (*own, *self._everywhere)
+        return tuple(dict.fromkeys((*own, *self._everywhere)))
 
 
 def _is_excluded(counts: ActivityCounts, policy: Policy, now: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,8 +16,8 @@ from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.listing import read_all
 from airflow_provider_avepoint.core.model import Value
-from airflow_provider_avepoint.core.objects import JsonObject
-from airflow_provider_avepoint.core.products import require_endpoint
+from airflow_provider_avepoint.core.objects import JsonObject, read_apart, refuse_odd
+from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import (
     CoverageEndpoints,
     Product,
@@ -29,7 +30,15 @@ from airflow_provider_avepoint.core.row_listing import RowListing
 from airflow_provider_avepoint.core.tenants import list_tenants
 from airflow_provider_avepoint.core.text import one_line, quoted, storable
 
-__all__ = ["Coverage", "ModuleCoverage", "ScanChanges", "ServiceCoverage", "UserCoverage", "get_coverage"]
+__all__ = [
+    "Coverage",
+    "ModuleCoverage",
+    "OddRow",
+    "ScanChanges",
+    "ServiceCoverage",
+    "UserCoverage",
+    "get_coverage",
+]
 
 #: The parts of a coverage. Each has a permission of its own, but for users, which need two.
 PARTS = ("services", "users", "changes")
@@ -124,6 +133,20 @@ class ScanChanges(Value, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class OddRow(Value, frozen=True, kw_only=True):
+    """A row of a coverage that is not understood.
+
+    :param part: the part that it is of: ``services`` or ``users``.
+    :param service: our word for the service; None where the row does not tell, and for a user.
+    :param problem: what is odd of which row, in words.
+    """
+
+    part: str
+    service: str | None = None
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
 class Coverage(Value, frozen=True, kw_only=True):
     """What of a customer is protected. A part that was not asked for is None.
 
@@ -135,6 +158,7 @@ class Coverage(Value, frozen=True, kw_only=True):
     :param services: the services, each with its scanned and protected objects.
     :param users: the users of all the customer's tenants.
     :param changes: the objects that fell out of backup, by scan profile.
+    :param odd: the services and users that are not understood: while there are any, nobody knows all.
     """
 
     product: str
@@ -143,12 +167,29 @@ class Coverage(Value, frozen=True, kw_only=True):
     services: tuple[ServiceCoverage, ...] | None = None
     users: tuple[UserCoverage, ...] | None = None
     changes: tuple[ScanChanges, ...] | None = None
+    odd: tuple[OddRow, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every field, ready for JSON; odd rows only where there are any."""
+        written = Value.as_dict(self)
+        if not self.odd:
+            del written["odd"]
+        return written
+
+    def require_all(self) -> Coverage:
+        """Return this coverage, whose every row is understood.
+
+        :raises AvePointPayloadError: there is a row that is not.
+        """
+        problems = [f"{each.part}, {each.problem}" for each in self.odd]
+        refuse_odd(get_product(self.product), "coverage", problems)
+        return self
 
 
 def get_coverage(
     client: Client, product: object, organization_id: object, parts: object = None
 ) -> Flow[Coverage]:
-    """Return what of a customer is protected.
+    """Return what of a customer is protected; rows that are not understood are told beside the others.
 
     :param client: the connection.
     :param product: the product's name.
@@ -170,10 +211,15 @@ def get_coverage(
         if part not in PARTS:
             raise refuse("parts", part, f"is not one of {', '.join(PARTS)}.")
     services = users = changes = None
+    odd: list[OddRow] = []
     if "services" in wanted:
-        services = yield from _get_services(client, known, endpoints.services, customer)
+        listed = yield from _get_services(client, known, endpoints.services, customer)
+        services = tuple(each for each in listed if isinstance(each, ServiceCoverage))
+        odd += (each for each in listed if isinstance(each, OddRow))
     if "users" in wanted:
-        users = yield from _get_users(client, known, endpoints.users, customer)
+        found = yield from _get_users(client, known, endpoints.users, customer)
+        users = tuple(each for each in found if isinstance(each, UserCoverage))
+        odd += (each for each in found if isinstance(each, OddRow))
     if "changes" in wanted:
         changes = yield from _get_changes(client, known, endpoints.changes, customer)
     return Coverage(
@@ -183,15 +229,27 @@ def get_coverage(
         services=services,
         users=users,
         changes=changes,
+        odd=tuple(odd),
     )
 
 
 def _get_services(
     client: Client, product: Product, endpoint: ServiceCoverageEndpoint, customer: str
-) -> Flow[tuple[ServiceCoverage, ...]]:
+) -> Flow[list[ServiceCoverage | OddRow]]:
     listing = RowListing(client, product, endpoint.listing, "coverage", organization_id=customer)
     rows = yield from read_all(listing)
-    return tuple(_read_service(endpoint, row, customer) for row in rows)
+
+    def tell(row: JsonObject, problem: str) -> ServiceCoverage | OddRow:
+        label = row.read_or_none(endpoint.service, _parse_label)
+        service = None if label is None else _name_service(endpoint, label)
+        return OddRow(part="services", service=service, problem=problem)
+
+    return read_apart(rows, read=lambda row: _read_service(endpoint, row, customer), tell=tell)
+
+
+def _name_service(endpoint: ServiceCoverageEndpoint, label: str) -> str:
+    word = to_word(label)
+    return endpoint.words.get(word, word)
 
 
 def _read_service(endpoint: ServiceCoverageEndpoint, row: JsonObject, customer: str) -> ServiceCoverage:
@@ -201,9 +259,8 @@ def _read_service(endpoint: ServiceCoverageEndpoint, row: JsonObject, customer: 
             f"the customer {one_line(customer, 100)} was asked for, and the row is of {one_line(owner, 100)}"
         )
     label = row.require(endpoint.service, _parse_label)
-    word = to_word(label)
     return ServiceCoverage(
-        service=endpoint.words.get(word, word),
+        service=_name_service(endpoint, label),
         label=label,
         tenant_id=row.read(endpoint.tenant_id, read_id),
         scanned=row.require(endpoint.scanned, parse_integer),
@@ -214,19 +271,26 @@ def _read_service(endpoint: ServiceCoverageEndpoint, row: JsonObject, customer: 
 
 def _get_users(
     client: Client, product: Product, endpoint: UserCoverageEndpoint, customer: str
-) -> Flow[tuple[UserCoverage, ...]]:
+) -> Flow[list[UserCoverage | OddRow]]:
     tenants = yield from list_tenants(client, product, customer)
-    users: list[UserCoverage] = []
+    users: list[UserCoverage | OddRow] = []
+
+    def tell(row: JsonObject, problem: str) -> UserCoverage | OddRow:
+        user = row.read_or_none(endpoint.user_id, read_id)
+        return OddRow(
+            part="users", problem=problem if user is None else f"{problem} (user {one_line(user, 100)})"
+        )
+
     for tenant in tenants:
         listing = RowListing(
             client, product, endpoint.listing, "user", organization_id=customer, tenant_id=tenant
         )
         rows = yield from read_all(listing)
-        users += [_read_user(endpoint, row, tenant) for row in rows]
-    return tuple(users)
+        users += read_apart(rows, read=partial(_read_user, endpoint, tenant), tell=tell)
+    return users
 
 
-def _read_user(endpoint: UserCoverageEndpoint, row: JsonObject, tenant: str) -> UserCoverage:
+def _read_user(endpoint: UserCoverageEndpoint, tenant: str, row: JsonObject) -> UserCoverage:
     words = {number: word for word, number in endpoint.words.items()}
 
     def read_module(value: object) -> str:

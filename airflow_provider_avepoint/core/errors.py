@@ -105,11 +105,13 @@ class AvePointPayloadError(AvePointError):
 
     :param message: what happened, where, and what to do.
     :param is_web_page: True where the answer is HTML or XML, so not the API's own; else None.
+    :param problem: what is odd, in a few words, where an object of the answer is; else None.
     """
 
-    def __init__(self, message: str, *, is_web_page: bool | None = None) -> None:
+    def __init__(self, message: str, *, is_web_page: bool | None = None, problem: str | None = None) -> None:
         super().__init__(message)
         self.is_web_page = is_web_page
+        self.problem = problem
 
 
 class AvePointRestoreUncertain(AvePointError):

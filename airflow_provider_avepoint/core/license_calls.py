@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.fields import (
     get_key,
     get_path,
+    is_absent,
     parse_date,
     parse_integer,
     parse_time,
@@ -34,7 +35,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     SubscriptionEndpoint,
     TenantEndpoint,
 )
-from airflow_provider_avepoint.core.text import one_line
+from airflow_provider_avepoint.core.text import one_line, quoted
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -90,11 +91,7 @@ def get_licenses(
     if location is not None:
         raise AvePointConfigError(f"location: {product.label} has one licence for all locations.")
     customers = yield from read_all(CustomerListing(client, product, endpoint, organization_id))
-    found = [
-        LicenseConsumption(**each)
-        for customer in customers
-        for each in read_subscriptions(product, endpoint, customer)
-    ]
+    found = [LicenseConsumption(**each) for each in read_subscriptions(product, endpoint, customers)]
     if not found:
         whose = "customer" if organization_id is None else f"customer {one_line(organization_id, 100)}"
         raise AvePointRequestError(f"{product.label} lists no subscription of any {whose}.", status=404)
@@ -102,7 +99,10 @@ def get_licenses(
 
 
 class CustomerListing(Listing[Row]):
-    """A partner's customers, each once, with their subscriptions or tenants.
+    """A partner's customers, with their subscriptions or tenants.
+
+    A customer may have several rows on one page. A customer that comes again on another page has moved, while
+    the pages were read, and says nothing new.
 
     :param client: the connection.
     :param product: the product.
@@ -122,7 +122,7 @@ class CustomerListing(Listing[Row]):
         self._endpoint = endpoint
         self._organization_id = organization_id
         self._wanted = normalize_id(organization_id)
-        self._seen: set[str | None] = set()
+        self._seen: set[tuple[str | None, int]] = set()
 
     def begin_up_to(self, limit: int, in_flight: int) -> list[Flow[Any]]:
         """Return the flows of the pages to fetch now; none once the wanted customer has come.
@@ -130,7 +130,7 @@ class CustomerListing(Listing[Row]):
         :param limit: how many pages may be on their way.
         :param in_flight: how many pages are on their way.
         """
-        has_come = self._wanted is not None and self._wanted in self._seen
+        has_come = (self._wanted, 0) in self._seen
         return [] if has_come else super().begin_up_to(limit, in_flight)
 
     def _ask(self, paging: Pairs) -> Flow[Answer]:
@@ -141,13 +141,20 @@ class CustomerListing(Listing[Row]):
 
     def _receive(self, answer: Answer) -> Iterator[Row]:
         rows = find_rows(self._product, self._endpoint.envelope, answer)
-        ids = [normalize_id(read_customer_id(self._product, self._endpoint, row)) for row in rows]
-        new = {each: row for each, row in zip(ids, rows, strict=True) if each not in self._seen}
+        of_customer: dict[str | None, list[Row]] = {}
+        keys = []
+        for row in rows:
+            customer_id = normalize_id(read_customer_id(self._product, self._endpoint, row))
+            known = of_customer.setdefault(customer_id, [])
+            if row not in known:
+                known.append(row)
+            keys.append((customer_id, known.index(row)))
+        if self._wanted in of_customer:
+            self._seen.add((self._wanted, 0))
+            return iter(of_customer[self._wanted])
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._seen}
         self._seen |= new.keys()
-        if self._wanted in new:
-            return iter([new[self._wanted]])
-        keys = tuple(map(hash, ids))
-        page = read_page(self._endpoint.envelope, answer, keys, asked_size=self._page_size)
+        page = read_page(self._endpoint.envelope, answer, tuple(map(hash, keys)), asked_size=self._page_size)
         self._pager.receive(page, len(new))
         return iter(new.values() if self._wanted is None else ())
 
@@ -184,57 +191,79 @@ def read_customer_id(product: Product, endpoint: SubscriptionEndpoint | TenantEn
 
 
 def read_subscriptions(
-    product: Product, endpoint: SubscriptionEndpoint, customer: Row
+    product: Product, endpoint: SubscriptionEndpoint, customers: Iterable[Row]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the figures of each subscription of a customer, as keywords for ``LicenseConsumption``.
+    """Yield the figures of each subscription of customers, as keywords for ``LicenseConsumption``.
 
     Several of one name are numbered, so that each has a history of its own.
 
     :param product: the product.
     :param endpoint: the product's endpoint for subscriptions.
-    :param customer: a customer, as received.
+    :param customers: the customers, as received.
     :raises AvePointPayloadError: there is no list of them, or one has no name, or a figure is missing or has
         a form nobody documented.
     """
-    rows = get_key(customer, endpoint.subscriptions)
-    if not isinstance(rows, list):
-        raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.subscriptions}.")
-    names: Counter[str] = Counter()
-    for row in rows:
-        parts = [get_key(row, key) for key in endpoint.service] if isinstance(row, Mapping) else []
-        name = ", ".join(filter(None, map(read_text, parts)))
-        if not name:
-            raise AvePointPayloadError(
-                f"{product.label} listed a subscription without {endpoint.service[0]}."
-            )
-        names[name] += 1
-        yield {
-            **_read_figures(product, endpoint.columns, row),
-            "organization_id": read_customer_id(product, endpoint, customer),
-            "organization_name": read_text(get_key(customer, endpoint.organization_name)),
-            "service": name if names[name] == 1 else f"{name} ({names[name]})",
-        }
+    names: Counter[tuple[str | None, str]] = Counter()
+    for customer in customers:
+        rows = get_key(customer, endpoint.subscriptions)
+        if not isinstance(rows, list):
+            raise AvePointPayloadError(f"{product.label} listed a customer without {endpoint.subscriptions}.")
+        customer_id = read_customer_id(product, endpoint, customer)
+        for row in rows:
+            parts = [get_key(row, key) for key in endpoint.service] if isinstance(row, Mapping) else []
+            name = ", ".join(filter(None, map(read_text, parts)))
+            if not name:
+                raise AvePointPayloadError(
+                    f"{product.label} listed a subscription without {endpoint.service[0]}."
+                )
+            key = (normalize_id(customer_id), name)
+            names[key] += 1
+            yield {
+                **_read_figures(product, endpoint.columns, row),
+                "organization_id": customer_id,
+                "organization_name": read_text(get_key(customer, endpoint.organization_name)),
+                "service": name if names[key] == 1 else f"{name} ({names[key]})",
+            }
 
 
 def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
-    def read(parser: Callable[[object], T], key: str | None) -> T | None:
+    problems: list[str] = []
+
+    def read(parser: Callable[[object], T], key: str) -> T:
         try:
-            return parser(get_key(row, key)) if key else None
+            return parser(get_key(row, key))
         except ValueError as e:
             raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
 
-    def read_figure(parser: Callable[[object], T], key: str) -> T | None:
+    def is_not_applicable(key: str) -> bool:
+        return columns.not_applicable is not None and get_key(row, key) == columns.not_applicable
+
+    def read_figure(parser: Callable[[object], T | None], key: str) -> T | None:
         figure = read(parser, key)
-        if figure is None and (columns.not_applicable is None or get_key(row, key) != columns.not_applicable):
+        if figure is None and not is_not_applicable(key):
             raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
         return figure
 
-    return {
+    def read_moment(parser: Callable[[object], T | None], key: str | None, unknown: str) -> T | None:
+        """Return a moment; None where there is none, which the vendor writes as 0 or as "N/A"."""
+        if key is None:
+            return None
+        found = get_key(row, key, ...)
+        if (found is ... or is_absent(found)) and not is_not_applicable(key):
+            problems.append(
+                f"{key} is {'missing' if found is ... else quoted(found)}, so nobody knows {unknown}"
+            )
+        return read(parser, key)
+
+    figures = {
         "product": product.name,
-        "out_of_policy_at": read(parse_time, columns.out_of_policy_at),
+        "out_of_policy_at": read_moment(
+            parse_time, columns.out_of_policy_at, "whether the licence is out of policy"
+        ),
         "purchased_user_seats": read_figure(parse_integer, columns.purchased_user_seats),
         "assigned_user_seats": read_figure(parse_integer, columns.assigned_user_seats),
         "purchased_storage_gb": read_figure(columns.parse_storage, columns.purchased_storage_gb),
         "protected_gb": read_figure(columns.parse_storage, columns.protected_gb),
-        "expires_at": read(parse_date, columns.expires_at),
+        "expires_at": read_moment(parse_date, columns.expires_at, "when the subscription ends"),
     }
+    return figures | {"problems": tuple(problems)} if problems else figures

@@ -18,7 +18,7 @@ from airflow_provider_avepoint.core.arguments import (
     parse_text,
 )
 from airflow_provider_avepoint.core.errors import AvePointConfigError
-from airflow_provider_avepoint.core.policy import Policy
+from airflow_provider_avepoint.core.policy import UNUSUAL_WITHIN, Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import build_queries
 
@@ -54,10 +54,11 @@ def is_literal(value: object) -> bool:
     return value is None or isinstance(value, (int, float, date, timedelta))
 
 
-def check_policy(arguments: Mapping[str, Any]) -> None:
+def check_policy(arguments: Mapping[str, Any]) -> list[str]:
     """Check those arguments of a policy that are literals, each alone and with the other literals.
 
     :param arguments: all arguments of the policy, as they were given.
+    :returns: sentences for the author of the DAG: what is given and does nothing.
     :raises AvePointConfigError: a literal cannot be used, or neither *started_after* nor *max_age* is given;
         the message names the argument.
     """
@@ -81,7 +82,10 @@ def check_policy(arguments: Mapping[str, Any]) -> None:
             unusual_within=parse_span,
         )
         known = {name: known[name] for name in _OF_ANY_PRODUCT if name in known} | {"product": "m365"}
-    Policy(**known)
+    policy = Policy(**known)
+    if policy.unusual_within != UNUSUAL_WITHIN and arguments.get("max_unusual") is None:
+        return ["unusual_within does nothing without max_unusual: unusual activity is not asked for."]
+    return []
 
 
 def check_listing(arguments: Mapping[str, Any]) -> None:

@@ -267,6 +267,7 @@ class LicenseConsumption(Value, frozen=True, kw_only=True):
     :param protected_gb: the protected data, in GB.
     :param expires_at: when the subscription ends.
     :param is_out_of_policy: whether *out_of_policy_at* was in the past at the time of reading.
+    :param problems: what of policy and end the answer leaves open, in words: None or False is no answer then.
     """
 
     product: str
@@ -281,6 +282,7 @@ class LicenseConsumption(Value, frozen=True, kw_only=True):
     protected_gb: float | None = None
     is_out_of_policy: bool = False
     expires_at: datetime | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def seat_ratio(self) -> float | None:
@@ -293,12 +295,15 @@ class LicenseConsumption(Value, frozen=True, kw_only=True):
         return _ratio(self.protected_gb, self.purchased_storage_gb)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every field and ratio, ready for JSON."""
-        return {
+        """Return every field and ratio, ready for JSON; problems only where there are any."""
+        written = {
             **Value.as_dict(self),
             "seat_ratio": self.seat_ratio,
             "storage_ratio": self.storage_ratio,
         }
+        if not self.problems:
+            del written["problems"]
+        return written
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

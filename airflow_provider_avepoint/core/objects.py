@@ -1,13 +1,14 @@
 """Read the fields of one JSON object of an answer; refuse what is missing or not understood.
 
 Rows of jobs have a reader of their own, which bears an odd field. Here nothing is borne: what an audit or a
-gate reads must not look good because a part of it could not be read.
+gate reads must not look good because a part of it could not be read. Where a row speaks for itself alone,
+:func:`read_each_row` lets the others be judged, and a row that is not understood stands among them as such.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from airflow_provider_avepoint.core.errors import AvePointPayloadError
 from airflow_provider_avepoint.core.fields import (
@@ -18,10 +19,14 @@ from airflow_provider_avepoint.core.fields import (
     read_id,
     read_text,
 )
+from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.products.vocabulary import Key, Path, Product
-from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.text import list_some, one_line, quoted
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+# The most odd rows that a message names.
+_MOST = 3
 
 # Where the vendor's other lists have a link to a next page, or a total.
 _ENVELOPES: tuple[Path, ...] = ((), ("metadata",), ("data",), ("data", "metadata"))
@@ -59,7 +64,8 @@ class JsonObject:
         """
         return AvePointPayloadError(
             f"{self._product.label}, {self._what}: {problem}. Nothing is concluded from the answer; "
-            "if it stays so, update this provider, or report it."
+            "if it stays so, update this provider, or report it.",
+            problem=problem,
         )
 
     def get(self, key: Key) -> object:
@@ -190,6 +196,92 @@ def read_every_row(
     :raises AvePointPayloadError: there is no list (null is none, too), a row is no object, or the answer says
         that there are more rows.
     """
+    return [JsonObject(product, what, row) for row in _list_rows(product, what, document, places)]
+
+
+def read_each_row(
+    product: Product,
+    what: str,
+    document: object,
+    places: tuple[Path, ...],
+    *,
+    read: Callable[[JsonObject], T],
+    tell: Callable[[JsonObject, str], T],
+) -> list[T]:
+    """Return what each row of an answer says; a row that is not understood hides no other.
+
+    :param product: the product that has answered.
+    :param what: what a row is, for messages.
+    :param document: the answer's JSON.
+    :param places: the places where the list may be.
+    :param read: reads a row, or raises AvePointPayloadError.
+    :param tell: returns what stands for a row that is not understood, from the row and what is odd of which
+        row, in words.
+    :raises AvePointPayloadError: as :func:`read_every_row`, but for a row that is no object.
+    """
+    rows = _list_rows(product, what, document, places)
+    objects = [(JsonObject if isinstance(row, Mapping) else _NoObject)(product, what, row) for row in rows]
+    return read_apart(objects, read=read, tell=tell)
+
+
+def read_apart(
+    rows: Sequence[JsonObject], *, read: Callable[[JsonObject], T], tell: Callable[[JsonObject, str], T]
+) -> list[T]:
+    """Return what each row says; a row that is not understood hides no other.
+
+    :param rows: the rows.
+    :param read: as for :func:`read_each_row`.
+    :param tell: likewise.
+    """
+    found: list[T] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            found.append(read(row))
+        except AvePointPayloadError as e:
+            found.append(tell(row, f"row {number} of {len(rows)}: {e.problem}"))
+    return found
+
+
+class _NoObject(JsonObject):
+    """A value in the place of an object: nothing can be read of it."""
+
+    def __init__(self, product: Product, what: str, value: object) -> None:
+        super().__init__(product, what, {})
+        self._value = value
+
+    def get(self, key: Key) -> object:  # noqa: ARG002  # no key is there
+        raise self.refuse(f"{quoted(self._value)} stands where an object was expected")
+
+
+def refuse_odd(product: Product, what: str, problems: Sequence[str]) -> None:
+    """Raise where rows were not understood, for a caller who would take the others for all of them.
+
+    :param product: the product that has answered.
+    :param what: what a row is, for messages.
+    :param problems: what is odd of which row, in words.
+    :raises AvePointPayloadError: there are such rows.
+    """
+    if problems:
+        raise JsonObject(product, what, {}).refuse(list_some(problems, _MOST))
+
+
+class Whole(Protocol[T_co]):
+    """A reading, some rows of which may not be understood."""
+
+    def require_all(self) -> T_co:
+        """Return the reading; raise where there is such a row."""
+
+
+def require_all(flow: Flow[Whole[T]]) -> Flow[T]:
+    """Return a reading whose every row is understood.
+
+    :param flow: the flow that reads.
+    :raises AvePointPayloadError: there is a row that is not understood.
+    """
+    return (yield from flow).require_all()
+
+
+def _list_rows(product: Product, what: str, document: object, places: tuple[Path, ...]) -> list[Any]:
     whole = JsonObject(product, what, document)
     found = (_find(product, what, document, place) for place in places)
     rows = next((each for each in found if isinstance(each, list)), None)
@@ -209,7 +301,7 @@ def read_every_row(
             raise whole.refuse(
                 f"the answer has {len(rows)} of {total} rows, and no document says how to go on"
             )
-    return [JsonObject(product, what, row) for row in rows]
+    return rows
 
 
 def _find(product: Product, what: str, document: object, place: Path) -> object:

@@ -151,7 +151,8 @@ class Policy:
         does not ask. The documents do not say under which service the files of a team count, so an alarm of
         one service shuts every scope of the same organisation. Microsoft 365, Salesforce and Elements.
     :param unusual_within: how far back unusual activity counts. Accepts the forms of *max_age*. Elements
-        knows 7 days only.
+        knows 7 days only. It does nothing while *max_unusual* is None: a DAG may take both from its params,
+        and leave the limit out.
     :raises AvePointConfigError: an argument cannot be used; the message names it.
     """
 
@@ -260,6 +261,11 @@ class Policy:
                 value = [item.as_dict() if isinstance(item, Exclusion) else item for item in value]
             written[each.name] = value
         return written
+
+    @property
+    def guarded(self) -> tuple[Any, ...]:
+        """What the policy is about, however good it must be: it tells two policies of one product apart."""
+        return (self.organization_ids, self.object_types, self.locations, self.job_type)
 
     def names(self, scope: Scope) -> bool:
         """Tell whether the lists of the policy, where given, name the dimensions of *scope*.

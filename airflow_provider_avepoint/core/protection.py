@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from airflow_provider_avepoint.core.text import list_some, one_line, quoted
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.activity import ActivityCounts, UnusualActivity
-    from airflow_provider_avepoint.core.alerts import MonitorAlert
+    from airflow_provider_avepoint.core.alerts import Alerts
     from airflow_provider_avepoint.core.coverage import Coverage
     from airflow_provider_avepoint.core.model import LicenseConsumption
     from airflow_provider_avepoint.core.retention import RetentionPolicy
@@ -46,8 +46,10 @@ REASONS = {
     "scan_failed": "no good scan has found new objects in time",
     "out_of_policy": "the licence is out of policy: new objects are not backed up",
     "expired": "the subscription has ended",
+    "license_unknown": "the licence does not tell whether it is out of policy, or when it ends",
     "not_drilled": "no restore was proven in time",
-    "unreadable": "a part could not be read, such as for a missing permission; the other parts were judged",
+    "unreadable": "a part, or a row of it, could not be read, such as for a missing permission; all else was "
+    "judged",
 }
 _LICENSE_REASONS = ("out_of_policy", "expired")
 _NO_SCAN = ("missed", "stale", "excluded", "forgotten")
@@ -186,7 +188,9 @@ def _judge_schedule(demand: Demand, schedule: BackupSchedule, _now: datetime, no
     service = demand.service or ""
     runs = [each.runs_a_day for each in schedule.services if each.is_scheduled and each.service == service]
     starts = schedule.list_starts(service)
-    if demand.rule.name == "scheduled":
+    if problems := schedule.list_problems(service):
+        yield _refuse_rows(demand, problems)
+    elif demand.rule.name == "scheduled":
         if not runs:
             yield _find("not_scheduled", "no backup is scheduled today", service)
         elif schedule.is_of_another_day(service):
@@ -248,7 +252,14 @@ def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: l
         for each in coverage.services or ()
         if demand.service is None or is_same_service(each.service, demand.service)
     ]
-    if not rows:
+    problems = [
+        each.problem
+        for each in coverage.odd
+        if None in (demand.service, each.service) or is_same_service(each.service or "", demand.service or "")
+    ]
+    if problems:
+        yield _refuse_rows(demand, problems)
+    elif not rows:
         listed = list_some(dict.fromkeys(each.label for each in coverage.services or ()), _MOST) or "nothing"
         yield _find("coverage_unknown", f"the coverage lists {one_line(listed)}", demand.service)
     for row in rows:
@@ -266,7 +277,9 @@ def _judge_coverage(demand: Demand, coverage: Coverage, _now: datetime, notes: l
 
 def _judge_users(demand: Demand, coverage: Coverage, _now: datetime, _notes: list[str]) -> _Found:
     users = coverage.users or ()
-    if not users:
+    if coverage.odd:
+        yield _refuse_rows(demand, [each.problem for each in coverage.odd])
+    elif not users:
         yield _find("coverage_unknown", "no user is listed", demand.service)
     unprotected = [each for each in users if not each.is_protected]
     if len(unprotected) > demand.value:
@@ -289,25 +302,40 @@ def _judge_changes(demand: Demand, coverage: Coverage, _now: datetime, _notes: l
 def _judge_activity(demand: Demand, activity: UnusualActivity, _now: datetime, _notes: list[str]) -> _Found:
     above: dict[str | None, list[ActivityCounts]] = defaultdict(list)
     parts = _list_parts(demand, activity.product)
-    for counts in activity.counts:
-        is_meant = (
-            demand.service is None
-            or counts.service is None
-            or any(is_same_service(counts.service, each) for each in parts)
-        )
-        if is_meant and counts.alarm > demand.value:
+    meant = [
+        each
+        for each in activity.counts
+        if demand.service is None
+        or each.service is None
+        or any(is_same_service(each.service, part) for part in parts)
+    ]
+    for counts in meant:
+        if counts.alarm > demand.value:
             above[counts.organization_id].append(counts)
     for organization_id, each in above.items():
         since = f"since {activity.detected_after:%Y-%m-%d %H:%M} UTC"
         text = f"{list_some(map(str, each), _MOST)}, {since}, {demand.value} allowed"
         yield _find("unusual_activity", text, demand.service, organization_id)
+    odd = [each for each in meant if each.problem is not None]
+    for organization_id in dict.fromkeys(each.organization_id for each in odd):
+        problems = [each.problem or "" for each in odd if each.organization_id == organization_id]
+        yield _refuse_rows(demand, problems, organization_id)
 
 
-def _judge_alerts(
-    demand: Demand, alerts: Iterable[MonitorAlert], _now: datetime, _notes: list[str]
-) -> _Found:
+def _refuse_rows(demand: Demand, problems: Sequence[str], organization_id: str | None = None) -> Finding:
+    """Return the finding for rows that are not understood: nobody knows what they say."""
+    count = len(problems)
+    rows = f"{count} row{'' if count == 1 else 's'} of {demand.rule.topic} {'is' if count == 1 else 'are'}"
+    text = (
+        f"{rows} not understood, so nobody knows {demand.rule.name} of {demand.subject}: "
+        f"{list_some(problems, _MOST)}"
+    )
+    return _find("unreadable", text, demand.service, organization_id)
+
+
+def _judge_alerts(demand: Demand, read: Alerts, _now: datetime, _notes: list[str]) -> _Found:
     removed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for each in alerts:
+    for each in read.alerts:
         if each.operation == "removed":
             removed[each.organization_id][each.object_type] += each.records
     for organization_id, by_type in removed.items():
@@ -318,21 +346,26 @@ def _judge_alerts(
             since = f"within {write_span(demand.within)}" if demand.within else ""
             text = f"{total} records removed {since}, {demand.value} allowed: {named}"
             yield _find("mass_deletion", text, demand.service, organization_id)
+    if read.problems:
+        yield _refuse_rows(demand, read.problems)
 
 
 def _judge_license(
     _demand: Demand, consumptions: Iterable[LicenseConsumption], now: datetime, _notes: list[str]
 ) -> _Found:
     for each in consumptions:
-        for reason, text in audit(each, 1.0, now=now).items():
-            if reason in _LICENSE_REASONS:
-                yield Finding(
-                    organization_id=each.organization_id,
-                    service=None,
-                    location=each.location,
-                    reason=reason,
-                    text=f"{text} ({describe_subject(each)})",
-                )
+        found = [
+            (reason, text) for reason, text in audit(each, 1.0, now=now).items() if reason in _LICENSE_REASONS
+        ]
+        found += [("license_unknown", f"license_unknown: {problem}") for problem in each.problems]
+        for reason, text in found:
+            yield Finding(
+                organization_id=each.organization_id,
+                service=None,
+                location=each.location,
+                reason=reason,
+                text=f"{text} ({describe_subject(each)})",
+            )
 
 
 def _judge_scans(demand: Demand, verdicts: list[Verdict], _now: datetime, _notes: list[str]) -> _Found:
@@ -393,9 +426,9 @@ def _summarize_users(coverage: Coverage) -> dict[str, int]:
     return {"users": len(users), "unprotected": sum(not each.is_protected for each in users)}
 
 
-def _summarize_alerts(alerts: Iterable[MonitorAlert]) -> dict[str, dict[str, int]]:
+def _summarize_alerts(read: Alerts) -> dict[str, dict[str, int]]:
     records: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for each in alerts:
+    for each in read.alerts:
         records[each.organization_id][each.operation] += each.records
     return {organization: dict(counts) for organization, counts in records.items()}
 

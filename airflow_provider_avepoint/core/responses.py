@@ -17,7 +17,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRequestError,
     AvePointUnavailable,
 )
-from airflow_provider_avepoint.core.fields import get_key, normalize_label, parse_digits
+from airflow_provider_avepoint.core.fields import get_key, normalize_label, parse_digits, read_id
 from airflow_provider_avepoint.core.flow import Flow, NoAnswer, Pause, Request, Response, Send
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,13 @@ class Unanswered:
 
     :param problem: what came instead of an answer, in a sentence.
     :param status: the HTTP status, or the status in the body of a 200; None where there is none.
+    :param is_by_the_api: whether AvePoint's API itself has refused: the body repeats the HTTP status, names
+        the request and holds no data. A gateway's body does not name the request.
     """
 
     problem: str
     status: int | None = None
+    is_by_the_api: bool = False
 
 
 def send_once(request: Request) -> Flow[Response | Unanswered]:
@@ -117,7 +120,19 @@ def parse_change(request: Request, response: Response) -> Any | Unanswered:
         is_refusal = isinstance(e, AvePointRequestError) and retry.is_not_done(status)
         if is_refusal and not (is_good and status == 401):  # in a 200 it comes after the body was read
             raise
-        return Unanswered(problem=str(e), status=status)
+        return Unanswered(problem=str(e), status=status, is_by_the_api=_is_by_the_api(request, response))
+
+
+def _is_by_the_api(request: Request, response: Response) -> bool:
+    try:
+        document = response.parse_json(request)
+    except AvePointPayloadError:
+        return False
+    if not isinstance(document, Mapping) or _embedded_status(document) != response.status:
+        return False
+    if get_key(document, "data"):
+        return False
+    return any(read_id(get_key(document, name)) is not None for name in _REQUEST_IDS)
 
 
 def parse_answer(request: Request, response: Response) -> Any:
@@ -164,11 +179,23 @@ def explain_refusal(request: Request, response: Response) -> AvePointError:
         document = response.parse_json(request)
     except AvePointPayloadError:
         document = None
-    return _explain(request, response.status, document if isinstance(document, Mapping) else {})
+    if isinstance(document, Mapping):
+        return _explain(request, response.status, document)
+    return _explain(request, response.status, {}, words=_read_words(response))
 
 
-def _explain(request: Request, status: int | None, document: Mapping[str, Any]) -> AvePointError:
-    """Turn any of the vendor's four documented error bodies into one error."""
+def _read_words(response: Response) -> str:
+    """Return a body that is a plain text; empty for a web page, and for bytes that are no text."""
+    try:
+        return "" if response.is_web_page else response.body.decode().strip()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _explain(
+    request: Request, status: int | None, document: Mapping[str, Any], *, words: str = ""
+) -> AvePointError:
+    """Turn any of the vendor's four documented error bodies, or the words of another, into one error."""
     first = get_key(document, "errors")
     if isinstance(first, list):
         first = first[0] if first else None
@@ -182,14 +209,14 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
             for value in (get_key(detail, "message"), get_key(document, "message"), error)
             if isinstance(value, str) and value
         ),
-        "no message",
+        words or "no message",
     )
 
     def word(holder: Mapping[str, Any], name: str) -> str | None:
         value = get_key(holder, name)
         return request.redact(value) if isinstance(value, (str, int)) and value != "" else None
 
-    request_id = word(document, "requestId") or word(document, "traceId")
+    request_id = next(filter(None, (word(document, name) for name in _REQUEST_IDS)), None)
     field, code = word(detail, "field"), word(detail, "code")
     facts = ", ".join(
         f"{name} {value}"
@@ -210,6 +237,7 @@ def _explain(request: Request, status: int | None, document: Mapping[str, Any]) 
 # The keys and words by which a body says that it is good or bad; words as ``normalize_label`` writes them.
 # A word in no list means nothing: it may be a state, or free text.
 _STATUSES = ("statusCode", "status")
+_REQUEST_IDS = ("requestId", "traceId")
 _SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "isSuccessful")
 _ERRORS = ("error", "errors", "hasError", "hasErrors", "isError")
 _NO = frozenset({"false", "no", "n", "f", "0", "off"})

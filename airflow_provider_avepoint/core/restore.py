@@ -557,8 +557,9 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
     """Ask for a restore, once. Where an error escapes, nobody knows whether it began.
 
     Two answers may be asked again, because they are given before anything is done: a 401, which judges the
-    token (the flow itself asks once more), and the 429 of the limit of running jobs (the caller waits).
-    Any other 429 may come from a gateway, and is not known to be one of them.
+    token (the flow itself asks once more), and the documented 429 of the limit of running jobs (the caller
+    waits): by its words, or in any words by the form of AvePoint's own answers. Any other 429 may come from a
+    gateway behind which the request went on. A 409 is not documented: the restore may be under way already.
 
     :param client: the connection.
     :param request: the request.
@@ -573,8 +574,9 @@ def start_restore(client: Client, request: RestoreRequest, known_ids: Iterable[s
     except AvePointError as e:
         return Reply(kind=ReplyKind.REFUSED, message=str(e), error=e)
     if isinstance(answer, Unanswered):
-        is_busy = answer.status == 429 and _BUSY.search(answer.problem) is not None
-        return Reply(kind=ReplyKind.BUSY if is_busy else ReplyKind.UNKNOWN, message=answer.problem)
+        is_told = answer.is_by_the_api or _BUSY.search(answer.problem) is not None
+        kind = ReplyKind.BUSY if answer.status == 429 and is_told else ReplyKind.UNKNOWN
+        return Reply(kind=kind, message=answer.problem)
     job_id = trim(read_id(get_path(answer.document, endpoint.job_id)) or "")
     if not job_id.strip("0-") or len(job_id) > _LONGEST_ID or job_id in known_ids:
         problem = "a job of before" if job_id in known_ids else "no id of a job"
@@ -795,9 +797,10 @@ def describe_unjudged(
     if intent is not None and intent.phase is Phase.REFUSED:
         return None
     job_id = None if intent is None else intent.job_id
+    is_uncertain = job_id is None or isinstance(error, AvePointRestoreUncertain)
     return {
         "passed": False,
-        "reason": "uncertain" if isinstance(error, AvePointRestoreUncertain) else "not_ended",
+        "reason": "uncertain" if is_uncertain else "not_ended",
         "message": str(error),
         "request": request.as_dict(),
         "digest": request.digest if intent is None else intent.digest,
@@ -828,7 +831,8 @@ def judge_restore(
     """Grade a restore as a gate grades a backup; return the drill, or how the job stands if it has not ended.
 
     A job that says that nothing came back proves nothing, however well it ended. Files that the job skipped
-    did not come back.
+    did not come back. A job that has ended well, but shows no start or no end, is not understood: it may be
+    another one, or may not be over.
 
     :param request: what was asked for.
     :param intent: how it was asked for.
@@ -842,6 +846,9 @@ def judge_restore(
     text += job.describe_failures()
     if job.problems:
         text += f", {one_line(job.problems[0], 200)}"
+    if grade is Reason.PASSED and (job.effective_start is None or job.finished_at is None):
+        text += f", the time of its {'start' if job.effective_start is None else 'end'} is missing"
+        grade = Reason.UNREADABLE
     reason: str = grade.value
     if grade in (Reason.RUNNING, Reason.UNKNOWN_STATE, Reason.UNREADABLE, Reason.CLOCK_SKEW):
         return f"{text}." if grade is Reason.RUNNING else f"{text}; it counts as {grade}."

@@ -11,14 +11,15 @@ from airflow_provider_avepoint.core.client import Client
 from airflow_provider_avepoint.core.fields import parse_integer, parse_time
 from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.model import Value
-from airflow_provider_avepoint.core.objects import JsonObject, read_every_row
-from airflow_provider_avepoint.core.products import require_endpoint
+from airflow_provider_avepoint.core.objects import JsonObject, read_each_row, refuse_odd
+from airflow_provider_avepoint.core.products import get_product, require_endpoint
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import choose_location
 
 __all__ = [
     "BackupSchedule",
     "DaySchedule",
+    "OddService",
     "ServiceSchedule",
     "get_schedule",
     "merge_days",
@@ -53,6 +54,18 @@ class ServiceSchedule(Value, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
+class OddService(Value, frozen=True, kw_only=True):
+    """A row of a schedule that is not understood.
+
+    :param service: our word; None where the row does not tell: it may be any.
+    :param problem: what is odd of which row, in words.
+    """
+
+    service: str | None = None
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False, match_args=False)
 class BackupSchedule(Value, frozen=True, kw_only=True):
     """Which services are backed up. A service that is not listed is not scheduled.
 
@@ -61,13 +74,37 @@ class BackupSchedule(Value, frozen=True, kw_only=True):
     :param product: the name of the product.
     :param location: the Multi-Geo location that was asked for; None for the central location.
     :param read_at: when the answer came, by the API's clock.
-    :param services: the services, as listed.
+    :param services: the services that are understood, as listed.
+    :param odd: the other rows: while there are any, nobody knows all.
     """
 
     product: str
     location: str | None = None
     read_at: datetime
     services: tuple[ServiceSchedule, ...] = ()
+    odd: tuple[OddService, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every field, ready for JSON; odd rows only where there are any."""
+        written = Value.as_dict(self)
+        if not self.odd:
+            del written["odd"]
+        return written
+
+    def list_problems(self, service: str | None) -> tuple[str, ...]:
+        """Return what is odd of each row that is, or may be, about a service.
+
+        :param service: our word.
+        """
+        return tuple(each.problem for each in self.odd if each.service in (None, service))
+
+    def require_all(self) -> BackupSchedule:
+        """Return this schedule, whose every row is understood.
+
+        :raises AvePointPayloadError: there is a row that is not.
+        """
+        refuse_odd(get_product(self.product), _WHAT, [each.problem for each in self.odd])
+        return self
 
     @property
     def scheduled(self) -> tuple[str, ...]:
@@ -94,13 +131,13 @@ class BackupSchedule(Value, frozen=True, kw_only=True):
 
 
 def get_schedule(client: Client, product: object, location: object) -> Flow[BackupSchedule]:
-    """Return the schedule of the current UTC day.
+    """Return the schedule of the current UTC day; rows that are not understood are told beside the others.
 
     :param client: the connection.
     :param product: the product's name.
     :param location: the Multi-Geo location; None for the connection's own, or else the central one.
     :raises AvePointConfigError: the product has no schedule, or no locations.
-    :raises AvePointPayloadError: the answer is not understood.
+    :raises AvePointPayloadError: there is no list.
     """
     known = require_endpoint(product, "schedule", "backup schedule")
     endpoint = known.schedule
@@ -108,28 +145,38 @@ def get_schedule(client: Client, product: object, location: object) -> Flow[Back
     place = choose_location(known, location, client.settings.location)
     query = [] if place is None else [(endpoint.location, place)]
     answer = yield from client.get(endpoint.path, query, endpoint.permission, known.name)
-    services = read_schedule(known, answer.document)
-    return BackupSchedule(product=known.name, location=place, read_at=client.clock.now(), services=services)
+    rows = read_schedule(known, answer.document)
+    return BackupSchedule(
+        product=known.name,
+        location=place,
+        read_at=client.clock.now(),
+        services=tuple(each for each in rows if isinstance(each, ServiceSchedule)),
+        odd=tuple(each for each in rows if isinstance(each, OddService)),
+    )
 
 
-def read_schedule(product: Product, document: object) -> tuple[ServiceSchedule, ...]:
-    """Return the services of an answer.
+def read_schedule(product: Product, document: object) -> list[ServiceSchedule | OddService]:
+    """Return the services of an answer, row by row.
 
     :param product: a product with a schedule.
     :param document: the answer's JSON.
-    :raises AvePointPayloadError: the list is missing, or a field of a service is missing or not understood.
+    :raises AvePointPayloadError: the list is missing.
     """
     endpoint = product.schedule
     assert endpoint is not None  # noqa: S101  # its answer is what is read
-    rows = read_every_row(product, _WHAT, document, endpoint.rows)
-    return tuple(
-        ServiceSchedule(
+
+    def read(row: JsonObject) -> ServiceSchedule | OddService:
+        return ServiceSchedule(
             service=row.require(endpoint.service, product.read_service_type),
             runs_a_day=row.require(endpoint.runs, parse_integer),
             starts=_read_starts(row, endpoint.starts),
         )
-        for row in rows
-    )
+
+    def tell(row: JsonObject, problem: str) -> ServiceSchedule | OddService:
+        service = row.read_or_none(endpoint.service, product.read_service_type)
+        return OddService(service=service, problem=problem)
+
+    return read_each_row(product, _WHAT, document, endpoint.rows, read=read, tell=tell)
 
 
 def _read_starts(row: JsonObject, key: str) -> tuple[datetime, ...]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_avepoint.core.circumstances import (
     Alarms,
+    DueRuns,
     describe_days,
     find_missed_runs,
     find_schedule,
-    list_due,
+    list_due_runs,
     list_scheduled,
     require_answers,
 )
@@ -151,7 +152,7 @@ _ADVICE = {
         "Look at the job in AvePoint Online Services; update this provider, or report the state."
     ),
     Reason.UNREADABLE: (
-        "Look at the job in AvePoint Online Services; update this provider, or report the row."
+        "Look in AvePoint Online Services at what is named; update this provider, or report the row."
     ),
     Reason.CLOCK_SKEW: "Compare the clocks of this machine and of the API, and look at the job's times.",
 }
@@ -181,7 +182,8 @@ class ScopeVerdict:
     :param window_start: the earliest start that counts.
     :param is_settled: the scope is bad, and no running or waiting job can mend that.
     :param missed_runs: the times at which a backup was due in the window, and that no job answers.
-    :param unusual: the counts of unusual activity that are above the policy's limit.
+    :param unusual: the counts of unusual activity that are above the policy's limit, or are not understood.
+    :param schedule_problems: what is odd of rows of the schedule that may be about the service of the scope.
     """
 
     scope: Scope
@@ -197,11 +199,12 @@ class ScopeVerdict:
     is_settled: bool = False
     missed_runs: tuple[datetime, ...] = ()
     unusual: tuple[ActivityCounts, ...] = ()
+    schedule_problems: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the scope's evidence, ready for JSON; jobs come without their raw rows.
 
-        Missed runs and unusual activity are there only where there are any.
+        Missed runs, unusual activity and problems of the schedule are there only where there are any.
         """
         written = {
             "scope": self.scope.as_dict(),
@@ -219,6 +222,8 @@ class ScopeVerdict:
             written["missed_runs"] = [each.isoformat() for each in self.missed_runs]
         if self.unusual:
             written["unusual_activity"] = [each.as_dict() for each in self.unusual]
+        if self.schedule_problems:
+            written["schedule_problems"] = list(self.schedule_problems)
         return written
 
     def describe(self, organizations: Mapping[str | None, str]) -> str:
@@ -236,6 +241,8 @@ class ScopeVerdict:
             text += f", no backup has started since {show_minute(self.window_start)}"
         if self.unusual:
             text += f", {list_some(map(str, self.unusual), _MOST_COUNTS)}"
+        if self.schedule_problems:
+            text += f", its schedule is not understood: {list_some(self.schedule_problems, _MOST_COUNTS)}"
         if self.job is not None:
             error = "" if self.passed else quote_error(self.job)
             text += f" ({describe_briefly(self.job)}{error})"
@@ -440,7 +447,8 @@ def judge(
     }
     for scope in _named_scopes(policy, expected):
         expected[scope] = by_scope.get(scope, [])
-    for scope in list_scheduled(policy, known, product, now):
+    due = list_due_runs(policy, known, product)
+    for scope in list_scheduled(policy, known, due, now):
         if not any(_covers(each, scope) for each in expected):
             expected[scope] = by_scope.get(scope, [])
     forgotten = {
@@ -456,6 +464,7 @@ def judge(
             policy,
             now,
             known=known,
+            due=due,
             unusual=alarms.of(scope),
         )
         for scope, rows in expected.items()
@@ -486,6 +495,7 @@ def _weigh(
     now: datetime,
     *,
     known: Circumstances,
+    due: DueRuns,
     unusual: tuple[ActivityCounts, ...],
 ) -> ScopeVerdict:
     """Return the verdict on a scope with what the schedule and unusual activity say of the scope.
@@ -497,12 +507,16 @@ def _weigh(
         return verdict
     scope, service = verdict.scope, verdict.scope.workload
     schedule = find_schedule(scope, known) if policy.expect_scheduled else None
-    if schedule is not None and service in get_product(policy.product).object_types:
-        missed = find_missed_runs(
-            list_due(schedule, service or "", known), seen, policy.window_start(now), now
-        )
-        verdict = replace(verdict, missed_runs=missed)
-        if service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
+    starts = due.get((scope.location, service or ""))
+    if schedule is not None and starts is not None:
+        missed = find_missed_runs(starts, seen, policy.window_start(now), now)
+        problems = schedule.list_problems(service)
+        verdict = replace(verdict, missed_runs=missed, schedule_problems=problems)
+        if problems:
+            is_named = service in (policy.object_types or ())
+            if verdict.passed or (verdict.reason is Reason.MISSED and not is_named):
+                verdict = replace(verdict, passed=False, reason=Reason.UNREADABLE)
+        elif service not in schedule.scheduled and verdict.reason in _WAITS_FOR_BACKUP:
             if service in (policy.object_types or ()):
                 verdict = replace(verdict, reason=Reason.NOT_SCHEDULED, is_settled=True)
         elif missed and verdict.passed:
@@ -510,7 +524,9 @@ def _weigh(
     if unusual:
         verdict = replace(verdict, unusual=unusual)
         if verdict.passed:
-            verdict = replace(verdict, passed=False, reason=Reason.UNUSUAL_ACTIVITY)
+            is_alarm = any(each.alarm > (policy.max_unusual or 0) for each in unusual)
+            reason = Reason.UNUSUAL_ACTIVITY if is_alarm else Reason.UNREADABLE
+            verdict = replace(verdict, passed=False, reason=reason)
     return verdict
 
 

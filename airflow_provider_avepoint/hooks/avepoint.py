@@ -33,6 +33,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license_calls import get_license, get_licenses
 from airflow_provider_avepoint.core.listing import JobListing, JobListings, find_job
 from airflow_provider_avepoint.core.look import Look
+from airflow_provider_avepoint.core.objects import require_all
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import JobQuery, build_job_query, build_queries, choose_location
 from airflow_provider_avepoint.core.retention import get_retention
@@ -318,7 +319,7 @@ class AvePointHook(HttpHook):
         :raises AvePointConfigError: the product has no schedule.
         :raises AvePointPayloadError: the answer is not understood.
         """
-        return self._read("schedule", product, get_schedule(self.client, product, location))
+        return self._read("schedule", product, require_all(get_schedule(self.client, product, location)))
 
     def get_unusual_activity(
         self,
@@ -340,19 +341,22 @@ class AvePointHook(HttpHook):
         :param location: the Multi-Geo location; the connection's own, or else all, unless given.
         :raises AvePointConfigError: the product knows no unusual activity, or an argument cannot be used.
         :raises AvePointRequestError: the customer is not known, or has no tenant.
-        :raises AvePointPayloadError: the answer is not understood.
+        :raises AvePointPayloadError: the answer, or one of its rows, is not understood. Gates and audits
+            judge the other rows all the same.
         """
         return self._read(
             "activity",
             product,
-            get_activity(
-                self.client,
-                product,
-                detected_after=detected_after,
-                detected_before=detected_before,
-                organization_id=organization_id,
-                tenant_id=tenant_id,
-                location=location,
+            require_all(
+                get_activity(
+                    self.client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
             ),
         )
 
@@ -379,7 +383,9 @@ class AvePointHook(HttpHook):
         :raises AvePointRequestError: the customer is not known, or has no tenant.
         :raises AvePointPayloadError: an answer is not understood.
         """
-        return self._read("coverage", product, get_coverage(self.client, product, organization_id, parts))
+        return self._read(
+            "coverage", product, require_all(get_coverage(self.client, product, organization_id, parts))
+        )
 
     def iter_monitor_alerts(
         self,
@@ -398,18 +404,21 @@ class AvePointHook(HttpHook):
         :param organization_id: the organisation; all unless given.
         :param alert_type: sent as it is: the documents do not list the values.
         :raises AvePointConfigError: the product has no alerts, or an argument cannot be used.
-        :raises AvePointPayloadError: the answer is not understood.
+        :raises AvePointPayloadError: the answer, or one of its rows, is not understood. An audit judges the
+            other rows all the same.
         """
         alerts = self._read(
             "alerts",
             product,
-            list_alerts(
-                self.client,
-                product,
-                collected_after=collected_after,
-                collected_before=collected_before,
-                organization_id=organization_id,
-                alert_type=alert_type,
+            require_all(
+                list_alerts(
+                    self.client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
             ),
         )
         return iter(alerts)
@@ -707,7 +716,7 @@ class AvePointAsyncHook(BaseHook):
         :param product: ``m365``, the only product that tells its schedule.
         """
         client = await self.aget_client()
-        return await self._read("schedule", product, get_schedule(client, product, location))
+        return await self._read("schedule", product, require_all(get_schedule(client, product, location)))
 
     async def aget_unusual_activity(
         self,
@@ -732,14 +741,16 @@ class AvePointAsyncHook(BaseHook):
         return await self._read(
             "activity",
             product,
-            get_activity(
-                client,
-                product,
-                detected_after=detected_after,
-                detected_before=detected_before,
-                organization_id=organization_id,
-                tenant_id=tenant_id,
-                location=location,
+            require_all(
+                get_activity(
+                    client,
+                    product,
+                    detected_after=detected_after,
+                    detected_before=detected_before,
+                    organization_id=organization_id,
+                    tenant_id=tenant_id,
+                    location=location,
+                )
             ),
         )
 
@@ -762,7 +773,9 @@ class AvePointAsyncHook(BaseHook):
         :param parts: ``services``, ``users`` or ``changes``, or several of them; by default all.
         """
         client = await self.aget_client()
-        return await self._read("coverage", product, get_coverage(client, product, organization_id, parts))
+        return await self._read(
+            "coverage", product, require_all(get_coverage(client, product, organization_id, parts))
+        )
 
     async def aiter_monitor_alerts(
         self,
@@ -785,13 +798,15 @@ class AvePointAsyncHook(BaseHook):
         alerts = await self._read(
             "alerts",
             product,
-            list_alerts(
-                client,
-                product,
-                collected_after=collected_after,
-                collected_before=collected_before,
-                organization_id=organization_id,
-                alert_type=alert_type,
+            require_all(
+                list_alerts(
+                    client,
+                    product,
+                    collected_after=collected_after,
+                    collected_before=collected_before,
+                    organization_id=organization_id,
+                    alert_type=alert_type,
+                )
             ),
         )
         for alert in alerts:

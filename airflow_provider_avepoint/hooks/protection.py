@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_avepoint.core.activity import get_activity
+from airflow_provider_avepoint.core.alerts import list_alerts
+from airflow_provider_avepoint.core.coverage import get_coverage
 from airflow_provider_avepoint.core.errors import (
     AvePointAuthError,
     AvePointConfigError,
@@ -14,6 +17,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointUnavailable,
 )
 from airflow_provider_avepoint.core.fields import get_key, read_text
+from airflow_provider_avepoint.core.flow import Flow
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.products.vocabulary import Product
@@ -26,7 +30,9 @@ from airflow_provider_avepoint.core.protection import (
 )
 from airflow_provider_avepoint.core.query import choose_location
 from airflow_provider_avepoint.core.requirements import Required, Topic, choose_organization, parse_required
+from airflow_provider_avepoint.core.schedule import get_schedule
 from airflow_provider_avepoint.core.verdict import judge
+from airflow_provider_avepoint.metrics import count_reading
 
 if TYPE_CHECKING:
     from airflow_provider_avepoint.core.model import BackupJob
@@ -110,7 +116,9 @@ class Readings:
         self._product = product
         self._proofs = proofs
         self._readers: Mapping[Topic, Callable[[timedelta | None], Any]] = {
-            Topic.SCHEDULE: lambda _: hook.get_backup_schedule(location, product=product.name),
+            Topic.SCHEDULE: lambda _: self._perform(
+                "schedule", get_schedule(hook.client, product.name, location)
+            ),
             Topic.RETENTION: lambda _: hook.get_retention(location, product=product.name),
             Topic.ACTIVITY: self._read_activity,
             Topic.COVERAGE: lambda _: self._read_coverage("services"),
@@ -150,22 +158,27 @@ class Readings:
         activity = self._product.activity
         if activity is not None and activity.detected_after is not None and within is not None:
             options["detected_after"] = self._hook.client.clock.now() - within
-        return self._hook.get_unusual_activity(
-            self._product.name, organization_id=self.organization_id, location=self.location, **options
-        )
+        asked = {"organization_id": self.organization_id, "location": self.location, **options}
+        return self._perform("activity", get_activity(self._hook.client, self._product.name, **asked))
+
+    def _perform(self, topic: str, flow: Flow[Any]) -> Any:
+        """Read what an audit judges row by row: where a row is not understood, the others count."""
+        with count_reading(topic, self._product.name):
+            return self._hook.perform(flow)
 
     def _read_coverage(self, part: str) -> Any:
-        return self._hook.get_coverage(self.organization_id or "", product=self._product.name, parts=part)
+        flow = get_coverage(self._hook.client, self._product.name, self.organization_id, part)
+        return self._perform("coverage", flow)
 
     def _read_alerts(self, within: timedelta | None) -> Any:
         now = self._hook.client.clock.now()
-        return list(
-            self._hook.iter_monitor_alerts(
-                self._product.name,
-                collected_after=None if within is None else now - within,
-                organization_id=self.organization_id,
-            )
+        flow = list_alerts(
+            self._hook.client,
+            self._product.name,
+            collected_after=None if within is None else now - within,
+            organization_id=self.organization_id,
         )
+        return self._perform("alerts", flow)
 
     def _judge_scans(self, within: timedelta | None) -> list[Verdict]:
         """Return the verdict on the scans of each profile: the newest one that has ended decides."""

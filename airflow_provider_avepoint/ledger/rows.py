@@ -187,8 +187,8 @@ def write_verdict(tenant: str, evidence: Mapping[str, Any], task: Mapping[str, A
 
     :param tenant: the name of the tenant.
     :param evidence: ``Verdict.as_dict()``.
-    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number``; None outside of a
-        task.
+    :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number``; outside of a task the
+        ``task_id`` alone, as a name, or None.
     """
     return {
         "tenant": tenant,
@@ -437,7 +437,9 @@ def write_tenants(tenants: Sequence[str] | None) -> str:
 
 def _name_row(task: Mapping[str, Any] | None) -> str:
     """Return the id of what a try of a task writes once; a random one outside of a task."""
-    return uuid4().hex if task is None else _to_json(list(task.values()))
+    if task is None or "run_id" not in task:
+        return uuid4().hex
+    return _to_json(list(task.values()))
 
 
 def _write_raw(row: dict[str, Any]) -> str:

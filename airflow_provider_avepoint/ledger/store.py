@@ -362,7 +362,8 @@ class Ledger:
         :param tenant: the name of the tenant.
         :param evidence: ``Verdict.as_dict()``.
         :param task: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``try_number`` of the task that
-            judged: each try of a task has one verdict. None outside of a task.
+            judged: each try of a task has one verdict. Outside of a task ``{"task_id": "nightly"}`` gives the
+            verdicts of one script a name of your choice; None: what the policy guards tells them apart.
         :raises AvePointLedgerError: the database fails.
         """
         self._write(self._save_verdict, VERDICTS, [write_verdict(tenant, evidence, task)])
@@ -383,7 +384,8 @@ class Ledger:
 
         :param tenant: the name of the tenant in the ledger.
         :param audit: the audit.
-        :param task: as :meth:`save_verdict` takes it: a try of a task has one audit.
+        :param task: as :meth:`save_verdict` takes it: a try of a task has one audit. Outside of a task,
+            audits without a name are told apart by what is required.
         :raises AvePointLedgerError: the database fails.
         """
         row = write_protection_audit(tenant, audit, task)
@@ -406,12 +408,15 @@ class Ledger:
     def save_schedule(self, tenant: str, schedule: BackupSchedule) -> None:
         """Keep a schedule under the days of its starts.
 
-        How several readings of a day go together is said in :func:`.merge_days`.
+        A schedule with rows that are not understood is not kept: a service would look as if it were not
+        scheduled. How several readings of a day go together is said in :func:`.merge_days`.
 
         :param tenant: the name of the tenant.
         :param schedule: the schedule, as it was read.
         :raises AvePointLedgerError: the database fails.
         """
+        if schedule.odd:
+            return
         key = _name_schedule(tenant, schedule.product, schedule.location)
         told = split_into_days(schedule)
         is_told = SCHEDULES.c.day.in_([each.day for each in told])

@@ -173,7 +173,7 @@ class AuditOperator(CheckedOperator, LinkedOperator):
             failed = replace(begin(own_location), error=str(e))
             try:
                 with self._open_ledger() as (ledger, tenant):
-                    self._save(ledger, tenant, failed, name_try(context))
+                    self._save(ledger, tenant, failed, name_try(context, self.task_id))
             except AvePointError as second:  # the first is the greater news
                 self.log.error("The failed audit could not be recorded: %s", second)  # noqa: TRY400  # no bug
             raise

@@ -55,9 +55,10 @@ class AvePointLicenseAuditOperator(AuditOperator):
     breach; a note says so where a reader has to look.
 
     Returns ``tenant``, ``passed``, ``reasons``, ``findings`` (a sentence for each), ``notes`` (where nothing
-    is purchased, hence no limit; where the figure changed too recently, or the limit may be reached though
-    there is no forecast), ``consumptions``, ``consumption`` (where there is only one), ``forecast``
-    (a list with one item for each limit), ``near_limit`` and ``forecast_days``. The reasons are among
+    is purchased, hence no limit; where the licence does not tell its policy or its end; where the figure
+    changed too recently, or the limit may be reached though there is no forecast), ``consumptions``,
+    ``consumption`` (where there is only one), ``forecast`` (a list with one item for each limit),
+    ``near_limit`` and ``forecast_days``. The reasons are among
 
     - ``over_assigned``: more seats assigned than purchased;
     - ``storage_over``: more storage protected than purchased;
@@ -150,7 +151,7 @@ class AvePointLicenseAuditOperator(AuditOperator):
                 each.protected_gb,
                 each.purchased_storage_gb,
             )
-        result = _summarize(self._judge(asked, consumptions, name_try(context)), asked)
+        result = _summarize(self._judge(asked, consumptions, name_try(context, self.task_id)), asked)
         self._tell(result)
         return result
 
@@ -230,7 +231,11 @@ def _summarize(audited: list[_Audited], asked: Audit) -> dict[str, Any]:
         "notes": [
             f"{describe_subject(one)}: {text}"
             for one, forecasts, _ in audited
-            for text in (*describe_models(one), *(each.doubt for each in forecasts if each.doubt))
+            for text in (
+                *describe_models(one),
+                *one.problems,
+                *(each.doubt for each in forecasts if each.doubt),
+            )
         ],
         "consumptions": consumptions,
         "consumption": consumptions[0] if len(consumptions) == 1 else None,

@@ -70,7 +70,8 @@ class AvePointProtectionAuditOperator(AuditOperator):
       removed. Salesforce.
     - ``scanned_within``: a scan for new objects has begun so recently, and the newest has ended well.
       Microsoft 365, Google Workspace and Elements.
-    - ``licensed``: the licence has not ended and is not out of policy. Microsoft 365 and Elements.
+    - ``licensed``: the licence has not ended and is not out of policy; one that does not tell (Microsoft 365
+      writes 0 for "in policy") is ``license_unknown``. Microsoft 365 and Elements.
 
     The documents leave open which objects are in which container, and what Elements' counts mean where more
     objects are protected than were scanned: that is noted and no finding.
@@ -80,8 +81,8 @@ class AvePointProtectionAuditOperator(AuditOperator):
     findings is in the XCom ``audit`` where the task does not return. The reasons are ``not_scheduled``,
     ``too_few_runs``, ``retention_short``, ``retention_unknown``, ``coverage_low``, ``coverage_unknown``,
     ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``,
-    ``scan_failed``, ``out_of_policy``, ``expired``, ``not_drilled`` and ``unreadable``: a
-    part could not be read, such as for a missing permission, and the other parts were judged.
+    ``scan_failed``, ``out_of_policy``, ``expired``, ``license_unknown``, ``not_drilled`` and ``unreadable``:
+    a part could not be read, such as for a missing permission, and the other parts were judged.
 
     :param required: what the tenant must have: an object, a JSON object in a string, or the path of a YAML
         file; a relative path begins in the folder of the DAG's file.
@@ -167,7 +168,7 @@ class AvePointProtectionAuditOperator(AuditOperator):
             )
         self._tell(audit)
         with self._open_ledger() as (ledger, tenant):
-            self._save(ledger, tenant, audit, name_try(context))
+            self._save(ledger, tenant, audit, name_try(context, self.task_id))
             if audit.schedule is not None:
                 ledger.save_schedule(tenant, audit.schedule)
         return audit.as_dict()

@@ -27,6 +27,7 @@ from airflow_provider_avepoint.core.errors import (
     AvePointRestoreUncertain,
     AvePointUnavailable,
 )
+from airflow_provider_avepoint.core.fields import to_iso
 from airflow_provider_avepoint.core.literals import check_each, is_literal
 from airflow_provider_avepoint.core.refusals import refuse
 from airflow_provider_avepoint.core.restore import (
@@ -35,6 +36,7 @@ from airflow_provider_avepoint.core.restore import (
     Drill,
     Intent,
     IntentStore,
+    News,
     Phase,
     Reply,
     ReplyKind,
@@ -82,6 +84,8 @@ _RETENTION = timedelta(days=365)
 # Airflow 3.3.2 can fail a correct task if its trigger fires within seconds of the deferral.
 _FIRST_POLL_AFTER = timedelta(seconds=10)
 _BACKSTOP = timedelta(minutes=5)
+# A try gives up so long before Airflow's execution_timeout.
+_TO_SAY_SO = timedelta(seconds=30)
 _SEARCH_INTERVAL = timedelta(minutes=1)
 
 
@@ -150,7 +154,8 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
     :param deferrable: wait on the triggerer.
     :param poll_interval: how often to look; a number is in seconds.
     :param timeout: how long to wait for a place beside other restores and exports (AvePoint runs three at a
-        time), and for the job's end; a number is in seconds.
+        time), for a job that may have begun, and for the job's end; a number is in seconds. A shorter
+        ``execution_timeout`` ends the wait, too, also while the task is deferred. A retry goes on.
     :param avepoint_conn_id: the id of the AvePoint connection.
     :raises AvePointJobFailed: the restore has ended, and not well: the task fails without a retry.
     :raises AvePointRestoreUncertain: nobody knows whether the restore began: the task fails without a retry.
@@ -283,7 +288,7 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
         from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 
         interval = _parse_span("poll_interval", self.poll_interval)
-        deadline = begun + _parse_span("timeout", self.timeout)
+        deadline = begun + self._find_patience()
         expected = parse_expected(self.expect_files)
         is_deferrable = parse_flag("deferrable", self.deferrable)
         is_checked = parse_flag("expect_content_check", self.expect_content_check)
@@ -332,7 +337,9 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
         kept = intents.load()
         intent = None if kept is None else Intent.read(kept)
         now = datetime.now(UTC)
-        until = deadline if intent is not None and intent.job_id is not None else now + SEARCH_FOR
+        until = deadline
+        if intent is not None and intent.job_id is None:
+            until = min(deadline, now + SEARCH_FOR)
         if intent is None or intent.phase is Phase.REFUSED or now >= until:
             return None
         return _Wait(intent=intent, until=until, text="Nothing new is known of the restore.")
@@ -367,8 +374,7 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
         if intent.job_id is None:
             adopted = adopt(intent, news.candidates, news.now)
             if adopted is None:
-                until = datetime.now(UTC) + (intent.search_ends_at - news.now)
-                return _Wait(intent=intent, until=until, text=news.text)
+                return self._search_on(intent, news, deadline)
             intents.save(adopted.as_dict())
             self.log.warning("%s It is taken for the one that this task has asked for.", news.text)
             intent, news = adopted, hook.perform(look_for_news(hook.client, request, adopted))
@@ -383,6 +389,18 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
                 "following the same job."
             )
         return _Wait(intent=intent, until=deadline, text=news.text)
+
+    @staticmethod
+    def _search_on(intent: Intent, news: News, deadline: datetime) -> _Wait:
+        now = datetime.now(UTC)
+        if now >= deadline:
+            why = f" ({intent.doubt.rstrip('.')})" if intent.doubt else ""
+            raise AirflowException(
+                f"Gave up waiting; {news.text} Nobody knows whether the restore began{why}. A retry of this "
+                f"task looks for the job until {to_iso(intent.search_ends_at)}, and never restores twice."
+            )
+        until = min(deadline, now + (intent.search_ends_at - news.now))
+        return _Wait(intent=intent, until=until, text=news.text)
 
     def _ask(self, hook: AvePointHook, request: RestoreRequest, intents: IntentStore) -> tuple[Intent, Reply]:
         """Ask for the restore, once; keep the intent before, and what came of it after."""
@@ -507,6 +525,13 @@ class AvePointRestoreOperator(CheckedOperator, LinkedOperator):
         from airflow_provider_avepoint.metrics import count
 
         count(name, product=request.product, service=request.service, outcome=str(outcome))
+
+    def _find_patience(self) -> timedelta:
+        """Return how long a try may wait: it gives up, and says so, before Airflow ends it without a word."""
+        patience = _parse_span("timeout", self.timeout)
+        if self.execution_timeout is None:
+            return patience
+        return min(patience, self.execution_timeout - min(_TO_SAY_SO, self.execution_timeout / 10))
 
     def _build_request(self, default_location: str | None) -> RestoreRequest:
         asked = {name: getattr(self, name) for name in _ASKED}

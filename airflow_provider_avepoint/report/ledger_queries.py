@@ -114,6 +114,8 @@ _TASK = ("dag_id", "run_id", "task_id", "map_index")
 # What the protection audits of one task on one subject have in common, and what is read of the newest ones.
 _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_id", "map_index")
 _AUDITED = ("audited_at", "error", "findings", "required")
+# What is required, for audits without a task and a name: it alone tells them apart.
+_OWN = "own"
 
 
 _decode = msgspec.json.decode
@@ -596,7 +598,8 @@ class _Reader:
     def read_protection(self) -> tuple[ProtectionHistory, ...]:
         """Return what the newest audits say, of whatever age, and whether one that is usual is missing."""
         table = PROTECTION_AUDITS
-        series = [table.c[name] for name in _SERIES]
+        own = case((table.c.task_id.is_(None), table.c.required)).label(_OWN)
+        series = [*(table.c[name] for name in _SERIES), own]
         is_known = (table.c.audited_at <= self._period.now, *self._of_tenants(table))
         later_first = (table.c.audited_at.desc(), table.c.audit_id)
         place = func.row_number().over(partition_by=[*series, table.c.error.is_(None)], order_by=later_first)
@@ -649,11 +652,13 @@ class _Reader:
                 last[kept.task] = kept
         newest_first = sorted(last.values(), key=lambda each: each.key)
         newest_first.sort(key=lambda each: each.verdict.judged_at, reverse=True)
-        gates: dict[tuple[str, str, str | None], list[Judgement]] = defaultdict(list)
-        unread: dict[tuple[str, str, str | None], JudgedVerdict] = {}
+        gates: dict[tuple[str, str, str | None, object], list[Judgement]] = defaultdict(list)
+        unread: dict[tuple[str, str, str | None, object], JudgedVerdict] = {}
         for each in newest_first:
-            of = each.verdict
-            key = (of.tenant, of.product, of.gate)
+            of, own = each.verdict, None
+            if of.gate is None:
+                own = each.name or (each.judgement.policy.guarded if each.judgement else None)
+            key = (of.tenant, of.product, of.gate, own)
             if each.judgement is not None:
                 gates[key].append(each.judgement)
             elif key not in gates and may_guard(of.judged_at, self._period.now):
@@ -662,7 +667,7 @@ class _Reader:
         return (
             Gates(
                 Gate(tenant=tenant, product=product, name=name, judgements=tuple(reversed(judgements)))
-                for (tenant, product, name), judgements in gates.items()
+                for (tenant, product, name, _), judgements in gates.items()
             ),
             tuple(shown),
             tuple(unread.values()),
@@ -800,7 +805,7 @@ def _read_protection(row: Mapping[Any, Any]) -> KeptAudit:
 
 def _read_series(row: Mapping[Any, Any]) -> tuple[Any, ...]:
     """Return what the audits of one task on one subject have in common."""
-    tenant, product, location, organization_key, *task = (row[name] for name in _SERIES)
+    tenant, product, location, organization_key, *task = (row[name] for name in (*_SERIES, _OWN))
     return tenant, product, location or None, organization_key or None, *task
 
 
@@ -826,11 +831,12 @@ def _list_never_drilled(
 class _KeptVerdict:
     """A verdict of the ledger while its evidence is left out: there may be ten thousands."""
 
-    __slots__ = ("judgement", "key", "order", "task", "verdict")
+    __slots__ = ("judgement", "key", "name", "order", "task", "verdict")
 
     def __init__(self, row: Mapping[Any, Any]) -> None:
         evidence = read_evidence(row["evidence"])
         self.key = (row["tenant"], row["verdict_id"])
+        self.name = row["task_id"]
         self.task = (
             row["tenant"],
             *((row["verdict_id"],) if row["dag_id"] is None else [row[name] for name in _TASK]),

@@ -359,7 +359,8 @@ class AvePointBackupSensor(_AvePointSensor, PolicyOperator):
         schedule of the current UTC day only: with *ledger_conn_id* each schedule that is read is kept there,
         and the due runs of past days are judged by what was kept.
     :param max_unusual: the largest count of unusual activity that passes; None does not ask for it.
-    :param unusual_within: how far back unusual activity counts; a number is in seconds.
+    :param unusual_within: how far back unusual activity counts; a number is in seconds. It does nothing while
+        *max_unusual* is None.
     :param ledger_conn_id: an Airflow connection to the ledger's database, PostgreSQL or SQLite. The verdict
         is recorded there; None records nothing. A verdict that passes but cannot be recorded, or that would
         pass while the schedule of past days cannot be read, fails the task: a retry may mend that.

@@ -292,6 +292,9 @@ def test_how_a_restore_is_judged(found: BackupJob, expected: int | None, reason:
         job(problems=("totalCount: no number",)),
         job(started_at=NOW + timedelta(hours=1), finished_at=None),
         job(finished_at=NOW + timedelta(hours=1)),
+        job(finished_at=None),
+        job(started_at=None),
+        job(started_at=None, finished_at=None, duration=timedelta(minutes=1)),
     ],
 )
 def test_a_restore_that_may_still_end_otherwise_is_waited_for(found: BackupJob) -> None:

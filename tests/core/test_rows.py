@@ -1074,7 +1074,11 @@ def test_a_malformed_out_of_policy_time(value: object) -> None:
 
 def test_no_out_of_policy_time() -> None:
     figures = {name: value for name, value in FIGURES.items() if name != "outOfPolicyTime"}
-    assert read_license(PRODUCTS["m365"], {"data": figures})["out_of_policy_at"] is None
+    read = read_license(PRODUCTS["m365"], {"data": figures})
+    assert read["out_of_policy_at"] is None
+    assert read["problems"] == (
+        "outOfPolicyTime is missing, so nobody knows whether the licence is out of policy",
+    )
 
 
 # The two subscriptions of "Retrieve All Services of Customers".
@@ -1120,7 +1124,7 @@ SUBSCRIPTIONS: dict[str, Any] = {
 def read_customer(customer: Any) -> list[dict[str, Any]]:
     elements = PRODUCTS["elements"]
     assert elements.subscriptions is not None
-    return list(read_subscriptions(elements, elements.subscriptions, customer))
+    return list(read_subscriptions(elements, elements.subscriptions, [customer]))
 
 
 def change_subscription(**changes: Any) -> dict[str, Any]:

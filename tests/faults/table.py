@@ -868,14 +868,37 @@ RESTORE_FAULTS = (
         doubtful(f"{status}", f"{status}.", page("status", status=status))
         for status in (408, 425, 500, 501, 502, 503, 504)
     ),
-    doubtful("429", "429 of a gateway, or in other words.", page("retry_after", seconds=0)),
-    RestoreFault(
-        name="429-busy",
-        happens="429: three restores or exports are running.",
-        plays=page("status", status=429, body={"message": _BUSY}),
-        says="The task waits, and asks again.",
-        begins=1,
-        sent=2,
+    doubtful(
+        "409",
+        "409, which no document describes.",
+        page("status", status=409),
+    ),
+    doubtful(
+        "429",
+        "429 of a gateway, in its own form and words.",
+        page("status", status=429, body={"statusCode": 429, "message": "Rate limit is exceeded."}),
+    ),
+    *(
+        RestoreFault(
+            name=name,
+            happens=happens,
+            plays=plays,
+            says="The task waits, and asks again.",
+            begins=1,
+            sent=2,
+        )
+        for name, happens, plays in (
+            (
+                "429-busy",
+                "429: three restores or exports are running.",
+                page("status", status=429, body={"message": _BUSY}),
+            ),
+            (
+                "429-own",
+                "429 in the form of AvePoint's own answers, whatever its words.",
+                page("retry_after", seconds=0),
+            ),
+        )
     ),
     RestoreFault(
         name="401",

@@ -1064,3 +1064,98 @@ class TestGate:
         assert {"a": "unusual_activity", "b": "passed"} == {
             each.scope.organization_id: each.reason.value for each in verdict.scopes
         }
+
+    @both_drivers
+    def test_a_row_of_unusual_activity_that_is_not_understood(
+        self, simulator: Simulator, driver: Driver
+    ) -> None:
+        """It shuts what it may be about, it hides no alarm of another row, and it is told."""
+        simulator.add_job("m365", workload="teams", state="success")
+        row = TestUnusualActivity.ROW | {"potentialRansomwareAttackCount": 0, "unusualActivitiesCount": 0}
+        odd = {**row, "unusualActivitiesCount": "few"}
+        for rows, limit, reason, said in (
+            ([row, odd], 3, "unreadable", "row 2 of 2: unusualActivitiesCount: 'few' is not"),
+            ([row, None], 3, "unreadable", "row 2 of 2: None stands where an object was expected"),
+            ([odd, {**row, "unusualActivitiesCount": 4}], 3, "unusual_activity", "4 unusual"),
+            ([{**odd, "potentialRansomwareAttackCount": 4}], 3, "unusual_activity", "4 ransomware, not und"),
+            ([{**row, "tenantId": {}, "tenantOwner": 5}], 0, "passed", "teams: passed"),
+        ):
+            simulator.set_reading("m365", "unusual_activity", rows)
+            verdict = driver.judge(**self.GOOD, max_unusual=limit)
+            assert (verdict.reason.value, said in verdict.describe()) == (reason, True), verdict.describe()
+            assert verdict.passed is (reason == "passed")
+            written = json.loads(json.dumps(verdict.as_dict()))["unusual_activity"][0]["counts"]
+            assert [("problem" in each) for each in written] == [
+                each is None or "few" in each.values() for each in rows
+            ]
+
+    @with_one("requests")
+    def test_an_odd_row_shuts_the_organisation_that_it_names(
+        self, simulator: Simulator, driver: Driver
+    ) -> None:
+        for name in ("a", "b"):
+            simulator.add_job("salesforce", organization_id=name, state="success")
+        simulator.set_quirks("salesforce", ignored_parameters=("organizationId",))
+        row = TestUnusualActivity.SALESFORCE_ROW | {"suspiciousFiles": 0}
+        odd = row | {"suspiciousFiles": None}
+        for named, expected in (
+            ("a", {"a": "unreadable", "b": "passed"}),
+            ({}, dict.fromkeys("ab", "unreadable")),
+        ):
+            rows = [{**row, "organizationId": "b"}, {**odd, "organizationId": named}]
+            simulator.set_reading("salesforce", "unusual_activity", rows)
+            for asked in ({}, {"organization_ids": ["a", "b"]}):
+                verdict = driver.judge(product="salesforce", max_age=86400, max_unusual=0, **asked)
+                assert expected == {each.scope.organization_id: each.reason.value for each in verdict.scopes}
+                assert all(len(each.unusual) <= 1 for each in verdict.scopes)
+
+    @with_one("aiohttp")
+    def test_an_odd_count_of_one_tenant_hides_no_other(self, simulator: Simulator, driver: Driver) -> None:
+        counts = ("UnderPotentialRansomwareAttack", "WithUnusualActivities", "WithSuspiciousObjects")
+        quiet = {
+            f"{name}{count}": 0
+            for name in ("teams", "sharePointSites", "oneDrives", "groups")
+            for count in counts
+        }
+        simulator.add_job("elements", organization_id=CUSTOMER, state="success")
+        asked = {"product": "elements", "max_age": 86400, "organization_ids": CUSTOMER, "max_unusual": 0}
+        for changed, reason in (
+            ({"teamsWithUnusualActivities": None}, "unreadable"),
+            ({"teamsWithUnusualActivities": None, "groupsWithUnusualActivities": 1}, "unusual_activity"),
+        ):
+            simulator.set_reading("elements", "unusual_activity", quiet | changed)
+            verdict = driver.judge(**asked)
+            assert reason == verdict.reason
+            assert "teamsWithUnusualActivities is missing" in verdict.describe()
+
+    @both_drivers
+    def test_a_row_of_the_schedule_that_is_not_understood(self, simulator: Simulator, driver: Driver) -> None:
+        """It shuts the scope of its service, or each where it names none, and no other."""
+        now = datetime.now(UTC)
+        teams = {"serviceType": 6, "frequency": 0, "backupStartTime": []}
+        odd = {"serviceType": 1, "frequency": None, "backupStartTime": [now.isoformat()]}
+        told = (
+            "sharepoint_online: unreadable, its schedule is not understood: row 2 of 2: frequency is missing"
+        )
+        asked = {"product": "m365", "max_age": 86400, "expect_scheduled": True}
+        simulator.add_job("m365", workload="teams", state="success")
+        simulator.set_reading("m365", "schedule", [teams, odd])
+
+        assert driver.judge(**asked, object_types=["teams"]).passed
+        # Not seen, and maybe not scheduled: nobody knows whether it has to be there.
+        assert told in driver.judge(**asked).describe()
+        named = driver.judge(**asked, object_types=["teams", "sharepoint_online"])
+        assert "sharepoint_online: missed" in named.describe()
+        assert not named.is_settled
+        simulator.add_job("m365", workload="sharepoint_online", state="success")
+        for types in ({}, {"object_types": ["teams", "sharepoint_online"]}):
+            verdict = driver.judge(**asked, **types)
+            assert {"teams": "passed", "sharepoint_online": "unreadable"} == {
+                each.scope.workload: each.reason.value for each in verdict.scopes
+            }
+            assert told in verdict.describe()
+            written = json.loads(json.dumps(verdict.as_dict()))
+            assert written["schedules"][0]["odd"][0]["service"] == "sharepoint_online"
+        simulator.set_reading("m365", "schedule", [teams, None])
+        verdict = driver.judge(**asked)
+        assert ["unreadable", "unreadable"] == [each.reason.value for each in verdict.scopes]

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_avepoint.core.model import Counts
+from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.report.backups import Outcome, Period
 from airflow_provider_avepoint.report.ledger_queries import read_report
@@ -98,3 +99,21 @@ def test_a_backup_of_today_that_nobody_can_read_is_not_missed(sqlite_database: D
 
     assert states[12]["customer_engagement"] is Outcome.UNKNOWN
     assert states[60]["customer_engagement"] is Outcome.MISSED
+
+
+def test_audits_outside_of_a_task_are_told_apart_by_what_they_require(database: Database) -> None:
+    with Ledger(CONN_ID) as ledger:
+        for age, service in ((3, "teams"), (2, "onedrive"), (1, "teams")):
+            required = {service: {"scheduled": True, "runs_per_day": age // 3 + 1}}
+            audit = ProtectionAudit(product="m365", audited_at=NOON - age * DAY, required=required)
+            ledger.save_protection_audit("t", audit)
+            ledger.save_protection_audit("t", audit, {"task_id": service})
+        histories = read_report(ledger, Period(now=NOON, days=7), None).protection
+
+    assert sorted((each.last.task_name, *each.required) for each in histories) == [
+        ("", "onedrive"),
+        ("", "teams"),
+        ("", "teams"),
+        ("onedrive", "onedrive"),
+        ("teams", "teams"),
+    ]

@@ -7,13 +7,17 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from sqlalchemy import select
 
 from airflow_provider_avepoint import exceptions
 from airflow_provider_avepoint.core import errors, retry
+from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.tables import VERDICTS
 from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 from airflow_provider_avepoint.simulator import Simulator
@@ -294,3 +298,20 @@ def test_a_verdict_is_said_once_and_without_a_stack(
     assert 1 == caplog.text.count(
         "verified in 1 of 1 scopes.\n- contoso / customer_engagement: passed (job J1"
     )
+
+
+def test_outside_of_a_task_the_ledger_names_the_operator(
+    simulator: Simulator, connect: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two scripts that guard different things are told apart by their ``task_id``, in any run."""
+    connect()
+    file = {"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps(file))
+    simulator.add_job("dynamics365", organization_id="contoso", state="success")
+
+    for _ in range(2):
+        check(ledger_conn_id="ledger").execute({})
+
+    with Ledger("ledger") as ledger:
+        rows = list(ledger.iter_rows(select(VERDICTS.c.dag_id, VERDICTS.c.task_id, VERDICTS.c.run_id)))
+    assert list(map(dict, rows)) == [{"dag_id": None, "task_id": "check", "run_id": None}] * 2

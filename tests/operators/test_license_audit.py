@@ -259,6 +259,20 @@ def test_a_missing_figure_is_not_nothing_used(
         assert not isinstance(caught.value, AirflowFailException)
 
 
+def test_a_policy_that_is_not_told_is_noted(simulator: Simulator, connect: Callable[..., str]) -> None:
+    """The audit compares the figures by which a licence goes out of policy: the rest is no breach."""
+    connect()
+    simulator.set_license("m365", **(WITHIN | {"out_of_policy_time": None}))
+
+    result = audit().execute({})
+
+    assert result["passed"]
+    assert result["notes"] == [
+        "m365: outOfPolicyTime is None, so nobody knows whether the licence is out of policy"
+    ]
+    assert result["consumption"]["problems"] == [result["notes"][0].removeprefix("m365: ")]
+
+
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_no_figures_at_all(simulator: Simulator, connect: Callable[..., str], product: str) -> None:
     connect()

@@ -26,7 +26,7 @@ from airflow_provider_avepoint.exceptions import (
 )
 from airflow_provider_avepoint.hooks.avepoint import AvePointHook
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.ledger.tables import PROTECTION_AUDITS
+from airflow_provider_avepoint.ledger.tables import PROTECTION_AUDITS, SCHEDULES
 from airflow_provider_avepoint.operators.avepoint import AvePointProtectionAuditOperator
 from airflow_provider_avepoint.simulator import Simulator
 from demo.stack import free_port
@@ -220,6 +220,85 @@ def test_salesforce(simulator: Simulator) -> None:
     assert "mass_deletion" not in result["reasons"]
 
 
+def test_a_row_that_is_not_understood_hides_no_other(simulator: Simulator) -> None:
+    """The others are judged; the audit is not in order while nobody knows what the row says."""
+    moment = (NOW - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    alert = {"organizationId": "org-1", "objectType": 1, "operation": 2, "collectTime": moment}
+    odd = {**alert, "operation": 3, "recordNumber": 1}
+    old = {**odd, "collectTime": "2020-01-01T00:00:00Z"}
+    required = {"tenant": {"max_removed": 1000}}
+    simulator.set_quirks("salesforce", ignored_parameters=("startTime", "organizationId"))
+    told = (
+        "salesforce: unreadable: 1 row of monitor alerts is not understood, so nobody knows max_removed of "
+        "tenant: row 2 of 3: operation: 3 is not a documented operation"
+    )
+    for number, reasons in ((600, {"unreadable"}), (1600, {"unreadable", "mass_deletion"})):
+        simulator.set_reading("salesforce", "monitor_alerts", [{**alert, "recordNumber": number}, odd, old])
+        found = find(required, product="salesforce")
+        assert (set(found), found["unreadable"]) == (reasons, told)
+    with_another = [{**alert, "organizationId": "org-2", "recordNumber": 1}, odd]
+    simulator.set_reading("salesforce", "monitor_alerts", with_another)
+    result = audit(required, product="salesforce", organization_id="org-2").execute({})
+    assert result["findings"] == []  # the odd row is another organisation's
+
+    row = {"tenantOwner": "o", "tenantId": "t", "serviceType": TEAMS, "potentialRansomwareAttackCount": 0}
+    rows = [{**row, "unusualActivitiesCount": 5}, {**row, "unusualActivitiesCount": None}, "none"]
+    simulator.set_reading("m365", "unusual_activity", rows)
+    calm = {"scheduled": False, "max_unusual": 0}
+    found = find({"teams": calm})
+    assert set(found) == {"unusual_activity", "unreadable"}
+    assert found["unreadable"] == (
+        "m365, teams: unreadable: 2 rows of unusual activity are not understood, so nobody knows max_unusual "
+        "of teams: row 2 of 3: unusualActivitiesCount is missing; row 3 of 3: 'none' stands where an object "
+        "was expected"
+    )
+    assert "row 3 of 3" in find({"exchange_online": calm})["unreadable"]
+
+
+def test_an_odd_row_of_the_schedule_hides_no_other(simulator: Simulator, home: Path) -> None:
+    """It is a finding of its service, or of each; and such a schedule is not kept."""
+    good = {"serviceType": TEAMS, "frequency": 1, "backupStartTime": []}
+    for odd, expected in (
+        ({"serviceType": 1, "frequency": -1}, {"sharepoint_online": "unreadable"}),
+        ({}, {"sharepoint_online": "unreadable", "teams": "unreadable"}),
+    ):
+        simulator.set_reading("m365", "schedule", [good, odd])
+        result = audit({"teams": {}, "sharepoint_online": {"scheduled": True}}).execute({})
+        assert {each.split(", ")[1].split(":")[0] for each in result["findings"]} == set(expected)
+        assert set(result["reasons"]) == {"unreadable"}
+        assert "row 2 of 2: " in result["findings"][0]
+    with Ledger(None) as ledger:
+        assert list(ledger.iter_rows(select(SCHEDULES))) == []
+
+
+def test_an_odd_row_of_the_coverage_hides_no_other(simulator: Simulator) -> None:
+    row = {"customerId": CUSTOMER, "totalScannedObjects": 100, "totalProtectedObjects": 1}
+    services = [
+        row | {"serviceModule": "Teams"},
+        row | {"serviceModule": "OneDrive", "totalScannedObjects": None},
+    ]
+    required = {"microsoft_teams": {"coverage": 0.5}, "onedrive": {"coverage": 0.5}}
+    customer = {"product": "elements", "organization_id": CUSTOMER}
+    simulator.set_reading("elements", "overview", services)
+    findings = audit(required, **customer).execute({})["findings"]
+    assert [each.split(": ")[:2] for each in findings] == [
+        ["elements, microsoft_teams", "coverage_low"],
+        ["elements, onedrive", "unreadable"],
+    ]
+    assert findings[1].endswith("row 2 of 2: totalScannedObjects is missing")
+    simulator.set_reading("elements", "overview", [*services[:1], row | {"customerId": "another"}])
+    assert set(find(required, **customer)) == {"coverage_low", "unreadable"}
+
+    users = [
+        {"id": "u1", "moduleStatus": []},
+        {"id": "u2", "moduleStatus": [{"module": 0, "isProtected": "yes"}]},
+    ]
+    simulator.set_reading("elements", "users", users)
+    found = find({"tenant": {"max_unprotected_users": 0}}, **customer)
+    assert set(found) == {"users_unprotected", "unreadable"}
+    assert found["unreadable"].endswith("row 2 of 2: isProtected: 'yes' is neither true nor false (user u2)")
+
+
 def test_elements(simulator: Simulator) -> None:
     def overview(*rows: tuple[str, int, int]) -> None:
         named = {"customerId": CUSTOMER, "customer": "c", "dataSizeStoredInAvePoint": "0 GB"}
@@ -320,6 +399,67 @@ def test_scan_and_licence(simulator: Simulator) -> None:
     assert find({"tenant": {"scanned_within": "1m"}}) == {
         "scan_failed": "m365: scan_failed: no scan has begun within PT1M"
     }
+
+
+def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator) -> None:
+    """0 is the documented word for "in policy", and N/A for "no end"; nothing at all is neither."""
+    unknown = "so nobody knows whether the licence is out of policy"
+    path = "/backup/m365/cloudbackuplicenseconsumption"
+    figures = dict.fromkeys(
+        ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
+    )
+    for given, said in (
+        ({"outOfPolicyTime": None}, "outOfPolicyTime is None"),
+        ({"outOfPolicyTime": ""}, "outOfPolicyTime is ''"),
+        ({}, "outOfPolicyTime is missing"),
+    ):
+        simulator.add_fault("status", path=path, status=200, body={"data": figures | given})
+        (found,) = find({"tenant": {"licensed": True}}).items()
+        assert found == ("license_unknown", f"m365: license_unknown: {said}, {unknown} (m365)")
+    for zero in (0, "0", "0001-01-01T00:00:00Z"):
+        body = {"data": figures | {"outOfPolicyTime": zero}}
+        simulator.add_fault("status", path=path, status=200, body=body)
+        assert find({"tenant": {"licensed": True}}) == {}
+
+    customer = {"product": "elements", "organization_id": CUSTOMER}
+    subscription = {"organization_id": CUSTOMER, "service": "Backup"}
+    for given in ({"extra": {"expirationDate": None}}, {"omit": ["expirationDate"]}):
+        simulator.set_license("elements", **subscription, **given)
+        assert set(find({"tenant": {"licensed": True}}, **customer)) == {"license_unknown"}
+    simulator.set_license("elements", **subscription, extra={"expirationDate": "N/A"}, omit=[])
+    assert find({"tenant": {"licensed": True}}, **customer) == {}
+
+
+def test_a_customer_in_two_rows(simulator: Simulator) -> None:
+    """Neither row hides the subscriptions or the tenants of the other, whichever comes first."""
+    customer = {"customerId": CUSTOMER, "organization": "o"}
+    names = {"service": "Backup", "subscriptionName": "s", "package": "p", "purchasedCapacity": "N/A"}
+    seats = {"purchasedUserSeats": "1", "microsoftLicenseAssigned": "1", "protectedCapacity": "N/A"}
+    ended, fine = (
+        {**customer, "products": [names | seats | {"expirationDate": end}]}
+        for end in ("2020-01-31T00:00:00Z", "2999-01-31T00:00:00Z")
+    )
+    services = "/partner/external/v3/general/customers/services/batch"
+    for rows in ([ended, fine], [fine, ended]):
+        body = {"data": rows, "metadata": {"totalCount": len(rows), "nextLink": ""}}
+        simulator.clear_faults()
+        simulator.add_fault("status", path=services, status=200, body=body, count=None)
+        for asked in ({}, {"organization_id": CUSTOMER}):
+            result = audit({"tenant": {"licensed": True}}, product="elements", **asked).execute({})
+            assert result["reasons"] == ["expired"]
+            assert len(result["readings"]["license"]) == 2
+
+    one, other = ({"id": CUSTOMER, "tenants": [{"id": each}]} for each in ("T-1", "T-2"))
+    listed = {"data": [one, other], "metadata": {"totalCount": 2, "nextLink": ""}}
+    base = "/partner/external/v3/general/customers"
+    simulator.add_fault("status", path=f"{base}/batch", status=200, body=listed, count=None)
+    for tenant, is_protected in (("T-1", False), ("T-2", True)):
+        user = {"id": tenant, "moduleStatus": [{"module": 0, "isProtected": is_protected}]}
+        users = {"data": [user], "metadata": {"totalCount": 1, "nextLink": ""}}
+        path = f"{base}/{CUSTOMER}/tenants/{tenant}/cloud-backup-m365/users/batch"
+        simulator.add_fault("status", path=path, status=200, body=users, count=None)
+    found = find({"tenant": {"max_unprotected_users": 0}}, product="elements", organization_id=CUSTOMER)
+    assert found["users_unprotected"].endswith("1 of 2 users, 0 allowed: T-1")
 
 
 def test_a_subscription_that_has_ended(simulator: Simulator) -> None:

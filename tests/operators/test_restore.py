@@ -361,8 +361,11 @@ def test_a_lost_answer_never_restores_twice(
         ("status", {"status": 503}),
         ("status", {"status": 408}),
         ("status", {"status": 409}),
-        ("status", {"status": 429}),
-        ("retry_after", {"seconds": 1}),
+        ("status", {"status": 429, "body": "3 jobs are running"}),
+        ("status", {"status": 429, "body": {"statusCode": 429, "message": "Rate limit is exceeded."}}),
+        ("status", {"status": 429, "body": {"statusCode": 400, "requestId": "0HN:1"}}),
+        ("status", {"status": 429, "body": {"statusCode": 429, "requestId": "1", "data": {"jobId": "R"}}}),
+        ("status", {"status": 200, "body": {"statusCode": 429, "requestId": "0HN:1"}}),
         ("redirect", {"location": "/elsewhere"}),
         ("html", {}),
         ("empty_body", {}),
@@ -581,6 +584,44 @@ def test_a_full_house_is_waited_for(
     assert len(simulator.restores()) == 1
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [("status", {"status": 429}), ("retry_after", {"seconds": 1})],
+    ids=str,
+)
+def test_a_full_house_in_other_words_is_waited_for(
+    simulator: Simulator, allowed: str, fault: tuple[str, dict[str, Any]]
+) -> None:
+    """The API's own 429 is documented, whatever its language: nothing was started."""
+    kind, fields = fault
+    simulator.set_restores(runs_for=0)
+    simulator.add_fault(kind, path=PATH, **fields)
+
+    drill = Task(simulator).run()
+
+    assert (drill["passed"], drill["was_adopted"]) == (True, False)
+    assert [each["status"] for each in simulator.requests(PATH)] == [429, 200]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (409, {"message": "Es laufen schon drei Wiederherstellungen."}),
+        (409, "Es laufen schon drei Wiederherstellungen."),
+        (429, "Es laufen schon drei Wiederherstellungen."),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("_no_search")
+def test_the_words_of_a_refusal_that_may_be_none_are_told(
+    simulator: Simulator, allowed: str, status: int, body: object
+) -> None:
+    simulator.add_fault("status", path=PATH, status=status, body=body)
+
+    with pytest.raises(exceptions.AvePointRestoreUncertain, match=f"{status}: Es laufen schon drei Wied"):
+        Task(simulator).run()
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_full_house_is_not_waited_for_without_end(simulator: Simulator, allowed: str, mode: str) -> None:
     for _ in range(3):
@@ -592,6 +633,40 @@ def test_a_full_house_is_not_waited_for_without_end(simulator: Simulator, allowe
 
     assert not isinstance(caught.value, AirflowFailException), "a retry may help, and does no harm"
     assert simulator.restores() == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("given", ["timeout", "execution_timeout"])
+def test_the_search_ends_with_the_tasks_time_and_a_retry_goes_on(
+    simulator: Simulator, allowed: str, mode: str, given: str
+) -> None:
+    """The ten minutes of the search are longer than the task may take."""
+    simulator.add_fault("status", path=PATH, status=409)
+    task = Task(simulator, mode, **{given: timedelta(seconds=0.3)})
+
+    for _ in range(2):
+        with pytest.raises(AirflowException, match="Nobody knows whether the restore began") as caught:
+            task.run()
+        assert not isinstance(caught.value, AirflowFailException)
+    counts = {"successful": 2}
+    simulator.add_job("m365", job_id="RS-A", job_type="restore", started_ago=0, runs_for=0, counts=counts)
+
+    drill = task.run(timeout=60, execution_timeout=None)
+
+    assert (drill["was_adopted"], drill["job"]["job_id"]) == (True, "RS-A")
+    assert posts(simulator) == 1
+
+
+def test_an_end_without_its_time_proves_nothing(simulator: Simulator, allowed: str) -> None:
+    simulator.set_restores(runs_for=0, extra={"finishTime": None})
+    task = Task(simulator, timeout=0.2)
+
+    with pytest.raises(AirflowException, match="the time of its end is missing; it counts as unreadable"):
+        task.run()
+
+    (started,) = simulator.restores()
+    simulator.patch_job("m365", started["job_id"], extra={})
+    assert task.run(timeout=60)["passed"]
 
 
 @pytest.mark.parametrize("mode", MODES)

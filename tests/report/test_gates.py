@@ -32,6 +32,7 @@ def guard(
     *,
     tenant: str = "contoso",
     task: str | None = "gate",
+    script: str | None = None,
     at: datetime = NOW - HOUR,
     single_tenant: bool = False,
     **policy: Any,
@@ -40,7 +41,9 @@ def guard(
     named = {"product": "dynamics365", "max_age": 2 * DAY} | policy
     evidence = judge(jobs, Policy(**named), at, single_tenant=single_tenant).as_dict()
     row = {"dag_id": "load", "run_id": f"{at}", "task_id": task, "map_index": -1, "try_number": 1}
-    ledger.save_verdict(tenant, evidence, None if task is None else row)
+    if script is not None:
+        row = {"task_id": script}
+    ledger.save_verdict(tenant, evidence, None if task is None and script is None else row)
 
 
 def read(ledger: Ledger, period: Period = WEEK) -> Report:
@@ -79,6 +82,25 @@ def test_of_two_gates_the_stricter_decides(ledger: Ledger, task: str | None) -> 
 
     assert spell(only(read(ledger))) == "PPPPPPP"
     assert only(read(ledger)).newest_good_at is None
+
+
+def test_verdicts_of_two_scripts_do_not_mix(ledger: Ledger) -> None:
+    """Outside of a task, a name tells them apart; where there is none, what they guard."""
+    jobs = nightly(range(7), **FEW_FAILED)
+    fill(ledger, "contoso", jobs)
+    guard(ledger, jobs, task=None, at=NOW - 5 * HOUR, organization_ids=["contoso"], accept_partial=True)
+    guard(ledger, jobs, task=None, at=NOW - 4 * HOUR, organization_ids=["fabrikam"])
+    assert [spell(each) for each in read(ledger).scopes if each.place.scope.organization_id == "contoso"] == [
+        "GGGGGGG"
+    ]
+
+    ordinary = {"task": None, "organization_ids": ["contoso"]}
+    guard(ledger, jobs, script="strict", at=NOW - 3 * HOUR, **ordinary)
+    guard(ledger, jobs, script="lenient", at=NOW - 2 * HOUR, accept_partial=True, **ordinary)
+    report = read(ledger)
+    assert "PPPPPPP" in map(spell, report.scopes)
+    assert len(list(report.gates)) == 4
+    assert not report.shut_gates, "a script may have been run once"
 
 
 def test_each_day_is_judged_by_the_policy_of_its_time(ledger: Ledger) -> None:

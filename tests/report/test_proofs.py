@@ -5,15 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.ledger.store import Ledger
 from airflow_provider_avepoint.operators.avepoint import AvePointReportOperator
 from airflow_provider_avepoint.report.backups import Period
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.ledger_queries import read_report
-from tests.report.histories import DAY, HOUR, NOW, fill, job, nights, save_drill, save_intent, save_protection
+from tests.report.histories import (
+    DAY,
+    HOUR,
+    NOW,
+    fill,
+    job,
+    nights,
+    save_drill,
+    save_intent,
+    save_protection,
+)
 from tests.report.test_protection import finding
 
 M365 = "contoso, Cloud Backup for Microsoft 365"
@@ -219,6 +231,23 @@ def test_drills_are_judged_at_the_moment_of_the_report(ledger: Ledger) -> None:
         ),
         (True, "newer, Cloud Backup for Microsoft 365, teams: not_drilled: it is so."),
     ] == tell(read(ledger))
+
+
+def test_audits_of_two_scripts_do_not_mix(ledger: Ledger) -> None:
+    """Outside of a task, what is required tells them apart, or else a name does."""
+    script: dict[str, Any] = {"dag_id": None}
+    one, other = {"teams": {"runs_per_day": 1}}, {"exchange_online": {"runs_per_day": 1}}
+    save_protection(ledger, 3 * DAY, finding("not_scheduled", "teams"), required=one, **script)
+    save_protection(ledger, 2 * DAY, required=other, **script)
+    assert [f"{M365}, teams: not_scheduled: it is so."] == [text for _, text in tell(read(ledger))]
+    save_protection(ledger, DAY, required=one, **script)
+    assert [] == tell(read(ledger))
+
+    audit = ProtectionAudit(product="m365", audited_at=NOW - HOUR, required=one)
+    found = replace(audit, findings=(finding("not_scheduled", "teams"),), required=one | other)
+    ledger.save_protection_audit("contoso", found, {"task_id": "mine"})
+    ledger.save_protection_audit("contoso", audit, {"task_id": "yours"})
+    assert [f"{M365}, teams: not_scheduled: it is so."] == [text for _, text in tell(read(ledger))]
 
 
 def test_each_kind_of_finding_is_named_first(ledger: Ledger) -> None:
