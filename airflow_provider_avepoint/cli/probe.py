@@ -216,7 +216,7 @@ class _Probe:
         except AvePointPayloadError:
             return None, "answered with what is no JSON"
         except AvePointUnavailable as e:
-            if e.status is None and not self._has_answered:
+            if not (e.was_answered or self._has_answered):
                 raise
             return None, f"answered with {e.status or 'an error'}"
         self._has_answered = True

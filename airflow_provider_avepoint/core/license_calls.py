@@ -16,7 +16,6 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.fields import (
     get_key,
     get_path,
-    is_absent,
     parse_date,
     parse_integer,
     parse_time,
@@ -27,6 +26,7 @@ from airflow_provider_avepoint.core.flow import Flow, Pairs
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.listing import Listing, read_all
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.objects import JsonObject
 from airflow_provider_avepoint.core.pages import Answer, find_rows, read_page
 from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseColumns,
@@ -34,7 +34,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     SubscriptionEndpoint,
     TenantEndpoint,
 )
-from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.text import one_line
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -228,19 +228,14 @@ def read_subscriptions(
 
 
 def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
+    whole = JsonObject(product, "licence", row)
     problems: list[str] = []
-
-    def read(parser: Callable[[object], T], key: str) -> T:
-        try:
-            return parser(get_key(row, key))
-        except ValueError as e:
-            raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
 
     def is_not_applicable(key: str) -> bool:
         return columns.not_applicable is not None and get_key(row, key) == columns.not_applicable
 
     def read_figure(parser: Callable[[object], T | None], key: str) -> T | None:
-        figure = read(parser, key)
+        figure = whole.read(key, parser)
         if figure is None and not is_not_applicable(key):
             raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
         return figure
@@ -249,12 +244,9 @@ def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[s
         """Return a moment; None where there is none, which the vendor writes as 0 or as "N/A"."""
         if key is None:
             return None
-        found = get_key(row, key, ...)
-        if (found is ... or is_absent(found)) and not is_not_applicable(key):
-            problems.append(
-                f"{key} is {'missing' if found is ... else quoted(found)}, so nobody knows {unknown}"
-            )
-        return read(parser, key)
+        if whole.get(key) is None and not is_not_applicable(key):
+            problems.append(f"{key} is missing, so nobody knows {unknown}")
+        return whole.read(key, parser)
 
     figures = {
         "product": product.name,

@@ -227,7 +227,9 @@ def _explain(
     message += f" ({facts})." if facts else "."
     if status is None or retry.is_transient(status) or status >= 500:
         return AvePointUnavailable(
-            f"{message} The service is at fault; trying again later may help.", status=status
+            f"{message} The service is at fault; trying again later may help.",
+            status=status,
+            was_answered=True,
         )
     if status not in (401, 403):  # for these the caller raises an error of its own
         message += f" Check the argument that it names, or else the connection's {request.addressed_by}."

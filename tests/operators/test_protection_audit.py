@@ -407,14 +407,11 @@ def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator
     figures = dict.fromkeys(
         ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
     )
-    for given, said in (
-        ({"outOfPolicyTime": None}, "outOfPolicyTime is None"),
-        ({"outOfPolicyTime": ""}, "outOfPolicyTime is ''"),
-        ({}, "outOfPolicyTime is missing"),
-    ):
+    for given in ({"outOfPolicyTime": None}, {"outOfPolicyTime": ""}, {}):
         simulator.add_fault("status", path=path, status=200, body={"data": figures | given})
         (found,) = find({"tenant": {"licensed": True}}).items()
-        assert found == ("license_unknown", f"m365: license_unknown: {said}, {unknown} (m365)")
+        said = f"m365: license_unknown: outOfPolicyTime is missing, {unknown} (m365)"
+        assert found == ("license_unknown", said)
     for zero in (0, "0", "0001-01-01T00:00:00Z"):
         body = {"data": figures | {"outOfPolicyTime": zero}}
         simulator.add_fault("status", path=path, status=200, body=body)
@@ -427,6 +424,25 @@ def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator
         assert set(find({"tenant": {"licensed": True}}, **customer)) == {"license_unknown"}
     simulator.set_license("elements", **subscription, extra={"expirationDate": "N/A"}, omit=[])
     assert find({"tenant": {"licensed": True}}, **customer) == {}
+
+
+def test_a_licence_of_two_minds_or_an_error_in_its_answer_is_a_finding(simulator: Simulator) -> None:
+    """And hides no other part: somebody has answered."""
+    row = {"serviceType": TEAMS, "potentialRansomwareAttackCount": 0, "unusualActivitiesCount": 1}
+    simulator.set_reading("m365", "unusual_activity", [row])
+    figures = dict.fromkeys(
+        ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
+    )
+    for body, said in (
+        ({"data": figures | {"outOfPolicyTime": 0, "OutOfPolicyTime": 5}}, "is there twice, as 0 and 5"),
+        ({"data": figures, "error": "Odd"}, "was refused with an error: Odd"),
+    ):
+        simulator.add_fault(
+            "status", path="/backup/m365/cloudbackuplicenseconsumption", status=200, body=body
+        )
+        found = find({"tenant": {"licensed": True, "max_unusual": 0}})
+        assert set(found) == {"unreadable", "unusual_activity"}
+        assert said in found["unreadable"]
 
 
 def test_a_customer_in_two_rows(simulator: Simulator) -> None:
