@@ -238,6 +238,19 @@ def test_every_error_envelope_is_read(
 
 
 @each_row(
+    ("body", "words"),
+    [
+        (b" 3 jobs run\n", "3 jobs run"),
+        (b'"3 jobs run"', '"3 jobs run"'),
+        *((body, "no message") for body in (b"\xff\xff", b"<p>3 jobs run", b" ", b"{}")),
+    ],
+)
+def test_a_plain_text_is_told(body: bytes, words: str) -> None:
+    error = explain_refusal(REQUEST, answer(status=409, body=body))
+    assert f"was refused with 409: {words}." in str(error)
+
+
+@each_row(
     ("status", "kind"),
     [
         *((status, AvePointRequestError) for status in (201, 204, 400, 401, 403, 404, 409, 413, 418, 422)),
