@@ -372,6 +372,20 @@ def test_objects_that_fell_out_of_backup(simulator: Simulator) -> None:
         "objects_out_of_policy": "elements: objects_out_of_policy: 2 objects, 1 allowed: a@b.example"
     }
 
+    # The documents do not say how often a report comes.
+    for moment, told in (
+        ("2020-01-31T03:19:14Z", "of 2020-01-31"),
+        (None, "not dated"),
+        (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", None),
+    ):
+        simulator.set_reading("elements", "scan_changes", changes | {"lastUpdateTime": moment})
+        calm = {"tenant": {"max_out_of_policy": 2}}
+        result = audit(calm, product="elements", organization_id=CUSTOMER).execute({})
+        assert [] == result["findings"]
+        assert ([] if told is None else [told]) == [
+            each.partition(": its report is ")[2] for each in result["notes"]
+        ]
+
 
 def test_scan_and_licence(simulator: Simulator) -> None:
     required = {"tenant": {"scanned_within": "1d", "licensed": True}}
