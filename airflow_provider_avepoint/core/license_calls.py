@@ -173,7 +173,7 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
     figures = get_path(document, endpoint.figures)
     if not isinstance(figures, Mapping):
         raise AvePointPayloadError(f"{product.label} answered without licence figures.")
-    return _read_figures(product, endpoint.columns, figures)
+    return _read_figures(product, endpoint.columns, figures, "licence")
 
 
 def read_customer_id(product: Product, endpoint: SubscriptionEndpoint | TenantEndpoint, row: object) -> str:
@@ -220,15 +220,20 @@ def read_subscriptions(
             key = (normalize_id(customer_id), name)
             names[key] += 1
             yield {
-                **_read_figures(product, endpoint.columns, row),
+                **_read_figures(
+                    product,
+                    endpoint.columns,
+                    row,
+                    f"licence {one_line(name, 100)} of customer {one_line(customer_id, 100)}",
+                ),
                 "organization_id": customer_id,
                 "organization_name": read_text(get_key(customer, endpoint.organization_name)),
                 "service": name if names[key] == 1 else f"{name} ({names[key]})",
             }
 
 
-def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
-    whole = JsonObject(product, "licence", row)
+def _read_figures(product: Product, columns: LicenseColumns, row: Row, what: str) -> dict[str, Any]:
+    whole = JsonObject(product, what, row)
     problems: list[str] = []
 
     def is_not_applicable(key: str) -> bool:
