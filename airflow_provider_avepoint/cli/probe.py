@@ -216,9 +216,9 @@ class _Probe:
         except AvePointPayloadError:
             return None, "answered with what is no JSON"
         except AvePointUnavailable as e:
-            if not (e.was_answered or self._has_answered):
+            if e.status is None and not self._has_answered:
                 raise
-            return None, f"answered with {e.status or 'an error'}"
+            return None, f"answered with {'an error' if e.status in {None, 200} else e.status}"
         self._has_answered = True
         return answer, ""
 

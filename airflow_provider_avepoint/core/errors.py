@@ -90,24 +90,14 @@ class AvePointUnavailable(AvePointError):
     """The service did not answer, answered with a 5xx, or throttled us for longer than we wait.
 
     :param message: what happened, where, and what to do.
-    :param status: the last HTTP status, or the status in the body of a 200; None where there is none.
+    :param status: the last HTTP status, or the status in the body of a 200; None where no answer came.
     :param retry_after: the seconds that the service asked us to wait; None where it did not.
-    :param was_answered: whether an answer came, such as a 200 whose body calls itself an error; None: whether
-        there is a status.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after: float | None = None,
-        was_answered: bool | None = None,
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
-        self.was_answered = status is not None if was_answered is None else was_answered
 
 
 class AvePointPayloadError(AvePointError):

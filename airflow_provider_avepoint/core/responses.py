@@ -228,8 +228,7 @@ def _explain(
     if status is None or retry.is_transient(status) or status >= 500:
         return AvePointUnavailable(
             f"{message} The service is at fault; trying again later may help.",
-            status=status,
-            was_answered=True,
+            status=200 if status is None else status,  # somebody has answered
         )
     if status not in (401, 403):  # for these the caller raises an error of its own
         message += f" Check the argument that it names, or else the connection's {request.addressed_by}."

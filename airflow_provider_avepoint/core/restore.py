@@ -646,7 +646,7 @@ def get_restore(client: Client, intent: Intent, product: str, location: str | No
     try:
         job = yield from client.get_job(known, job_id, location)
     except (AvePointRequestError, AvePointPayloadError, AvePointUnavailable) as e:
-        if isinstance(e, AvePointUnavailable) and not e.was_answered:
+        if isinstance(e, AvePointUnavailable) and e.status is None:
             raise
         found = yield from list_restores(client, product, intent.earliest, location)
         job = next((each for each in found if each.job_id == job_id), None)

@@ -58,7 +58,7 @@ def check_features(
             access.missing.append(f"{_describe(features)} lacks {e.permission}")
         except AvePointError as e:
             access.missing.append(f"{_describe(features)}: {one_line(e, 300).rstrip('.')}")
-            if isinstance(e, AvePointUnavailable) and not e.was_answered:
+            if isinstance(e, AvePointUnavailable) and e.status is None:
                 break  # somebody sits before the button: no answer here, so none for the rest
         else:
             for product, names in _name(features).items():

@@ -480,7 +480,7 @@ class AvePointHook(HttpHook):
                 except AvePointAuthError:  # the same for every product
                     raise
                 except AvePointError as e:
-                    if isinstance(e, AvePointUnavailable) and not e.was_answered:
+                    if isinstance(e, AvePointUnavailable) and e.status is None:
                         raise  # nobody answers: neither for another product
                     missing.append(f"{product.name}: {str(e).rstrip('.')}")
                 else:

@@ -170,7 +170,7 @@ class Readings:
         except (AvePointConfigError, AvePointAuthError):
             raise
         except AvePointError as e:
-            if isinstance(e, AvePointUnavailable) and not e.was_answered:
+            if isinstance(e, AvePointUnavailable) and e.status is None:
                 raise  # nobody answers: neither for another part
             return e
         return answer
