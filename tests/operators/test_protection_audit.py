@@ -469,8 +469,8 @@ def test_a_customer_in_two_rows(simulator: Simulator) -> None:
         for end in ("2020-01-31T00:00:00Z", "2999-01-31T00:00:00Z")
     )
     services = "/partner/external/v3/general/customers/services/batch"
-    for rows in ([ended, fine], [fine, ended]):
-        body = {"data": rows, "metadata": {"totalCount": len(rows), "nextLink": ""}}
+    for rows in ([ended, fine], [fine, ended], [fine, ended, fine]):
+        body = {"data": rows, "metadata": {"totalCount": 2, "nextLink": ""}}
         simulator.clear_faults()
         simulator.add_fault("status", path=services, status=200, body=body, count=None)
         for asked in ({}, {"organization_id": CUSTOMER}):
