@@ -218,7 +218,7 @@ class _Probe:
         except AvePointUnavailable as e:
             if e.status is None and not self._has_answered:
                 raise
-            return None, f"answered with {e.status or 'an error'}"
+            return None, f"answered with {'an error' if e.status in {None, 200} else e.status}"
         self._has_answered = True
         return answer, ""
 

@@ -171,10 +171,7 @@ class Coverage(Value, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field, ready for JSON; odd rows only where there are any."""
-        written = Value.as_dict(self)
-        if not self.odd:
-            del written["odd"]
-        return written
+        return {name: value for name, value in Value.as_dict(self).items() if value or name != "odd"}
 
     def require_all(self) -> Coverage:
         """Return this coverage, whose every row is understood.

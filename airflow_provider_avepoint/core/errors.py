@@ -90,7 +90,7 @@ class AvePointUnavailable(AvePointError):
     """The service did not answer, answered with a 5xx, or throttled us for longer than we wait.
 
     :param message: what happened, where, and what to do.
-    :param status: the last HTTP status; None where no answer came.
+    :param status: the last HTTP status, or the status in the body of a 200; None where no answer came.
     :param retry_after: the seconds that the service asked us to wait; None where it did not.
     """
 

@@ -16,7 +16,6 @@ from airflow_provider_avepoint.core.errors import (
 from airflow_provider_avepoint.core.fields import (
     get_key,
     get_path,
-    is_absent,
     parse_date,
     parse_integer,
     parse_time,
@@ -28,6 +27,7 @@ from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.license import require_license
 from airflow_provider_avepoint.core.listing import Listing, read_all
 from airflow_provider_avepoint.core.model import LicenseConsumption
+from airflow_provider_avepoint.core.objects import JsonObject
 from airflow_provider_avepoint.core.pages import Answer, find_rows, read_page
 from airflow_provider_avepoint.core.products.vocabulary import (
     LicenseColumns,
@@ -35,7 +35,7 @@ from airflow_provider_avepoint.core.products.vocabulary import (
     SubscriptionEndpoint,
     TenantEndpoint,
 )
-from airflow_provider_avepoint.core.text import one_line, quoted
+from airflow_provider_avepoint.core.text import one_line
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -172,7 +172,7 @@ def read_license(product: Product, document: object) -> dict[str, Any]:
     figures = get_path(document, endpoint.figures)
     if not isinstance(figures, Mapping):
         raise AvePointPayloadError(f"{product.label} answered without licence figures.")
-    return _read_figures(product, endpoint.columns, figures)
+    return _read_figures(product, endpoint.columns, figures, "licence")
 
 
 def read_customer_id(product: Product, endpoint: SubscriptionEndpoint | TenantEndpoint, row: object) -> str:
@@ -219,27 +219,27 @@ def read_subscriptions(
             key = (normalize_id(customer_id), name)
             names[key] += 1
             yield {
-                **_read_figures(product, endpoint.columns, row),
+                **_read_figures(
+                    product,
+                    endpoint.columns,
+                    row,
+                    f"licence {one_line(name, 100)} of customer {one_line(customer_id, 100)}",
+                ),
                 "organization_id": customer_id,
                 "organization_name": read_text(get_key(customer, endpoint.organization_name)),
                 "service": name if names[key] == 1 else f"{name} ({names[key]})",
             }
 
 
-def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[str, Any]:
+def _read_figures(product: Product, columns: LicenseColumns, row: Row, what: str) -> dict[str, Any]:
+    whole = JsonObject(product, what, row)
     problems: list[str] = []
-
-    def read(parser: Callable[[object], T], key: str) -> T:
-        try:
-            return parser(get_key(row, key))
-        except ValueError as e:
-            raise AvePointPayloadError(f"{product.label}, licence: {key}: {e}.") from None
 
     def is_not_applicable(key: str) -> bool:
         return columns.not_applicable is not None and get_key(row, key) == columns.not_applicable
 
     def read_figure(parser: Callable[[object], T | None], key: str) -> T | None:
-        figure = read(parser, key)
+        figure = whole.read(key, parser)
         if figure is None and not is_not_applicable(key):
             raise AvePointPayloadError(f"{product.label} answered without the licence figure {key}.")
         return figure
@@ -248,12 +248,9 @@ def _read_figures(product: Product, columns: LicenseColumns, row: Row) -> dict[s
         """Return a moment; None where there is none, which the vendor writes as 0 or as "N/A"."""
         if key is None:
             return None
-        found = get_key(row, key, ...)
-        if (found is ... or is_absent(found)) and not is_not_applicable(key):
-            problems.append(
-                f"{key} is {'missing' if found is ... else quoted(found)}, so nobody knows {unknown}"
-            )
-        return read(parser, key)
+        if whole.get(key) is None and not is_not_applicable(key):
+            problems.append(f"{key} is missing, so nobody knows {unknown}")
+        return whole.read(key, parser)
 
     figures = {
         "product": product.name,

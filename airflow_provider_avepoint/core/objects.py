@@ -184,21 +184,6 @@ def read_object(product: Product, what: str, document: object, place: Path) -> J
     return JsonObject(product, what, get_path(document, place))
 
 
-def read_every_row(
-    product: Product, what: str, document: object, places: tuple[Path, ...]
-) -> list[JsonObject]:
-    """Return the rows of an answer that has them all: the documents know no second page.
-
-    :param product: the product that has answered.
-    :param what: what a row is, for messages.
-    :param document: the answer's JSON.
-    :param places: the places where the list may be.
-    :raises AvePointPayloadError: there is no list (null is none, too), a row is no object, or the answer says
-        that there are more rows.
-    """
-    return [JsonObject(product, what, row) for row in _list_rows(product, what, document, places)]
-
-
 def read_each_row(
     product: Product,
     what: str,
@@ -210,6 +195,8 @@ def read_each_row(
 ) -> list[T]:
     """Return what each row of an answer says; a row that is not understood hides no other.
 
+    The answer has all rows: the documents know no second page.
+
     :param product: the product that has answered.
     :param what: what a row is, for messages.
     :param document: the answer's JSON.
@@ -217,7 +204,8 @@ def read_each_row(
     :param read: reads a row, or raises AvePointPayloadError.
     :param tell: returns what stands for a row that is not understood, from the row and what is odd of which
         row, in words.
-    :raises AvePointPayloadError: as :func:`read_every_row`, but for a row that is no object.
+    :raises AvePointPayloadError: there is no list (null is none, too), or the answer says that there are more
+        rows.
     """
     rows = _list_rows(product, what, document, places)
     objects = [(JsonObject if isinstance(row, Mapping) else _NoObject)(product, what, row) for row in rows]

@@ -55,6 +55,8 @@ _LICENSE_REASONS = ("out_of_policy", "expired")
 _NO_SCAN = ("missed", "stale", "excluded", "forgotten")
 # The most names in one sentence.
 _MOST = 5
+# A daily report that is older is told.
+_FRESH = timedelta(days=2)
 
 #: What the tenant answered, or why it did not.
 Answers = Mapping["Ask", Any]
@@ -288,8 +290,15 @@ def _judge_users(demand: Demand, coverage: Coverage, _now: datetime, _notes: lis
         yield _find("users_unprotected", f"{counted}: {named}", demand.service)
 
 
-def _judge_changes(demand: Demand, coverage: Coverage, _now: datetime, _notes: list[str]) -> _Found:
+def _judge_changes(demand: Demand, coverage: Coverage, now: datetime, notes: list[str]) -> _Found:
     changes = coverage.changes or ()
+    for each in changes:
+        # The documents do not say how often a report comes: an old one is told, and is no finding.
+        if each.reported_at is None or now - each.reported_at > _FRESH:
+            age = "is not dated" if each.reported_at is None else f"is of {each.reported_at:%Y-%m-%d}"
+            notes.append(
+                f"scan profile {one_line(each.profile_name or each.profile_id, 100)}: its report {age}"
+            )
     if not changes:
         yield _find("coverage_unknown", "no scan profile is listed", demand.service)
     count = sum(each.removed_count for each in changes)

@@ -227,7 +227,8 @@ def _explain(
     message += f" ({facts})." if facts else "."
     if status is None or retry.is_transient(status) or status >= 500:
         return AvePointUnavailable(
-            f"{message} The service is at fault; trying again later may help.", status=status
+            f"{message} The service is at fault; trying again later may help.",
+            status=200 if status is None else status,  # somebody has answered
         )
     if status not in (401, 403):  # for these the caller raises an error of its own
         message += f" Check the argument that it names, or else the connection's {request.addressed_by}."

@@ -82,7 +82,7 @@ class AvePointProtectionAuditOperator(AuditOperator):
     ``too_few_runs``, ``retention_short``, ``retention_unknown``, ``coverage_low``, ``coverage_unknown``,
     ``users_unprotected``, ``objects_out_of_policy``, ``unusual_activity``, ``mass_deletion``,
     ``scan_failed``, ``out_of_policy``, ``expired``, ``license_unknown``, ``not_drilled`` and ``unreadable``:
-    a part could not be read, such as for a missing permission, and the other parts were judged.
+    a part, or a row of it, could not be read, such as for a missing permission, and all else was judged.
 
     :param required: what the tenant must have: an object, a JSON object in a string, or the path of a YAML
         file; a relative path begins in the folder of the DAG's file.

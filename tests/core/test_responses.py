@@ -238,6 +238,19 @@ def test_every_error_envelope_is_read(
 
 
 @each_row(
+    ("body", "words"),
+    [
+        (b" 3 jobs run\n", "3 jobs run"),
+        (b'"3 jobs run"', '"3 jobs run"'),
+        *((body, "no message") for body in (b"\xff\xff", b"<p>3 jobs run", b" ", b"{}")),
+    ],
+)
+def test_a_plain_text_is_told(body: bytes, words: str) -> None:
+    error = explain_refusal(REQUEST, answer(status=409, body=body))
+    assert f"was refused with 409: {words}." in str(error)
+
+
+@each_row(
     ("status", "kind"),
     [
         *((status, AvePointRequestError) for status in (201, 204, 400, 401, 403, 404, 409, 413, 418, 422)),
@@ -265,22 +278,22 @@ def test_whose_fault_a_status_is(status: int, kind: type[AvePointError]) -> None
         ({"StatusCode": 401, "message": "No."}, AvePointRequestError, 401),
         ({"status": 403, "message": "No.", "jobs": []}, AvePointRequestError, 403),
         ({"status": 200, "statusCode": 404}, AvePointRequestError, 404),
-        ({"traceId": "t", "error": "Internal Server Error"}, AvePointUnavailable, None),
+        ({"traceId": "t", "error": "Internal Server Error"}, AvePointUnavailable, 200),
         *(({"statusCode": each, "data": []}, AvePointUnavailable, 500) for each in (500.0, "500", "500.0")),
         ({"status": "404 Not Found", "jobs": []}, AvePointRequestError, 404),
         ({"statusCode": "BadRequest", "data": None}, AvePointRequestError, 400),
         *(
-            ({"status": word, "jobs": []}, AvePointUnavailable, None)
+            ({"status": word, "jobs": []}, AvePointUnavailable, 200)
             for word in ("Error", "failed", False, -1)
         ),
-        ({"statusCode": 200, "success": False, "data": None}, AvePointUnavailable, None),
-        *(({"success": each, "data": []}, AvePointUnavailable, None) for each in ("false", 0, "False", "no")),
-        *(({key: False, "data": []}, AvePointUnavailable, None) for key in ("IsSuccess", "succeeded")),
-        ({"hasErrors": True, "data": []}, AvePointUnavailable, None),
-        ({"error": {"code": "x", "message": "Oops"}, "data": []}, AvePointUnavailable, None),
-        ({"totalCount": 0, "jobs": None, "errorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, None),
-        ({"totalCount": 0, "jobs": [], "errorModel": {"code": "500"}}, AvePointUnavailable, None),
-        ({"ErrorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, None),
+        ({"statusCode": 200, "success": False, "data": None}, AvePointUnavailable, 200),
+        *(({"success": each, "data": []}, AvePointUnavailable, 200) for each in ("false", 0, "False", "no")),
+        *(({key: False, "data": []}, AvePointUnavailable, 200) for key in ("IsSuccess", "succeeded")),
+        ({"hasErrors": True, "data": []}, AvePointUnavailable, 200),
+        ({"error": {"code": "x", "message": "Oops"}, "data": []}, AvePointUnavailable, 200),
+        ({"totalCount": 0, "jobs": None, "errorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, 200),
+        ({"totalCount": 0, "jobs": [], "errorModel": {"code": "500"}}, AvePointUnavailable, 200),
+        ({"ErrorModel": "3f2a 2024-12-02 500"}, AvePointUnavailable, 200),
     ],
 )
 def test_a_200_with_an_error_in_it(

@@ -268,7 +268,7 @@ def test_a_policy_that_is_not_told_is_noted(simulator: Simulator, connect: Calla
 
     assert result["passed"]
     assert result["notes"] == [
-        "m365: outOfPolicyTime is None, so nobody knows whether the licence is out of policy"
+        "m365: outOfPolicyTime is missing, so nobody knows whether the licence is out of policy"
     ]
     assert result["consumption"]["problems"] == [result["notes"][0].removeprefix("m365: ")]
 

@@ -373,6 +373,20 @@ def test_objects_that_fell_out_of_backup(simulator: Simulator) -> None:
         "objects_out_of_policy": "elements: objects_out_of_policy: 2 objects, 1 allowed: a@b.example"
     }
 
+    # The documents do not say how often a report comes.
+    for moment, told in (
+        ("2020-01-31T03:19:14Z", "of 2020-01-31"),
+        (None, "not dated"),
+        (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", None),
+    ):
+        simulator.set_reading("elements", "scan_changes", changes | {"lastUpdateTime": moment})
+        calm = {"tenant": {"max_out_of_policy": 2}}
+        result = audit(calm, product="elements", organization_id=CUSTOMER).execute({})
+        assert [] == result["findings"]
+        assert ([] if told is None else [told]) == [
+            each.partition(": its report is ")[2] for each in result["notes"]
+        ]
+
 
 def test_scan_and_licence(simulator: Simulator) -> None:
     required = {"tenant": {"scanned_within": "1d", "licensed": True}}
@@ -408,14 +422,11 @@ def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator
     figures = dict.fromkeys(
         ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
     )
-    for given, said in (
-        ({"outOfPolicyTime": None}, "outOfPolicyTime is None"),
-        ({"outOfPolicyTime": ""}, "outOfPolicyTime is ''"),
-        ({}, "outOfPolicyTime is missing"),
-    ):
+    for given in ({"outOfPolicyTime": None}, {"outOfPolicyTime": ""}, {}):
         simulator.add_fault("status", path=path, status=200, body={"data": figures | given})
         (found,) = find({"tenant": {"licensed": True}}).items()
-        assert found == ("license_unknown", f"m365: license_unknown: {said}, {unknown} (m365)")
+        said = f"m365: license_unknown: outOfPolicyTime is missing, {unknown} (m365)"
+        assert found == ("license_unknown", said)
     for zero in (0, "0", "0001-01-01T00:00:00Z"):
         body = {"data": figures | {"outOfPolicyTime": zero}}
         simulator.add_fault("status", path=path, status=200, body=body)
@@ -430,6 +441,25 @@ def test_a_licence_that_does_not_tell_its_policy_or_its_end(simulator: Simulator
     assert find({"tenant": {"licensed": True}}, **customer) == {}
 
 
+def test_a_licence_of_two_minds_or_an_error_in_its_answer_is_a_finding(simulator: Simulator) -> None:
+    """And hides no other part: somebody has answered."""
+    row = {"serviceType": TEAMS, "potentialRansomwareAttackCount": 0, "unusualActivitiesCount": 1}
+    simulator.set_reading("m365", "unusual_activity", [row])
+    figures = dict.fromkeys(
+        ("purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize"), 1
+    )
+    for body, said in (
+        ({"data": figures | {"outOfPolicyTime": 0, "OutOfPolicyTime": 5}}, "is there twice, as 0 and 5"),
+        ({"data": figures, "error": "Odd"}, "was refused with an error: Odd"),
+    ):
+        simulator.add_fault(
+            "status", path="/backup/m365/cloudbackuplicenseconsumption", status=200, body=body
+        )
+        found = find({"tenant": {"licensed": True, "max_unusual": 0}})
+        assert set(found) == {"unreadable", "unusual_activity"}
+        assert said in found["unreadable"]
+
+
 def test_a_customer_in_two_rows(simulator: Simulator) -> None:
     """Neither row hides the subscriptions or the tenants of the other, whichever comes first."""
     customer = {"customerId": CUSTOMER, "organization": "o"}
@@ -440,8 +470,8 @@ def test_a_customer_in_two_rows(simulator: Simulator) -> None:
         for end in ("2020-01-31T00:00:00Z", "2999-01-31T00:00:00Z")
     )
     services = "/partner/external/v3/general/customers/services/batch"
-    for rows in ([ended, fine], [fine, ended]):
-        body = {"data": rows, "metadata": {"totalCount": len(rows), "nextLink": ""}}
+    for rows in ([ended, fine], [fine, ended], [fine, ended, fine]):
+        body = {"data": rows, "metadata": {"totalCount": 2, "nextLink": ""}}
         simulator.clear_faults()
         simulator.add_fault("status", path=services, status=200, body=body, count=None)
         for asked in ({}, {"organization_id": CUSTOMER}):
