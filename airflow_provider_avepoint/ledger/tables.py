@@ -8,17 +8,21 @@ Organisations: ``organization_id`` is the id as the listing spells the id, and s
 verdicts spell the id. ``organization_key`` is the same id as :func:`normalize_id` writes the id: an
 organisation has one key in all tables, however the API spells the id.
 
-Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the start of the run.
-The rule for two readings of one id:
+Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the name of the run:
+the start; or ``../`` and the finish, for an ended run without a start; or nothing. The rule for two readings
+of one id:
 
-- With the same start (to the second), the readings are about one run.
-- With different starts, two ended readings are about two runs.
+- With the same name (to the second), the readings are about one run.
+- With different starts, two ended readings that state their starts are about two runs.
 - With different starts, two open readings are about one run: a planned start moves when the job begins.
 - With different starts, an open and an ended reading are about one run if the run ended after the open
   reading was read. If the run had ended before, the id had been used again.
 - An open reading without a start is about the run that is known.
 - An ended reading without a start is about the run with the same finish; without a finish, about the newest
-  run.
+  run that had ended by then.
+
+Of the readings of one run, the row of one is stored (see :meth:`.Ledger.save_jobs`), under the surest name
+that an ended reading has given: the name of an ended run stays when a later reading has lost the start.
 """
 
 from __future__ import annotations
@@ -187,7 +191,8 @@ JOBS = Table(
     ),
     _key(
         "run_start",
-        "Which run of the id, because an id may be used again: the start in UTC to the second; empty: none.",
+        "Which run of the id, because an id may be used again: the start in UTC to the second; ../ and the "
+        "finish of an ended run that has no start; empty: neither.",
     ),
     Column("organization_id", String, nullable=False, comment=_ORGANIZATION_ID),
     Column("job_type", String, comment="The job type, such as backup or restore; NULL: not stated."),
