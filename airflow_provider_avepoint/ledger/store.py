@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
@@ -30,6 +31,7 @@ from airflow_provider_avepoint.core.schedule import (
 )
 from airflow_provider_avepoint.core.text import one_line, storable
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
+from airflow_provider_avepoint.ledger.foreign import ForeignRows, hide_foreign_rows
 from airflow_provider_avepoint.ledger.rows import (
     Row,
     name_task,
@@ -565,6 +567,10 @@ class Ledger:
         """
         with reading(self._engine) as connection:
             yield from connection.execution_options(stream_results=True).execute(query).mappings()
+
+    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
+        """Read without rows that are not understood, and write nothing meanwhile; see :mod:`.foreign`."""
+        return hide_foreign_rows(self._engine)
 
     def _write(self, statement: Executable, table: Table, rows: list[Row]) -> None:
         if not rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -25,6 +26,7 @@ from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
+from airflow_provider_avepoint.ledger.foreign import ForeignRows, read_understood
 from airflow_provider_avepoint.ledger.rows import read_audit, read_findings, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
@@ -127,6 +129,9 @@ class Rows(Protocol):
         :param query: a query on the ledger's tables.
         """
 
+    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
+        """Leave out rows that are not understood; yield how many there are."""
+
 
 class _Before(_Moments):
     """A time minus a number of seconds, in SQL."""
@@ -197,6 +202,14 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
     :param tenants: the names of the tenants; None for every tenant in the ledger.
     :raises AvePointLedgerError: the database fails.
     """
+    return read_understood(
+        ledger,
+        lambda: _read_report(ledger, period, tenants),
+        lambda report, foreign: replace(report, foreign_rows=foreign),
+    )
+
+
+def _read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -> Report:
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
     kept = judge_by_schedules(ledger, period, tenants, scopes)
@@ -709,6 +722,12 @@ def read_newest(ledger: Rows, place: Place, gates: Gates, most: int) -> list[Bac
     :param most: the number of jobs to return at most.
     :raises AvePointLedgerError: the database fails.
     """
+    return read_understood(
+        ledger, lambda: _read_newest(ledger, place, gates, most), lambda jobs, _foreign: jobs
+    )
+
+
+def _read_newest(ledger: Rows, place: Place, gates: Gates, most: int) -> list[BackupJob]:
     scope = place.scope
     query = (
         select(*_BACKUP)
