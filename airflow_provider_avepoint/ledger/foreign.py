@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ForeignRows", "hide_foreign_rows", "read_understood"]
 
 Read = TypeVar("Read")
+_FRACTION = "." + 6 * "[0-9]"
 
 
 class ForeignRows(NamedTuple):
@@ -116,9 +117,11 @@ def _write_check(column: Column[Any]) -> str:
     name = column.name
     check = f"typeof({name}) = 'text'"
     if isinstance(column.type, Moment):
-        check += f" AND {name} > '0001' AND ifnull(datetime({name}) = substr({name}, 1, 19), 0)"
+        second, fraction = f"substr({name}, 1, 19)", f"substr({name}, 20)"
+        check += f" AND {_write_is_date('datetime', second)}"
+        check += f" AND ({fraction} = '' OR {fraction} GLOB '{_FRACTION}')"
     elif isinstance(column.type, Date):
-        check += f" AND {name} > '0001' AND ifnull(date({name}) = {name}, 0)"
+        check += f" AND {_write_is_date('date', name)}"
     elif isinstance(column.type, Json):
         check += f" AND json_valid({name})"
     elif isinstance(column.type, Boolean):
@@ -128,3 +131,8 @@ def _write_check(column: Column[Any]) -> str:
     elif isinstance(column.type, Real):
         check = f"typeof({name}) IN ('integer', 'real') AND abs({name}) < {REAL_END}"
     return f"{name} IS NULL OR {check}" if column.nullable else f"{name} IS NOT NULL AND {check}"
+
+
+def _write_is_date(function: str, value: str) -> str:
+    # Only a date that is reckoned with becomes one of the calendar: 31 November becomes 1 December.
+    return f"{value} > '0001' AND ifnull({function}({value}, '+0 days') = {value}, 0)"

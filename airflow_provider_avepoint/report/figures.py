@@ -34,6 +34,7 @@ from airflow_provider_avepoint.report.protection import (
     list_subjects,
 )
 from airflow_provider_avepoint.report.recurrence import find_recurrence
+from airflow_provider_avepoint.report.sizes import BackedUp
 
 T = TypeVar("T")
 
@@ -93,6 +94,7 @@ class Report:
     :param protection: the histories of the protection audits, those that need attention first.
     :param missed_runs: the runs of the kept schedules that did not start, by scope.
     :param vanished: the services that the kept schedules no longer name.
+    :param sizes: how much was backed up, by service, where the vendor states sizes.
     :param foreign_rows: the rows that are not understood, and that are left out, by table.
     :param unread_schedules: the tenants, products and days whose kept schedules are not understood.
     """
@@ -118,6 +120,7 @@ class Report:
     missed_runs: tuple[MissedRuns, ...]
     vanished: tuple[Vanished, ...]
     unread_schedules: tuple[UnreadDay, ...]
+    sizes: tuple[BackedUp, ...] = ()
     foreign_rows: tuple[ForeignRows, ...] = ()
 
     @property

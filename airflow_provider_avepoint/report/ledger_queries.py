@@ -14,7 +14,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
+from sqlalchemy import Float, Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -71,6 +71,7 @@ from airflow_provider_avepoint.report.kept_schedules import judge_by_schedules
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
+from airflow_provider_avepoint.report.sizes import SIZED, BackedUp
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -251,6 +252,7 @@ def _read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) 
         missed_runs=kept.missed,
         vanished=kept.vanished,
         unread_schedules=kept.unread,
+        sizes=tuple(reader.read_sizes()),
     )
 
 
@@ -562,6 +564,42 @@ class _Reader:
             )
             if history.is_listed or history.read_at >= self._period.start:
                 yield history
+
+    def read_sizes(self) -> Iterator[BackedUp]:
+        """Yield how much was backed up in the period, by service; no service whose rows state no size."""
+        key = (JOBS.c.tenant, JOBS.c.product, JOBS.c.workload, JOBS.c.location, JOBS.c.job_type)
+        # As a float: a sum of whole numbers may be larger than SQLite can hold.
+        size = func.sum(cast(JOBS.c.size_bytes, Float), type_=Float).label("size")
+        query = (
+            select(*key, size, func.count(JOBS.c.size_bytes).label("sized"), func.count().label("backups"))
+            .where(
+                *self._backups(),
+                JOBS.c.product.in_(SIZED),
+                JOBS.c.state.in_([JobState.SUCCESS.value, JobState.PARTIAL.value]),
+                or_(JOBS.c.size_bytes.is_(None), JOBS.c.size_bytes >= 0),
+                self._period.start <= _WHEN,
+                self._period.end > _WHEN,
+                self._period.now >= _WHEN,
+            )
+            .group_by(*key)
+        )
+        found: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+        for row in self._ledger.iter_rows(query):
+            content = get_product(row["product"]).contents.get(row["job_type"] or "")
+            found[row["tenant"], row["product"], row["workload"], row["location"], content or ""].append(row)
+        for (tenant, product, workload, location, content), rows in sorted(found.items()):
+            sized = sum(row["sized"] for row in rows)
+            if sized:
+                yield BackedUp(
+                    tenant=tenant,
+                    product=product,
+                    workload=workload or None,
+                    location=location or None,
+                    content=content or None,
+                    size_bytes=round(sum(row["size"] or 0 for row in rows)),
+                    sized=sized,
+                    backups=sum(row["backups"] for row in rows),
+                )
 
     def read_drills(self) -> Iterator[RestoreDrill]:
         """Yield the restore drills, of whatever age: a proof does not end with the period."""

@@ -100,6 +100,7 @@ def test_no_foreign_value_ends_the_report(ledger: Ledger) -> None:
     [
         ("avepoint_jobs", "objects_failed", "'many'"),
         ("avepoint_jobs", "started_at", "'2026-11-21 25:61:00.000000'"),
+        ("avepoint_drills", "judged_at", "'2026-11-31 01:00:00.000000'"),
         ("avepoint_licenses", "purchased_user_seats", "0.5"),
         ("avepoint_verdicts", "try_number", "'first'"),
     ],
