@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_avepoint.core.license import Audit
+from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
 from airflow_provider_avepoint.ledger.tables import metadata
 from airflow_provider_avepoint.report.backups import Period
@@ -120,4 +121,5 @@ def test_a_foreign_row_is_told_and_hides_no_other(
     texts = [each.text for each in report.list_attention() if each.is_urgent]
     assert f"The ledger: 1 row of {table} is not understood" in "\n".join(texts)
     assert {each.place for each in report.scopes} == {each.place for each in known.scopes}
-    assert read_report(ledger, MONTH, None).foreign_rows == report.foreign_rows
+    with LedgerReader("ledger", seconds=30) as reader:
+        assert read_report(reader, MONTH, None).foreign_rows == report.foreign_rows
