@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: how late it may be; the shortest distance between two starts in their sample is 6 hours.
 DUE_TOLERANCE = timedelta(hours=1)
 _DAY = timedelta(days=1)
+# A job that has not ended for so long may hang: it answers no run that is due after this time. It is a little
+# less than a day, so that a backup of yesterday does not answer today's.
+_LONGEST_OPEN = timedelta(hours=23)
 
 
 def require_answers(policy: Policy, known: Circumstances) -> None:
@@ -163,8 +166,9 @@ def find_missed_runs(
     """Return the times of the schedule in the window that no job answers, earliest first.
 
     A job answers a time where it started then, or later and before the next time, or was running at the time:
-    the vendor skips a backup that is due while another one runs, and may list no row for the skipped one. So
-    a late backup is missed until it starts: a job that waits for a start to come answers nothing.
+    the vendor skips a backup that is due while another one runs, and may list no row for the skipped one. But
+    a job that has not ended answers so for 23 hours only: afterwards it may hang. So a late backup is missed
+    until it starts: a job that waits for a start to come answers nothing.
 
     :param due: the times of the schedule.
     :param jobs: the jobs of the service, in any state.
@@ -201,7 +205,9 @@ def _answers(job: BackupJob, due: datetime, following: datetime) -> bool:
         return True
     if begun >= due - CLOCK_SKEW:
         return begun <= due + DUE_TOLERANCE or begun < following
-    return not job.state.is_terminal if job.finished_at is None else job.finished_at >= due
+    if job.state.is_terminal or job.finished_at is not None:
+        return job.finished_at is not None and job.finished_at >= due
+    return due < shift(begun, _LONGEST_OPEN)
 
 
 class Alarms:

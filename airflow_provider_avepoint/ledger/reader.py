@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.ledger.database import REVISION, find_revision, open_engine, reading
+from airflow_provider_avepoint.ledger.foreign import ForeignRows, hide_foreign_rows
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -170,6 +171,10 @@ class LedgerReader:
                 begin = time.monotonic()
                 yield row
                 self._deadline.move(time.monotonic() - begin)
+
+    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
+        """Read without rows that are not understood: see :mod:`.foreign`."""
+        return hide_foreign_rows(self._engine)
 
     @contextmanager
     def _say_slow(self) -> Iterator[None]:

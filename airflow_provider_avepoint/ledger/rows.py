@@ -21,7 +21,7 @@ from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.schedule import DaySchedule, ServiceSchedule
 from airflow_provider_avepoint.core.text import storable, trim
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
-from airflow_provider_avepoint.ledger.runs import write_run_start
+from airflow_provider_avepoint.ledger.runs import name_run
 from airflow_provider_avepoint.ledger.tables import COUNTS, JOBS
 
 Row = dict[str, Any]
@@ -95,7 +95,7 @@ def write_job(tenant: str, job: BackupJob, read_at: datetime) -> Row:
     digested = (*content, _to_json(errors) if errors else "[]", raw_text, *job.problems)
     row = (
         *write_key(tenant, job),
-        write_run_start(job.effective_start),
+        name_run(job),
         _spell_organization(job.organization_id)[0],
         *content,
         write_json(errors) if errors else "[]",

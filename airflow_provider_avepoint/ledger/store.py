@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from airflow_provider_avepoint.core.errors import AvePointLedgerError, AvePointUnavailable
 from airflow_provider_avepoint.core.grading import pick_sighting
 from airflow_provider_avepoint.core.license import Audit
-from airflow_provider_avepoint.core.model import BackupJob, JobState, LicenseConsumption
+from airflow_provider_avepoint.core.model import BackupJob, LicenseConsumption
 from airflow_provider_avepoint.core.protection import ProtectionAudit
 from airflow_provider_avepoint.core.schedule import (
     BackupSchedule,
@@ -30,11 +31,13 @@ from airflow_provider_avepoint.core.schedule import (
 )
 from airflow_provider_avepoint.core.text import one_line, storable
 from airflow_provider_avepoint.ledger.database import migrate, open_engine, reading, writing
+from airflow_provider_avepoint.ledger.foreign import ForeignRows, hide_foreign_rows
 from airflow_provider_avepoint.ledger.rows import (
     Row,
     name_task,
     read_days,
     read_job,
+    read_state,
     write_audit,
     write_day,
     write_drill,
@@ -48,7 +51,7 @@ from airflow_provider_avepoint.ledger.rows import (
     write_report,
     write_verdict,
 )
-from airflow_provider_avepoint.ledger.runs import KnownRuns, Reading, write_run_start
+from airflow_provider_avepoint.ledger.runs import KnownRuns, Reading
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
     DRILLS,
@@ -217,88 +220,101 @@ class Ledger:
         if self._reading_of != reading_of:
             self._reading_of, self._in_reading = reading_of, set()
         with writing(self._engine) as connection:
-            runs = self._find_runs(connection, sightings, read_at)
-            for run in runs:
-                run.row = write_job(tenant, _pick(run.sightings), read_at)
-            new = [run for run in runs if run.stored is None]
-            differing = [run for run in runs if run.stored and run.row["digest"] != run.stored["digest"]]
-            again = [run for run in differing if self._is_in_reading(run.stored, read_at)]
-            later = [run for run in differing if not self._is_in_reading(run.stored, read_at)]
-            changed = [
-                *self._find_worse(connection, again),
-                *(run for run in later if _holds(run.row, run.stored)),
-            ]
-            if moves := [run.describe_move() for run in changed if run.is_moved]:
-                connection.execute(_MOVE_RUN, moves)
-            if due := [*new, *changed]:
-                self._execute(connection, self._save_jobs, JOBS, [run.row for run in due])
-        passed_over = {id(run) for run in later} - {id(run) for run in changed}
-        self._in_reading.update(hash(_key_of(run.row)) for run in runs if id(run) not in passed_over)
-        return Changes(len(new), len(changed), len(runs) - len(due))
+            runs = self._find_runs(connection, tenant, sightings, read_at)
+            # All old keys go before a new one comes: a run may take the key that another run leaves.
+            if moved := [_name_key(run.stored) for run in runs if run.is_moved]:
+                connection.execute(_DELETE_RUN, moved)
+            if due := [run.row for run in runs if run.is_new or run.is_updated or run.is_moved]:
+                self._execute(connection, self._save_jobs, JOBS, due)
+        self._in_reading.difference_update(hash(_key_of(run.stored)) for run in runs if run.is_moved)
+        self._in_reading.update(hash(_key_of(run.row)) for run in runs if run.is_read)
+        inserted, updated = (sum(getattr(run, name) for run in runs) for name in ("is_new", "is_updated"))
+        return Changes(inserted, updated, len(runs) - inserted - updated)
 
     def _find_runs(
-        self, connection: Connection, sightings: Mapping[tuple[str, ...], list[BackupJob]], read_at: datetime
+        self,
+        connection: Connection,
+        tenant: str,
+        sightings: Mapping[tuple[str, ...], list[BackupJob]],
+        read_at: datetime,
     ) -> list[_Run]:
-        """Return the runs that a write is about, with their stored rows.
+        """Return the runs that a write is about, each with the row that holds.
 
         :param connection: the transaction of the write.
+        :param tenant: the name of the tenant.
         :param sightings: the jobs of the write, by id.
         :param read_at: when the reading began.
         """
         stored = self._find_jobs(connection, self._select_jobs, sightings)
         runs, unclear = [], []
         for key, seen in sightings.items():
-            if (run := _find_clear_run(seen, stored.get(key, ()))) is None:
+            if (run := self._find_clear_run(tenant, seen, stored.get(key, ()), read_at)) is None:
                 unclear.append(key)
             else:
                 runs.append(run)
         if unclear:
             whole = self._find_jobs(connection, self._select_whole_jobs, unclear)
             for key in unclear:
-                runs += self._sort_into_runs(sightings[key], whole.get(key, ()), read_at)
+                runs += self._sort_into_runs(tenant, sightings[key], whole.get(key, ()), read_at)
         return runs
+
+    def _find_clear_run(
+        self, tenant: str, seen: list[BackupJob], stored: Sequence[RowMapping], read_at: datetime
+    ) -> _Run | None:
+        """Return the run of an id that is seen once, if the stored rows need no closer look.
+
+        That is nearly always so: the run is new, or one stored row has the run's name and another reading
+        has stored that row.
+        """
+        if len(seen) > 1:
+            return None
+        row = write_job(tenant, seen[0], read_at)
+        if not stored:
+            return _Run(row, is_read=True)
+        same = next((each for each in stored if each["run_start"] == row["run_start"]), None)
+        if same is None:
+            return None
+        if same["digest"] == row["digest"]:
+            return _Run(row, same, is_read=True)
+        if self._is_in_reading(same, read_at):
+            return None
+        return _Run(row, same, is_read=True) if _holds(row, same) else _Run(same, same)
 
     def _is_in_reading(self, row: Any, read_at: datetime) -> bool:
         """Tell whether the present reading, which began at *read_at*, has seen the run of a stored row."""
         return hash(_key_of(row)) in self._in_reading or row["read_at"] == read_at
 
     def _sort_into_runs(
-        self, seen: list[BackupJob], stored: Sequence[RowMapping], read_at: datetime
+        self, tenant: str, seen: list[BackupJob], stored: Sequence[RowMapping], read_at: datetime
     ) -> list[_Run]:
-        """Return the runs that the sightings of one id are about.
+        """Return the runs that the sightings of one id are about, each with the row that holds.
 
+        :param tenant: the name of the tenant.
         :param seen: the sightings of this write.
-        :param stored: the rows of the id.
+        :param stored: the rows of the id, whole.
         :param read_at: when the reading began.
         """
         known: KnownRuns[_Run] = KnownRuns()
-        for row in stored:
-            at = read_at if self._is_in_reading(row, read_at) else row["read_at"]
-            known.add(Reading.of_row(row, at), _Run(sightings=[], stored=row))
-        # Open ones first: an ended run is compared with what is known to be under way.
-        for job in sorted(seen, key=lambda job: job.state.is_terminal):
-            reading = Reading.of_job(job, read_at)
-            before, run = known.take(reading) or (reading, _Run(sightings=[]))
-            run.sightings.append(job)
-            known.add(before if before.has_ended and not reading.has_ended else reading, run)
-        return [run for run in known if run.sightings]
-
-    def _find_worse(self, connection: Connection, again: list[_Run]) -> list[_Run]:
-        """Return the runs that an earlier write of this reading stored in a state that does not hold."""
-        if not again:
-            return []
-        ids = [_id_of(run.row) for run in again]
-        stored = {
-            _key_of(row): read_job(row)
-            for rows in self._find_jobs(connection, self._select_whole_jobs, ids).values()
-            for row in rows
-        }
-        worse = []
-        for run in again:
-            earlier = stored[_key_of(run.stored)]
-            if _pick([earlier, *run.sightings]) is not earlier:
-                worse.append(run)
-        return worse
+        for each in stored:
+            row: Row = dict(each)
+            is_read, job = self._is_in_reading(row, read_at), read_job(row)
+            at = read_at if is_read and job.state.is_open else row["read_at"]
+            known.add(Reading.of_job(job, at).under(row["run_start"]), _Run(row, row, is_read=is_read))
+        touched: list[_Run] = []
+        by_name: dict[str, tuple[Reading, _Run]] = {}
+        for job in seen:
+            said, row = Reading.of_job(job, read_at), write_job(tenant, job, read_at)
+            before, run = by_name.get(said.name) or (said, _Run(row, is_read=True))
+            by_name[said.name] = before.join(said, holds=run.see(row)), run
+        for said, new in sorted(by_name.values(), key=_rank):
+            before, run = known.take(said) or (said, new)
+            known.add(before.join(said, holds=run.see(new.row)), run)
+            touched.append(run)
+        names = {id(run): known_of.name for known_of, run in known}
+        runs = list({id(run): run for run in touched}.values())
+        for run in runs:
+            run.rename(names[id(run)])
+        return runs
 
     def _find_jobs(
         self, connection: Connection, query: Executable, ids: Iterable[tuple[str, ...]]
@@ -557,6 +573,10 @@ class Ledger:
         with reading(self._engine) as connection:
             yield from connection.execution_options(stream_results=True).execute(query).mappings()
 
+    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
+        """Read without rows that are not understood, and write nothing meanwhile; see :mod:`.foreign`."""
+        return hide_foreign_rows(self._engine)
+
     def _write(self, statement: Executable, table: Table, rows: list[Row]) -> None:
         if not rows:
             return
@@ -572,42 +592,74 @@ class Ledger:
 class _Run:
     """A run of a job in a write.
 
-    :param sightings: what the write says of the run.
+    :param row: the row that holds.
     :param stored: the stored row of the run; None where the run is new.
-    :param row: the row to store.
+    :param is_read: whether the row that holds is of the present reading, or the same as there.
     """
 
-    sightings: list[BackupJob]
+    row: Any
     stored: Any = None
-    row: Row = field(default_factory=dict)
+    is_read: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the run is not stored yet."""
+        return self.stored is None
+
+    @property
+    def is_updated(self) -> bool:
+        """Whether the stored row says something else."""
+        return self.stored is not None and bool(self.stored["digest"] != self.row["digest"])
 
     @property
     def is_moved(self) -> bool:
-        """Whether the start of the run has changed, and so the key."""
-        return bool(self.stored) and self.stored["run_start"] != self.row["run_start"]
+        """Whether the name of the run has changed, and so the key."""
+        return self.stored is not None and bool(self.stored["run_start"] != self.row["run_start"])
 
-    def describe_move(self) -> Row:
-        """Return the parameters of the statement that gives the stored row the new key."""
-        before = {f"its_{each.name}": self.stored[each.name] for each in JOBS.primary_key}
-        return before | {"new_run_start": self.row["run_start"]}
+    def see(self, row: Row) -> bool:
+        """Take another row of the run; tell whether what that row says holds.
+
+        Of two readings the later holds, as :func:`_holds` says. Of one reading the decisive row holds, and of
+        equal ones the last.
+
+        :param row: what the present reading says of the run.
+        """
+        if row["digest"] == self.row["digest"]:
+            self.is_read = True
+            return True
+        if self.is_read:
+            new = read_job(row)
+            holds = pick_sighting([new, read_job(self.row)]) is new
+        else:
+            holds = _holds(row, self.row)
+        if holds:
+            self.row, self.is_read = row, True
+        return holds
+
+    def rename(self, name: str) -> None:
+        """Write the name of the run, and when the run was first read.
+
+        :param name: as :func:`.name_run` returns it.
+        """
+        kept = {} if self.stored is None else {"first_read_at": self.stored["first_read_at"]}
+        self.row = {**self.row, "run_start": name, **kept}
 
 
-def _find_clear_run(seen: list[BackupJob], stored: Sequence[RowMapping]) -> _Run | None:
-    """Return the run of an id that is seen once, and is new or has a stored row with the same start."""
-    if len(seen) > 1:
-        return None
-    if not stored:
-        return _Run(sightings=seen)
-    run_start = write_run_start(seen[0].effective_start)
-    same = (row for row in stored if row["run_start"] == run_start)
-    return next((_Run(sightings=seen, stored=row) for row in same), None)
+def _rank(sighted: tuple[Reading, _Run]) -> tuple[bool, ...]:
+    """Return a sort key: the sightings of an id with a time first, and of these the ones under way.
+
+    So an ended run is compared with what is known to be under way, and a row without times with all others.
+    """
+    said, _ = sighted
+    return (not said.name, said.has_ended, *(not each for each in said.sureness))
 
 
-_MOVE_RUN = (
-    update(JOBS)
-    .where(*(each == bindparam(f"its_{each.name}") for each in JOBS.primary_key))
-    .values(run_start=bindparam("new_run_start"))
-)
+def _name_key(row: Mapping[Any, Any]) -> Row:
+    """Return the parameters of the statement that deletes a stored row."""
+    return {f"its_{each.name}": row[each.name] for each in JOBS.primary_key}
+
+
+_DELETE_RUN = delete(JOBS).where(*(each == bindparam(f"its_{each.name}") for each in JOBS.primary_key))
 
 
 def _upsert(table: Table, engine: Engine, *, keep: tuple[str, ...] = (), where: Any = None) -> Any:
@@ -733,16 +785,7 @@ def _holds(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> bool:
 
 def _is_settled(row: Mapping[Any, Any]) -> bool:
     """Tell whether a job was read as ended, or as something that cannot be understood; not as running."""
-    return not JobState(row["state"]).is_open or row["problems"] != "[]"
-
-
-def _pick(sightings: list[BackupJob]) -> BackupJob:
-    """Return the decisive one of several readings of a job; of equal ones the last."""
-    if len(sightings) == 1:  # nearly always: grading is a quarter of a write's time
-        return sightings[0]
-    picked = pick_sighting(reversed(sightings))
-    assert picked is not None  # noqa: S101  # there is one at least
-    return picked
+    return not read_state(row["state"]).is_open or row["problems"] != "[]"
 
 
 def _is_later_reading(stored: Any, new: Any) -> ColumnElement[bool]:

@@ -8,17 +8,21 @@ Organisations: ``organization_id`` is the id as the listing spells the id, and s
 verdicts spell the id. ``organization_key`` is the same id as :func:`normalize_id` writes the id: an
 organisation has one key in all tables, however the API spells the id.
 
-Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the start of the run.
-The rule for two readings of one id:
+Runs: a vendor may use the id of a job again, so the key of a job holds ``run_start``, the name of the run:
+the start; or ``../`` and the finish, for an ended run without a start; or nothing. The rule for two readings
+of one id:
 
-- With the same start (to the second), the readings are about one run.
-- With different starts, two ended readings are about two runs.
+- With the same name (to the second), the readings are about one run.
+- With different starts, two ended readings that state their starts are about two runs.
 - With different starts, two open readings are about one run: a planned start moves when the job begins.
 - With different starts, an open and an ended reading are about one run if the run ended after the open
   reading was read. If the run had ended before, the id had been used again.
 - An open reading without a start is about the run that is known.
 - An ended reading without a start is about the run with the same finish; without a finish, about the newest
-  run.
+  run that had ended by then.
+
+Of the readings of one run, the row of one is stored (see :meth:`.Ledger.save_jobs`), under the surest name
+that an ended reading has given: the name of an ended run stays when a later reading has lost the start.
 """
 
 from __future__ import annotations
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
 
 #: The counts of objects, of records and of metadata.
 COUNTS = ("total", "successful", "failed", "skipped", "warning")
+
+#: Each number is smaller: a duration in seconds must be one that Python can hold.
+REAL_END = 8.64e13
 
 metadata = MetaData()
 _LENGTH = len("2026-11-22 05:00:00.000000")
@@ -90,6 +97,49 @@ class Moment(TypeDecorator[datetime]):
             return datetime.fromisoformat(value).replace(tzinfo=UTC)
         moment: datetime = value.astimezone(UTC)
         return moment
+
+
+class Whole(TypeDecorator[int]):
+    """A whole number; SQLite may hold anything in such a column, and what is no whole number is refused."""
+
+    impl: Any = BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """Return the number.
+
+        :param value: the database's value, or None.
+        :param dialect: SQLAlchemy's dialect of the database.
+        :raises ValueError: the value is no whole number.
+        """
+        if value is not None and not isinstance(value, int):
+            raise ValueError(f"{dialect.name} holds {type(value).__name__} in a column of whole numbers")
+        return value
+
+
+class Small(Whole):
+    """A whole number of 32 bits."""
+
+    impl = Integer
+    cache_ok = True
+
+
+class Real(TypeDecorator[float]):
+    """A number; SQLite may hold anything in such a column, and what is no number is refused."""
+
+    impl = Float
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        """Return the number.
+
+        :param value: the database's value, or None.
+        :param dialect: SQLAlchemy's dialect of the database.
+        :raises ValueError: the value is no number.
+        """
+        if value is not None and not (isinstance(value, (int, float)) and abs(value) < REAL_END):
+            raise ValueError(f"{dialect.name} holds {type(value).__name__} in a column of numbers")
+        return value
 
 
 class _Jsonb(UserDefinedType[str]):
@@ -160,14 +210,13 @@ def _key(name: str, comment: str) -> Column[Any]:
 
 def _counts(of: str, label: str) -> list[Column[Any]]:
     return [
-        Column(f"{of}_{kind}", BigInteger, comment=f"{label}: {_WHAT[kind]}; NULL: not stated.")
-        for kind in COUNTS
+        Column(f"{of}_{kind}", Whole, comment=f"{label}: {_WHAT[kind]}; NULL: not stated.") for kind in COUNTS
     ]
 
 
 def _task() -> list[Column[Any]]:
     return [
-        Column(name, Integer if name in ("map_index", "try_number") else String, comment=comment)
+        Column(name, Small if name in ("map_index", "try_number") else String, comment=comment)
         for name, comment in _TASK.items()
     ]
 
@@ -187,7 +236,8 @@ JOBS = Table(
     ),
     _key(
         "run_start",
-        "Which run of the id, because an id may be used again: the start in UTC to the second; empty: none.",
+        "Which run of the id, because an id may be used again: the start in UTC to the second; ../ and the "
+        "finish of an ended run that has no start; empty: neither.",
     ),
     Column("organization_id", String, nullable=False, comment=_ORGANIZATION_ID),
     Column("job_type", String, comment="The job type, such as backup or restore; NULL: not stated."),
@@ -201,11 +251,11 @@ JOBS = Table(
     Column("raw_state", String, comment="The state as the vendor wrote the state."),
     Column("started_at", Moment, comment="When the job started; for a waiting job the planned start."),
     Column("finished_at", Moment, comment="When the job ended; NULL: not stated."),
-    Column("duration_seconds", Float, comment="Finish minus start, else the vendor's own figure."),
+    Column("duration_seconds", Real, comment="Finish minus start, else the vendor's own figure."),
     *_counts("objects", "Objects, or Dynamics entities"),
     *_counts("records", "Records"),
     *_counts("metadata", "Metadata"),
-    Column("size_bytes", BigInteger, comment="The size of the backup in bytes."),
+    Column("size_bytes", Whole, comment="The size of the backup in bytes."),
     Column("organization_name", String, comment="The organisation's name."),
     Column(
         "errors",
@@ -277,7 +327,7 @@ VERDICTS = Table(
         nullable=False,
         comment="passed, failed, partial, missed, stale, running, skipped, unknown_state and others.",
     ),
-    Column("rules_version", Integer, nullable=False, comment="The version of the rules that judged."),
+    Column("rules_version", Small, nullable=False, comment="The version of the rules that judged."),
     Column(
         "evidence",
         Json,
@@ -299,10 +349,8 @@ AUDITS = Table(
     Column("organization_id", String, nullable=False, comment="What the audit asked for; empty: all."),
     Column("organization_key", String, nullable=False, comment=_ORGANIZATION_KEY),
     Column("audited_at", Moment, nullable=False, comment="When the licences were read."),
-    Column(
-        "near_limit", Float, nullable=False, comment="The share of a licence from which a finding begins."
-    ),
-    Column("forecast_days", Integer, nullable=False, comment="How many days the forecast covers."),
+    Column("near_limit", Real, nullable=False, comment="The share of a licence from which a finding begins."),
+    Column("forecast_days", Small, nullable=False, comment="How many days the forecast covers."),
     Column("error", Text, comment="Why no figures could be read; NULL: they were read."),
     Column(
         "findings",
@@ -351,7 +399,7 @@ SCHEDULES = Table(
         "The service, such as exchange_online; empty: the row of the day itself. If a day has no such row, "
         "nobody has read the schedule of the day.",
     ),
-    Column("runs_a_day", BigInteger, comment="How many backups a day are scheduled; NULL: the day itself."),
+    Column("runs_a_day", Whole, comment="How many backups a day are scheduled; NULL: the day itself."),
     Column(
         "starts",
         Json,
@@ -392,8 +440,8 @@ DRILLS = Table(
     ),
     Column("message", Text, nullable=False, comment="The same in a sentence."),
     Column("job_id", String, comment="The vendor's id of the restore job; NULL: not known."),
-    Column("restored_files", BigInteger, comment="How many files came back; NULL: not stated."),
-    Column("expect_files", BigInteger, comment="How many files had to come back; NULL: not said."),
+    Column("restored_files", Whole, comment="How many files came back; NULL: not stated."),
+    Column("expect_files", Whole, comment="How many files had to come back; NULL: not said."),
     Column(
         "was_adopted",
         Boolean,
@@ -414,7 +462,7 @@ INTENTS = Table(
     _key("task_id", "The task."),
     Column(
         "map_index",
-        Integer,
+        Small,
         primary_key=True,
         nullable=False,
         autoincrement=False,
@@ -459,10 +507,10 @@ LICENSES = Table(
     Column("organization_id", String, nullable=False, comment=_ORGANIZATION_ID),
     Column("read_at", Moment, nullable=False, comment="When the figures were read."),
     Column("organization_name", String, comment="The organisation's name."),
-    Column("purchased_user_seats", BigInteger, comment="Purchased seats; NULL: not stated."),
-    Column("assigned_user_seats", BigInteger, comment="Assigned seats; NULL: not stated."),
-    Column("purchased_storage_gb", Float, comment="Purchased storage in GB; NULL: not stated."),
-    Column("protected_gb", Float, comment="Protected data in GB; NULL: not stated."),
+    Column("purchased_user_seats", Whole, comment="Purchased seats; NULL: not stated."),
+    Column("assigned_user_seats", Whole, comment="Assigned seats; NULL: not stated."),
+    Column("purchased_storage_gb", Real, comment="Purchased storage in GB; NULL: not stated."),
+    Column("protected_gb", Real, comment="Protected data in GB; NULL: not stated."),
     Column("out_of_policy_at", Moment, comment="When the subscription went, or goes, out of policy."),
     Column(
         "is_out_of_policy",

@@ -31,11 +31,23 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#5b6670",
+    "axes.labelcolor": "#1b2126",
     "text.color": "#1b2126",
     "xtick.color": "#3f4a54",
     "ytick.color": "#3f4a54",
     "text.parse_math": False,
 }
+# The page's own colours: what is drawn follows the page into the dark.
+_AS_VARIABLES = {
+    _USED: "var(--used)",
+    _BOUGHT: "var(--bought)",
+    "#5b6670": "var(--soft)",
+    "#1b2126": "var(--ink)",
+    "#3f4a54": "var(--soft)",
+    "#d5dbe1": "var(--line)",
+    "#ffffff": "var(--paper)",
+}
+_COLOR = re.compile("|".join(_AS_VARIABLES))
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _MOST_POINTS = 180
 _MOST_MARKERS = 40
@@ -131,9 +143,10 @@ def _label(axes: Any, measure: Measure) -> None:
 
 
 def _shorten(svg: str) -> str:
-    """Return *svg* without font names, and with two decimals."""
+    """Return *svg* without font names, with two decimals, and in the colours of the page."""
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = _COLOR.sub(lambda found: _AS_VARIABLES[found[0]], svg)
     return re.sub(r"\n\s*", "\n", svg)
 
 

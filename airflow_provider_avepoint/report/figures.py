@@ -14,6 +14,7 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
+from airflow_provider_avepoint.ledger.foreign import ForeignRows
 from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
@@ -33,6 +34,7 @@ from airflow_provider_avepoint.report.protection import (
     list_subjects,
 )
 from airflow_provider_avepoint.report.recurrence import find_recurrence
+from airflow_provider_avepoint.report.sizes import BackedUp
 
 T = TypeVar("T")
 
@@ -92,6 +94,8 @@ class Report:
     :param protection: the histories of the protection audits, those that need attention first.
     :param missed_runs: the runs of the kept schedules that did not start, by scope.
     :param vanished: the services that the kept schedules no longer name.
+    :param sizes: how much was backed up, by service, where the vendor states sizes.
+    :param foreign_rows: the rows that are not understood, and that are left out, by table.
     :param unread_schedules: the tenants, products and days whose kept schedules are not understood.
     :param unread_verdicts: of each gate whose newest verdict is not understood, that verdict.
     """
@@ -118,6 +122,8 @@ class Report:
     vanished: tuple[Vanished, ...]
     unread_schedules: tuple[UnreadDay, ...]
     unread_verdicts: tuple[JudgedVerdict, ...]
+    sizes: tuple[BackedUp, ...] = ()
+    foreign_rows: tuple[ForeignRows, ...] = ()
 
     @property
     def outcomes(self) -> Counter[Outcome]:
@@ -356,6 +362,13 @@ class Report:
             yield _urgent(
                 f"{tenant}: the ledger holds {one_line(product, 60)!r} from a newer release of the provider, "
                 "and this release does not know it. Update the provider here, too.",
+                "method",
+            )
+        for table, rows in self.foreign_rows:
+            are = "is" if rows == 1 else "are"
+            yield _urgent(
+                f"The ledger: {say_count(rows, 'row')} of {table} {are} not understood and left out: "
+                "a column holds what the provider never writes.",
                 "method",
             )
         for tenant, product, day in self.unread_schedules[:_MOST_NAMED]:

@@ -52,6 +52,22 @@ def say_number(number: float) -> str:
     return f"{number:,.1f}"
 
 
+def say_size(size_bytes: int) -> str:
+    """Return a size in MB, GB or TB, of 1,024 each: ``1.5 GB``, ``12.3 TB``; below 0.1 GB in MB.
+
+    :param size_bytes: the size in bytes, not negative.
+    """
+    gigabytes = size_bytes / 1024**3
+    if 0 < gigabytes < _LEAST_WITH_ONE_DECIMAL:
+        megabytes = size_bytes / 1024**2
+        small = megabytes < _LEAST_WITH_ONE_DECIMAL
+        return "less than 0.1 MB" if small else f"{say_number(round(megabytes, 1))} MB"
+    if round(gigabytes, 1) < 1000:
+        return f"{say_number(round(gigabytes, 1))} GB"
+    terabytes = gigabytes / 1024
+    return f"{terabytes:,.2f} TB" if terabytes < 10 else f"{terabytes:,.1f} TB"
+
+
 def say_count(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 scope``, ``2 scopes``.
 

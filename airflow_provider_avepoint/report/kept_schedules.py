@@ -131,15 +131,16 @@ def judge_by_schedules(
     if not due:
         return KeptSchedules(scopes=known, missed=(), vanished=tuple(_find_vanished(days)), unread=unread)
     jobs = _read_jobs(ledger, due)
+    answering = _Answering(days, jobs)
     judged: list[ScopeHistory] = []
     missed: list[MissedRuns] = []
     seen = set()
     for history in known:
-        planned = _plan_of(history)
+        planned = answering.find_plan(_plan_of(history))
         seen.add(planned)
         found = None
         if history.current is not Outcome.EXCLUDED:
-            own = jobs[planned, normalize_id(history.place.scope.organization_id)]
+            own = answering.list_jobs(planned, normalize_id(history.place.scope.organization_id))
             found = _find_missed(planned, history, due.get(planned, []), own, period)
         if found is not None:
             history = _judge(history, found, period)  # noqa: PLW2901  # the same scope, judged once more
@@ -154,6 +155,47 @@ def judge_by_schedules(
 
 
 _Place = tuple[str, str, str | None]
+
+
+class _Answering:
+    """Which backups answer the runs of which schedule.
+
+    A backup answers the schedule of its own location. Where the ledger has kept no schedule of that location,
+    it answers the schedule that was asked for without one, unless other backups of the service have none.
+
+    :param days: the kept days, by tenant, product and location.
+    :param jobs: the backups, by service and organisation.
+    """
+
+    def __init__(
+        self,
+        days: Iterable[_Place],
+        jobs: Mapping[tuple[PlannedService, str | None], Sequence[BackupJob]],
+    ) -> None:
+        self._places = set(days)
+        self._central = {planned for planned, _ in jobs if planned.location is None}
+        self._jobs: dict[tuple[PlannedService, str | None], list[BackupJob]] = defaultdict(list)
+        for (planned, organization), known in jobs.items():
+            self._jobs[self.find_plan(planned), organization] += known
+        for each in self._jobs.values():
+            each.sort(key=_start_of)
+
+    def find_plan(self, planned: PlannedService) -> PlannedService:
+        """Return the service under the location of the schedule by which its backups are judged.
+
+        :param planned: the service under the location of the backups.
+        """
+        central = replace(planned, location=None)
+        is_own = (planned.tenant, planned.product, planned.location) in self._places
+        return planned if is_own or central in self._central else central
+
+    def list_jobs(self, planned: PlannedService, organization: str | None) -> list[BackupJob]:
+        """Return the backups that answer a schedule, earliest first.
+
+        :param planned: as :meth:`find_plan` returns it.
+        :param organization: the organisation.
+        """
+        return self._jobs[planned, organization]
 
 
 def _read_days(
@@ -220,7 +262,7 @@ def _find_vanished(days: Mapping[_Place, Sequence[DaySchedule]]) -> Iterator[Van
 def _read_jobs(
     ledger: Rows, due: Mapping[PlannedService, Sequence[datetime]]
 ) -> dict[tuple[PlannedService, str | None], list[BackupJob]]:
-    """Return the backups that may answer a run, earliest first, by service and organisation."""
+    """Return the backups that may answer a run, by service, location and organisation."""
     begin = min(starts[0] for starts in due.values()) - _LONGEST_RUN
     query = (
         select(
@@ -256,8 +298,6 @@ def _read_jobs(
         if job.effective_start is None:  # it started before somebody read it
             job = replace(job, started_at=job.finished_at or row["first_read_at"])
         jobs[planned, row["organization_key"] or None].append(job)
-    for known in jobs.values():
-        known.sort(key=_start_of)
     return jobs
 
 

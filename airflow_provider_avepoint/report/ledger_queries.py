@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -13,7 +14,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from sqlalchemy import Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
+from sqlalchemy import Float, Text, and_, case, cast, func, literal, not_, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -25,6 +26,7 @@ from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import PRODUCTS, get_product
 from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.restore import Phase
+from airflow_provider_avepoint.ledger.foreign import ForeignRows, read_understood
 from airflow_provider_avepoint.ledger.rows import read_audit, read_findings, read_job, write_tenants
 from airflow_provider_avepoint.ledger.tables import (
     AUDITS,
@@ -70,6 +72,7 @@ from airflow_provider_avepoint.report.kept_schedules import judge_by_schedules
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
+from airflow_provider_avepoint.report.sizes import SIZED, BackedUp
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -129,6 +132,9 @@ class Rows(Protocol):
 
         :param query: a query on the ledger's tables.
         """
+
+    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
+        """Leave out rows that are not understood; yield how many there are."""
 
 
 class _Before(_Moments):
@@ -200,6 +206,14 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
     :param tenants: the names of the tenants; None for every tenant in the ledger.
     :raises AvePointLedgerError: the database fails.
     """
+    return read_understood(
+        ledger,
+        lambda: _read_report(ledger, period, tenants),
+        lambda report, foreign: replace(report, foreign_rows=foreign),
+    )
+
+
+def _read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -> Report:
     reader = _Reader(ledger, period, tenants)
     scopes, long_gone, failures = reader.read_jobs()
     kept = judge_by_schedules(ledger, period, tenants, scopes)
@@ -242,6 +256,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         vanished=kept.vanished,
         unread_schedules=kept.unread,
         unread_verdicts=reader.unread_verdicts,
+        sizes=tuple(reader.read_sizes()),
     )
 
 
@@ -554,6 +569,42 @@ class _Reader:
             if history.is_listed or history.read_at >= self._period.start:
                 yield history
 
+    def read_sizes(self) -> Iterator[BackedUp]:
+        """Yield how much was backed up in the period, by service; no service whose rows state no size."""
+        key = (JOBS.c.tenant, JOBS.c.product, JOBS.c.workload, JOBS.c.location, JOBS.c.job_type)
+        # As a float: a sum of whole numbers may be larger than SQLite can hold.
+        size = func.sum(cast(JOBS.c.size_bytes, Float), type_=Float).label("size")
+        query = (
+            select(*key, size, func.count(JOBS.c.size_bytes).label("sized"), func.count().label("backups"))
+            .where(
+                *self._backups(),
+                JOBS.c.product.in_(SIZED),
+                JOBS.c.state.in_([JobState.SUCCESS.value, JobState.PARTIAL.value]),
+                or_(JOBS.c.size_bytes.is_(None), JOBS.c.size_bytes >= 0),
+                self._period.start <= _WHEN,
+                self._period.end > _WHEN,
+                self._period.now >= _WHEN,
+            )
+            .group_by(*key)
+        )
+        found: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+        for row in self._ledger.iter_rows(query):
+            content = get_product(row["product"]).contents.get(row["job_type"] or "")
+            found[row["tenant"], row["product"], row["workload"], row["location"], content or ""].append(row)
+        for (tenant, product, workload, location, content), rows in sorted(found.items()):
+            sized = sum(row["sized"] for row in rows)
+            if sized:
+                yield BackedUp(
+                    tenant=tenant,
+                    product=product,
+                    workload=workload or None,
+                    location=location or None,
+                    content=content or None,
+                    size_bytes=round(sum(row["size"] or 0 for row in rows)),
+                    sized=sized,
+                    backups=sum(row["backups"] for row in rows),
+                )
+
     def read_drills(self) -> Iterator[RestoreDrill]:
         """Yield the restore drills, of whatever age: a proof does not end with the period."""
         facts = ("sent_at", "judged_at", "passed", "reason", "message", "job_id", "restored_files")
@@ -726,6 +777,12 @@ def read_newest(ledger: Rows, place: Place, gates: Gates, most: int) -> list[Bac
     :param most: the number of jobs to return at most.
     :raises AvePointLedgerError: the database fails.
     """
+    return read_understood(
+        ledger, lambda: _read_newest(ledger, place, gates, most), lambda jobs, _foreign: jobs
+    )
+
+
+def _read_newest(ledger: Rows, place: Place, gates: Gates, most: int) -> list[BackupJob]:
     scope = place.scope
     query = (
         select(*_BACKUP)

@@ -128,6 +128,7 @@ def write_page(report: Report, csv_name: str, heading: Heading = _NO_HEADING) ->
         "moment": partial(formatting.say_moment, timezone=report.period.timezone),
         "number": formatting.say_number,
         "share": formatting.say_share,
+        "size": formatting.say_size,
         "scope": name_of,
     }
     first, last = report.covered or (report.period.dates[0], report.period.dates[-1])
@@ -147,6 +148,7 @@ def write_page(report: Report, csv_name: str, heading: Heading = _NO_HEADING) ->
         calendar=Calendar.of(first, last),
         calendars=_fold(bad, good),
         scopes=_split(report.scopes, _OPEN_ROWS),
+        sizes=_split(report.sizes, _OPEN_ROWS),
         charts=_split(_draw(report.licenses), _OPEN_CHARTS),
         measures=_split(_list_measures(report.licenses), _OPEN_ROWS),
         chart_size=(charts.WIDTH, charts.HEIGHT),

@@ -16,6 +16,7 @@ from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace
 from airflow_provider_avepoint.report.figures import Report
+from airflow_provider_avepoint.report.formatting import say_count, say_size
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
@@ -103,6 +104,7 @@ def _is_formula(text: str) -> bool:
 
 def _iter_lines(report: Report) -> Iterator[_Line]:
     yield from _list_scopes(report)
+    yield from _list_sizes(report)
     for history in report.licenses:
         yield from _list_license(history)
     for tenant, audit in report.audits:
@@ -186,6 +188,23 @@ def _list_scopes(report: Report) -> Iterator[_Line]:
             }
     for place, newest_at in report.long_gone:
         yield {**_name(place, None), "figure": "newest_backup", "at": newest_at}
+
+
+def _list_sizes(report: Report) -> Iterator[_Line]:
+    for each in report.sizes:
+        yield {
+            "figure": "backed_up",
+            "tenant": each.tenant,
+            "product": each.product,
+            "workload": each.workload,
+            "location": each.location,
+            "content": each.content,
+            "at": report.period.start,
+            "value": each.size_bytes,
+            "unit": "bytes",
+            "detail": f"{say_size(each.size_bytes)}; {each.sized:,} of {say_count(each.backups, 'backup')} "
+            "with a size",
+        }
 
 
 def _list_license(history: LicenseHistory) -> Iterator[_Line]:

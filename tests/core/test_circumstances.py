@@ -90,6 +90,11 @@ def reasons(verdict: Verdict) -> dict[str, str]:
         ([job(6, "skipped"), job(9)], [6], "passed", []),
         ([job(2, "running"), job(9)], [6], "passed", []),
         ([job(None, "waiting"), job(9)], [6], "passed", []),
+        # A job that runs for days answers its own run and what is due within 23 hours; the next day's run is
+        # answered when it has ended.
+        ([job(-18, "running"), job(3)], [4.9], "passed", []),
+        ([job(-18, "running"), job(3)], [5, 12], "missed", [5, 12]),
+        ([job(-18, finished_at=at(12)), job(3)], [5, 12], "passed", []),
         ([job(9)], [], "passed", []),
         ([job(7.1)], [6], "passed", []),
         ([job(5, finished_at=at(5.9)), job(9)], [6], "passed", []),

@@ -101,6 +101,14 @@ HISTORIES: dict[str, tuple[list[tuple[str, float | None, float | None, float]], 
         [("success", 2, 5, 6), ("failed", None, 65, 70)],
         {("success", 2), ("failed", None)},
     ),
+    "ends without a start, of two runs": (
+        [("success", None, 5, 6), ("failed", None, 65, 70)],
+        {("success", None), ("failed", None)},
+    ),
+    "times that are lost, and the next run": (
+        [("success", 2, 5, 6), ("failed", None, None, 7), ("success", 60, 65, 70)],
+        {("failed", None), ("success", 60)},
+    ),
     "a start that is found": ([("failed", None, 5, 6), ("success", 2, 5, 7)], {("success", 2)}),
     "an end without any time": ([("running", 2, None, 3), ("failed", None, None, 6)], {("failed", None)}),
     "a state that nobody knows, and the end": (
@@ -182,6 +190,24 @@ def test_two_runs_of_one_id_stay_as_they_are(database: Database) -> None:
                 assert ledger.save_jobs("t", batch, at(minute)) == Changes(unchanged=len(batch))
 
     assert database.rows(JOBS) == before
+
+
+def test_an_end_without_any_time_is_no_third_run_and_hides_neither(sqlite_database: Database) -> None:
+    """In one load, at once or in several writes."""
+    rows = [job("J1", "success", 2, 5), job("J1", "failed"), job("J1", "success", 60, 65)]
+    with Ledger(CONN_ID) as ledger:
+        for number, (order, at_once) in enumerate(
+            itertools.product(itertools.permutations(rows), (True, False))
+        ):
+            tenant = f"t{number}"
+            for batch in [order] if at_once else [[each] for each in order]:
+                ledger.save_jobs(tenant, batch, at(70))
+
+    found: dict[str, set[str]] = {}
+    for row in sqlite_database.rows(JOBS):
+        found.setdefault(row["tenant"], set()).add(row["run_start"])
+    assert len(found) == 12
+    assert set(map(frozenset, found.values())) == {frozenset({"2026-11-20T12:02:00", "2026-11-20T13:00:00"})}
 
 
 @pytest.mark.no_cover

@@ -209,6 +209,24 @@ def test_a_check_judges_yesterday_by_what_was_kept(
         assert (days["known"], days["unknown"]) == ([[today, today]], [[yesterday, yesterday]])
 
 
+def test_a_job_that_runs_for_days_answers_its_own_run_until_it_has_ended(
+    simulator: Simulator, sqlite_database: Database, conn_id: str
+) -> None:
+    """The good backup is of before: the gate must not open on it day after day while nothing else starts."""
+    add_backup(simulator, -20)
+    add_backup(simulator, 4, state="running")
+    for day in range(2):
+        set_time(simulator, 6 + 24 * day)
+        set_schedule(simulator, 4 + 24 * day)
+        if day == 0:
+            assert check(max_age="P3D")["passed"]
+    with pytest.raises(exceptions.AvePointBackupNotVerified, match=r"missed, no job answers the .* 04:00:00"):
+        check(max_age="P3D")
+    simulator.patch_job("m365", "J4", state="success", finished_at=at(29).isoformat())
+
+    assert check(max_age="P3D")["passed"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_midnight_during_a_wait(simulator: Simulator, database: Database, conn_id: str, mode: str) -> None:
     """The last run of the day was due at 23:00. Nothing answers it until the wait's third look."""

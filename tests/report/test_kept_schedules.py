@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -158,6 +159,51 @@ def test_what_answers_a_run(ledger: Ledger) -> None:
     (mended,) = [each for each in report.missed_runs if each.planned.tenant == "the next day"]
     assert mended.newest is None
     assert found == {title: expected for title, (_, _, expected) in cases.items()}
+
+
+@pytest.mark.parametrize(
+    ("places", "kept", "told_of"),
+    [
+        (["EUR"], [None], []),
+        (["EUR", "NAM"], [None], []),
+        (["EUR", None], [None], []),
+        # The schedule of a location is another one: nobody knows a backup of the central location.
+        (["EUR"], [None, "EUR"], [f"{NAME}, exchange_online: scheduled, and {KNOWS} 2026-11-22 01:00 UTC."]),
+    ],
+)
+def test_a_schedule_without_a_location_is_answered_by_backups_with_one(
+    ledger: Ledger, places: list[str | None], kept: list[str | None], told_of: list[str]
+) -> None:
+    """Where loads ask for locations and gates for none, nothing else tells the two apart."""
+    for back, location in itertools.product(range(7), kept):
+        keep(ledger, back, {"exchange_online": [1]}, location=location)
+    fill(ledger, "contoso", [exchange(night, location=place) for night in nights(7) for place in places])
+
+    assert [text for text, _ in told(read(ledger))] == told_of
+
+
+def test_a_run_that_no_location_answers_is_missed(ledger: Ledger) -> None:
+    for back in range(7):
+        keep(ledger, back, {"exchange_online": [1]})
+    fill(ledger, "contoso", [exchange(night, location="EUR") for night in nights(6, until=NOW - DAY)])
+
+    assert (spell(read(ledger)), read(ledger).scopes[0].current) == ("GGGGGGM", "missed")
+
+
+def test_a_backup_that_runs_for_days_answers_its_own_run(ledger: Ledger) -> None:
+    """Until it has ended: then it was running when the others were due."""
+    for back in range(7):
+        keep(ledger, back, {"exchange_online": [1]})
+    begun = MIDNIGHT - 3 * DAY + HOUR
+    fill(ledger, "contoso", [exchange(night) for night in nights(3, until=NOW - 4 * DAY)])
+    fill(ledger, "contoso", [exchange(begun, "running", job_id="long")])
+    hanging = read(ledger)
+    fill(ledger, "contoso", [exchange(begun, job_id="long", finished_at=NOW - HOUR)], NOW + HOUR)
+    ended = read(ledger, now=NOW + HOUR)
+
+    assert [[each.day for each in found.missed] for found in hanging.missed_runs] == [[20, 21, 22]]
+    assert hanging.scopes[0].needs_attention
+    assert [found.missed for found in ended.missed_runs] == []
 
 
 def test_nobody_knows_of_runs_after_the_last_load(ledger: Ledger) -> None:

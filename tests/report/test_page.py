@@ -152,7 +152,7 @@ def show(browser: Chrome, pages: Callable[[str], Path]) -> Iterator[Callable[...
         return shown
 
     yield open_page
-    shown.emulate("setEmulatedMedia", media="")
+    shown.emulate("setEmulatedMedia", media="", features=[])
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
@@ -240,24 +240,53 @@ def test_the_heat_map(show: Callable[..., Shown]) -> None:
     assert page.count("table:not(:has(thead th[scope=col])), tbody tr:not(:has(th[scope=row]))") == 0
 
 
-def test_outcomes_differ_without_colour(show: Callable[..., Shown]) -> None:
+#: The text, the role and the contrast of each element that a selector finds; 21 to 1 is black on white.
+CONTRASTS = """(selector => {
+    const parts = text => text.match(/[\\d.]+/g).map(Number);
+    const light = text => parts(text).slice(0, 3).map(c => c / 255)
+        .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+    const paper = e => {
+        const color = getComputedStyle(e).backgroundColor;
+        return parts(color)[3] === 0 ? paper(e.parentElement) : color;
+    };
+    return [...document.querySelectorAll(selector)].map(e => {
+        const style = getComputedStyle(e), ink = e.closest('svg') ? style.fill : style.color;
+        const [a, b] = [light(ink), light(paper(e))].sort((x, y) => y - x);
+        return [e.textContent.trim(), (a + .05) / (b + .05)];
+    })})"""
+
+
+def set_scheme(page: Shown, scheme: str, media: str = "") -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.emulate("setEmulatedMedia", media=media, features=features)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_outcomes_differ_without_colour(show: Callable[..., Shown], scheme: str) -> None:
     """Each has a letter of its own, which is dark on light or light on dark: 4.5 to 1 at least."""
     page = show("wall")
+    set_scheme(page, scheme)
 
-    shown = page.run(
-        """(() => {
-        const light = text => text.match(/[\\d.]+/g).slice(0, 3).map(c => c / 255)
-            .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
-            .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
-        return [...document.querySelectorAll('.legend b')].map(e => {
-            const style = getComputedStyle(e);
-            const [a, b] = [light(style.color), light(style.backgroundColor)].sort((x, y) => y - x);
-            return [e.innerText, (a + .05) / (b + .05)];
-        })})()"""
-    )
+    shown = page.run(f"{CONTRASTS}('.legend b')")
 
     assert [letter for letter, _ in shown] == ["G", "P", "F", "M", "S"]
     assert [letter for letter, contrast in shown if contrast < 4.5] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_and_charts_can_be_read(show: Callable[..., Shown], scheme: str) -> None:
+    """On the reader's light or dark screen; what is printed is dark on white."""
+    page = show("ordinary")
+    set_scheme(page, scheme)
+    texts = page.run(f"{CONTRASTS}('p, b, bdi, a, th, td, dd, small, .mark, .bad, .fine, svg text')")
+    paper = page.run("getComputedStyle(document.body).backgroundColor")
+    set_scheme(page, scheme, media="print")
+
+    assert [text for text, contrast in texts if contrast < 4.5] == []
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
+    assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.run("getComputedStyle(document.querySelector('svg text')).fill") == "rgb(86, 97, 107)"
 
 
 def test_charts_speak(show: Callable[..., Shown]) -> None:
