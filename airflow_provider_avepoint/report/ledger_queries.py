@@ -45,7 +45,6 @@ from airflow_provider_avepoint.report.backups import (
     Outcome,
     Past,
     Period,
-    PlainBackup,
     ProductDays,
     ScopeHistory,
     ScopeTimeline,
@@ -67,6 +66,7 @@ from airflow_provider_avepoint.report.gates import (
 )
 from airflow_provider_avepoint.report.kept_schedules import judge_by_schedules
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Subscription
+from airflow_provider_avepoint.report.plain_backups import PlainBackups, Source
 from airflow_provider_avepoint.report.protection import KeptAudit, ProtectionHistory
 from airflow_provider_avepoint.report.schedule import LONGEST_PAST
 
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
 else:
     _Moments = _Texts = FunctionElement  # SQLAlchemy 1.4 has no such parameter
 
+_NO_LIMITS = {Limits()}
 # How many verdicts are shown with their evidence, by passed: the newest ones.
 _MOST_SHOWN = {False: 40, True: 20}
 # A scope whose newest backup is older is no longer expected to have any; nor is an older verdict read.
@@ -115,7 +116,8 @@ _SERIES = ("tenant", "product", "location", "organization_key", "dag_id", "task_
 _AUDITED = ("audited_at", "error", "findings", "required")
 
 
-_decode = msgspec.json.decode
+_read_moments = msgspec.json.Decoder(list[datetime]).decode
+_read_texts = msgspec.json.Decoder(list[str]).decode
 
 
 class Rows(Protocol):
@@ -149,31 +151,22 @@ def _compile_for_sqlite(element: _Before, compiler: Any, **kwargs: Any) -> str:
 
 
 class _Gathered(_Texts):
-    """The values of several rows: a JSON list of lists; see :func:`_read_moment` for times."""
+    """The values of a column in several rows: a JSON list; the column holds moments or texts."""
 
     inherit_cache = True
 
 
 @compiles(_Gathered, "postgresql")
 def _gather_in_postgresql(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
-    values = (
-        f"date_part('epoch', {text})" if isinstance(each.type, Moment) else text
-        for each in element.clauses
-        for text in [compiler.process(each, **kwargs)]
-    )
-    return f"json_agg(json_build_array({', '.join(values)}))"
+    return f"json_agg({compiler.process(element.clauses, **kwargs)})"
 
 
 @compiles(_Gathered, "sqlite")
 def _gather_in_sqlite(element: _Gathered, compiler: Any, **kwargs: Any) -> str:
-    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
-
-
-def _read_moment(value: str | float) -> datetime:
-    """Return a time of :class:`_Gathered`: in SQLite a text as ``Moment`` has it, else seconds since 1970."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value + "+00:00")
-    return datetime.fromtimestamp(value, UTC)
+    (gathered,) = element.clauses
+    # A text of Moment does not name its time zone.
+    zone = " || 'Z'" if isinstance(gathered.type, Moment) else ""
+    return f"json_group_array({compiler.process(gathered, **kwargs)}{zone})"
 
 
 # The same rule as BackupJob.effective_start.
@@ -228,7 +221,7 @@ def read_report(ledger: Rows, period: Period, tenants: tuple[str, ...] | None) -
         verdicts=reader.verdicts,
         silent_tenants=tuple(tenant for tenant in tenants or () if tenant not in seen),
         previous=reader.read_previous(),
-        gates=tuple(reader.gates),
+        gates=reader.gates,
         loaded_without_jobs=reader.loaded_without_jobs,
         unknown_products=tuple(reader.find_unknown_products()),
         drills=drilled,
@@ -277,33 +270,36 @@ class _Reader:
         self,
         tenant: str,
         product: str,
-        plain: Mapping[Scope, Sequence[PlainBackup]],
+        plain: Mapping[Scope, PlainBackups],
         others: Iterable[tuple[date, list[BackupJob]]],
         failures: Failures,
     ) -> None:
         """Add the backups of a product to the timelines and the failures."""
         days = ProductDays(self.gates, self._period, tenant, product, plain)
         judged: dict[Scope, set[date]] = defaultdict(set)
-        for day, found in days.iter_days(others):
-            is_in_period = day >= self._period.dates[0]
-            outcomes = days.judge(day, found) if is_in_period else {}
-            for scope, of_day in found.items():
-                judged[scope].add(day)
+        for day in days.iter_days(others):
+            is_in_period = day.date >= self._period.dates[0]
+            outcomes = days.judge(day) if is_in_period else {}
+            for scope, of_day in day.backups.items():
+                judged[scope].add(day.date)
                 place = Place(tenant=tenant, product=product, scope=scope)
                 if scope in outcomes:
-                    self._start_timeline(place).add(day, outcomes[scope], of_day)
-                if place in self._timelines and day >= self._first_recent:
-                    self._timelines[place].add_recent(of_day.others)
+                    self._start_timeline(place).add(day.date, outcomes[scope], of_day)
+                if day.date >= self._first_recent and (timeline := self._timelines.get(place)) is not None:
+                    timeline.add_recent(of_day.others)
                 for job in of_day.others if is_in_period else ():
-                    failures.add(tenant, job, job.effective_start or self._period.begin(day))
+                    failures.add(tenant, job, job.effective_start or self._period.begin(day.date))
         recent = self._period.begin(self._first_recent)
         for scope, known in plain.items():
             place = Place(tenant=tenant, product=product, scope=scope)
-            in_period = [each for each in known if each.started_at >= self._period.start]
+            in_period = known.since(self._period.start)
             if in_period and scope not in days.ruled:
-                self._start_timeline(place).add_plain(in_period, judged[scope])
-            if place in self._timelines:
-                self._timelines[place].add_recent([each for each in known if each.started_at >= recent])
+                timeline = self._start_timeline(place)
+                timeline.add_plain(in_period, judged[scope])
+            else:
+                timeline = self._timelines.get(place)
+            if timeline is not None:
+                timeline.add_recent_plain(known.since(recent))
 
     def _start_timeline(self, place: Place) -> ScopeTimeline:
         """Return the timeline of a place, a new one if there is none."""
@@ -354,7 +350,7 @@ class _Reader:
                 first_at=row["first_at"],
                 newest_at=row["newest_at"],
                 newest_good_at=row["newest_good_at"],
-                starts=tuple(_read_moment(at) for (at,) in _decode(row["starts"] or "[]")),
+                starts=tuple(_read_moments(row["starts"] or "[]")),
             )
             place = _place_of(row)
             pasts[place] = past.join(pasts.get(place))
@@ -364,7 +360,7 @@ class _Reader:
     def _add_good_within_limits(self, pasts: dict[Place, Past]) -> None:
         """Find the newest good backup before the period where a gate lets a partial backup pass."""
         guards = {place: self.gates.guard(place, self._period.now) for place in pasts}
-        lenient = {place: guard for place, guard in guards.items() if guard.limits != {Limits()}}
+        lenient = {place: guard for place, guard in guards.items() if guard.limits != _NO_LIMITS}
         wanted = {(place.tenant, place.product) for place in lenient}
         for tenant, product in wanted:
             query = (
@@ -389,13 +385,14 @@ class _Reader:
                 ):
                     pasts[place] = replace(pasts[place], newest_good_at=started)
 
-    def _read_plain(self) -> dict[tuple[str, str], dict[Scope, list[PlainBackup]]]:
-        """Return the plain backups by tenant and product, and by scope, oldest first."""
+    def _read_plain(self) -> dict[tuple[str, str], dict[Scope, PlainBackups]]:
+        """Return the plain backups by tenant and product, and by scope."""
         query = (
             select(
                 *_SCOPE,
                 JOBS.c.organization_name,
-                cast(_Gathered(JOBS.c.job_id, JOBS.c.started_at), Text).label("backups"),
+                cast(_Gathered(JOBS.c.started_at), Text).label("starts"),
+                cast(_Gathered(JOBS.c.job_id), Text).label("job_ids"),
             )
             .where(
                 *self._backups(),
@@ -405,16 +402,13 @@ class _Reader:
             )
             .group_by(*_SCOPE, JOBS.c.organization_name)
         )
-        plain: dict[tuple[str, str], dict[Scope, list[PlainBackup]]] = defaultdict(lambda: defaultdict(list))
+        groups: dict[Place, list[tuple[Source, list[datetime], list[str]]]] = defaultdict(list)
         for row in self._ledger.iter_rows(query):
-            place, job_type, name = _place_of(row), row["job_type"], row["organization_name"]
-            plain[place.tenant, place.product][place.scope] += [
-                PlainBackup(job_id, _read_moment(started), job_type, name)
-                for job_id, started in _decode(row["backups"])
-            ]
-        for of_product in plain.values():
-            for of_scope in of_product.values():
-                of_scope.sort(key=attrgetter("started_at"))
+            source = Source(row["job_type"], row["organization_name"])
+            groups[_place_of(row)].append((source, _read_moments(row["starts"]), _read_texts(row["job_ids"])))
+        plain: dict[tuple[str, str], dict[Scope, PlainBackups]] = defaultdict(dict)
+        for place, of_place in groups.items():
+            plain[place.tenant, place.product][place.scope] = PlainBackups.join(of_place)
         return plain
 
     def _iter_others(self) -> Iterator[tuple[str, str, date, list[BackupJob]]]:
