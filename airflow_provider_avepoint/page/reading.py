@@ -34,7 +34,8 @@ from airflow_provider_avepoint.report.gates import (
     read_evidence,
     read_judgement,
 )
-from airflow_provider_avepoint.report.ledger_queries import read_newest, read_report
+from airflow_provider_avepoint.report.ledger_jobs import read_newest
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 #: How many days the page shows.

@@ -314,7 +314,9 @@ class ScopeHistory:
     def name(self) -> str:
         """The organisation, workload, location and content, on one line."""
         scope = self.place.scope
-        organization = [one_line(each, 60) for each in (self.organization_name, scope.organization_id) if each]
+        organization = [
+            one_line(each, 60) for each in (self.organization_name, scope.organization_id) if each
+        ]
         others = [one_line(each, 60) for each in (scope.workload, scope.location, scope.content) if each]
         return " / ".join(filter(None, (next(filter(None, organization), ""), *others))) or "all jobs"
 
@@ -487,9 +489,7 @@ class ScopeTimeline:
         newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
             return Outcome.MISSED
-        came_late = len(runs) > 1 and any(
-            runs[-2] < each.known_at < newest for each in self._schedule.missed
-        )
+        came_late = len(runs) > 1 and any(runs[-2] < each.known_at < newest for each in self._schedule.missed)
         outcomes = []
         for policy, window in self._guard.windows.items():
             start = min(newest, now - max(window, DAY))
@@ -604,9 +604,7 @@ class ProductDays:
         )
         #: The plain backups of the scopes whose days are all judged by the rules.
         self.ruled = {
-            scope: own
-            for scope, own in plain.items()
-            if not is_simple or own.job_types != _BACKUP_ALONE
+            scope: own for scope, own in plain.items() if not is_simple or own.job_types != _BACKUP_ALONE
         }
 
     def iter_days(self, others: Iterable[tuple[date, Sequence[BackupJob]]]) -> Iterator[ProductDay]:

@@ -69,7 +69,11 @@ class PlainBackups(Struct, frozen=True, gc=False):
 
         :param chosen: of each backup, whether it is one of them.
         """
-        return PlainBackups(*(list(compress(each, chosen)) for each in (self.starts, self.job_ids, self.sources)))
+        return PlainBackups(
+            list(compress(self.starts, chosen)),
+            list(compress(self.job_ids, chosen)),
+            list(compress(self.sources, chosen)),
+        )
 
     def since(self, start: datetime) -> PlainBackups:
         """Return the backups that started at a time or later.

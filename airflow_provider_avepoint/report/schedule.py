@@ -231,10 +231,7 @@ def _find_weekdays(days: set[date]) -> frozenset[int]:
     """Return the weekdays on which runs usually start; empty where *days* show no such weekdays."""
     first = min(days)
     weeks, rest = divmod((max(days) - first).days + 1, _WEEK)
-    possible = {
-        (first.weekday() + number) % _WEEK: weeks + (number < rest)
-        for number in range(_WEEK)
-    }
+    possible = {(first.weekday() + number) % _WEEK: weeks + (number < rest) for number in range(_WEEK)}
     seen = Counter(map(date.weekday, days))
     usual = {weekday for weekday, number in seen.items() if number > _USUAL * possible[weekday]}
     sure = {weekday for weekday in usual if seen[weekday] >= _LEAST_RUNS}
