@@ -326,9 +326,11 @@ class Gates:
 
     def _find_gates(self, place: Place) -> tuple[Gate, ...]:
         """Return the gates that name the organisation of a place, or every organisation, at any time."""
+        gates = self._of(place.tenant, place.product)
+        if not gates:
+            return ()
         known = self._of_place.get(place)
         if known is None:
-            gates = self._of(place.tenant, place.product)
             organization = normalize_scope(place.scope).organization_id
             if organization is not None:
                 named = self._by_organization[place.tenant, place.product]
@@ -353,6 +355,8 @@ class Gates:
 
         :param place: the place.
         """
+        if not self._late:
+            return ()
         return self._late.get((place.tenant, place.product, normalize_scope(place.scope)), ())
 
     @cached_property
@@ -379,7 +383,7 @@ class Gates:
         :param now: the moment of the report.
         """
         known: dict[tuple[str, str], list[Scope]] = defaultdict(list)
-        for place in seen:
+        for place in seen if self._gates else ():
             known[place.tenant, place.product].append(normalize_scope(place.scope))
         never = {}
         for gate in self:
