@@ -49,6 +49,8 @@ _SECONDS_TO_WAIT = 300.0
 # SQLAlchemy 1.4 behave like 2.
 _ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "future": True}
 _WRITES = "avepoint_writes"
+#: The execution option of a query that gathers many rows into few.
+GATHERS = "avepoint_gathers"
 # PostgreSQL's errors where the encoding of the database has no such character.
 _ENCODING_ERRORS = ("22021", "22P05")
 

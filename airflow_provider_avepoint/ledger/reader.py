@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from airflow_provider_avepoint.core.errors import AvePointLedgerError
 from airflow_provider_avepoint.ledger.database import (
+    GATHERS,
     REVISION,
     clear_errors,
     open_engine,
@@ -180,8 +181,11 @@ class LedgerReader:
         """
         with self._say_slow(), clear_errors(self._engine):
             if self._engine.dialect.name == "postgresql":
+                # The planner takes the conditions on starts for rare: it would sort what it can hash.
+                sort = "off" if query.get_execution_options().get(GATHERS) else "on"
                 self._connection.exec_driver_sql(
-                    f"SET LOCAL statement_timeout = {self._deadline.milliseconds}"
+                    f"SET LOCAL statement_timeout = {self._deadline.milliseconds}; "
+                    f"SET LOCAL enable_sort = {sort}"
                 )
             result = self._connection.execute(query, execution_options={"stream_results": True})
             try:
@@ -233,10 +237,9 @@ def _limit(engine: Engine, deadline: _Deadline, watch: _Watch) -> None:
 
     @event.listens_for(engine, "begin")
     def limit_transaction(connection: Connection) -> None:
-        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner takes
-        # the conditions on starts for rare: it would sort what it can hash, and compile what it runs once.
-        # And it would take the first rows of a cursor for all that is asked for.
+        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner would
+        # compile what it runs once, and take the first rows of a cursor for all that is asked for.
         connection.exec_driver_sql(
             f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {deadline.milliseconds}; "
-            "SET LOCAL jit = off; SET LOCAL enable_sort = off; SET LOCAL cursor_tuple_fraction = 1"
+            "SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1"
         )

@@ -20,6 +20,7 @@ from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.query import shift
+from airflow_provider_avepoint.ledger.database import GATHERS
 from airflow_provider_avepoint.ledger.rows import read_job
 from airflow_provider_avepoint.ledger.tables import JOBS, LOADS
 from airflow_provider_avepoint.report.backups import (
@@ -194,6 +195,7 @@ class _Reader:
             )
             .where(*self._backups(), is_read, self._period.start > WHEN)
             .group_by(*SCOPE)
+            .execution_options(**{GATHERS: True})
         )
         pasts: dict[Place, Past] = {}
         for row in self._ledger.iter_rows(query):
@@ -253,6 +255,7 @@ class _Reader:
                 self._period.end > JOBS.c.started_at,
             )
             .group_by(*SCOPE, JOBS.c.organization_name)
+            .execution_options(**{GATHERS: True})
         )
         groups: dict[Place, list[tuple[Source, list[datetime], list[str]]]] = defaultdict(list)
         for row in self._ledger.iter_rows(query):
@@ -270,6 +273,11 @@ class _Reader:
             .where(
                 *self._backups(),
                 case((self._is_plain, literal(1)), else_=0) == 0,
+                # A backup with a start is there from its start on, and these the index finds.
+                or_(
+                    JOBS.c.started_at.is_(None),
+                    and_(self._first_read <= JOBS.c.started_at, self._period.end > JOBS.c.started_at),
+                ),
                 self._first_read <= WHEN,
                 self._period.end > WHEN,
             )
