@@ -49,6 +49,8 @@ _SECONDS_TO_WAIT = 300.0
 # SQLAlchemy 1.4 behave like 2.
 _ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "future": True}
 _WRITES = "avepoint_writes"
+#: The execution option of a query that gathers many rows into few.
+GATHERS = "avepoint_gathers"
 # PostgreSQL's errors where the encoding of the database has no such character.
 _ENCODING_ERRORS = ("22021", "22P05")
 
@@ -217,7 +219,7 @@ def _transaction(engine: Engine, isolation_level: str, **options: Any) -> Iterat
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = isolation_level
     with (
-        _clear_errors(engine),
+        clear_errors(engine),
         engine.connect().execution_options(**options) as connection,
         connection.begin(),
     ):
@@ -225,8 +227,13 @@ def _transaction(engine: Engine, isolation_level: str, **options: Any) -> Iterat
 
 
 @contextmanager
-def _clear_errors(engine: Engine) -> Iterator[None]:
-    """Turn an error of the database into one of ours, without the statement and its hundred values."""
+def clear_errors(engine: Engine) -> Iterator[None]:
+    """Turn an error of the database into one of ours, without the statement and its hundred values.
+
+    :param engine: the engine of :func:`open_engine`.
+    :raises AvePointLedgerError: the database failed.
+    :raises AvePointPayloadError: the database cannot hold one of the values.
+    """
     try:
         yield
     except (SQLAlchemyError, OverflowError, UnicodeError) as e:
@@ -267,7 +274,7 @@ def migrate(engine: Engine) -> None:
     from alembic.script import ScriptDirectory
 
     with writing(engine) as connection:
-        found = _revision_of(connection)  # another worker may have migrated meanwhile
+        found = revision_of(connection)  # another worker may have migrated meanwhile
         config = _configure_alembic(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
@@ -287,7 +294,7 @@ def find_revision(engine: Engine) -> str | None:
     :raises AvePointLedgerError: the database failed.
     """
     with reading(engine) as connection:
-        return _revision_of(connection)
+        return revision_of(connection)
 
 
 def _comment(connection: Connection) -> None:
@@ -298,7 +305,11 @@ def _comment(connection: Connection) -> None:
             connection.execute(SetColumnComment(named))
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the tables; None where there is no ledger yet.
+
+    :param connection: a connection of an engine of :func:`open_engine`.
+    """
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(_VERSION.c.version_num)).scalar()

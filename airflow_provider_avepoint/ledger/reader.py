@@ -7,14 +7,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import event
 
 from airflow_provider_avepoint.core.errors import AvePointLedgerError
-from airflow_provider_avepoint.ledger.database import REVISION, find_revision, open_engine, reading
+from airflow_provider_avepoint.ledger.database import (
+    GATHERS,
+    REVISION,
+    clear_errors,
+    open_engine,
+    reading,
+    revision_of,
+)
 from airflow_provider_avepoint.ledger.foreign import ForeignRows, hide_foreign_rows
 
 if TYPE_CHECKING:
@@ -114,7 +121,7 @@ class _Watch:
 
 
 class LedgerReader:
-    """A ledger that is only read, and for a limited time.
+    """A ledger that is only read, as it is at one moment, and for a limited time.
 
     :param conn_id: as for :class:`~airflow_provider_avepoint.ledger.store.Ledger`.
     :param seconds: how long the database may take for everything together; then the database ends the query.
@@ -130,6 +137,7 @@ class LedgerReader:
         self._deadline = _Deadline(seconds)
         self._watch = _Watch(self._deadline)
         self._engine = open_engine(conn_id)
+        self._transaction = ExitStack()
         try:
             self._open()
         except BaseException:
@@ -142,14 +150,24 @@ class LedgerReader:
             if self._engine.dialect.name == "sqlite" and not Path(file or "").exists():
                 raise NoLedgerError(file or "")
             _limit(self._engine, self._deadline, self._watch)
-            found = find_revision(self._engine)
+            self._begin()
+            with clear_errors(self._engine):
+                found = revision_of(self._connection)
             if found is None:
                 raise NoLedgerError
             if found != REVISION:
                 raise OtherLedgerError(is_newer=found > REVISION)
 
+    def _begin(self) -> None:
+        self._transaction.close()
+        self._connection = self._transaction.enter_context(reading(self._engine))
+
     def close(self) -> None:
         """Close the connections to the database."""
+        with suppress(
+            AvePointLedgerError
+        ):  # nothing was written; a lost connection cannot end its transaction
+            self._transaction.close()
         self._watch.close()
         self._engine.dispose()
 
@@ -166,15 +184,38 @@ class LedgerReader:
         :raises SlowLedgerError: the database does not answer in time.
         :raises AvePointLedgerError: the database fails.
         """
-        with self._say_slow(), reading(self._engine) as connection:
-            for row in connection.execution_options(stream_results=True).execute(query).mappings():
-                begin = time.monotonic()
-                yield row
-                self._deadline.move(time.monotonic() - begin)
+        with self._say_slow(), clear_errors(self._engine):
+            if self._engine.dialect.name == "postgresql":
+                # The planner takes the conditions on starts for rare: it would sort what it can hash.
+                sort = "off" if query.get_execution_options().get(GATHERS) else "on"
+                self._connection.exec_driver_sql(
+                    f"SET LOCAL statement_timeout = {self._deadline.milliseconds}; "
+                    f"SET LOCAL enable_sort = {sort}"
+                )
+            result = self._connection.execute(query, execution_options={"stream_results": True})
+            try:
+                for row in result.mappings():
+                    begin = time.monotonic()
+                    yield row
+                    self._deadline.move(time.monotonic() - begin)
+            finally:
+                result.close()
 
-    def hide_foreign_rows(self) -> AbstractContextManager[tuple[ForeignRows, ...]]:
-        """Read without rows that are not understood: see :mod:`.foreign`."""
-        return hide_foreign_rows(self._engine)
+    @contextmanager
+    def hide_foreign_rows(self) -> Iterator[tuple[ForeignRows, ...]]:
+        """Read, of another moment, without rows that are not understood: see :mod:`.foreign`.
+
+        :raises SlowLedgerError: the database does not answer in time.
+        :raises AvePointLedgerError: the database fails.
+        """
+        with self._say_slow(), hide_foreign_rows(self._engine) as found:
+            if not found:
+                yield found
+                return
+            self._begin()
+            yield found
+            self._transaction.close()
+        self._begin()
 
     @contextmanager
     def _say_slow(self) -> Iterator[None]:
@@ -194,6 +235,8 @@ def _limit(engine: Engine, deadline: _Deadline, watch: _Watch) -> None:
         def limit_file(connection: Any, _record: object) -> None:
             connection.execute(f"PRAGMA busy_timeout = {deadline.milliseconds}")
             connection.execute("PRAGMA query_only = ON")
+            # In KiB: what one query has read and sorted serves the next.
+            connection.execute("PRAGMA cache_size = -32768")
             connection.set_progress_handler(lambda: deadline.is_over, _STEPS)
 
         return
@@ -215,9 +258,9 @@ def _limit(engine: Engine, deadline: _Deadline, watch: _Watch) -> None:
 
     @event.listens_for(engine, "begin")
     def limit_transaction(connection: Connection) -> None:
-        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner takes
-        # the conditions on starts for rare: it would sort what it can hash, and compile what it runs once.
+        # In the transaction alone: behind PgBouncer, the session is somebody else's next. The planner would
+        # compile what it runs once, and take the first rows of a cursor for all that is asked for.
         connection.exec_driver_sql(
             f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {deadline.milliseconds}; "
-            "SET LOCAL jit = off; SET LOCAL enable_sort = off"
+            "SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1"
         )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import and_, func, not_, select
@@ -22,7 +22,7 @@ from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.tables import VERDICTS
 from airflow_provider_avepoint.page import schema
 from airflow_provider_avepoint.page.safety import describe_activity, describe_restores
-from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, Period, ScopeHistory
 from airflow_provider_avepoint.report.evidence import Failure, read_verdict
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import (
@@ -34,7 +34,8 @@ from airflow_provider_avepoint.report.gates import (
     read_evidence,
     read_judgement,
 )
-from airflow_provider_avepoint.report.ledger_queries import read_newest, read_report
+from airflow_provider_avepoint.report.ledger_jobs import read_newest
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
 #: How many days the page shows.
@@ -48,6 +49,7 @@ _MOST_READINGS = 400
 # What the database gets for all queries of one answer; a reader waits a little longer.
 _SECONDS = 7.0
 _LEAST_KEEP, _MOST_KEEP = 1, 3600
+_STRIP = {None: "."} | LETTERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +105,10 @@ class Snapshot:
         self.posture = _write(self._answer)
         self.licenses = self._write_licenses()
 
-    @cached_property
+    @property
     def gates(self) -> Gates:
         """The gates of all tenants."""
-        return Gates(self._report.gates)
+        return self._report.gates
 
     def find(self, key: str) -> ScopeHistory | None:
         """Return a scope by its key; None where there is none.
@@ -128,7 +130,7 @@ class Snapshot:
             tenant=one_line(place.tenant, 200),
             product=place.product,
             product_label=product.label,
-            name=name_of(scope),
+            name=scope.name,
             organization_id=_line(place.scope.organization_id),
             organization=_line(scope.organization_name),
             workload=_line(place.scope.workload),
@@ -141,7 +143,7 @@ class Snapshot:
             allowed_age_seconds=None if scope.allowed_age is None else scope.allowed_age.total_seconds(),
             due_at=None if scope.due_at is None else scope.due_at.astimezone(UTC),
             expected=scope.expected,
-            strip="".join("." if day.outcome is None else LETTERS[day.outcome] for day in scope.days),
+            strip="".join([_STRIP[day.outcome] for day in scope.days]),
             loaded_until=scope.loaded_until,
             gates=list(self._describe_gates(scope)),
             failure=self._describe_failure(place),
@@ -238,6 +240,7 @@ def _count(scopes: Iterable[schema.ScopeAnswer]) -> dict[str, int]:
     return dict(Counter(scope.state for scope in scopes))
 
 
+@lru_cache(maxsize=10_000)
 def key_of(place: Place) -> str:
     """Return the name of a place in addresses.
 
@@ -264,7 +267,7 @@ def read_snapshot(tenants: tuple[str, ...] | None) -> Snapshot:
     """
     with LedgerReader(seconds=_SECONDS) as ledger:
         period = Period(now=datetime.now(UTC), days=DAYS)
-        report = read_report(ledger, period, tenants)
+        report = read_report(ledger, period, tenants, with_sizes=False)
     return Snapshot(report)
 
 

@@ -9,18 +9,16 @@ not be read is never good.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from itertools import groupby, pairwise
-from operator import attrgetter
+from itertools import repeat
+from operator import sub
 from typing import Any
-
-from msgspec import Struct
 
 from airflow_provider_avepoint.core.grading import GRADES, is_askew, is_not_understood
 from airflow_provider_avepoint.core.model import BackupJob, JobState
@@ -29,10 +27,10 @@ from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import Reason, judge
 from airflow_provider_avepoint.report.gates import Gates, Guard, Place, normalize_scope
+from airflow_provider_avepoint.report.plain_backups import NO_PLAIN, PlainBackups
 from airflow_provider_avepoint.report.schedule import Schedule
 
 DAY = timedelta(days=1)
-_STARTED = attrgetter("started_at")
 
 
 class Outcome(StrEnum):
@@ -89,6 +87,11 @@ _OUTCOMES = {
     Reason.CLOCK_SKEW: Outcome.UNKNOWN,
     Reason.EXCLUDED: Outcome.EXCLUDED,
 }
+_GRADED = {
+    JobState.SUCCESS: Outcome.GOOD,
+    JobState.PARTIAL: Outcome.PARTIAL,
+    JobState.FAILED: Outcome.FAILED,
+}
 # The worst first: what holds where several gates judge a day.
 _WORST = (
     Outcome.FAILED,
@@ -105,6 +108,7 @@ RECENT = timedelta(days=45)
 _MOST_RECENT = 2000
 # Days with these outcomes tell nothing of the backups.
 _SILENT = frozenset({Outcome.NOT_LOADED, Outcome.EXCLUDED})
+_BACKUP_ALONE = frozenset({"backup"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +140,11 @@ class Period:
         """The first moment after the last day."""
         return self.begin(self.dates[-1] + DAY)
 
+    @cached_property
+    def begins(self) -> list[datetime]:
+        """The first moment of each day, oldest first."""
+        return [self.begin(day) for day in self.dates]
+
     def begin(self, day: date) -> datetime:
         """Return the first moment of a day, in UTC.
 
@@ -151,45 +160,15 @@ class Period:
         return moment.astimezone(self.timezone).date()
 
 
-class PlainBackup(Struct, frozen=True, gc=False):
-    """A backup that is good by any policy: understood, ended, and nothing failed.
-
-    Nearly all backups are plain, and the report reads no more of them than this.
-    """
-
-    job_id: str
-    started_at: datetime
-    job_type: str
-    organization_name: str | None
-
-    def as_job(self, product: str, scope: Scope) -> BackupJob:
-        """Return the backup as the rules judge it.
-
-        :param product: the product's name.
-        :param scope: the scope of the backup.
-        """
-        return BackupJob(
-            product=product,
-            job_id=self.job_id,
-            job_type=self.job_type,
-            state=JobState.SUCCESS,
-            started_at=self.started_at,
-            workload=None if scope.workload == OTHER else scope.workload,
-            organization_id=scope.organization_id,
-            organization_name=self.organization_name,
-            location=scope.location,
-        )
-
-
 @dataclass(slots=True)
 class DayBackups:
     """The backups of a scope that started on one day.
 
-    :param plain: the plain ones, oldest first.
+    :param plain: the plain ones.
     :param others: all others, oldest first.
     """
 
-    plain: Sequence[PlainBackup] = ()
+    plain: PlainBackups = NO_PLAIN
     others: list[BackupJob] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -201,7 +180,21 @@ class DayBackups:
         :param product: the product's name.
         :param scope: the scope of the backups.
         """
-        return [*(each.as_job(product, scope) for each in self.plain), *self.others]
+        return [*self.plain.list_jobs(product, scope), *self.others]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductDay:
+    """The backups of a product that started on one day, as far as the rules must judge them.
+
+    :param date: the day.
+    :param backups: the backups by scope.
+    :param are_apart: whether no backup affects the verdict on another scope.
+    """
+
+    date: date
+    backups: Mapping[Scope, DayBackups]
+    are_apart: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +270,7 @@ class Past:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ScopeHistory:
     """The period of one place.
 
@@ -317,10 +310,20 @@ class ScopeHistory:
         """The days by their date."""
         return {day.date: day for day in self.days}
 
-    @property
+    @cached_property
+    def name(self) -> str:
+        """The organisation, workload, location and content, on one line."""
+        scope = self.place.scope
+        organization = [
+            one_line(each, 60) for each in (self.organization_name, scope.organization_id) if each
+        ]
+        others = [one_line(each, 60) for each in (scope.workload, scope.location, scope.content) if each]
+        return " / ".join(filter(None, (next(filter(None, organization), ""), *others))) or "all jobs"
+
+    @cached_property
     def counts(self) -> Counter[Outcome]:
         """The number of days by outcome."""
-        return Counter(day.outcome for day in self.days if day.outcome is not None)
+        return Counter([day.outcome for day in self.days if day.outcome is not None])
 
     @property
     def expected_days(self) -> int:
@@ -330,10 +333,9 @@ class ScopeHistory:
     @property
     def bad_days(self) -> int:
         """The number of days without a good backup; a backup running on the newest day does not count."""
-        known = self._known
-        if known and known[-1] is Outcome.RUNNING:
-            known.pop()
-        return sum(outcome is not Outcome.GOOD for outcome in known)
+        told = (day.outcome for day in reversed(self.days) if day.outcome is not None)
+        newest = next((outcome for outcome in told if outcome not in _SILENT), None)
+        return self.expected_days - self.counts[Outcome.GOOD] - (newest is Outcome.RUNNING)
 
     @property
     def needs_attention(self) -> bool:
@@ -341,11 +343,6 @@ class ScopeHistory:
         if self.current is Outcome.RUNNING:
             return self.has_run_before
         return self.current is not Outcome.GOOD and self.current not in _SILENT
-
-    @property
-    def _known(self) -> list[Outcome]:
-        outcomes = (day.outcome for day in self.days if day.outcome is not None)
-        return [outcome for outcome in outcomes if outcome not in _SILENT]
 
     def age(self, now: datetime) -> timedelta | None:
         """Return the age of the newest good backup; None where there is none.
@@ -374,29 +371,52 @@ class ScopeTimeline:
         self._first_at: datetime | None = None
         self._good_at: list[datetime] = []
         self._days: dict[date, Day] = {}
-        self._recent: list[PlainBackup | BackupJob] = []
+        self._recent = NO_PLAIN
+        self._recent_others: list[BackupJob] = []
         # When the newest backup started that could not be read; it may belong to another scope.
         self._doubtful_at: datetime | None = None
         self._schedule = Schedule(period.timezone, period.now, self._guard.interval)
         if past is not None:
             self._schedule.add(past.newest_at, *past.starts)
 
-    def add_recent(self, backups: Sequence[PlainBackup | BackupJob]) -> None:
-        """Add backups of the last weeks, by which the scope is judged now.
+    def add_recent(self, others: Sequence[BackupJob]) -> None:
+        """Add backups of a day of the last weeks that are not plain: by them the scope is judged now.
 
-        :param backups: the backups, oldest first.
+        :param others: the backups, oldest first.
         """
-        self._recent += backups[-_MOST_RECENT:]
+        self._recent_others += others[-_MOST_RECENT:]
 
-    def add_plain(self, backups: Iterable[PlainBackup], judged: Container[date]) -> None:
+    def add_recent_plain(self, backups: PlainBackups) -> None:
+        """Add the plain backups of the last weeks, by which the scope is judged now.
+
+        :param backups: the backups.
+        """
+        self._recent = backups[-_MOST_RECENT:]
+
+    def add_plain(self, backups: PlainBackups, judged: Container[date]) -> None:
         """Add the good days: those of the period with plain backups alone.
 
-        :param backups: the plain backups of the period, oldest first.
+        :param backups: the plain backups of the period.
         :param judged: the days that are judged otherwise, and that :meth:`add` takes.
         """
-        for day, found in groupby(backups, key=lambda each: self._period.date_of(each.started_at)):
-            if day not in judged:
-                self.add(day, Outcome.GOOD, DayBackups(list(found)))
+        dates = self._period.dates
+        numbers = list(map(bisect_right, repeat(self._period.begins), backups.starts))
+        is_other = False
+        for number, count in Counter(numbers).items():
+            day = dates[number - 1]
+            if day in judged:
+                is_other = True
+            else:
+                self._days[day] = _make_day(day, Outcome.GOOD, count)
+        if is_other:
+            backups = backups.select([dates[number - 1] not in judged for number in numbers])
+        self._add_good(backups)
+
+    def _add_good(self, plain: PlainBackups) -> None:
+        if plain:
+            self._name = plain.newest_name or self._name
+            self._good_at += plain.starts
+            self._add_starts(plain.starts)
 
     def add(self, day: date, outcome: Outcome, backups: DayBackups | None = None) -> None:
         """Add one day of the period.
@@ -407,10 +427,7 @@ class ScopeTimeline:
         """
         found = backups or DayBackups()
         self._days[day] = _make_day(day, outcome, len(found))
-        for plain in found.plain:
-            self._name = plain.organization_name or self._name
-            self._add_start(plain.started_at)
-            self._good_at.append(plain.started_at)
+        self._add_good(found.plain)
         for job in found.others:
             self._name = job.organization_name or self._name
             started = job.effective_start
@@ -418,14 +435,15 @@ class ScopeTimeline:
             if job.problems:  # the job may belong to another scope, so it makes no day expected
                 self._doubtful_at = first
                 continue
-            self._add_start(first)
+            self._add_starts([first])
             if started is not None and is_good(job, self._period.now, self._guard):
                 self._good_at.append(started)
 
-    def _add_start(self, start: datetime) -> None:
-        if self._first_at is None or start < self._first_at:
-            self._first_at = start
-        self._schedule.add(start)
+    def _add_starts(self, starts: list[datetime]) -> None:
+        """Add starts, oldest first, at least one."""
+        if self._first_at is None or starts[0] < self._first_at:
+            self._first_at = starts[0]
+        self._schedule.add(*starts)
 
     def conclude(self, loaded_until: datetime) -> ScopeHistory:
         """Return the history, with the runs that were due and did not come.
@@ -471,9 +489,7 @@ class ScopeTimeline:
         newest = runs[-1]
         if any(newest < judged_at for judged_at in self._guard.list_late()):
             return Outcome.MISSED
-        came_late = len(runs) > 1 and any(
-            runs[-2] < each.known_at < newest for each in self._schedule.iter_missed()
-        )
+        came_late = len(runs) > 1 and any(runs[-2] < each.known_at < newest for each in self._schedule.missed)
         outcomes = []
         for policy, window in self._guard.windows.items():
             start = min(newest, now - max(window, DAY))
@@ -486,20 +502,22 @@ class ScopeTimeline:
 
     def _judge_since(self, policy: Policy, start: datetime) -> Outcome:
         """Return the verdict on the recent jobs since a time."""
-        since = [each for each in self._recent if _may_be_since(each, start)]
-        plain = [each for each in since if isinstance(each, PlainBackup) and each.job_type in policy.job_type]
-        if since and len(plain) == len(since):
+        plain = self._recent.since(start)
+        if plain and not self._has_other_since(start) and plain.job_types.issubset(policy.job_type):
             return Outcome.GOOD
         product, scope = self._place.product, self._place.scope
-        jobs = _name_runs(
-            [each.as_job(product, scope) if isinstance(each, PlainBackup) else each for each in self._recent]
-        )
+        jobs = _name_runs([*self._recent_others, *self._recent.list_jobs(product, scope)])
         found = [
             _OUTCOMES[each.reason]
             for each in judge(jobs, _since(policy, start, jobs), self._period.now).scopes
             if each.job is not None
         ]
         return min(found, key=_WORST.index) if found else self._judge_without_start()
+
+    def _has_other_since(self, start: datetime) -> bool:
+        """Tell whether a recent backup that is not plain started since a time, or has no start."""
+        begun = (job.effective_start for job in self._recent_others)
+        return any(each is None or each >= start for each in begun)
 
     def _judge_without_start(self) -> Outcome:
         """Return the outcome by the days, or by the past, where no recent job has a start."""
@@ -519,7 +537,7 @@ class ScopeTimeline:
         """
         now = self._period.now
         missed = {self._period.date_of(at): Outcome.MISSED for at in self._gates.list_late(self._place)}
-        for run in self._schedule.iter_missed():
+        for run in self._schedule.missed:
             end = self._period.begin(run.day + DAY)
             known_at = max(run.known_at, end)
             if self._gates.guard(self._place, min(end, now)).excludes:
@@ -533,14 +551,10 @@ class ScopeTimeline:
         since = self._first_at if past is None else past.newest_good_at or past.first_at
         if since is None or since >= now:
             return None
-        moments = [since, *(at for at in good if since < at < now), now]
-        start, end = max(pairwise(moments), key=lambda each: each[1] - each[0])
-        return Gap(start=start, end=end)
-
-
-def _may_be_since(backup: PlainBackup | BackupJob, start: datetime) -> bool:
-    begun = backup.started_at if isinstance(backup, PlainBackup) else backup.effective_start
-    return begun is None or begun >= start
+        moments = [since, *good[bisect_right(good, since) : bisect_left(good, now)], now]
+        lengths = list(map(sub, moments[1:], moments))
+        longest = lengths.index(max(lengths))
+        return Gap(start=moments[longest], end=moments[longest + 1])
 
 
 def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
@@ -550,9 +564,12 @@ def is_good(job: BackupJob, now: datetime, guard: Guard) -> bool:
     :param now: the moment of the report.
     :param guard: the gates of the scope.
     """
-    if is_not_understood(job) or is_askew(job, now) or job.state not in GRADES:
-        return False
-    return all(limits.grade(job) is JobState.SUCCESS for limits in guard.limits)
+    return _is_settled(job, now) and all(limits.grade(job) is JobState.SUCCESS for limits in guard.limits)
+
+
+def _is_settled(job: BackupJob, now: datetime) -> bool:
+    """Tell whether a backup is understood, and ended as a success, partial or failed."""
+    return job.state in GRADES and not is_not_understood(job) and not is_askew(job, now)
 
 
 class ProductDays:
@@ -565,16 +582,11 @@ class ProductDays:
     :param period: the period.
     :param tenant: the name of the tenant.
     :param product: the product's name.
-    :param plain: the plain backups by scope, oldest first.
+    :param plain: the plain backups by scope.
     """
 
     def __init__(
-        self,
-        gates: Gates,
-        period: Period,
-        tenant: str,
-        product: str,
-        plain: Mapping[Scope, Sequence[PlainBackup]],
+        self, gates: Gates, period: Period, tenant: str, product: str, plain: Mapping[Scope, PlainBackups]
     ) -> None:
         self._gates = gates
         self._period = period
@@ -582,48 +594,45 @@ class ProductDays:
         self._product = product
         self._plain = plain
         policies = gates.list_policies(tenant, product)
-        self._owners = {each.job_id: scope for scope, backups in plain.items() for each in backups}
+        self._owners: dict[str, Scope] = {}
+        for scope, own in plain.items():
+            self._owners.update(dict.fromkeys(own.job_ids, scope))
         is_simple = (
             not any(policy.exclude for policy in policies)
             and all("backup" in policy.job_type for policy in policies)
-            and sum(len({each.job_id for each in own}) for own in plain.values()) == len(self._owners)
+            and sum(len(set(own.job_ids)) for own in plain.values()) == len(self._owners)
         )
-        #: The scopes whose days are all judged by the rules.
+        #: The plain backups of the scopes whose days are all judged by the rules.
         self.ruled = {
-            scope
-            for scope, backups in plain.items()
-            if not is_simple or any(each.job_type != "backup" for each in backups)
+            scope: own for scope, own in plain.items() if not is_simple or own.job_types != _BACKUP_ALONE
         }
 
-    def iter_days(
-        self, others: Iterable[tuple[date, Sequence[BackupJob]]]
-    ) -> Iterator[tuple[date, dict[Scope, DayBackups]]]:
-        """Yield the backups that the rules must judge, oldest day first.
+    def iter_days(self, others: Iterable[tuple[date, Sequence[BackupJob]]]) -> Iterator[ProductDay]:
+        """Yield the days that the rules must judge, oldest first.
 
         :param others: the backups that are not plain, by the day on which they started, oldest day first.
         """
         date_of = self._period.date_of
-        left = {date_of(each.started_at) for scope in self.ruled for each in self._plain[scope]}
+        left = {date_of(start) for own in self.ruled.values() for start in own.starts}
         for day, jobs in others:
             for earlier in sorted(each for each in left if each < day):
-                yield earlier, self._collect(earlier, ())
+                yield self._collect(earlier, ())
             left = {each for each in left if each > day}
-            yield day, self._collect(day, jobs)
+            yield self._collect(day, jobs)
         for later in sorted(left):
-            yield later, self._collect(later, ())
+            yield self._collect(later, ())
 
-    def _collect(self, day: date, others: Sequence[BackupJob]) -> dict[Scope, DayBackups]:
+    def _collect(self, day: date, others: Sequence[BackupJob]) -> ProductDay:
         found: dict[Scope, DayBackups] = {}
         for job in others:
             found.setdefault(scope_of(job), DayBackups()).others.append(job)
         start, end = self._period.begin(day), self._period.begin(day + DAY)
-        for scope in found.keys() | (self.ruled if self._are_apart(others) else self._plain.keys()):
-            backups = self._plain.get(scope, ())
-            first = bisect_left(backups, start, key=_STARTED)
-            plain = backups[first : bisect_left(backups, end, lo=first, key=_STARTED)]
+        are_apart = self._are_apart(others)
+        for scope in [*found, *(self.ruled if are_apart else self._plain)]:
+            plain = self._plain.get(scope, NO_PLAIN).between(start, end)
             if plain:
                 found.setdefault(scope, DayBackups()).plain = plain
-        return found
+        return ProductDay(date=day, backups=found, are_apart=are_apart)
 
     def _are_apart(self, others: Iterable[BackupJob]) -> bool:
         """Tell whether no job affects the verdict on another scope.
@@ -639,33 +648,57 @@ class ProductDays:
                 return False
         return True
 
-    def judge(self, day: date, backups: Mapping[Scope, DayBackups]) -> dict[Scope, Outcome]:
+    def judge(self, day: ProductDay) -> dict[Scope, Outcome]:
         """Return the outcome of a day's backups, by scope; of several gates the strictest one's.
 
         :param day: the day.
-        :param backups: the backups that started on the day, by scope.
         """
-        now, end = self._period.now, self._period.begin(day + DAY)
-        spelled = {normalize_scope(scope): scope for scope in backups}
+        now, begin, end = self._period.now, self._period.begin(day.date), self._period.begin(day.date + DAY)
+        spelled = {normalize_scope(scope): scope for scope in day.backups}
         guarded: dict[Policy, set[Scope]] = {}
         outcomes: dict[Scope, list[Outcome]] = {}
+        left = dict(day.backups)
         for normalized, scope in spelled.items():
             place = Place(tenant=self._tenant, product=self._product, scope=scope)
             guard = self._gates.guard(place, min(now, end))
             if guard.excludes:
                 outcomes[scope] = [Outcome.EXCLUDED]
                 continue
+            if day.are_apart and (known := self._judge_alone(day.backups[scope], begin, guard)):
+                outcomes[scope] = known
+                del left[scope]
+                continue
             for policy in guard.windows:
                 guarded.setdefault(policy, set()).add(normalized)
         jobs = _name_runs(
-            [job for scope, found in backups.items() for job in found.list_jobs(self._product, scope)]
+            [job for scope, found in left.items() for job in found.list_jobs(self._product, scope)]
+            if guarded
+            else []
         )
         for policy, scopes in guarded.items():
-            for each in judge(jobs, _since(policy, self._period.begin(day), jobs), now).scopes:
+            for each in judge(jobs, _since(policy, begin, jobs), now).scopes:
                 normalized = normalize_scope(each.scope)
                 if normalized in scopes and each.job is not None:
                     outcomes.setdefault(spelled[normalized], []).append(_OUTCOMES[each.reason])
         return {scope: min(found, key=_WORST.index) for scope, found in outcomes.items()}
+
+    def _judge_alone(self, backups: DayBackups, begin: datetime, guard: Guard) -> list[Outcome]:
+        """Return what the rules would say, by gate, where that is plain to see; empty where it is not.
+
+        It is where all backups are plain, and where the only one is settled: then every rule on which of
+        several backups decides comes to the same.
+        """
+        job_types = backups.plain.job_types.union(job.job_type for job in backups.others)
+        for policy in guard.windows:
+            if policy.organization_ids is not None or not job_types.issubset(policy.job_type):
+                return []  # the rules may leave some of the backups out
+        if not backups.others:
+            return [Outcome.GOOD]
+        job, *more = backups.others
+        start, now = job.effective_start, self._period.now
+        if more or backups.plain or start is None or start < begin or not _is_settled(job, now):
+            return []
+        return [_GRADED[limits.grade(job)] for limits in guard.limits]
 
 
 def _name_runs(jobs: list[BackupJob]) -> list[BackupJob]:
@@ -713,20 +746,14 @@ def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory
             grade, size = 0, timedelta.max if age is None else age
         else:
             grade, size = (1, timedelta(history.bad_days)) if history.bad_days else (2, timedelta())
-        return (grade, -size.total_seconds(), history.place.tenant, history.place.product, name_of(history))
+        return (grade, -size.total_seconds(), history.place.tenant, history.place.product, history.name)
 
     return tuple(sorted(histories, key=badness))
 
 
 def name_of(history: ScopeHistory) -> str:
-    """Return the name of a scope: its organisation, workload, location and content, on one line.
+    """Return the name of a scope.
 
     :param history: the history of the scope.
     """
-    scope = history.place.scope
-    organization = one_line(history.organization_name or "", 60) or one_line(scope.organization_id or "", 60)
-    parts = (
-        organization,
-        *(one_line(each or "", 60) for each in (scope.workload, scope.location, scope.content)),
-    )
-    return " / ".join(filter(None, parts)) or "all jobs"
+    return history.name

@@ -24,7 +24,7 @@ from airflow_provider_avepoint.report.formatting import (
     say_moment,
     say_share,
 )
-from airflow_provider_avepoint.report.gates import Gate, Place
+from airflow_provider_avepoint.report.gates import Gate, Gates, Place
 from airflow_provider_avepoint.report.kept_schedules import MissedRuns, PlannedService, UnreadDay, Vanished
 from airflow_provider_avepoint.report.licenses import LicenseHistory
 from airflow_provider_avepoint.report.protection import (
@@ -84,7 +84,7 @@ class Report:
     :param failures_left_out: the number of failures of kinds that are not listed.
     :param verdicts: the verdicts, newest first.
     :param silent_tenants: tenants that were asked for but are not in the ledger.
-    :param gates: the gates, by name.
+    :param gates: the gates, of a product by name.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
     :param unknown_products: the tenants and products of which a newer release has written into the ledger.
     :param previous: the last report on the same tenants; None where the ledger knows none.
@@ -111,7 +111,7 @@ class Report:
     verdicts: tuple[JudgedVerdict, ...]
     silent_tenants: tuple[str, ...]
     previous: Reported | None
-    gates: tuple[Gate, ...]
+    gates: Gates
     loaded_without_jobs: tuple[tuple[str, str], ...]
     unknown_products: tuple[tuple[str, str], ...]
     drills: tuple[DrillHistory, ...]

@@ -25,6 +25,7 @@ from airflow_provider_avepoint.core.verdict import Reason
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _LATE = frozenset({Reason.MISSED, Reason.STALE})
 _NOTHING = Raw(b"null")
+_NO_LIMITS = frozenset({Limits()})
 # A gate still guards so long after its last verdict, at least; and after its only one, as it may run monthly.
 _LEAST_PATIENCE = timedelta(days=8)
 _PATIENCE_WITH_ONE = timedelta(days=45)
@@ -240,19 +241,21 @@ class Guard:
         """The longest time between two backups that every gate allows; None where no gate names one."""
         return min((each.policy.max_age for each in self._judging if each.policy.max_age), default=None)
 
-    @property
-    def windows(self) -> dict[Policy, timedelta]:
+    @cached_property
+    def windows(self) -> Mapping[Policy, timedelta]:
         """How old a backup may be, by policy; a plain check has no window of its own."""
+        if not self._judging:
+            return _default_windows(self.place.product)
         windows: dict[Policy, timedelta] = {}
         for each in self._judging:
             policy = each.policy_for(self.place)
             windows[policy] = min(windows.get(policy, each.window), each.window)
-        return windows or {_default_policy(self.place.product): timedelta()}
+        return windows
 
     @cached_property
     def limits(self) -> frozenset[Limits]:
         """The limits within which a backup is good."""
-        return frozenset(map(Limits.of, self.windows))
+        return frozenset(map(Limits.of, self.windows)) if self._judging else _NO_LIMITS
 
     def list_late(self) -> list[datetime]:
         """Return when the gates last judged that found no backup of the place in their windows."""
@@ -323,9 +326,11 @@ class Gates:
 
     def _find_gates(self, place: Place) -> tuple[Gate, ...]:
         """Return the gates that name the organisation of a place, or every organisation, at any time."""
+        gates = self._of(place.tenant, place.product)
+        if not gates:
+            return ()
         known = self._of_place.get(place)
         if known is None:
-            gates = self._of(place.tenant, place.product)
             organization = normalize_scope(place.scope).organization_id
             if organization is not None:
                 named = self._by_organization[place.tenant, place.product]
@@ -350,6 +355,8 @@ class Gates:
 
         :param place: the place.
         """
+        if not self._late:
+            return ()
         return self._late.get((place.tenant, place.product, normalize_scope(place.scope)), ())
 
     @cached_property
@@ -376,7 +383,7 @@ class Gates:
         :param now: the moment of the report.
         """
         known: dict[tuple[str, str], list[Scope]] = defaultdict(list)
-        for place in seen:
+        for place in seen if self._gates else ():
             known[place.tenant, place.product].append(normalize_scope(place.scope))
         never = {}
         for gate in self:
@@ -415,10 +422,11 @@ def _decide_by(policy: Policy, rule: str | None) -> Policy:
 
 
 @lru_cache
-def _default_policy(product: str) -> Policy:
+def _default_windows(product: str) -> Mapping[Policy, timedelta]:
     """Return how a check without further arguments judges."""
     ids = ["unknown"] if get_product(product).needs_organization else None
-    return judge_whatever_comes(Policy(product=product, started_after=_ALWAYS, organization_ids=ids))
+    policy = judge_whatever_comes(Policy(product=product, started_after=_ALWAYS, organization_ids=ids))
+    return {policy: timedelta()}
 
 
 @lru_cache(maxsize=1000)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import func, or_, select
 
@@ -25,10 +24,7 @@ from airflow_provider_avepoint.core.schedule import DaySchedule
 from airflow_provider_avepoint.ledger.rows import read_days, read_state
 from airflow_provider_avepoint.ledger.tables import JOBS, SCHEDULES
 from airflow_provider_avepoint.report.backups import RECENT, Outcome, Period, ScopeHistory
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import RowMapping
-    from sqlalchemy.sql import Select
+from airflow_provider_avepoint.report.rows import Rows
 
 # A backup that runs longer than this answers no further run.
 _LONGEST_RUN = timedelta(days=7)
@@ -37,16 +33,6 @@ _DAY = timedelta(days=1)
 UnreadDay = tuple[str, str, date]
 # An older schedule does not tell how things are now.
 _PRESENT = timedelta(days=8)
-
-
-class Rows(Protocol):
-    """A ledger, as far as it is read here."""
-
-    def iter_rows(self, query: Select[Any]) -> Iterator[RowMapping]:
-        """Yield the rows of a query while they arrive.
-
-        :param query: a query on the ledger's tables.
-        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +136,17 @@ def judge_by_schedules(
         if planned not in seen and (found := _find_missed(planned, None, starts, [], period)) is not None:
             missed.append(found)
     return KeptSchedules(
-        scopes=judged, missed=tuple(missed), vanished=tuple(_find_vanished(days)), unread=unread
+        scopes=judged,
+        missed=tuple(sorted(missed, key=_order_of)),
+        vanished=tuple(_find_vanished(days)),
+        unread=unread,
     )
+
+
+def _order_of(missed: MissedRuns) -> tuple[str, ...]:
+    planned, history = missed.planned, missed.history
+    organization = "" if history is None else history.place.scope.organization_id or ""
+    return planned.tenant, planned.product, planned.location or "", planned.service, organization
 
 
 _Place = tuple[str, str, str | None]

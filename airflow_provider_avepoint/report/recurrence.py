@@ -47,6 +47,9 @@ def find_recurrence(history: ScopeHistory, today: date) -> Recurrence | None:
     :param history: the scope.
     :param today: the day of the report.
     """
+    told = history.counts.total() - sum(history.counts[outcome] for outcome in _SILENT)
+    if told - history.counts[Outcome.GOOD] < 2:
+        return None  # as most scopes
     days = [day for day in history.days if day.outcome is not None and day.outcome not in _SILENT]
     times = [
         list(group)

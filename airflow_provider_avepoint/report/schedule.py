@@ -7,15 +7,15 @@ are one run.
 
 from __future__ import annotations
 
-import cmath
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import accumulate, count, pairwise
+from operator import sub
 from typing import TypeVar
 
 Gap = TypeVar("Gap", int, timedelta)
@@ -124,13 +124,14 @@ class Schedule:
     def add(self, *starts: datetime) -> None:
         """Add the starts of backups, in any order, before the first question.
 
-        :param starts: aware datetimes; one after *now* does not count.
+        :param starts: datetimes in UTC; one after *now* does not count.
         """
-        self._starts += [start for start in starts if start <= self._now]
+        self._starts += starts
 
     @cached_property
     def _sorted(self) -> list[datetime]:
-        return sorted(self._starts)
+        starts = sorted(self._starts)
+        return starts[: bisect_right(starts, self._now)]
 
     @cached_property
     def runs(self) -> list[datetime]:
@@ -138,13 +139,18 @@ class Schedule:
         runs: list[datetime] = []
         for start in self._sorted:
             if not runs or start - runs[-1] >= _RUN:
-                runs.append(start.astimezone(self._timezone))
-        return runs
+                runs.append(start)
+        return runs if self._timezone is UTC else [run.astimezone(self._timezone) for run in runs]
 
-    def iter_missed(self) -> Iterator[MissedRun]:
-        """Yield the runs that were due and did not come, oldest first."""
-        for run, end in pairwise([*self.runs, self._now]):
-            if end - run <= _LEAST_MISSED:
+    @cached_property
+    def missed(self) -> tuple[MissedRun, ...]:
+        """The runs that were due and did not come, oldest first."""
+        return tuple(self._iter_missed())
+
+    def _iter_missed(self) -> Iterator[MissedRun]:
+        ends = [*self.runs, self._now][1:]
+        for run, end, gap in zip(self.runs, ends, map(sub, ends, self.runs), strict=True):
+            if gap <= _LEAST_MISSED:
                 continue  # no schedule here asks for more than one run a day
             for due, late in self._plan(run).iter_due(run):
                 if late >= end:
@@ -215,17 +221,18 @@ def _find_time_of_day(runs: list[datetime]) -> timedelta:
 
     The time is negative for some minutes before midnight: people name such a run by the day that begins.
     """
-    minutes = [run.hour * 60 + run.minute + run.second / 60 for run in runs]
-    mean = sum(cmath.exp(2j * math.pi * each / _MINUTES) for each in minutes)
-    time_of_day = cmath.phase(mean) / (2 * math.pi) % 1 * _DAY
+    angles = [math.tau * (run.hour * 60 + run.minute + run.second / 60) / _MINUTES for run in runs]
+    mean = math.atan2(sum(map(math.sin, angles)), sum(map(math.cos, angles)))
+    time_of_day = mean / math.tau % 1 * _DAY
     return time_of_day if time_of_day < _DAY - _BEFORE_MIDNIGHT else time_of_day - _DAY
 
 
 def _find_weekdays(days: set[date]) -> frozenset[int]:
     """Return the weekdays on which runs usually start; empty where *days* show no such weekdays."""
-    first, last = min(days), max(days)
-    possible = Counter((first + timedelta(days=each)).weekday() for each in range((last - first).days + 1))
-    seen = Counter(day.weekday() for day in days)
+    first = min(days)
+    weeks, rest = divmod((max(days) - first).days + 1, _WEEK)
+    possible = {(first.weekday() + number) % _WEEK: weeks + (number < rest) for number in range(_WEEK)}
+    seen = Counter(map(date.weekday, days))
     usual = {weekday for weekday, number in seen.items() if number > _USUAL * possible[weekday]}
     sure = {weekday for weekday in usual if seen[weekday] >= _LEAST_RUNS}
     # In the first weeks, a weekday counts too that has had a run each time.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_avepoint.core.products import PRODUCTS, get_product
+from airflow_provider_avepoint.core.products import PRODUCTS
 
 #: The products whose rows state the size of a backup.
-SIZED = tuple(name for name in PRODUCTS if get_product(name).columns.size is not None)
+SIZED = tuple(each.name for each in PRODUCTS.values() if each.columns.size is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

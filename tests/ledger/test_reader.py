@@ -64,6 +64,18 @@ def test_a_reader_changes_nothing(database: Database) -> None:
         assert len(list(ledger.iter_rows(select(JOBS.c.job_id)))) == 1
 
 
+@pytest.mark.system
+def test_a_reader_sees_the_ledger_of_one_moment(postgres_database: Database) -> None:
+    """Else a job that ends between two queries could be in neither."""
+    with Ledger(CONN_ID) as ledger:
+        ledger.save_jobs("contoso", [make_job()], READ_AT)
+        with LedgerReader(CONN_ID, seconds=PATIENCE) as reader:
+            ledger.save_jobs("contoso", [make_job("later")], READ_AT)
+
+            assert len(list(reader.iter_rows(select(JOBS.c.job_id)))) == 1
+            assert len(list(ledger.iter_rows(select(JOBS.c.job_id)))) == 2
+
+
 def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         connection = {"conn_type": "postgres", "host": "127.0.0.1", "port": server.getsockname()[1]}

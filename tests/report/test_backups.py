@@ -360,6 +360,18 @@ def test_names(ledger: Ledger, fields: dict[str, Any], expected: str) -> None:
     assert expected == name_of(only(read(ledger, [job(at(6), **fields)])))
 
 
+def test_good_backups_under_two_names_are_of_one_scope(ledger: Ledger) -> None:
+    """The database gathers them by name: they are put in order again."""
+    named = ["Old Ltd", "New Ltd"]
+    jobs = [job(at(day), organization_name=named[day % 2], job_id=f"J{9 - day}") for day in range(1, 7)]
+    history = only(read(ledger, [*jobs, job(at(3, 4), "failed")]))
+
+    assert (spell(history), history.name) == (".GGFGGG", "Old Ltd / dynamics_sales")
+    assert history.newest_good_at == at(6)
+    assert history.longest_gap is not None
+    assert history.longest_gap.length == DAY
+
+
 def test_the_newest_name_of_an_organisation_holds(ledger: Ledger) -> None:
     jobs = [job(at(5), organization_name="Old Ltd"), job(at(6), organization_name="New Ltd")]
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from airflow_provider_avepoint.core.model import BackupJob, Counts
+from airflow_provider_avepoint.core.model import BackupJob, Counts, JobError, JobState
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.database import writing
@@ -364,3 +364,46 @@ def test_nights_around_midnight_miss_nothing(ledger: Ledger) -> None:
     )
 
     assert only(read(ledger, Period(now=NOW, days=42))).counts[Outcome.MISSED] == 0
+
+
+KINDS: list[tuple[str, dict[str, Any]]] = [
+    *((state.value, {}) for state in JobState),
+    ("partial", FEW_FAILED),
+    ("success", {"counts": Counts(total=5, successful=4, failed=1)}),
+    ("success", {"counts": Counts(total=5, successful=0, failed=0)}),
+    ("success", {"errors": (JobError(message="locked"),)}),
+    ("success", {"finished_at": at(4)}),
+    ("failed", {"finished_at": NOW + DAY}),
+    ("partial", {"job_type": "audit_backup"}),
+]
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        [],
+        [{"max_failed_ratio": 0.05}, {"accept_partial": True, "decide_by": "all", "task": "other"}],
+        [{"exclude": [{"organization_id": "org1", "until": "2027-01-01", "reason": "moving"}]}],
+        [{"job_type": ["audit_backup"]}],
+        [{"job_type": ["backup", "audit_backup"], "organization_ids": ["org2", "org8"]}],
+    ],
+)
+def test_a_backup_alone_on_its_day_is_judged_by_the_same_rules(
+    ledger: Ledger, policies: list[dict[str, Any]]
+) -> None:
+    """On a day on which scopes share an id, the rules see all backups of the product together."""
+    jobs = [
+        job(at(5, 1 + number / 60), **{"state": state, "organization_id": f"org{number}"} | fields)
+        for number, (state, fields) in enumerate(KINDS)
+    ]
+    fill(ledger, "contoso", jobs)
+    for policy in policies:
+        guard(ledger, jobs, **policy)
+    alone = {scope.place: scope for scope in read(ledger).scopes}
+    fill(
+        ledger, "contoso", [job(at(5), "failed", job_id="same", organization_id=each) for each in ("a", "b")]
+    )
+    together = {scope.place: scope for scope in read(ledger).scopes}
+
+    assert len(alone) >= len(KINDS) - 1  # an audit log is a backup for the gates that say so
+    assert alone == {place: scope for place, scope in together.items() if place in alone}

@@ -43,7 +43,7 @@ def follow(
     schedule = Schedule(timezone, NOW, interval)
     for start in starts:
         schedule.add(start.astimezone(UTC))
-    return schedule.describe(), [run.day for run in schedule.iter_missed()]
+    return schedule.describe(), [run.day for run in schedule.missed]
 
 
 NIGHTS = every(1, 60)
