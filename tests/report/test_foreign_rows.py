@@ -14,7 +14,8 @@ from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
 from airflow_provider_avepoint.ledger.tables import metadata
 from airflow_provider_avepoint.report.backups import Period
 from airflow_provider_avepoint.report.gates import Gates
-from airflow_provider_avepoint.report.ledger_queries import read_newest, read_report
+from airflow_provider_avepoint.report.ledger_jobs import read_newest
+from airflow_provider_avepoint.report.ledger_queries import read_report
 from airflow_provider_avepoint.report.page import write_page
 from airflow_provider_avepoint.report.table import write_table
 from tests.report.histories import (
