@@ -128,13 +128,15 @@ def is_partial(level: str) -> ColumnElement[bool]:
 
     :param level: one of ``LEVELS``.
     """
-    total, successful, failed, skipped, warning = (
-        func.coalesce(JOBS.c[f"{level}_{kind}"], 0) for kind in COUNTS
-    )
+    total, successful, failed, skipped, warning = (JOBS.c[f"{level}_{kind}"] for kind in COUNTS)
+    # What is true of few rows stands first: the database looks no further then. Without the number of saved
+    # objects nobody knows that there were none.
     has_done_nothing = and_(
-        total > 0, JOBS.c[f"{level}_successful"].is_not(None), successful + skipped + warning == 0
+        func.coalesce(successful, 1) == 0,
+        func.coalesce(total, 0) > 0,
+        func.coalesce(skipped, 0) + func.coalesce(warning, 0) == 0,
     )
-    return or_(failed > 0, has_done_nothing)
+    return or_(func.coalesce(failed, 0) > 0, has_done_nothing)
 
 
 def place_of(row: Mapping[Any, Any]) -> Place:
