@@ -233,6 +233,25 @@ def test_a_gate_without_a_window_is_refused(cls: Any) -> None:
     assert "" == parse(cls, dag={"default_args": {"max_age": DAY}}, **product)
 
 
+def test_a_window_without_its_limit_warns() -> None:
+    """A DAG that takes both from its params may leave the limit out, so nothing is refused."""
+    gate = {"product": "m365", "max_age": DAY}
+    silent: list[dict[str, Any]] = [
+        {},
+        {"unusual_within": "P7D"},
+        {"unusual_within": "36h", "max_unusual": 0},
+        {"unusual_within": "36h", "max_unusual": LATER},
+        {"unusual_within": LATER},
+    ]
+    for cls in (AvePointBackupCheckOperator, AvePointBackupSensor):
+        with pytest.warns(UserWarning, match=r"^Task look: unusual_within does nothing without max_unusual"):
+            assert "" == parse(cls, **gate, unusual_within="36h")
+        for given in silent:
+            assert "" == parse(cls, **gate, **given)  # and pytest raises a warning
+    with pytest.warns(UserWarning, match=r"^Task look: unusual_within does nothing"):
+        parse_mapped(AvePointBackupCheckOperator, "unusual_within", "36h", **gate)
+
+
 def test_a_mapped_task_without_a_required_argument_is_refused() -> None:
     assert tell(lambda: AvePointJobSensor.partial(task_id="look").expand(job_id=["J"])).startswith(
         "product is missing"
