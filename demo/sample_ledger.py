@@ -28,7 +28,7 @@ GATES = {
     ),
 }
 #: The DAG run in which each gate judged last.
-NEWEST_RUN = "manual__newest"
+NEWEST_RUN = "manual__2026-01-01T00:00:00+00:00"
 _DAYS = 60
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _DENIED = JobError(

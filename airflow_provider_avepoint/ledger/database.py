@@ -125,7 +125,10 @@ def _open_connection(conn_id: str) -> Engine:
     try:
         hook: Any = connection.get_hook()  # type: ignore[no-untyped-call]
     except Exception as e:  # noqa: BLE001  # a provider that is not installed, or an unknown type
-        raise AvePointConfigError(f"ledger_conn_id: {conn_id!r}: {one_line(e)}") from None
+        raise AvePointConfigError(
+            f"ledger_conn_id: {conn_id!r}: {one_line(e)}. The ledger needs "
+            "apache-airflow-providers-postgres or apache-airflow-providers-sqlite installed on this machine."
+        ) from None
     if not isinstance(hook, DbApiHook):
         raise AvePointConfigError(
             f"ledger_conn_id: {conn_id!r} is of type {hook.conn_type!r}, no SQL database; the ledger needs "

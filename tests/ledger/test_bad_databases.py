@@ -54,7 +54,7 @@ def fail(error: type[AvePointError]) -> str:
     [
         (None, "there is no connection 'ledger'"),
         ({"conn_type": "http", "host": "h", "password": SECRET}, "is of type 'http', no SQL database"),
-        ({"conn_type": "nobodys", "host": "h", "password": SECRET}, "nobodys"),
+        ({"conn_type": "nobodys", "host": "h", "password": SECRET}, "apache-airflow-providers-postgres"),
         ({"conn_type": "sqlite"}, "names no file"),
         ({"conn_type": "sqlite", "host": ":memory:"}, "names no file"),
         (NOWHERE | {"extra": {"sqlalchemy_scheme": "postgresql+nobodys"}}, "nobodys"),

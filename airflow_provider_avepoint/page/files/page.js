@@ -271,10 +271,14 @@ function leaveDrawer() {
 
 function followHistory() {
   if (!posture) return;
+  const before = view;
   view = readView(location.search);
-  fillFilters();
-  update();
-  drawLicenses();
+  // Where the drawer alone has changed, the rows stay, and with them the reader's place and the keyboard's.
+  if (Object.keys(view).some((name) => name !== "scope" && view[name] !== before[name])) {
+    fillFilters();
+    update();
+    drawLicenses();
+  } else keepView();
   if (view.scope) openDrawer(view.scope);
   else if ($("drawer").open) $("drawer").close();
 }

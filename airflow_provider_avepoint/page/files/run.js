@@ -1,7 +1,8 @@
 import { drawVerdict, get, make, sayCount, showProblem } from "./common.js";
 
 const $ = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search);
+// Airflow 3.1 fills in ids as they are: the plus of "+00:00" in them is a plus, and no blank.
+const asked = new URLSearchParams(location.search.replaceAll("+", "%2B"));
 const wanted = new URLSearchParams();
 for (const name of ["dag_id", "run_id", "task_id", "map_index"]) {
   const value = asked.get(name);
