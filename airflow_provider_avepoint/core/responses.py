@@ -230,7 +230,8 @@ def _explain(
             f"{message} The service is at fault; trying again later may help.", status=status
         )
     if status not in (401, 403):  # for these the caller raises an error of its own
-        message += f" Check the argument that it names, or else the connection's {request.addressed_by}."
+        where = f"the connection's {request.addressed_by}"
+        message += f" Check the argument that it names, if it names one, or else {where}."
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 
