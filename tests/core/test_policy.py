@@ -578,7 +578,7 @@ def test_a_verdict_is_json_with_the_documented_keys() -> None:
         "location": None,
         "content": None,
     }
-    assert (here["decided_by"], here["decided_because"]) == ("newest", "rows name their organisation")
+    assert (here["decided_by"], here["decided_because"]) == ("newest", "each row's organisation is known")
     assert (here["passed"], here["reason"], here["age_seconds"]) == (False, "partial", 7200)
     assert tuple(here["job"][key] for key in ("job_id", "state", "raw_state", "started_at", "duration")) == (
         "1",
