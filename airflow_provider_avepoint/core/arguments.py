@@ -17,7 +17,7 @@ from uuid import UUID
 from airflow_provider_avepoint.core.errors import AvePointConfigError
 from airflow_provider_avepoint.core.ids import normalize_id
 from airflow_provider_avepoint.core.model import JobState
-from airflow_provider_avepoint.core.refusals import is_rendered_list, is_rendered_none, refuse
+from airflow_provider_avepoint.core.refusals import is_rendered_list, is_rendered_none, refuse, refuse_untold
 from airflow_provider_avepoint.core.text import trim
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ ALL = "all"
 _LARGEST_FLOAT = 2**53
 
 _LONGEST_SPAN = timedelta(days=36500)
-_SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D", a timedelta, or 86400 as a number of seconds'
+_SPANS = 'a text with its unit, such as "24h", "1.5d" or "P1D"'
 # Pendulum has two parsers, a compiled one and one in Python. They agree on numbers of these lengths. With
 # more digits, the compiled parser overflows 32 bits and returns a small number, and the Python parser reads
 # 1.25 hours as 1 hour and 25 tenths.
@@ -172,7 +172,7 @@ def parse_dimension(name: str, value: object, product: Product, *, is_told: bool
     """
     text = parse_text(name, value)
     if text is not None and not is_told:
-        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+        raise refuse_untold(name, product.label)
     return text
 
 
@@ -189,7 +189,7 @@ def parse_words(name: str, value: object, known: Collection[str], product: Produ
     """
     words = parse_list(name, value)
     if words and not known:
-        raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+        raise refuse_untold(name, product.label)
     for word in words or ():
         if word not in known:
             raise refuse(name, word, f"is not known for {product.name}; known are {', '.join(known)}.")
@@ -345,7 +345,8 @@ def parse_span(name: str, value: object) -> timedelta | None:
         except (OverflowError, ValueError):
             span = timedelta()
     if span is None:
-        raise refuse(name, value, f"is not a time span; give {_SPANS}.")
+        spans = _SPANS if isinstance(value, str) else f"{_SPANS}, a timedelta, or a number of seconds"
+        raise refuse(name, value, f"is not a time span; give {spans}.")
     if not timedelta() < span <= _LONGEST_SPAN:
         raise refuse(name, value, "is not more than zero and at most 100 years.")
     return timedelta(seconds=span.total_seconds())
@@ -456,7 +457,7 @@ def parse_objects(name: str, value: object) -> list[object] | None:
         try:
             items = json.loads(value)
         except (ValueError, RecursionError):
-            raise refuse(name, value, "is not JSON.") from None
+            raise refuse(name, value, "is not JSON; give an object, or a list of objects.") from None
     if isinstance(items, Mapping):
         return [items]
     if isinstance(items, (str, bytes, bytearray)) or not isinstance(items, Iterable):

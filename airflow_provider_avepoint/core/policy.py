@@ -29,7 +29,7 @@ from airflow_provider_avepoint.core.products import get_product, require_endpoin
 from airflow_provider_avepoint.core.products.vocabulary import Product
 from airflow_provider_avepoint.core.query import JobQuery, shift
 from airflow_provider_avepoint.core.questions import Question, Topic
-from airflow_provider_avepoint.core.refusals import refuse
+from airflow_provider_avepoint.core.refusals import refuse, refuse_untold
 from airflow_provider_avepoint.core.text import one_line
 
 #: The workload of Microsoft 365 jobs that no object type claims.
@@ -196,7 +196,7 @@ class Policy:
             ("locations", product.tells_locations),
         ):
             if getattr(self, name) is not None and not is_told:
-                raise AvePointConfigError(f"{name}: {product.label} cannot tell jobs apart by it.")
+                raise refuse_untold(name, product.label)
         if product.needs_organization and self.organization_ids is None:
             raise AvePointConfigError(
                 f"organization_ids: {product.label} lists one customer at a time; name those to be judged."
@@ -438,14 +438,14 @@ def _parse_exclusion(value: object, product: Product) -> Exclusion:
         return value
     known = {each.name for each in fields(Exclusion)}
     if not isinstance(value, Mapping) or not set(value) <= known:
-        raise refuse("exclude", value, f"is not an object of {', '.join(sorted(known))}.")
+        raise refuse("exclude", value, f"is not an object of {', '.join(sorted(known))} alone.")
     organization = normalize_id(parse_text("exclude: organization_id", value.get("organization_id")))
     workload = parse_text("exclude: workload", value.get("workload"))
     reason = parse_text("exclude: reason", value.get("reason"))
     if organization is None and workload is None:
         raise refuse("exclude", value, "names neither an organization_id nor a workload.")
     if organization and not product.tells_organizations:
-        raise AvePointConfigError(f"exclude: {product.label} cannot tell jobs apart by organization_id.")
+        raise refuse_untold("exclude: organization_id", product.label)
     # Rows may show an undocumented module, so any word may be excluded. Where we ask for each object type, no
     # other word can occur.
     if workload and product.asks_each_object_type:

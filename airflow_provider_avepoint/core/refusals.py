@@ -37,6 +37,15 @@ def refuse(name: str, value: object, why: str) -> AvePointConfigError:
     return AvePointConfigError(f"{name}: {quoted(value)} {why}{hint}")
 
 
+def refuse_untold(name: str, label: str) -> AvePointConfigError:
+    """Return the error for an argument that means nothing to a product.
+
+    :param name: the argument's name.
+    :param label: the product's name for people.
+    """
+    return AvePointConfigError(f"{name}: {label} cannot tell jobs apart by it; leave it out.")
+
+
 def is_rendered_none(text: str) -> bool:
     """Tell whether *text* is the text that Jinja renders from None, or empty.
 

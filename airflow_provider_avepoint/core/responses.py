@@ -231,7 +231,8 @@ def _explain(
             status=200 if status is None else status,  # somebody has answered
         )
     if status not in (401, 403):  # for these the caller raises an error of its own
-        message += f" Check the argument that it names, or else the connection's {request.addressed_by}."
+        where = f"the connection's {request.addressed_by}"
+        message += f" Check the argument that it names, if it names one, or else {where}."
     return AvePointRequestError(message, status=status, code=code, field=field, request_id=request_id)
 
 

@@ -790,7 +790,7 @@ def _find_rule(policy: Policy, scope: Scope, *, single_tenant: bool) -> _Rule:
     if product.needs_organization:
         return _Rule("all", "rows do not tell a customer's tenants and machines apart, so all must be good")
     if scope.organization_id is not None:
-        return _Rule("newest", "the organisation is known")
+        return _Rule("newest", "each row's organisation is known")
     if single_tenant and product.differs_by_tenant_only:
         return _Rule("newest", "the connection says single_tenant")
     return _Rule("all", "rows do not say what they belong to, so all must be good")

@@ -84,7 +84,7 @@ def _connection_not_found(conn_id: str) -> AvePointConfigError:
     if os.environ.get(variable):
         return AvePointConfigError(
             f"avepoint_conn_id: Airflow cannot read the environment variable {variable} of the "
-            f"connection {conn_id!r}: write it as JSON, "
+            f"connection {conn_id!r}: write it as JSON, with AvePoint's own fields in extra, "
             '{"conn_type": "avepoint", "login": "…", "password": "…", "extra": {"region": "us"}}.'
         )
     return AvePointConfigError(

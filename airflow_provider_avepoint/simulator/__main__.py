@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import shlex
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -47,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stopped.wait()
     except OSError as error:
         fault = (error.strerror or str(error)).partition(" (")[0].lower()
-        advice = "name another port with --port, or leave --port out for a free one"
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            advice = "name an address of this machine with --host"
+        else:
+            advice = "name another port with --port, or leave --port out for a free one"
         return _fail(f"cannot listen at port {options.port} of {options.host}: {fault}; {advice}.")
     except (ModuleNotFoundError, RuntimeError) as error:
         return _fail(str(error))

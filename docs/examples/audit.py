@@ -10,10 +10,17 @@ from airflow_provider_avepoint.operators.avepoint import (
     AvePointReportOperator,
 )
 
-with DAG("audit", schedule="0 6 * * 1", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False) as dag:
+with DAG(
+    "audit",
+    schedule="0 6 * * 1",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+) as dag:
     jobs = AvePointJobsToSqlOperator(task_id="jobs", product=["m365", "dynamics365"])
     licence = AvePointLicenseAuditOperator(task_id="licence", on_breach="warn")
     report = AvePointReportOperator(
-        task_id="report", path="{{ var.value.avepoint_report_path }}", trigger_rule="all_done"
+        task_id="report",
+        path="{{ var.value.avepoint_report_path }}",
+        trigger_rule="all_done",
     )
     [jobs, licence] >> report

@@ -7,7 +7,10 @@ from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_avepoint.operators.avepoint import AvePointBackupCheckOperator
 
 with DAG(
-    "guard_a_delete", schedule="0 20 * * 6", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False
+    "guard_a_delete",
+    schedule="0 20 * * 6",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
 ) as dag:
 
     @task

@@ -7,7 +7,10 @@ from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 
 with DAG(
-    "guard_a_load", schedule="0 6 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False
+    "guard_a_load",
+    schedule="0 6 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
 ) as dag:
     wait_for_backup = AvePointBackupSensor(
         task_id="wait_for_backup",

@@ -9,7 +9,10 @@ from airflow_provider_avepoint.sensors.avepoint import AvePointBackupSensor
 TENANTS = ["avepoint_contoso", "avepoint_fabrikam"]
 
 with DAG(
-    "several_tenants", schedule="0 6 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False
+    "several_tenants",
+    schedule="0 6 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
 ) as dag:
 
     @task

@@ -16,13 +16,20 @@ BACKUPS = create_asset(
         AssetWatcher(
             name="backup_ended",
             trigger=AvePointBackupEventTrigger(
-                asset="crm_backups", product="dynamics365", announce="passed", poll_interval=60
+                asset="crm_backups",
+                product="dynamics365",
+                announce="passed",
+                poll_interval=60,
             ),
         )
     ],
 )
 
-with DAG("start_when_a_backup_ends", schedule=[BACKUPS], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+with DAG(
+    "start_when_a_backup_ends",
+    schedule=[BACKUPS],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+) as dag:
 
     @task(inlets=[BACKUPS])
     def load(inlet_events: Any) -> None:

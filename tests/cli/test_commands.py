@@ -446,7 +446,10 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
         ("check", "m365", "--max-age", "24x"),
         "max_age: '24x' is not a time span; give a text with its unit, such as ",
     ),
-    (("check", "m365", "--max-age", "24"), "max_age: '24' has no unit; give a text with its unit"),
+    (
+        ("check", "m365", "--max-age", "24"),
+        'max_age: \'24\' has no unit; give a text with its unit, such as "24h", "1.5d" or "P1D".',
+    ),
     (("check", "m365", "--max-age", "0h"), "max_age: '0h' is not more than zero"),
     (("license", "dynamics365"), "product: Cloud Backup for Dynamics 365 has no API for licence"),
     (("probe", "nope"), "product: 'nope' is not known"),

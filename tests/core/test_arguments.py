@@ -132,7 +132,7 @@ def test_parse_span(value: object, expected: timedelta | None) -> None:
         *((text, "is not a time span") for text in ("-24h", "-P1D", str(-HOUR), "1.25h", "1e1h")),
         # Pendulum would read these as a day or a second.
         *((text, "is not a time span") for text in ("P4294967297D", "PT4294967297S", "4294967297 days")),
-        *((value, "is not a time span") for value in (True, [3600], {"hours": 1}, b"24h")),
+        *((value, "a timedelta, or a number of seconds") for value in (True, [3600], {"hours": 1}, b"24h")),
         *((text, "A template has rendered None") for text in ("None", "", " ")),
     ],
 )

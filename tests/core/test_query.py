@@ -374,7 +374,11 @@ def test_housekeeping_is_asked_for_by_its_word() -> None:
         ("m365", {"object_type": '[["teams"]]'}, "object_type"),
         ("m365", {"object_type": '[{"a": 1}]'}, "object_type"),
         ("m365", {"organization_id": "o"}, "organization_id: Cloud Backup for Microsoft 365 cannot tell"),
-        ("dynamics365", {"location": "NAM"}, "location: Cloud Backup for Dynamics 365 cannot tell"),
+        (
+            "dynamics365",
+            {"location": "NAM"},
+            "location: Cloud Backup for Dynamics 365 cannot tell jobs apart by it; leave it out.",
+        ),
         ("m365_legacy", {"location": "NAM"}, "location: "),
         ("dynamics365", {"organization_id": ""}, "organization_id: '' names nothing"),
         ("dynamics365", {"organization_id": " "}, "organization_id: ' ' names nothing"),

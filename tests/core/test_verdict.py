@@ -1978,7 +1978,7 @@ def test_the_message_has_one_line_a_scope_with_names_and_the_vendors_words() -> 
         f"- D / b: running (job running@2, no state, {in_morning})",
         f"- C {ce} unknown_state (job unknown@2, 77 (not documented), {in_morning})",
         window,
-        "Rule: the newest ended backup of a scope decides (newest: the organisation is known).",
+        "Rule: the newest ended backup of a scope decides (newest: each row's organisation is known).",
     ] == lines[:8]
     advised = [line.partition(":")[0] for line in lines[8:]]
     assert [f"What to do ({reason})" for reason in ("failed", "stale", "running", "unknown_state")] == advised

@@ -100,6 +100,8 @@ def test_taken_port_is_one_line(capsys: pytest.CaptureFixture[str], running_simu
         f"avepoint-simulator: cannot listen at port {port} of 127.0.0.1: address already in use; name "
         "another port with --port, or leave --port out for a free one.\n"
     )
+    assert 1 == main(["--host", "192.0.2.1"])  # an address for documents (RFC 5737), so of no machine
+    assert capsys.readouterr().err.endswith("; name an address of this machine with --host.\n")
     for no_port in ("70000", "-1", "http"):
         with pytest.raises(SystemExit) as caught:
             main([f"--port={no_port}"])
