@@ -234,19 +234,27 @@ def clear_errors(engine: Engine) -> Iterator[None]:
     """Turn an error of the database into one of ours, without the statement and its hundred values.
 
     :param engine: the engine of :func:`open_engine`.
-    :raises AvePointLedgerError: the database failed.
+    :raises AvePointLedgerError: the database failed, or holds a row that is not understood.
     :raises AvePointPayloadError: the database cannot hold one of the values.
     """
     try:
         yield
-    except (SQLAlchemyError, OverflowError, UnicodeError) as e:
+    except (SQLAlchemyError, OverflowError, TypeError, ValueError) as e:
         address = engine.url.set(query={}).render_as_string()
         if isinstance(e, UnicodeError) or _find_code(e) in _ENCODING_ERRORS:
             raise AvePointLedgerError(
                 f"The ledger's database cannot hold a text ({address}): {_describe(e)}. Nothing of this step "
                 "was written. Move the ledger to a database that is created with ENCODING 'UTF8'."
             ) from None
-        if isinstance(e, (DataError, OverflowError)):
+        if not isinstance(e, (SQLAlchemyError, OverflowError)):
+            if engine.dialect.name != "sqlite":
+                raise
+            raise AvePointLedgerError(
+                f"The ledger holds a row that is not understood ({address}): {_describe(e)}. Nothing of this "
+                "step was written. Somebody else has put the row there: the report says in which table. "
+                "Mend or delete it."
+            ) from None
+        if isinstance(e, (DataError, OverflowError)) or isinstance(getattr(e, "orig", None), OverflowError):
             raise AvePointPayloadError(
                 f"The ledger cannot hold a value that was sent: {_describe(e)}."
             ) from None

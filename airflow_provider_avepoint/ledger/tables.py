@@ -130,6 +130,17 @@ class Real(TypeDecorator[float]):
     impl = Float
     cache_ok = True
 
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        """Return the number for the database.
+
+        :param value: the number, or None.
+        :param dialect: SQLAlchemy's dialect of the database.
+        :raises OverflowError: the number is too large.
+        """
+        if value is not None and not abs(value) < REAL_END:
+            raise OverflowError(f"{value:g} is too large a number for {dialect.name}")
+        return value
+
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
         """Return the number.
 

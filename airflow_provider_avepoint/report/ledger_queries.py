@@ -64,11 +64,13 @@ def read_report(
     :param with_sizes: whether to find out how much was backed up.
     :raises AvePointLedgerError: the database fails.
     """
-    return read_understood(
-        ledger,
-        lambda: _read_report(ledger, period, tenants, with_sizes=with_sizes),
-        lambda report, foreign: replace(report, foreign_rows=foreign),
-    )
+
+    def read() -> Report:
+        report = _read_report(ledger, period, tenants, with_sizes=with_sizes)
+        _ = report.states  # fails where a key is no text, as a foreign row may have it
+        return report
+
+    return read_understood(ledger, read, lambda report, foreign: replace(report, foreign_rows=foreign))
 
 
 def _read_report(
@@ -256,7 +258,7 @@ class _Reader:
         return protection.follow(audits, moments, self._period.now)
 
     def read_previous(self) -> Reported | None:
-        """Return what the last report on the same tenants said; None where there is none."""
+        """Return what the last report on the same tenants said; None where none is understood."""
         query = (
             select(REPORTS.c.generated_at, REPORTS.c.states)
             .where(
@@ -267,7 +269,9 @@ class _Reader:
             .limit(1)
         )
         for row in self._ledger.iter_rows(query):
-            return Reported(generated_at=row["generated_at"], states=json.loads(row["states"]))
+            states = json.loads(row["states"])
+            if isinstance(states, dict) and all(isinstance(each, str) for each in states.values()):
+                return Reported(generated_at=row["generated_at"], states=states)
         return None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_avepoint.core.errors import AvePointLedgerError, AvePointPayloadError
 from airflow_provider_avepoint.core.license import Audit
 from airflow_provider_avepoint.ledger.reader import LedgerReader
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
@@ -42,6 +43,7 @@ IS_LONG = "AVEPOINT_FUZZ_EXAMPLES" in os.environ
 FOREIGN = (
     *("1e30", "-5", "0.5", "9e999", "'many'", "''", "'NaN'", "'[NaN]'", "'2026-11-31 01:00:00.000000'"),
     *("'2026-11-20 25:61:00.000000'", "'2026-13-45'", "'9999-99-99'", "12345"),
+    *("x'fffe'", "'null'", "'[]'"),
 )
 
 
@@ -105,6 +107,8 @@ def test_no_foreign_value_ends_the_report(ledger: Ledger) -> None:
         ("avepoint_drills", "judged_at", "'2026-11-31 01:00:00.000000'"),
         ("avepoint_licenses", "purchased_user_seats", "0.5"),
         ("avepoint_verdicts", "try_number", "'first'"),
+        ("avepoint_jobs", "location", "x'fffe'"),
+        ("avepoint_licenses", "service", "x'fffe'"),
     ],
 )
 def test_a_foreign_row_is_told_and_hides_no_other(
@@ -124,3 +128,29 @@ def test_a_foreign_row_is_told_and_hides_no_other(
     assert {each.place for each in report.scopes} == {each.place for each in known.scopes}
     with LedgerReader("ledger", seconds=30) as reader:
         assert read_report(reader, MONTH, None).foreign_rows == report.foreign_rows
+
+
+@pytest.mark.parametrize("states", ["null", "[]", '{"a": 1}'])
+def test_a_report_that_is_not_understood_is_no_last_report(ledger: Ledger, states: str) -> None:
+    fill_all(ledger)
+    put(ledger, f"UPDATE avepoint_reports SET states = '{states}'")
+    report = read_report(ledger, MONTH, None)
+    write_page(report, "report.csv")
+    assert report.previous is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("started_at", "'soon'"), ("finished_at", "x'fffe'"), ("objects_failed", "'many'")]
+)
+def test_a_write_that_meets_a_foreign_row_says_so(ledger: Ledger, column: str, value: str) -> None:
+    runs = [job(NOW - hours * HOUR, "success", job_id="again") for hours in (5, 29)]
+    ledger.save_jobs("contoso", runs[:1], NOW - HOUR)
+    put(ledger, f"UPDATE avepoint_jobs SET {column} = {value}")
+    with pytest.raises(AvePointLedgerError, match=r"row that is not understood.*Mend or delete it"):
+        ledger.save_jobs("contoso", runs[1:], NOW)
+
+
+def test_a_figure_that_no_reader_takes_is_not_written(ledger: Ledger) -> None:
+    with pytest.raises(AvePointPayloadError, match=r"1e\+20 is too large a number"):
+        ledger.save_licenses("contoso", [consumption(5, 10, protected=1e20)], NOW)
+    assert not read_report(ledger, MONTH, None).licenses
