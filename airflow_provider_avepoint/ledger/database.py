@@ -253,7 +253,7 @@ def clear_errors(engine: Engine) -> Iterator[None]:
                 f"The ledger holds a row that is not understood ({address}): {_describe(e)}. Nothing of this "
                 "step was written. Somebody else has put the row there: the report says in which table. "
                 "Mend or delete it."
-            ) from None
+            ) from e
         if isinstance(e, (DataError, OverflowError)) or isinstance(getattr(e, "orig", None), OverflowError):
             raise AvePointPayloadError(
                 f"The ledger cannot hold a value that was sent: {_describe(e)}."
