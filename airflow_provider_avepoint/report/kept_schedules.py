@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -101,7 +101,11 @@ class KeptSchedules:
 
 
 def judge_by_schedules(
-    ledger: Rows, period: Period, tenants: tuple[str, ...] | None, scopes: Iterable[ScopeHistory]
+    ledger: Rows,
+    period: Period,
+    tenants: tuple[str, ...] | None,
+    scopes: Iterable[ScopeHistory],
+    find_loaded: Callable[[str, str, str | None], datetime | None],
 ) -> KeptSchedules:
     """Judge the days and the present of each scope by the schedules that the ledger has kept.
 
@@ -109,6 +113,8 @@ def judge_by_schedules(
     :param period: the period.
     :param tenants: the names of the tenants; None for every tenant in the ledger.
     :param scopes: the histories of the scopes.
+    :param find_loaded: returns until when the jobs of a tenant, a product and a location were loaded; None
+        where none ever were.
     :raises AvePointLedgerError: the database fails.
     """
     known = list(scopes)
@@ -127,13 +133,18 @@ def judge_by_schedules(
         found = None
         if history.current is not Outcome.EXCLUDED:
             own = answering.list_jobs(planned, normalize_id(history.place.scope.organization_id))
-            found = _find_missed(planned, history, due.get(planned, []), own, period)
+            until = min(period.now, history.loaded_until)
+            found = _find_missed(planned, history, due.get(planned, []), own, period, until=until)
         if found is not None:
             history = _judge(history, found, period)  # noqa: PLW2901  # the same scope, judged once more
             missed.append(replace(found, history=history))
         judged.append(history)
     for planned, starts in due.items():
-        if planned not in seen and (found := _find_missed(planned, None, starts, [], period)) is not None:
+        loaded = find_loaded(planned.tenant, planned.product, planned.location)
+        if planned in seen or loaded is None:
+            continue  # of what was never loaded, nobody knows whether it ran
+        found = _find_missed(planned, None, starts, [], period, until=min(period.now, loaded))
+        if found is not None:
             missed.append(found)
     return KeptSchedules(
         scopes=judged,
@@ -314,9 +325,10 @@ def _find_missed(
     due: Sequence[datetime],
     jobs: Sequence[BackupJob],
     period: Period,
+    *,
+    until: datetime,
 ) -> MissedRuns | None:
-    """Return the runs that no backup answers; None where each has one, or where nobody knows."""
-    until = period.now if history is None else min(period.now, history.loaded_until)
+    """Return the runs until a time that no backup answers; None where each has one."""
     judged = [each for each in due if each <= until - DUE_TOLERANCE]
     begun = [job for job in jobs if has_begun(job, period.now)]
     starts = [_start_of(job) for job in begun]

@@ -68,12 +68,14 @@ class Backups:
     :param long_gone: the scopes that are no longer expected to have backups, with the start of the newest.
     :param failures: the failures.
     :param loaded_without_jobs: the tenants and products whose backups are loaded, and of which none came.
+    :param loads: when they were last loaded.
     """
 
     scopes: list[ScopeHistory]
     long_gone: list[tuple[Place, datetime]]
     failures: Failures
     loaded_without_jobs: tuple[tuple[str, str], ...]
+    loads: Loads
 
 
 def read_backups(ledger: Rows, period: Period, tenants: tuple[str, ...] | None, gates: Gates) -> Backups:
@@ -120,6 +122,7 @@ class _Reader:
             long_gone=gone,
             failures=failures,
             loaded_without_jobs=tuple(sorted(loads.of_backups - known)),
+            loads=loads,
         )
 
     def _follow(
@@ -315,13 +318,13 @@ class _Reader:
     def _backups(self) -> list[ColumnElement[bool]]:
         return [*select_backups(self._gates), *of_tenants(JOBS, self._tenants)]
 
-    def _read_loads(self) -> _Loads:
+    def _read_loads(self) -> Loads:
         loads: dict[tuple[str, str, str, str], datetime] = {}
         for row in self._ledger.iter_rows(select(LOADS).where(*of_tenants(LOADS, self._tenants))):
             if _holds_backups(row["selection"]):
                 key = (row["tenant"], row["product"], row["location"], row["organization_key"])
                 loads[key] = max(row["begun_at"], loads.get(key, row["begun_at"]))
-        return _Loads(loads, self._find_reads)
+        return Loads(loads, self._find_reads)
 
     def _find_reads(self) -> dict[tuple[str, str], datetime]:
         query = (
@@ -448,7 +451,7 @@ def _holds_backups(selection: str) -> bool:
         return True  # not this release's
 
 
-class _Loads:
+class Loads:
     """When each listing was last loaded into the ledger.
 
     :param loads: when each load began, by tenant, product, location and organisation.
@@ -484,3 +487,12 @@ class _Loads:
         }
         known = [moment for moment in asked if moment is not None]
         return max(known) if known else self._reads[place.tenant, place.product]
+
+    def find_until(self, tenant: str, product: str, location: str | None) -> datetime | None:
+        """Return when the jobs of all organisations were last loaded, or read; None where none ever were.
+
+        :param tenant: the name of the tenant.
+        :param product: the product's name.
+        :param location: the Multi-Geo location; None for no location.
+        """
+        return self._loads.get((tenant, product, location or "", "")) or self._reads.get((tenant, product))

@@ -78,7 +78,7 @@ def _read_report(
 ) -> Report:
     gates, verdicts, unread_verdicts = read_verdicts(ledger, period, tenants)
     found = read_backups(ledger, period, tenants, gates)
-    kept = judge_by_schedules(ledger, period, tenants, found.scopes)
+    kept = judge_by_schedules(ledger, period, tenants, found.scopes, found.loads.find_until)
     scopes = kept.scopes
     reader = _Reader(ledger, period, tenants)
     audits = tuple(reader.read_audits())

@@ -13,7 +13,7 @@ from airflow_provider_avepoint.core.model import BackupJob
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.schedule import BackupSchedule, ServiceSchedule
 from airflow_provider_avepoint.core.verdict import judge
-from airflow_provider_avepoint.ledger.store import Ledger
+from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
 from airflow_provider_avepoint.ledger.tables import SCHEDULES
 from airflow_provider_avepoint.report.backups import LETTERS, Period
 from airflow_provider_avepoint.report.figures import Report
@@ -215,6 +215,19 @@ def test_nobody_knows_of_runs_after_the_last_load(ledger: Ledger) -> None:
 
     assert report.missed_runs == ()
     assert report.scopes[0].current == "not loaded"
+
+
+def test_nobody_knows_of_runs_of_what_was_never_loaded(ledger: Ledger) -> None:
+    """An audit keeps the schedule of a tenant whose jobs nobody loads, or has not loaded since."""
+    keep(ledger, 0, {"exchange_online": [1]})
+    assert told(read(ledger)) == []
+    stream = Stream(tenant="contoso", product="m365", location="", organization_id="", selection="[[], null]")
+    before = None
+    for begun_at, missed in ((MIDNIGHT, 0), (NOW, 1)):
+        point = LoadPoint(loaded_from=MIDNIGHT, resume_from=MIDNIGHT, begun_at=begun_at)
+        ledger.save_load_point(stream, point, before)
+        assert len(read(ledger).missed_runs) == missed
+        before = point
 
 
 def test_a_service_that_vanishes_from_the_schedule_is_told(ledger: Ledger) -> None:
