@@ -480,7 +480,10 @@ class Loads:
         }
 
     def until(self, place: Place) -> datetime:
-        """Return when a place's jobs were last loaded; without a recorded load, when they were last read."""
+        """Return when a place's jobs were last loaded; without a recorded load, when they were last read.
+
+        :param place: a place with jobs.
+        """
         location, organization = place.scope.location or "", place.scope.organization_id or ""
         asked = {
             self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)
