@@ -67,13 +67,7 @@ class ActivityCounts(Value, frozen=True, kw_only=True):
     deleted: int | None = None
     alarm: int
     problem: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return every field, ready for JSON; the problem only where there is one."""
-        written = Value.as_dict(self)
-        if self.problem is None:
-            del written["problem"]
-        return written
+    only_if_any = ("problem",)
 
     @property
     def subject(self) -> str:

@@ -168,10 +168,7 @@ class Coverage(Value, frozen=True, kw_only=True):
     users: tuple[UserCoverage, ...] | None = None
     changes: tuple[ScanChanges, ...] | None = None
     odd: tuple[OddRow, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return every field, ready for JSON; odd rows only where there are any."""
-        return {name: value for name, value in Value.as_dict(self).items() if value or name != "odd"}
+    only_if_any = ("odd",)
 
     def require_all(self) -> Coverage:
         """Return this coverage, whose every row is understood.

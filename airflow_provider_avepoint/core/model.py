@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct, field
 
@@ -90,12 +90,18 @@ class Value(Struct, frozen=True, kw_only=True):
     of its fields raises ``FrozenInstanceError``.
     """
 
+    #: The fields that are written only where they hold something.
+    only_if_any: ClassVar[tuple[str, ...]] = ()
+
     def as_dict(self) -> dict[str, Any]:
         """Return every field, ready for JSON: times in ISO 8601, durations in seconds."""
         written = {}
         for name in self.__struct_fields__:
             value = getattr(self, name)
             written[name] = value if type(value) in _AS_IS else _to_json(value)
+        for name in self.only_if_any:
+            if not written[name]:
+                del written[name]
         return written
 
 
@@ -283,6 +289,7 @@ class LicenseConsumption(Value, frozen=True, kw_only=True):
     is_out_of_policy: bool = False
     expires_at: datetime | None = None
     problems: tuple[str, ...] = ()
+    only_if_any = ("problems",)
 
     @property
     def seat_ratio(self) -> float | None:
@@ -296,14 +303,11 @@ class LicenseConsumption(Value, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field and ratio, ready for JSON; problems only where there are any."""
-        written = {
+        return {
             **Value.as_dict(self),
             "seat_ratio": self.seat_ratio,
             "storage_ratio": self.storage_ratio,
         }
-        if not self.problems:
-            del written["problems"]
-        return written
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

@@ -83,13 +83,7 @@ class BackupSchedule(Value, frozen=True, kw_only=True):
     read_at: datetime
     services: tuple[ServiceSchedule, ...] = ()
     odd: tuple[OddService, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return every field, ready for JSON; odd rows only where there are any."""
-        written = Value.as_dict(self)
-        if not self.odd:
-            del written["odd"]
-        return written
+    only_if_any = ("odd",)
 
     def list_problems(self, service: str | None) -> tuple[str, ...]:
         """Return what is odd of each row that is, or may be, about a service.

@@ -279,8 +279,9 @@ def migrate(engine: Engine) -> None:
     :param engine: the engine of :func:`open_engine`.
     :raises AvePointConfigError: a newer release has migrated the tables.
     """
-    if find_revision(engine) == REVISION:
-        return
+    with reading(engine) as connection:
+        if revision_of(connection) == REVISION:
+            return
     from alembic import command
     from alembic.script import ScriptDirectory
 
@@ -296,16 +297,6 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, REVISION)
         if connection.dialect.name == "postgresql":
             _comment(connection)
-
-
-def find_revision(engine: Engine) -> str | None:
-    """Return the revision of the tables; None where there is no ledger yet.
-
-    :param engine: the engine of :func:`open_engine`.
-    :raises AvePointLedgerError: the database failed.
-    """
-    with reading(engine) as connection:
-        return revision_of(connection)
 
 
 def _comment(connection: Connection) -> None:

@@ -164,9 +164,7 @@ class LedgerReader:
 
     def close(self) -> None:
         """Close the connections to the database."""
-        with suppress(
-            AvePointLedgerError
-        ):  # nothing was written; a lost connection cannot end its transaction
+        with suppress(AvePointLedgerError):  # a lost connection cannot end its transaction
             self._transaction.close()
         self._watch.close()
         self._engine.dispose()

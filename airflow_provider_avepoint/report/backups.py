@@ -749,11 +749,3 @@ def rank(histories: Iterable[ScopeHistory], now: datetime) -> tuple[ScopeHistory
         return (grade, -size.total_seconds(), history.place.tenant, history.place.product, history.name)
 
     return tuple(sorted(histories, key=badness))
-
-
-def name_of(history: ScopeHistory) -> str:
-    """Return the name of a scope.
-
-    :param history: the history of the scope.
-    """
-    return history.name

@@ -15,7 +15,7 @@ from airflow_provider_avepoint.core.query import shift
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.core.verdict import RULES_VERSION
 from airflow_provider_avepoint.ledger.foreign import ForeignRows
-from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import Outcome, Period, ScopeHistory
 from airflow_provider_avepoint.report.drills import DrillHistory, DrillPlace, LostRestore, RestoreDrill
 from airflow_provider_avepoint.report.evidence import Failure, JudgedVerdict
 from airflow_provider_avepoint.report.formatting import (
@@ -686,7 +686,7 @@ def _name_gate(gate: Gate) -> str:
 
 
 def _name_scope(scope: ScopeHistory) -> str:
-    return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {name_of(scope)}"
+    return f"{scope.place.tenant}, {get_product(scope.place.product).label}, {scope.name}"
 
 
 def _name_planned(planned: PlannedService) -> str:

@@ -25,7 +25,8 @@ from airflow_provider_avepoint.core.verdict import Reason
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _LATE = frozenset({Reason.MISSED, Reason.STALE})
 _NOTHING = Raw(b"null")
-_NO_LIMITS = frozenset({Limits()})
+#: The limits of a gate that lets no failed object pass.
+NO_LIMITS = frozenset({Limits()})
 # A gate still guards so long after its last verdict, at least; and after its only one, as it may run monthly.
 _LEAST_PATIENCE = timedelta(days=8)
 _PATIENCE_WITH_ONE = timedelta(days=45)
@@ -255,7 +256,7 @@ class Guard:
     @cached_property
     def limits(self) -> frozenset[Limits]:
         """The limits within which a backup is good."""
-        return frozenset(map(Limits.of, self.windows)) if self._judging else _NO_LIMITS
+        return frozenset(map(Limits.of, self.windows)) if self._judging else NO_LIMITS
 
     def list_late(self) -> list[datetime]:
         """Return when the gates last judged that found no backup of the place in their windows."""

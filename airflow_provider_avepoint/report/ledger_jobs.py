@@ -16,7 +16,6 @@ import msgspec
 from sqlalchemy import Float, Text, and_, case, cast, func, literal, not_, or_, select
 
 from airflow_provider_avepoint.core.arguments import ALL
-from airflow_provider_avepoint.core.grading import Limits
 from airflow_provider_avepoint.core.model import LEVELS, BackupJob, JobState
 from airflow_provider_avepoint.core.policy import OTHER, Scope
 from airflow_provider_avepoint.core.products import get_product
@@ -36,7 +35,7 @@ from airflow_provider_avepoint.report.backups import (
     is_good,
 )
 from airflow_provider_avepoint.report.evidence import Failures
-from airflow_provider_avepoint.report.gates import Gates, Place
+from airflow_provider_avepoint.report.gates import NO_LIMITS, Gates, Place
 from airflow_provider_avepoint.report.job_columns import (
     BACKUP,
     SCOPE,
@@ -55,7 +54,6 @@ from airflow_provider_avepoint.report.sizes import SIZED, BackedUp
 if TYPE_CHECKING:
     from sqlalchemy.sql import ColumnElement
 
-_NO_LIMITS = {Limits()}
 _read_moments = msgspec.json.Decoder(list[datetime]).decode
 _read_texts = msgspec.json.Decoder(list[str]).decode
 
@@ -220,7 +218,7 @@ class _Reader:
     def _add_good_within_limits(self, pasts: dict[Place, Past]) -> None:
         """Find the newest good backup before the period where a gate lets a partial backup pass."""
         guards = {place: self._gates.guard(place, self._period.now) for place in pasts}
-        lenient = {place: guard for place, guard in guards.items() if guard.limits != _NO_LIMITS}
+        lenient = {place: guard for place, guard in guards.items() if guard.limits != NO_LIMITS}
         wanted = {(place.tenant, place.product) for place in lenient}
         for tenant, product in wanted:
             query = (
@@ -480,22 +478,28 @@ class Loads:
         }
 
     def until(self, place: Place) -> datetime:
-        """Return when a place's jobs were last loaded; without a recorded load, when they were last read.
+        """Return when the jobs of a place that has some were last loaded.
 
         :param place: a place with jobs.
         """
-        location, organization = place.scope.location or "", place.scope.organization_id or ""
-        asked = {
-            self._loads.get((place.tenant, place.product, location, each)) for each in ("", organization)
-        }
-        known = [moment for moment in asked if moment is not None]
-        return max(known) if known else self._reads[place.tenant, place.product]
+        scope = place.scope
+        until = self.find_until(place.tenant, place.product, scope.location, scope.organization_id)
+        assert until is not None  # noqa: S101  # its jobs have been read
+        return until
 
-    def find_until(self, tenant: str, product: str, location: str | None) -> datetime | None:
-        """Return when the jobs of all organisations were last loaded, or read; None where none ever were.
+    def find_until(
+        self, tenant: str, product: str, location: str | None, organization_id: str | None = None
+    ) -> datetime | None:
+        """Return when jobs were last loaded; without a recorded load, when they were last read.
 
         :param tenant: the name of the tenant.
         :param product: the product's name.
         :param location: the Multi-Geo location; None for no location.
+        :param organization_id: the organisation, by whose own loads too; None: by those of all alone.
+        :returns: None where none ever were.
         """
-        return self._loads.get((tenant, product, location or "", "")) or self._reads.get((tenant, product))
+        asked = {
+            self._loads.get((tenant, product, location or "", each or "")) for each in (None, organization_id)
+        }
+        known = [moment for moment in asked if moment is not None]
+        return max(known) if known else self._reads.get((tenant, product))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +17,7 @@ from airflow_provider_avepoint import __version__
 from airflow_provider_avepoint.core.products import get_product
 from airflow_provider_avepoint.core.text import one_line
 from airflow_provider_avepoint.report import charts, formatting
-from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, MEANINGS, ScopeHistory
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.licenses import LicenseHistory, Measure
 
@@ -129,7 +130,7 @@ def write_page(report: Report, csv_name: str, heading: Heading = _NO_HEADING) ->
         "number": formatting.say_number,
         "share": formatting.say_share,
         "size": formatting.say_size,
-        "scope": name_of,
+        "scope": attrgetter("name"),
     }
     first, last = report.covered or (report.period.dates[0], report.period.dates[-1])
     good = [scope for scope in report.scopes if not scope.bad_days]

@@ -12,7 +12,7 @@ from airflow_provider_avepoint.core.model import JobError
 from airflow_provider_avepoint.core.policy import Policy
 from airflow_provider_avepoint.core.verdict import judge
 from airflow_provider_avepoint.ledger.store import Ledger
-from airflow_provider_avepoint.report.backups import LETTERS, Period, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, Period
 from airflow_provider_avepoint.report.ledger_queries import read_report
 from tests.page.conftest import Site
 from tests.report import histories
@@ -43,7 +43,7 @@ def test_the_page_says_what_the_report_says(
         for each in posture["scopes"]
     ] == [
         (
-            name_of(scope),
+            scope.name,
             scope.current.value,
             scope.needs_attention,
             scope.expected,

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_avepoint.core.model import BackupJob, Counts
 from airflow_provider_avepoint.core.policy import Scope
 from airflow_provider_avepoint.ledger.store import Ledger, LoadPoint, Stream
-from airflow_provider_avepoint.report.backups import LETTERS, Outcome, Period, ScopeHistory, name_of
+from airflow_provider_avepoint.report.backups import LETTERS, Outcome, Period, ScopeHistory
 from airflow_provider_avepoint.report.figures import Report
 from airflow_provider_avepoint.report.gates import Place
 from airflow_provider_avepoint.report.ledger_queries import read_report
@@ -357,7 +357,7 @@ def test_how_many_scopes_were_bad_on_a_day(ledger: Ledger) -> None:
 )
 def test_names(ledger: Ledger, fields: dict[str, Any], expected: str) -> None:
     """An organisation without a name that shows is called by its id."""
-    assert expected == name_of(only(read(ledger, [job(at(6), **fields)])))
+    assert expected == only(read(ledger, [job(at(6), **fields)])).name
 
 
 def test_good_backups_under_two_names_are_of_one_scope(ledger: Ledger) -> None:
